@@ -1,0 +1,5 @@
+"""Run the command line: `python -m luxvox`."""
+
+from luxvox.cli import main
+
+main()

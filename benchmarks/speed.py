@@ -1,0 +1,224 @@
+"""Measure time and memory of luxvox: warm medians at 768×512, and growth from 1 to 64 megapixels.
+
+    python benchmarks/speed.py image-val/
+
+Every figure is taken in a process of its own, so that the peak of memory belongs to one direction
+at one size. The peak counts the whole process: Python, torch, the model, the pixels and the work.
+"""
+
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import numpy as np
+
+from luxvox.benchmarks.picture_folder import mosaic, picture_paths, read_rgb
+from luxvox.benchmarks.results_page import (
+    describe_machine,
+    describe_packages,
+    repeat_command,
+    splice,
+    table,
+)
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+SMALL = (512, 768)
+MEGAPIXELS = (1, 4, 16, 64)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture, kept in a folder as pixels and as .lvx file, and how to run it."""
+
+    folder: Path
+    quality: float
+    threads: int
+    runs: int
+
+    @property
+    def pixels_path(self) -> Path:
+        """Name the file of the pixels, uint8 [H, W, 3]."""
+        return self.folder / "pixels.npy"
+
+    @property
+    def data_path(self) -> Path:
+        """Name the compressed file."""
+        return self.folder / "picture.lvx"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What compressing or decompressing one picture took."""
+
+    direction: str
+    width: int
+    height: int
+    quality: float
+    threads: int
+    file_bytes: int
+    first_s: float
+    median_s: float
+    runs: int
+    peak_mib: int
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--quality", default=50.0, show_default=True)
+@click.option("--threads", default=2, show_default=True, help="Threads of torch.")
+@click.option("--runs", default=9, show_default=True, help="Warm runs at 768×512.")
+@click.option(
+    "--megapixels",
+    multiple=True,
+    type=int,
+    default=MEGAPIXELS,
+    show_default=True,
+    help="Size to measure once (repeatable).",
+)
+@click.option(
+    "--docs",
+    default=DOCS,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of results.md and results/.",
+)
+def main(
+    folder: Path,
+    quality: float,
+    threads: int,
+    runs: int,
+    megapixels: tuple[int, ...],
+    docs: Path,
+) -> None:
+    """Measure luxvox on the first picture of FOLDER, mirrored to each size."""
+    source = read_rgb(picture_paths(folder)[0])
+    timings = []
+    for size, warm_runs in [(SMALL, runs), *((_shape(number), 1) for number in megapixels)]:
+        with tempfile.TemporaryDirectory() as scratch:
+            job = Job(Path(scratch), quality, threads, warm_runs)
+            np.save(job.pixels_path, mosaic(source, *size))
+            timings += [in_own_process(time_compress, job), in_own_process(time_decompress, job)]
+        for timing in timings[-2:]:
+            click.echo("  ".join(_cells(timing)), err=True)
+    setup = {
+        "command": repeat_command(folder),
+        "machine": describe_machine(),
+        "packages": describe_packages("torch", "numpy"),
+        "timings": [asdict(timing) for timing in timings],
+    }
+    (docs / "results" / "speed.json").write_text(json.dumps(setup, indent=2) + "\n", "utf-8")
+    report = markdown(timings, f"`{setup['command']}`, {setup['machine']}, {setup['packages']}.")
+    splice(docs / "results.md", "speed", report)
+    click.echo(report)
+
+
+def in_own_process(work: Callable[[Job], Timing], job: Job) -> Timing:
+    """Run `work(job)` in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(work, job).result()
+
+
+def time_compress(job: Job) -> Timing:
+    """Time compression and leave the file in the job's folder."""
+    import luxvox
+
+    pixels = np.load(job.pixels_path)
+    seconds, data = _time(lambda: luxvox.compress_image(pixels, quality=job.quality), job)
+    job.data_path.write_bytes(data)
+    return _timing("compress", job, pixels.shape, seconds)
+
+
+def time_decompress(job: Job) -> Timing:
+    """Time decompression of the file in the job's folder."""
+    import luxvox
+
+    data = job.data_path.read_bytes()
+    seconds, pixels = _time(lambda: luxvox.decompress_image(data), job)
+    return _timing("decompress", job, np.shape(pixels), seconds)
+
+
+def markdown(timings: Sequence[Timing], setup: str) -> str:
+    """Write the table of the results page."""
+    head = ["", "size", "megapixels", "bytes", "first run, s", "warm, s", "peak memory, MiB"]
+    return "\n\n".join(
+        [
+            f"Quality {timings[0].quality:g}, {timings[0].threads} threads; warm is the median of"
+            f" {timings[0].runs} runs after the first at 768×512, one run at the other sizes."
+            " Memory is the peak of the whole process.",
+            table(head, [_cells(timing) for timing in timings]),
+            setup,
+        ]
+    )
+
+
+def _shape(megapixels: int) -> tuple[int, int]:
+    """Return height and width at 3:2."""
+    height = round((megapixels * 1e6 / 1.5) ** 0.5)
+    return height, round(1.5 * height)
+
+
+def _time(work: Callable[[], T], job: Job) -> tuple[list[float], T]:
+    """Return the seconds of the first run and of each warm one, and the last result."""
+    import torch
+
+    torch.set_num_threads(job.threads)
+    seconds = []
+    for _ in range(1 + job.runs):
+        begin = time.perf_counter()
+        result = work()
+        seconds.append(time.perf_counter() - begin)
+    return seconds, result
+
+
+def _timing(direction: str, job: Job, shape: tuple[int, ...], seconds: Sequence[float]) -> Timing:
+    return Timing(
+        direction=direction,
+        width=shape[1],
+        height=shape[0],
+        quality=job.quality,
+        threads=job.threads,
+        file_bytes=job.data_path.stat().st_size,
+        first_s=round(seconds[0], 3),
+        median_s=round(statistics.median(seconds[1:]), 3),
+        runs=job.runs,
+        peak_mib=round(_peak_bytes() / 2**20),
+    )
+
+
+def _peak_bytes() -> int:
+    """Return the largest resident size that this process has had."""
+    try:
+        # Preferred to getrusage, which on Linux hands on the peak of the process that started us.
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _cells(timing: Timing) -> list[str]:
+    return [
+        timing.direction,
+        f"{timing.width}×{timing.height}",
+        f"{timing.width * timing.height / 1e6:.1f}",
+        f"{timing.file_bytes:,}",
+        f"{timing.first_s:.2f}",
+        f"{timing.median_s:.2f}",
+        f"{timing.peak_mib:.0f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Files and arrays in, files and arrays out: the container, and the glue around the models."""

@@ -1,0 +1,90 @@
+"""The alpha plane without loss: one byte when it is constant, else the smaller of WebP and PNG.
+
+The payload tells which by itself: one byte is the value everywhere, `RIFF` begins a lossless WebP
+(alpha in all three colours), and PNG's signature an 8-bit or 1-bit grey PNG.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from luxvox.codec.pillow import opened
+from luxvox.errors import FormatError, InputError
+
+_WEBP_MAGIC = b"RIFF"
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_WEBP_LONGEST_SIDE = 16383
+
+
+def encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
+    """Write an alpha plane compactly and without loss.
+
+    Args:
+        alpha: uint8 `[H, W]`, not empty.
+
+    Returns:
+        The payload of the container's alpha section.
+    """
+    if alpha.min() == alpha.max():
+        return bytes([int(alpha.flat[0])])
+    candidates = [_png(alpha)]
+    if max(alpha.shape) <= _WEBP_LONGEST_SIDE:
+        candidates.append(_webp(alpha))
+    return min(candidates, key=len)
+
+
+def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """Read an alpha plane that `encode_alpha` wrote.
+
+    Args:
+        payload: what the alpha section holds.
+        width: width of the picture.
+        height: height of the picture.
+
+    Returns:
+        uint8 `[H, W]`.
+
+    Raises:
+        FormatError: the payload is not such a plane, or has another size.
+    """
+    if len(payload) == 1:
+        return np.full((height, width), payload[0], np.uint8)
+    try:
+        with opened(payload, width * height, [_format_of(payload)]) as image:
+            if image.size != (width, height):
+                raise InputError(f"{image.width} × {image.height} where {width} × {height} belongs")
+            if image.mode not in ("L", "1", "RGB"):
+                raise InputError(f"mode {image.mode} where grey belongs")
+            plane = np.asarray(image if image.mode == "RGB" else image.convert("L"))
+    except (InputError, OSError) as error:
+        raise FormatError(f"alpha section: {error}") from error
+    return np.array(plane if plane.ndim == 2 else plane[:, :, 0])
+
+
+def _format_of(payload: bytes) -> str:
+    if payload.startswith(_PNG_MAGIC):
+        return "PNG"
+    if payload.startswith(_WEBP_MAGIC):
+        return "WEBP"
+    raise InputError("neither one byte, nor PNG, nor WebP")
+
+
+def _png(alpha: NDArray[np.uint8]) -> bytes:
+    image = Image.fromarray(alpha)
+    if np.isin(alpha, (0, 255)).all():
+        image = image.convert("1", dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _webp(alpha: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.repeat(alpha[:, :, None], 3, axis=2)).save(
+        stream, "WEBP", lossless=True, quality=100, method=4
+    )
+    return stream.getvalue()

@@ -1,0 +1,272 @@
+"""The header of a `.lvx` file: which weights decode it, and to what (FORMAT.md, Header).
+
+The fields are declared once, as data (`_BEFORE`, `_KINDS`, `_AFTER`): those tables read, write,
+check and print the header. A new kind of file is a header class and a row of `_KINDS`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Final, Protocol
+
+from luxvox.codec.wire import MAX_VARINT_SIZE, Cursor, varint_bytes
+from luxvox.errors import ChecksumError, FormatError, InputError, LuxvoxError, UnsupportedError
+
+MAGIC: Final = b"\x89LVX"
+FORMAT_VERSION: Final = 1
+KIND_PICTURE: Final = 1
+KIND_VOICE: Final = 2
+MAX_PIXELS: Final = 2**30
+CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """Describe a picture file.
+
+    Attributes:
+        model_number: number of the weights among the picture models, 0..65535.
+        fingerprint: first 4 bytes of the SHA-256 of the model's integer tables.
+        width: pixels a row, at least 1; width x height is at most `MAX_PIXELS`.
+        height: rows, at least 1.
+        colour: True for RGB, False for grey.
+        alpha: True if an alpha section belongs to the file.
+        quality_centi: quality in hundredths, 100..10000.
+        coder: a key of `CODERS`.
+    """
+
+    kind: ClassVar[int] = KIND_PICTURE
+
+    model_number: int
+    fingerprint: bytes
+    width: int
+    height: int
+    colour: bool
+    alpha: bool
+    quality_centi: int
+    coder: int
+
+
+def write_header(header: PictureHeader, n_sections: int) -> bytes:
+    """Return the bytes of a header that announces `n_sections` sections.
+
+    Raises:
+        InputError: a field is outside its range (picture too large, say).
+    """
+    values = {**asdict(header), "n_sections": n_sections}
+    if fault := _first_fault(header.kind, values):
+        raise InputError(f"header: {fault[1]}")
+    head = MAGIC + bytes([FORMAT_VERSION, header.kind])
+    head += b"".join(field.write(values) for field in _fields(header.kind))
+    return head + zlib.crc32(head).to_bytes(_CRC_SIZE, "little")
+
+
+def parse_header(data: bytes) -> tuple[PictureHeader, int, int]:
+    """Read and check a header; the first `MAX_HEADER_SIZE` bytes of a file are enough.
+
+    Returns:
+        The header, the number of sections it announces, and the offset at which they begin.
+
+    Raises:
+        FormatError: not a luxvox file, or an illegal value.
+        ChecksumError: the header was altered.
+        TruncatedError: the data end inside the header.
+        UnsupportedError: another format version, kind, coder or flag.
+    """
+    cursor = Cursor(data, 0, "header")
+    kind = _parse_preamble(cursor)
+    values: dict[str, Any] = {}
+    for field in _fields(kind):
+        values |= field.parse(cursor)
+    computed, place = zlib.crc32(data[: cursor.offset]), cursor.at()
+    if cursor.unsigned(_CRC_SIZE) != computed:
+        raise ChecksumError(f"{place}: the checksum does not match, the header was altered")
+    if fault := _first_fault(kind, values):
+        raise fault[0](f"header, offset {_PREAMBLE_SIZE}: {fault[1]}")
+    header_type = _KINDS[kind].header_type
+    header = header_type(**{field.name: values[field.name] for field in fields(header_type)})
+    return header, values["n_sections"], cursor.offset
+
+
+def describe(header: PictureHeader) -> list[tuple[str, str]]:
+    """Return the header as (label, text) lines, in the order of the file."""
+    values = asdict(header)
+    lines = (field.lines(values) for field in _fields(header.kind))
+    return [("kind", _KINDS[header.kind].name), *(line for part in lines for line in part)]
+
+
+_CRC_SIZE: Final = 4
+_PREAMBLE_SIZE: Final = len(MAGIC) + 2
+
+_Fault = tuple[type[LuxvoxError], str]
+
+
+def _parse_preamble(cursor: Cursor) -> int:
+    """Check magic, format version and kind, which say how to read on; return the kind."""
+    if not MAGIC.startswith(cursor.data[: len(MAGIC)]):
+        raise FormatError(f"header, offset 0: not a luxvox file, which begins {MAGIC.hex(' ')}")
+    cursor.take(len(MAGIC))
+    place, version = cursor.at(), cursor.unsigned(1)
+    if version != FORMAT_VERSION:
+        raise UnsupportedError(f"{place}: format version {version}, legal: {FORMAT_VERSION}")
+    place, kind = cursor.at(), cursor.unsigned(1)
+    if kind not in _KINDS:
+        known = ", ".join(f"{number} ({row.name})" for number, row in _KINDS.items())
+        raise UnsupportedError(f"{place}: kind {kind}, legal: {known}")
+    return kind
+
+
+def _first_fault(kind: int, values: Mapping[str, Any]) -> _Fault | None:
+    return next(_faults(kind, values), None)
+
+
+def _faults(kind: int, values: Mapping[str, Any]) -> Iterator[_Fault]:
+    for field in _fields(kind):
+        if fault := field.fault(values):
+            yield fault
+    if joint_fault := _KINDS[kind].joint_fault(values):
+        yield FormatError, joint_fault
+
+
+class _Field(Protocol):
+    """One field: how it is read, written, checked and printed."""
+
+    @property
+    def max_size(self) -> int: ...
+    def parse(self, cursor: Cursor) -> dict[str, Any]: ...
+    def write(self, values: Mapping[str, Any]) -> bytes: ...
+    def fault(self, values: Mapping[str, Any]) -> _Fault | None: ...
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]: ...
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A whole number of `size` bytes, or a varint if `size` is None."""
+
+    name: str
+    size: int | None
+    legal: range
+    show: Callable[[int], str] = str
+    refusal: type[LuxvoxError] = FormatError
+
+    @property
+    def max_size(self) -> int:
+        return self.size or MAX_VARINT_SIZE
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.name: cursor.varint() if self.size is None else cursor.unsigned(self.size)}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        value: int = values[self.name]
+        return varint_bytes(value) if self.size is None else value.to_bytes(self.size, "little")
+
+    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
+        value = values[self.name]
+        if value in self.legal:
+            return None
+        return self.refusal, f"{self.name} {value}, legal: {self.legal[0]}..{self.legal[-1]}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        if self.name not in values:  # the number of sections is not the header's own
+            return []
+        return [(self.name.removesuffix("_centi").replace("_", " "), self.show(values[self.name]))]
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """A string of `max_size` bytes, printed in hexadecimal."""
+
+    name: str
+    max_size: int
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.name: cursor.take(self.max_size)}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        return bytes(values[self.name])
+
+    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
+        length = len(values[self.name])
+        if length == self.max_size:
+            return None
+        return FormatError, f"{self.name} of {length} bytes, legal: {self.max_size}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [(self.name, values[self.name].hex())]
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """One byte of booleans, lowest bit first; the bits without a name must be 0."""
+
+    names: tuple[str, ...]
+    max_size: int = 1
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        bits = cursor.unsigned(self.max_size)
+        flags = {name: bool(bits >> i & 1) for i, name in enumerate(self.names)}
+        return {**flags, "reserved_flags": bits >> len(self.names)}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        return bytes([sum(bool(values[name]) << i for i, name in enumerate(self.names))])
+
+    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
+        if not values.get("reserved_flags", 0):
+            return None
+        return UnsupportedError, f"reserved flags are set, legal: {', '.join(self.names)}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [(name, "yes" if values[name] else "no") for name in self.names]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What one kind of file has in its header between the common fields, and its joint limits."""
+
+    name: str
+    header_type: type[PictureHeader]
+    fields: tuple[_Field, ...]
+    joint_fault: Callable[[Mapping[str, Any]], str | None]
+
+
+def _too_many_pixels(values: Mapping[str, Any]) -> str | None:
+    width, height = values["width"], values["height"]
+    if width * height <= MAX_PIXELS:
+        return None
+    return f"{width}x{height} pixels, legal: at most {MAX_PIXELS} in all"
+
+
+_BEFORE: Final[tuple[_Field, ...]] = (
+    _Number("model_number", 2, range(2**16)),
+    _Bytes("fingerprint", 4),
+)
+_KINDS: Final[Mapping[int, _Kind]] = {
+    KIND_PICTURE: _Kind(
+        "picture",
+        PictureHeader,
+        (
+            _Number("width", None, range(1, MAX_PIXELS + 1)),
+            _Number("height", None, range(1, MAX_PIXELS + 1)),
+            _Flags(("colour", "alpha")),
+            _Number("quality_centi", 2, range(100, 10001), lambda centi: f"{centi / 100:g}"),
+        ),
+        _too_many_pixels,
+    ),
+}
+_AFTER: Final[tuple[_Field, ...]] = (
+    _Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError),
+    _Number("n_sections", 1, range(2**8)),
+)
+
+
+def _fields(kind: int) -> tuple[_Field, ...]:
+    return (*_BEFORE, *_KINDS[kind].fields, *_AFTER)
+
+
+MAX_HEADER_SIZE: Final = (
+    _PREAMBLE_SIZE
+    + max(sum(field.max_size for field in _fields(kind)) for kind in _KINDS)
+    + _CRC_SIZE
+)

@@ -1,0 +1,133 @@
+"""What a picture says about itself: ICC profile, EXIF and XMP, kept but for the orientation.
+
+The orientation is applied to the pixels, so it must be gone from what is kept, or a viewer would
+turn the picture twice. Everything else stays byte for byte (maker notes hold absolute offsets).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+from PIL import Image
+
+from luxvox.codec.modes import MODES_THAT_LOSE_THEIR_PROFILE, Samples
+
+_ORIENTATION = 0x0112
+_UPRIGHT = 1
+_EXIF_PREFIX = b"Exif\x00\x00"
+_IFD_ENTRY_BYTES = 12
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>\s*))[2-8]""")
+
+# The tags of a TIFF that describe the picture; the others describe the file it was in.
+_DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+_DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is kept beside the pixels; each part as its standard writes it, or None."""
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """Collect the metadata of a loaded Pillow image, without its orientation.
+
+    Args:
+        image: a Pillow image whose pixels are loaded (PNG keeps its EXIF behind them).
+
+    Returns:
+        The parts that are there. EXIF begins with its TIFF header (`II` or `MM`).
+    """
+    icc = image.info.get("icc_profile") or None
+    if image.mode in MODES_THAT_LOSE_THEIR_PROFILE or not isinstance(icc, bytes):
+        icc = None
+    raw = _exif_of(image)
+    return Metadata(icc, without_orientation(raw) if raw else None, _xmp_of(image))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Find how the pixels lie, 1 (upright) to 8 as EXIF numbers it; 1 if it says nothing legal."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+    except Exception:  # Pillow raises many types on broken EXIF, and none of them matters here
+        return _UPRIGHT
+    return int(orientation) if orientation in range(1, 9) else _UPRIGHT
+
+
+def turned_upright(samples: Samples, orientation: int) -> Samples:
+    """Turn samples `[H, W, ...]` so that the picture of that EXIF orientation stands upright."""
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    rows, columns = {
+        1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1),
+        5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1),
+    }[orientation]  # fmt: skip
+    return samples[::rows, ::columns]
+
+
+def without_orientation(exif: bytes) -> bytes | None:
+    """Take the orientation out of an EXIF block and move nothing else.
+
+    Args:
+        exif: EXIF, from its TIFF header on.
+
+    Returns:
+        The block at the same length, or None when nothing else was in it or it cannot be read.
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[:4])
+    if order is None:
+        return None
+    try:
+        (start,) = struct.unpack_from(order + "I", exif, 4)
+        (n_entries,) = struct.unpack_from(order + "H", exif, start)
+        first = start + 2
+        end = first + n_entries * _IFD_ENTRY_BYTES
+        entries = [exif[at : at + _IFD_ENTRY_BYTES] for at in range(first, end, _IFD_ENTRY_BYTES)]
+        next_directory: bytes = struct.unpack_from("4s", exif, end)[0]
+    except struct.error:
+        return None
+    tag = struct.pack(order + "H", _ORIENTATION)
+    kept = [entry for entry in entries if entry[:2] != tag]
+    if not kept and next_directory == bytes(4):
+        return None
+    directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + next_directory
+    return exif[:start] + directory.ljust(end + 4 - start, b"\x00") + exif[end + 4 :]
+
+
+def _exif_of(image: Image.Image) -> bytes | None:
+    raw = image.info.get("exif")
+    text = image.info.get("Raw profile type exif")  # how PNG kept EXIF before it had a chunk for it
+    try:
+        if raw is None and isinstance(text, str):
+            raw = bytes.fromhex("".join(text.split("\n")[3:]))
+        elif raw is None:
+            raw = _described(image.getexif())
+    except Exception:  # broken EXIF must not cost the picture
+        return None
+    return raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else None
+
+
+def _described(directory: Image.Exif) -> bytes | None:
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag in directory:
+            kept[tag] = directory[tag]
+    for tag in _DESCRIPTIVE_DIRECTORIES:
+        inner = directory.get_ifd(tag)
+        if inner:
+            kept[tag] = inner
+    return kept.tobytes() if len(kept) else None
+
+
+def _xmp_of(image: Image.Image) -> bytes | None:
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    if not isinstance(xmp, bytes) or not xmp:
+        return None
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)

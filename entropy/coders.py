@@ -1,0 +1,180 @@
+"""Range coders behind `push`/`pull`: counts that sum to 2¹⁶ in, bytes out, and back.
+
+Two coders exist; a file names the one that wrote it (FORMAT.md).  `constriction` is the default.
+`torchac` comes with the extra `luxvox[torchac]`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.entropy.pmf import TOTAL
+from luxvox.errors import FormatError, SystemFailure, UnsupportedError, UsageError
+
+CONSTRICTION = 1
+TORCHAC = 2
+CODER_NUMBERS = {"constriction": CONSTRICTION, "torchac": TORCHAC}
+
+Counts = NDArray[np.int64]
+Symbols = NDArray[np.int64]
+
+
+class Encoder(Protocol):
+    """Writes symbols one batch after the other."""
+
+    def push(self, symbols: Symbols, counts: Counts) -> None:
+        """Append symbols [n] under counts [n, K]."""
+
+    def finish(self) -> bytes:
+        """Return all bytes; nothing can be pushed afterwards."""
+
+
+class Decoder(Protocol):
+    """Reads symbols batch by batch, as they were pushed."""
+
+    def pull(self, counts: Counts) -> Symbols:
+        """Return the next symbols [n] under counts [n, K]."""
+
+    def finish(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            FormatError: if bytes remain that no symbol used.
+        """
+
+
+def encoder(number: int) -> Encoder:
+    """Return an encoder by its number in the file format."""
+    if number == CONSTRICTION:
+        return _ConstrictionEncoder()
+    if number == TORCHAC:
+        return _TorchacEncoder()
+    raise UsageError(f"coder {number} is unknown; legal are 1 (constriction) and 2 (torchac)")
+
+
+def decoder(number: int, data: bytes) -> Decoder:
+    """Return a decoder of `data` by the coder's number in the file format."""
+    if number == CONSTRICTION:
+        return _ConstrictionDecoder(data)
+    if number == TORCHAC:
+        return _TorchacDecoder(data)
+    raise UnsupportedError(f"coder {number} is unknown; this luxvox reads 1 and 2")
+
+
+def _probabilities(counts: Counts) -> NDArray[np.float32]:
+    """Counts as exact float32 multiples of 2⁻¹⁶."""
+    return counts.astype(np.float32) * np.float32(1.0 / TOTAL)
+
+
+class _ConstrictionEncoder:
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+        self._family = constriction.stream.model.Categorical(perfect=False)
+
+    def push(self, symbols: Symbols, counts: Counts) -> None:
+        if len(symbols):
+            self._coder.encode(symbols.astype(np.int32), self._family, _probabilities(counts))
+
+    def finish(self) -> bytes:
+        """The words, little endian, without trailing zero bytes: the decoder reads zeros there."""
+        words: NDArray[np.uint32] = self._coder.get_compressed()
+        return words.astype("<u4").tobytes().rstrip(b"\0")
+
+
+class _ConstrictionDecoder:
+    def __init__(self, data: bytes) -> None:
+        padded = data + bytes(-len(data) % 4)
+        self._n_words = len(padded) // 4
+        words = np.frombuffer(padded, "<u4").astype(np.uint32)
+        self._coder = constriction.stream.queue.RangeDecoder(words)
+        self._family = constriction.stream.model.Categorical(perfect=False)
+
+    def pull(self, counts: Counts) -> Symbols:
+        if not len(counts):
+            return np.zeros(0, np.int64)
+        try:
+            symbols = self._coder.decode(self._family, _probabilities(counts))
+        except (ValueError, AssertionError) as error:
+            raise FormatError(f"the coded bytes are not valid: {error}") from None
+        return np.asarray(symbols, np.int64)
+
+    def finish(self) -> None:
+        if not self._coder.maybe_exhausted():
+            raise FormatError("bytes are left after the last symbol")
+
+
+class _TorchacEncoder:
+    """torchac codes a whole array at once; batches of unlike K are widened to the largest."""
+
+    def __init__(self) -> None:
+        self._symbols: list[Symbols] = []
+        self._counts: list[Counts] = []
+
+    def push(self, symbols: Symbols, counts: Counts) -> None:
+        self._symbols.append(symbols)
+        self._counts.append(counts)
+
+    def finish(self) -> bytes:
+        parts = []
+        for symbols, counts in zip(self._symbols, self._counts, strict=True):
+            if len(symbols):
+                parts.append(_torchac_encode(symbols, counts))
+        return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+
+
+class _TorchacDecoder:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._offset = 0
+
+    def pull(self, counts: Counts) -> Symbols:
+        if not len(counts):
+            return np.zeros(0, np.int64)
+        start = self._offset + 4
+        if start > len(self._data):
+            raise FormatError("the coded bytes end too early")
+        end = start + int.from_bytes(self._data[self._offset : start], "little")
+        if end > len(self._data):
+            raise FormatError("the coded bytes end too early")
+        self._offset = end
+        return _torchac_decode(counts, self._data[start:end])
+
+    def finish(self) -> None:
+        if self._offset != len(self._data):
+            raise FormatError("bytes are left after the last symbol")
+
+
+def _torchac_encode(symbols: Symbols, counts: Counts) -> bytes:
+    import torch
+
+    data: bytes = _torchac().encode_int16_normalized_cdf(
+        _torchac_cdf(counts), torch.from_numpy(symbols.astype(np.int16))
+    )
+    return data
+
+
+def _torchac_decode(counts: Counts, data: bytes) -> Symbols:
+    symbols = _torchac().decode_int16_normalized_cdf(_torchac_cdf(counts), data)
+    return np.asarray(symbols.numpy(), np.int64)
+
+
+def _torchac_cdf(counts: Counts):  # type: ignore[no-untyped-def]
+    import torch
+
+    cdf = np.zeros((counts.shape[0], counts.shape[1] + 1), np.int64)
+    np.cumsum(counts, axis=1, out=cdf[:, 1:])
+    return torch.from_numpy(cdf.astype(np.uint16).view(np.int16))
+
+
+def _torchac():  # type: ignore[no-untyped-def]
+    try:
+        import torchac
+    except ImportError:
+        raise SystemFailure(
+            "this file needs the torchac coder: pip install 'luxvox[torchac]'"
+        ) from None
+    return torchac

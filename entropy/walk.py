@@ -1,0 +1,249 @@
+"""The walk over codes: one order of prediction, used to encode, decode, measure and choose.
+
+A walk goes level by level.  In a level it makes passes; each evaluates the context network once
+on all that is known by then and predicts the codes of some groups at some positions.  A stage is
+coded as flags (null or not) of all its places, then the codewords of those that are not null,
+group after group.  A place whose code is null in one stage is null in all later ones and is not
+coded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.entropy import coders
+from luxvox.entropy.pmf import bits_of
+
+if TYPE_CHECKING:
+    from luxvox.entropy.context import Context, Prediction
+
+Codes = NDArray[np.uint8]
+"""Codes of a level, [stages, groups, H, W]."""
+
+ALL_PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+EVEN = ((0, 0), (1, 1))
+ODD = ((0, 1), (1, 0))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One evaluation of the context network.
+
+    Attributes:
+        stages: the stages predicted, one after the other from the same evaluation.
+        first_group, end_group: the range of groups predicted.
+        phases: positions predicted, as (row mod 2, column mod 2).
+    """
+
+    stages: tuple[int, ...]
+    first_group: int
+    end_group: int
+    phases: tuple[tuple[int, int], ...]
+
+    def mask(self, height: int, width: int) -> NDArray[np.bool_]:
+        """Return where the pass predicts, [height, width]."""
+        mask = np.zeros((height, width), np.bool_)
+        for row, column in self.phases:
+            mask[row::2, column::2] = True
+        return mask
+
+
+@dataclass(frozen=True)
+class LevelPlan:
+    """The passes of a level, and the section of the file each stage goes to."""
+
+    name: str
+    n_stages: int
+    n_groups: int
+    passes: tuple[Pass, ...]
+    sections: tuple[int, ...]
+
+
+def picture_plan(n_groups: Mapping[str, int], n_stages: int) -> tuple[LevelPlan, ...]:
+    """Return the walk of pictures: `top`, `base`, `detail`, three stages.
+
+    The first groups of a level carry most of its energy and are coded position after position
+    (dyadic at the top, in two interleaved halves below); the others know all of those.
+    """
+    late = tuple(range(1, n_stages))
+    n_top, n_base, n_detail = (n_groups[name] for name in ("top", "base", "detail"))
+    split_top, split_base = n_top // 4, 3 * n_base // 7
+    first = (0,)
+    top = (
+        Pass(first, 0, split_top, ((0, 0),)),
+        Pass(first, 0, split_top, ((1, 1),)),
+        Pass(first, 0, split_top, ODD),
+        Pass(first, split_top, n_top, EVEN),
+        Pass(first, split_top, n_top, ODD),
+        Pass(late, 0, n_top, ALL_PHASES),
+    )
+    base = (
+        Pass(first, 0, split_base, EVEN),
+        Pass(first, 0, split_base, ODD),
+        Pass(first, split_base, n_base, ALL_PHASES),
+        Pass(late, 0, n_base, ALL_PHASES),
+    )
+    detail = (
+        Pass(first, 0, n_detail, EVEN),
+        Pass(first, 0, n_detail, ODD),
+        Pass(late, 0, n_detail, ALL_PHASES),
+    )
+    return (
+        LevelPlan("top", n_stages, n_top, top, (1,) * n_stages),
+        LevelPlan("base", n_stages, n_base, base, (1,) + (2,) * len(late)),
+        LevelPlan("detail", n_stages, n_detail, detail, (3,) + (4,) * len(late)),
+    )
+
+
+class Visitor(Protocol):
+    """Decides or learns the codes of each prediction of a walk."""
+
+    def wants(self, section: int) -> bool:
+        """Return whether the walk should go on into a section."""
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Return the codes [positions, groups] of a prediction; null where it is not alive."""
+
+
+def walk(
+    context: Context, shapes: Mapping[str, tuple[int, int]], position: int, visitor: Visitor
+) -> dict[str, Codes]:
+    """Walk over the codes of one signal.
+
+    Args:
+        context: the integer context model.
+        shapes: grid (height, width) of each level.
+        position: log-step, −127 (finest) … 127 (coarsest).
+        visitor: decides or learns the codes.
+
+    Returns:
+        Codes by level, uint8 [stages, groups, H, W]; null in sections the visitor didn't want.
+    """
+    codes = {
+        plan.name: np.zeros((plan.n_stages, plan.n_groups, *shapes[plan.name]), np.uint8)
+        for plan in context.plan
+    }
+    state = context.start(shapes, position)
+    for plan in context.plan:
+        for index, one in enumerate(plan.passes):
+            wanted = [s for s in one.stages if visitor.wants(plan.sections[s])]
+            if not wanted:
+                continue
+            view = state.look(plan, index, codes[plan.name])
+            for stage in wanted:
+                prediction = view.predict(stage)
+                if prediction is None:
+                    break
+                view.learn(visitor.visit(prediction), prediction)
+        state.close(plan.name)
+    return codes
+
+
+Source = Callable[["Prediction"], Codes]
+"""Gives the codes [positions, groups] of a prediction: known ones, or chosen there and then."""
+
+
+def known(codes: Mapping[str, Codes]) -> Source:
+    """Return the source of codes that are there already."""
+    return lambda prediction: prediction.pick(codes[prediction.level])
+
+
+class CodesEncoder:
+    """Visitor that writes codes, a coder a section."""
+
+    def __init__(self, source: Source, coder: int) -> None:
+        self._source = source
+        self._coder = coder
+        self._encoders: dict[int, coders.Encoder] = {}
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Push the codes of a prediction."""
+        codes = self._source(prediction)
+        if prediction.section not in self._encoders:
+            self._encoders[prediction.section] = coders.encoder(self._coder)
+        push_codes(self._encoders[prediction.section], prediction, codes)
+        return codes
+
+    def sections(self) -> dict[int, bytes]:
+        """Return the bytes of each section."""
+        return {number: coder.finish() for number, coder in sorted(self._encoders.items())}
+
+
+class CodesDecoder:
+    """Visitor that reads codes from sections; stops before the first one that is missing."""
+
+    def __init__(self, sections: Mapping[int, bytes], n_sections: int, coder: int) -> None:
+        self._n_sections = n_sections
+        self._decoders = {n: coders.decoder(coder, data) for n, data in sections.items()}
+        self._coder = coder
+
+    def wants(self, section: int) -> bool:
+        """Want the sections that may be decoded."""
+        return section <= self._n_sections
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Pull the codes of a prediction."""
+        if prediction.section not in self._decoders:
+            self._decoders[prediction.section] = coders.decoder(self._coder, b"")
+        return pull_codes(self._decoders[prediction.section], prediction)
+
+    def finish(self) -> None:
+        """Check that all bytes were used."""
+        for coder in self._decoders.values():
+            coder.finish()
+
+
+class CodesMeter:
+    """Visitor that adds up the cross-entropy of codes in bits, by level and stage."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.bits: dict[tuple[str, int], float] = {}
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Add the cost of a prediction's codes."""
+        codes = self._source(prediction)
+        flags = codes[prediction.alive] != 0
+        total = bits_of(prediction.flag_counts(), flags.astype(np.int64))
+        for group in range(codes.shape[1]):
+            rows = np.flatnonzero(codes[:, group])
+            if len(rows):
+                words = codes[rows, group].astype(np.int64) - 1
+                total += bits_of(prediction.code_counts(group, rows), words)
+        key = (prediction.level, prediction.stage)
+        self.bits[key] = self.bits.get(key, 0.0) + total
+        return codes
+
+
+def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> None:
+    """Write the codes [positions, groups] of one prediction."""
+    coder.push((codes[prediction.alive] != 0).astype(np.int64), prediction.flag_counts())
+    for group in range(codes.shape[1]):
+        rows = np.flatnonzero(codes[:, group])
+        if len(rows):
+            words = codes[rows, group].astype(np.int64) - 1
+            coder.push(words, prediction.code_counts(group, rows))
+
+
+def pull_codes(coder: coders.Decoder, prediction: Prediction) -> Codes:
+    """Read the codes [positions, groups] of one prediction."""
+    codes = np.zeros(prediction.alive.shape, np.uint8)
+    codes[prediction.alive] = coder.pull(prediction.flag_counts())
+    for group in range(codes.shape[1]):
+        rows = np.flatnonzero(codes[:, group])
+        if len(rows):
+            codes[rows, group] = coder.pull(prediction.code_counts(group, rows)) + 1
+    return codes

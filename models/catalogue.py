@@ -1,0 +1,194 @@
+"""Find, verify and load shipped weights: `weights/MODEL_ID.safetensors` and its model card.
+
+A model card is the JSON file of the same name: id, number in the file format, SHA-256 of the
+weights, fingerprint of the integer tables, configuration, how it was trained, on what data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from luxvox.entropy.context import Context, ContextLevel, LevelShape
+from luxvox.errors import ModelError, UnsupportedError
+from luxvox.models.context import PARENTS, parent_orders, plan_of
+from luxvox.models.image import LEVELS, ImageConfig, PictureModel
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+PICTURE_KIND = "picture"
+_CONTEXT_PREFIX = "context."
+_CODEWORDS = "codewords"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a set of weights; `extra` holds the training record and data sources."""
+
+    id: str
+    number: int
+    kind: str
+    sha256: str
+    fingerprint: str
+    config: Mapping[str, Any]
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PictureCodec:
+    """A picture model ready to run: float networks, integer context model, card."""
+
+    card: ModelCard
+    model: PictureModel
+    context: Context
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The 4 bytes that files carry."""
+        return bytes.fromhex(self.card.fingerprint)
+
+
+def cards(folder: Path = WEIGHTS) -> tuple[ModelCard, ...]:
+    """Return the cards of all weights in a folder, by number."""
+    found = [read_card(path) for path in sorted(folder.glob("*.json"))]
+    return tuple(sorted(found, key=lambda card: card.number))
+
+
+def default_picture_card(folder: Path = WEIGHTS) -> ModelCard:
+    """Return the card of the newest picture model.
+
+    Raises:
+        ModelError: if no weights are installed.
+    """
+    pictures = [card for card in cards(folder) if card.kind == PICTURE_KIND]
+    if not pictures:
+        raise ModelError(f"no picture weights in {folder}; reinstall luxvox")
+    return pictures[-1]
+
+
+def picture_codec(number: int | None = None) -> PictureCodec:
+    """Return a shipped picture codec by its number in the file format; the newest by default.
+
+    Raises:
+        UnsupportedError: if no shipped weights have the number.
+        ModelError: if the weights are missing or altered.
+    """
+    if number is None:
+        number = default_picture_card().number
+    return _shipped(number)
+
+
+@functools.lru_cache(maxsize=4)
+def _shipped(number: int) -> PictureCodec:
+    for card in cards():
+        if card.number == number and card.kind == PICTURE_KIND:
+            return load_picture_codec(WEIGHTS / f"{card.id}.json")
+    known = ", ".join(str(card.number) for card in cards())
+    raise UnsupportedError(f"picture model {number} is not among the installed ones ({known})")
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read and check a model card.
+
+    Raises:
+        ModelError: if it is not one.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        names = [f.name for f in dataclasses.fields(ModelCard) if f.name != "extra"]
+        extra = {key: value for key, value in record.items() if key not in names}
+        return ModelCard(**{name: record[name] for name in names}, extra=extra)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a model card: {error!r}") from None
+
+
+def load_picture_codec(path: Path) -> PictureCodec:
+    """Load and verify the weights beside a model card.
+
+    Raises:
+        ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables
+            differs from the card, a tensor is missing, or an accumulator could overflow.
+    """
+    card = read_card(path)
+    tensors = _verified(card, path.with_suffix(".safetensors"))
+    if card.kind != PICTURE_KIND:
+        raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
+    try:
+        model = PictureModel(config_from_json(card.config))
+        floats = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+        state = {k: t for k, t in floats.items() if not k.startswith(_CONTEXT_PREFIX)}
+        model.load_state_dict(state)
+        context = Context(plan_of(model.config), _context_levels(model, tensors))
+    except (KeyError, RuntimeError, TypeError, IndexError) as error:
+        raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
+    return PictureCodec(card, model.eval().requires_grad_(False), context)
+
+
+def _verified(card: ModelCard, path: Path) -> dict[str, Tensor]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(f"{path}: SHA-256 {digest[:12]}… is not the card's {card.sha256[:12]}…")
+    try:
+        tensors: dict[str, Tensor] = load_tensors(data)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: {error}") from None
+    if fingerprint(tensors).hex() != card.fingerprint:
+        raise ModelError(f"{path}: integer tables are not those of the card")
+    return tensors
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the first 4 bytes of the SHA-256 of the integer tables of the context model."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.startswith(_CONTEXT_PREFIX):
+            array = tensors[name].contiguous().numpy()
+            digest.update(f"{name} {array.dtype.str[1:]} {array.shape}\n".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.digest()[:4]
+
+
+def config_from_json(record: Mapping[str, Any]) -> ImageConfig:
+    """Build the configuration a card holds."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    return ImageConfig(**values)
+
+
+def pack_context(levels: Mapping[str, ContextLevel]) -> dict[str, Tensor]:
+    """Name and narrow the integer tables of a context model for a weights file."""
+    packed = {}
+    for level, tables in levels.items():
+        prefix = f"{_CONTEXT_PREFIX}{level}."
+        packed[f"{prefix}{_CODEWORDS}"] = tables.codewords.to(torch.int16)
+        for name, tensor in tables.tensors.items():
+            narrow = torch.int32 if name.endswith("bias") else torch.int8
+            packed[prefix + name] = tensor.to(narrow)
+    return packed
+
+
+def _context_levels(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[str, ContextLevel]:
+    orders = parent_orders(model)
+    levels = {}
+    for level in LEVELS:
+        prefix = f"{_CONTEXT_PREFIX}{level}."
+        own = {k[len(prefix) :]: t.float() for k, t in tensors.items() if k.startswith(prefix)}
+        codewords = own.pop(_CODEWORDS)
+        width, hidden = own["conv1.weight"].shape[0], own["head.weight"].shape[2]
+        shape = LevelShape(model.config.channels(level), PARENTS[level], width, hidden)
+        slots = model.quantiser(level).slots
+        levels[level] = ContextLevel(shape, own, codewords, slots, orders.get(level))
+    return levels

@@ -1,0 +1,274 @@
+"""The float twin of the context model: learns the integers that `luxvox.entropy.context` runs.
+
+Weights are kept as floats and rounded to the integers' grid in every forward pass; gradients pass
+the rounding straight through (Bengio et al., 2013).  All arithmetic is the runtime's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from luxvox.entropy.context import (
+    CODEWORD_SCALE,
+    SHIFTS,
+    Context,
+    ContextLevel,
+    LevelShape,
+    code_logits,
+    codeword_sum,
+    flag_logits,
+    haar_inverse,
+    hidden_features,
+    level_inputs,
+    trunk,
+)
+from luxvox.entropy.pmf import LOGITS_PER_BIT
+from luxvox.entropy.walk import LevelPlan, picture_plan
+from luxvox.models.dct import N_HAAR_BASE, N_HAAR_TOP
+from luxvox.models.image import LEVELS, ImageConfig, PictureModel
+from luxvox.models.rvq import ResidualVQ
+
+HIDDEN = 32
+WIDTHS = {"top": 128, "base": 144, "detail": 80}
+PARENTS = {"top": 0, "base": N_HAAR_TOP, "detail": N_HAAR_BASE}
+
+
+def plan_of(config: ImageConfig) -> tuple[LevelPlan, ...]:
+    """Return the walk of a picture model."""
+    return picture_plan({level: len(config.groups(level)) for level in LEVELS}, config.n_stages)
+
+
+def parent_orders(model: PictureModel) -> dict[str, Tensor]:
+    """Return which merged channel is which Haar coefficient, for the integer inverse Haar.
+
+    The latents merged at stride 32 are the top ones; at stride 16 the eight channels that the
+    top gives, then the base ones: both in the order of `ChannelStatistics`.
+    """
+    return {"base": torch.argsort(model.order_32), "detail": torch.argsort(model.order_16)}
+
+
+class ContextTwin(nn.Module):
+    """Trainable context model of one level."""
+
+    def __init__(self, shape: LevelShape, plan: LevelPlan, codebook_size: int) -> None:
+        super().__init__()
+        self.shape, self.plan = shape, plan
+        width, hidden = shape.width, shape.hidden
+        stages, groups = plan.n_stages, plan.n_groups
+        sizes = {
+            "conv1.weight": (width, shape.n_inputs, 3, 3),
+            "conv2.weight": (width, width, 1, 1),
+            "conv3.weight": (width, width, 3, 3),
+            "conv4.weight": (width, width, 1, 1),
+        }
+        values = {name: torch.randn(size) * _he(size) for name, size in sizes.items()}
+        values["conv1.bias"] = torch.zeros(len(plan.passes), width)
+        for name in ("conv2.bias", "conv3.bias", "conv4.bias"):
+            values[name] = torch.zeros(width)
+        values["head.weight"] = torch.randn(stages, groups, hidden, width) * 0.02
+        values["head.bias"] = torch.zeros(stages, groups, hidden)
+        values["embedding"] = torch.zeros(stages - 1, groups, codebook_size, hidden)
+        values["flag.weight"] = torch.randn(stages, groups, hidden) * 0.3
+        values["flag.bias"] = torch.zeros(stages, groups)
+        values["table.weight"] = torch.randn(stages, groups, codebook_size - 1, hidden) * 0.1
+        values["table.bias"] = torch.zeros(stages, groups, codebook_size - 1)
+        self.values = nn.ParameterDict(
+            {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
+        )
+        self.names = list(values)
+
+    @torch.no_grad()
+    def start_from_static(self, vq: ResidualVQ) -> None:
+        """Set the biases to the static tables and the tables to functions of the codewords."""
+        probability = torch.exp2(-vq.bits).mean(0)
+        null = probability[..., 0].clamp(1e-4, 1 - 1e-4)
+        self.values["flag_bias"].copy_(torch.log2(null / (1.0 - null)))
+        words = probability[..., 1:] / (1.0 - null)[..., None]
+        self.values["table_bias"].copy_(torch.log2(words.clamp(min=2.0**-15)))
+        table = self.values["table_weight"]
+        for stage in range(self.plan.n_stages):
+            for group in range(self.plan.n_groups):
+                size = int((vq.slots[group] < vq.n_channels).sum())
+                features = word_features(vq.codebooks[stage, group, 1:, :size])
+                n = min(features.shape[1], table.shape[-1])
+                table[stage, group, :, :n] = 0.4 * features[:, :n]
+
+    def integers(self) -> dict[str, Tensor]:
+        """Return all tensors rounded to whole numbers, gradients straight through."""
+        return {
+            name: self._integer(name, self.values[name.replace(".", "_")]) for name in self.names
+        }
+
+    def _integer(self, name: str, value: Tensor) -> Tensor:
+        layer, _, kind = name.partition(".")
+        if name == "embedding":
+            return _round(value.clamp(-127, 127))
+        if kind == "weight":
+            return _round((value * 2.0 ** SHIFTS[layer]).clamp(-127, 127))
+        unit = LOGITS_PER_BIT if layer in ("flag", "table") else 1
+        return _round(value * (unit * 2.0 ** SHIFTS[layer]))
+
+
+def _he(size: tuple[int, ...]) -> float:
+    return math.sqrt(2.0 / math.prod(size[1:]))
+
+
+def _round(value: Tensor) -> Tensor:
+    return value + (torch.floor(value.detach() + 0.5) - value.detach())
+
+
+def word_features(words: Tensor) -> Tensor:
+    """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
+    scaled = words.sign() * torch.log2(1.0 + words.abs())
+    scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
+    columns = [scaled, scaled.abs()]
+    size = words.shape[1]
+    if size <= 2:
+        for k in range(1, (12, 5)[size - 1]):
+            columns += [torch.cos(k * math.pi * scaled), torch.sin(k * math.pi * scaled)]
+    features = torch.cat(columns, 1)
+    features = features - features.mean(0)
+    return features / features.std(0).clamp(min=1e-3)
+
+
+class ContextTwins(nn.Module):
+    """The twins of all levels, and the integer data they share with the runtime."""
+
+    def __init__(self, model: PictureModel) -> None:
+        super().__init__()
+        config = model.config
+        self.plan = plan_of(config)
+        self.levels = nn.ModuleDict()
+        for plan in self.plan:
+            n_channels = config.channels(plan.name)
+            shape = LevelShape(n_channels, PARENTS[plan.name], WIDTHS[plan.name], HIDDEN)
+            twin = ContextTwin(shape, plan, config.codebook_size)
+            twin.start_from_static(model.quantiser(plan.name))
+            self.levels[plan.name] = twin
+        orders = parent_orders(model)
+        self.fixed = {
+            plan.name: fixed_tables(model.quantiser(plan.name), orders.get(plan.name))
+            for plan in self.plan
+        }
+
+    def twin(self, name: str) -> ContextTwin:
+        """Return the twin of a level."""
+        module = self.levels[name]
+        if not isinstance(module, ContextTwin):
+            raise AssertionError("not a twin")
+        return module
+
+    def runtime(self) -> Context:
+        """Return the integer context model as the codec runs it."""
+        return Context(self.plan, {plan.name: self.runtime_level(plan.name) for plan in self.plan})
+
+    def runtime_level(self, name: str) -> ContextLevel:
+        """Return the integer tables of a level as the runtime takes them."""
+        twin, fixed = self.twin(name), self.fixed[name]
+        with torch.no_grad():
+            tensors = {key: value.detach().clone() for key, value in twin.integers().items()}
+        return ContextLevel(twin.shape, tensors, fixed.codewords, fixed.slots, fixed.parent_order)
+
+    def bits(
+        self, name: str, codes: Mapping[str, Tensor], position: Tensor, index: int
+    ) -> dict[int, Tensor]:
+        """Return the cost in bits of what one pass predicts, summed, by stage.
+
+        Args:
+            name: the level.
+            codes: int64 [B, stages, groups, H, W] by level; those above must be there too.
+            position: log-step [B], whole numbers −127 … 127.
+            index: which pass.
+        """
+        twin, one = self.twin(name), self.twin(name).plan.passes[index]
+        tensors = twin.integers()
+        own, parent = self._known(name, codes, index)
+        height, width = own.shape[2:]
+        place = torch.from_numpy(one.mask(height, width))
+        mask = place[None, None].float().expand(len(own), -1, -1, -1)
+        inputs = level_inputs(own, parent, mask, position)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        passes = torch.full((len(own),), index)
+        features = trunk(inputs, tensors, passes).permute(0, 2, 3, 1)[:, place].flatten(0, 1)
+        groups = slice(one.first_group, one.end_group)
+        rows = codes[name][:, :, groups].permute(1, 0, 3, 4, 2)[:, :, place].flatten(1, 2)
+        costs = {}
+        for stage in one.stages:
+            costs[stage] = _stage_bits(features, tensors, stage, groups, rows)
+        return costs
+
+    def _known(
+        self, name: str, codes: Mapping[str, Tensor], index: int
+    ) -> tuple[Tensor, Tensor | None]:
+        parent: Tensor | None = None
+        for plan in self.plan:
+            fixed = self.fixed[plan.name]
+            n_channels = self.twin(plan.name).shape.n_channels
+            if plan.name == name:
+                first = codes[name][:, :1] * _known_mask(plan, index, codes[name])
+                own = codeword_sum(first, fixed.codewords[:1], fixed.slots, n_channels)
+                return own, parent
+            own = codeword_sum(codes[plan.name], fixed.codewords, fixed.slots, n_channels)
+            merged = own if parent is None else torch.cat([parent, own], 1)
+            below = self.plan[self.plan.index(plan) + 1].name
+            order = self.fixed[below].parent_order
+            parent = None if order is None else haar_inverse(merged[:, order])
+        raise AssertionError(f"no level {name}")
+
+
+@dataclass(frozen=True)
+class FixedTables:
+    """Integer data of a level that training the twin does not change."""
+
+    codewords: Tensor
+    slots: Tensor
+    parent_order: Tensor | None
+
+
+def fixed_tables(vq: ResidualVQ, parent_order: Tensor | None) -> FixedTables:
+    """Round codewords to int16 in 1/16 step (held in float32)."""
+    codewords = torch.floor(vq.codebooks * CODEWORD_SCALE + 0.5).clamp(-32768, 32767)
+    return FixedTables(codewords, vq.slots, parent_order)
+
+
+def _known_mask(plan: LevelPlan, index: int, codes: Tensor) -> Tensor:
+    """Where stage 0 is known before a pass: int64 [1, 1, groups, H, W]."""
+    height, width = codes.shape[-2:]
+    known = torch.zeros(plan.n_groups, height, width, dtype=torch.int64)
+    for one in plan.passes[:index]:
+        place = torch.from_numpy(one.mask(height, width))
+        known[one.first_group : one.end_group] |= place.long()
+    return known[None, None]
+
+
+def _stage_bits(
+    features: Tensor, tensors: Mapping[str, Tensor], stage: int, groups: slice, rows: Tensor
+) -> Tensor:
+    """Cross-entropy in bits of codes `rows` [stages, N, groups] at one stage."""
+    codes, previous = rows[stage], None
+    if stage > 0:
+        some = (rows[stage - 1] != 0).any(1)
+        codes, previous, features = codes[some], rows[stage - 1][some], features[some]
+    hidden = hidden_features(features, tensors, stage, groups, previous)
+    alive = torch.ones_like(codes, dtype=torch.bool) if previous is None else previous != 0
+    logits = flag_logits(hidden, tensors, stage, groups)[alive] * (math.log(2) / LOGITS_PER_BIT)
+    null = (codes[alive] == 0).to(logits.dtype)
+    total = nn.functional.binary_cross_entropy_with_logits(logits, null, reduction="sum")
+    # Unbound once: the gradient of a slice of a large table is a table of zeros.
+    weights, biases = (
+        tensors[f"table.{part}"].unbind(0)[stage].unbind(0)[groups] for part in ("weight", "bias")
+    )
+    by_group = hidden.unbind(1)
+    for group, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        chosen = torch.nonzero(codes[:, group])[:, 0]
+        if len(chosen):
+            words = code_logits(by_group[group][chosen], weight, bias)
+            words = words * (math.log(2) / LOGITS_PER_BIT)
+            target = codes[chosen, group] - 1
+            total = total + nn.functional.cross_entropy(words, target, reduction="sum")
+    return total / math.log(2)

@@ -1,0 +1,195 @@
+"""Grouped residual vector quantisation with null codewords and rate-aware choice.
+
+The channels of a level are cut into groups of at most 8 neighbouring channels.  Each group of
+each position is quantised stage after stage (residual VQ; Juang and Gray, 1982; Zeghidour et al.,
+2021), each stage coding what the earlier ones left.  Codeword 0 of every codebook is the zero
+vector, "null".  A null ends its position: all later stages are null too, and cost nothing.
+Codewords are chosen by distortion plus rate (entropy-constrained VQ; Chou, Lookabaugh and
+Gray, 1989).
+
+All vectors are in units of the quantiser step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+GROUP_WIDTH = 8
+RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
+ANCHOR_WEIGHT = 8.0  # vectors that a lattice point is worth against the data of its cell
+N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
+
+
+class ResidualVQ(nn.Module):
+    """Codebooks and static rates of one level.
+
+    Attributes:
+        codebooks: float [stages, groups, K, 8]; channels past a group's size are zero.
+        bits: float [N_RATE_BINS, stages, groups, K]: static cost of each codeword where the
+            earlier stages were not null, by range of the log-step.
+        slots: int64 [groups, 8]: channel of each component; padding points at channel C.
+    """
+
+    codebooks: Tensor
+    bits: Tensor
+    slots: Tensor
+
+    def __init__(self, group_sizes: tuple[int, ...], n_stages: int, codebook_size: int) -> None:
+        super().__init__()
+        self.n_channels = sum(group_sizes)
+        self.n_stages = n_stages
+        shape = (n_stages, len(group_sizes), codebook_size)
+        self.register_buffer("codebooks", torch.zeros(*shape, GROUP_WIDTH))
+        self.register_buffer("bits", torch.zeros(N_RATE_BINS, *shape))
+        self.register_buffer("slots", group_slots(group_sizes), persistent=False)
+
+    def group(self, latents: Tensor) -> Tensor:
+        """Map [B, C, H, W] to vectors [groups, B·H·W, 8]."""
+        flat = latents.permute(1, 0, 2, 3).reshape(self.n_channels, -1)
+        padded = torch.cat([flat, flat.new_zeros(1, flat.shape[1])])
+        return padded[self.slots].transpose(1, 2)
+
+    def ungroup(self, vectors: Tensor, shape: torch.Size) -> Tensor:
+        """Map [groups, B·H·W, 8] back to latents of `shape` [B, C, H, W]."""
+        flat = vectors.new_zeros(self.n_channels + 1, vectors.shape[1])
+        flat[self.slots.reshape(-1)] = vectors.transpose(1, 2).reshape(-1, vectors.shape[1])
+        batch, channels, height, width = shape
+        return flat[:channels].reshape(channels, batch, height, width).permute(1, 0, 2, 3)
+
+    def encode(self, latents: Tensor, position: Tensor, rate_weight: float = RATE_WEIGHT) -> Tensor:
+        """Choose codes greedily, stage after stage, by ‖r − c‖² + rate_weight · static bits.
+
+        Args:
+            latents: [B, C, H, W] in steps.
+            position: [B] log-step in −1 … 1, picks the static tables.
+            rate_weight: worth of a bit in squared steps.
+
+        Returns:
+            Codes, uint8 [B, stages, groups, H, W].
+        """
+        batch, _, height, width = latents.shape
+        residual = self.group(latents).reshape(len(self.slots), batch, height * width, GROUP_WIDTH)
+        codes = residual.new_zeros((batch, self.n_stages, len(self.slots), height * width))
+        codes = codes.to(torch.uint8)
+        bins = rate_bin(position)
+        for item in range(batch):
+            rest = residual[:, item]
+            alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
+            for stage in range(self.n_stages):
+                books = self.codebooks[stage]
+                bias = books.square().sum(-1) + rate_weight * self.bits[bins[item], stage]
+                cost = torch.baddbmm(bias[:, None, :], rest, books.transpose(1, 2), alpha=-2.0)
+                choice = cost.argmin(-1) * alive
+                alive = choice != 0
+                codes[item, stage] = choice.to(torch.uint8)
+                if not bool(alive.any()):
+                    break
+                index = choice[..., None].expand(-1, -1, GROUP_WIDTH)
+                rest = rest - books.gather(1, index)
+        return codes.reshape(batch, self.n_stages, len(self.slots), height, width)
+
+    def decode(self, codes: Tensor, n_stages: int | None = None) -> Tensor:
+        """Sum the codewords of the first `n_stages` stages: latents [B, C, H, W] in steps."""
+        batch, stages, groups, height, width = codes.shape
+        total = self.codebooks.new_zeros(groups, batch * height * width, GROUP_WIDTH)
+        for stage in range(stages if n_stages is None else n_stages):
+            index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1, 1).long()
+            total += self.codebooks[stage].gather(1, index.expand(-1, -1, GROUP_WIDTH))
+        return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
+
+
+def group_slots(group_sizes: tuple[int, ...]) -> Tensor:
+    """Return the channel of each component, int64 [groups, 8]; padding is the channel count."""
+    n_channels = sum(group_sizes)
+    slots = torch.full((len(group_sizes), GROUP_WIDTH), n_channels, dtype=torch.int64)
+    start = 0
+    for row, size in zip(slots, group_sizes, strict=True):
+        row[:size] = torch.arange(start, start + size)
+        start += size
+    return slots
+
+
+def rate_bin(position: Tensor) -> Tensor:
+    """Return the range (0 … N_RATE_BINS − 1) of log-steps −1 … 1."""
+    return ((position + 1.0) * (N_RATE_BINS / 2)).floor().long().clamp(0, N_RATE_BINS - 1)
+
+
+def lattice_codebook(size: int, codebook_size: int) -> Tensor:
+    """Return a codebook [K, 8] of lattice points: fine near zero, an escape beyond.
+
+    The first words are the points of the integer lattice in `size` (at most 4) dimensions nearest
+    to zero, zero first.  With one or two dimensions the others are the centres of cubic tiles of
+    that lattice, so that the next stage finds every point of a tile among its fine words.
+    """
+    if size == 1:
+        half, tile = codebook_size // 4, codebook_size // 12
+        reach = (codebook_size - 2 * half - 1) // 2
+        up = half + tile * torch.arange(1, reach + 1) - tile // 2
+        points = torch.cat([_grid(1, half), torch.cat([up, -up])[:, None].float()])
+    elif size == 2:
+        side = int((2 * codebook_size / 3) ** 0.5 - 1) // 2 * 2 + 1
+        points = torch.cat([_grid(2, side // 2), _grid(2, side // 2)[1:] * side])
+    else:
+        points = _grid(size, 3)
+    book = torch.zeros(codebook_size, GROUP_WIDTH)
+    book[: len(points), :size] = points[:codebook_size]
+    return book
+
+
+def _grid(size: int, half: int) -> Tensor:
+    axis = torch.arange(-half, half + 1).float()
+    points = torch.cartesian_prod(*[axis] * size).reshape(-1, size)
+    return points[torch.argsort(points.square().sum(1), stable=True)]
+
+
+def entropy_constrained_lloyd(
+    vectors: Tensor,
+    book: Tensor,
+    n_iterations: int,
+    generator: torch.Generator,
+    reseed: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Train one codebook by entropy-constrained Lloyd iterations.
+
+    Args:
+        vectors: [N, 8] in steps.
+        book: [K, 8] to start from; codeword 0 stays the zero vector.
+        n_iterations: passes over the vectors.
+        generator: source of the seeds.
+        reseed: put dead words on badly coded vectors, in all but the last 3 passes; if not,
+            words stay near where they start, and those that no vector uses stay there.
+
+    Returns:
+        Codebook [K, 8] and the chosen words [N].
+    """
+    n, codebook_size = len(vectors), len(book)
+    start, book = book, book.clone()
+    bits = torch.full((codebook_size,), 8.0)
+    bits[0] = 1.0
+    for iteration in range(n_iterations):
+        choice, cost = _nearest(vectors, book, bits)
+        counts = torch.bincount(choice, minlength=codebook_size)
+        sums = torch.zeros_like(book).index_add_(0, choice, vectors)
+        used = counts > 0
+        used[0] = False
+        weight = 0.0 if reseed else ANCHOR_WEIGHT
+        book[used] = ((sums + weight * start) / (counts[:, None] + weight))[used]
+        bits = -torch.log2((counts + 0.5) / (n + 0.5 * codebook_size))
+        dead = torch.nonzero((counts < 2) & (torch.arange(codebook_size) > 0))[:, 0]
+        if reseed and len(dead) and iteration < n_iterations - 3:
+            worst = torch.multinomial(cost.clamp(min=1e-6), len(dead), generator=generator)
+            book[dead] = vectors[worst]
+            bits[dead] = bits.max()
+    return book, _nearest(vectors, book, bits)[0]
+
+
+def _nearest(vectors: Tensor, book: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
+    bias = book.square().sum(-1) + RATE_WEIGHT * bits
+    choices, costs = [], []
+    for part in vectors.split(16384):
+        cost = torch.addmm(bias[None], part, book.T, alpha=-2.0)
+        best = cost.min(1)
+        choices.append(best.indices)
+        costs.append(best.values + part.square().sum(-1) - RATE_WEIGHT * bits[best.indices])
+    return torch.cat(choices), torch.cat(costs)

@@ -1,0 +1,222 @@
+"""The training loop: one phase at a time, resumable, logged; see `phases` for what is learnt.
+
+A run folder holds
+
+* `analysis.safetensors`, `synthesis.safetensors`, `context.safetensors`: the parts of the codec,
+  each written whole by the phase that trains it (so phases 1 and 2 may run side by side),
+* `phase-P.safetensors` and `phase-P.json`: what is needed to resume phase P,
+* `phase-P.csv`: the log; `phase-P/*.png`: reconstructions,
+* `run.json`: configuration, and for each finished phase its commands, minutes and machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_S = 240.0  # a kill loses at most this much
+REPORT_S = 20.0
+WARM_UP_STEPS = 200
+EMA_DECAY = 0.9985
+MAX_GRADIENT_NORM = 1.0
+
+
+class Phase(Protocol):
+    """What the loop needs of a phase."""
+
+    name: str
+    learning_rate: float
+
+    def trained(self) -> nn.Module:
+        """Return the module whose parameters learn."""
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Return the factor on the learning rate of a parameter."""
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return a scalar loss on a fresh batch and figures to log."""
+
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure on held-back training pictures; write pictures to `folder`."""
+
+    def finish(self, run: Path) -> None:
+        """Write the trained part of the codec into the run folder."""
+
+
+@dataclass
+class Progress:
+    """Where a phase stands; all of it is kept for a resume."""
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) -> None:
+    """Train one phase for `minutes` (counted over resumes) and write its part of the codec."""
+    module = phase.trained()
+    names = [name for name, p in module.named_parameters() if p.requires_grad]
+    parameters = dict(module.named_parameters())
+    groups = [{"params": [parameters[n]], "factor": phase.learning_rate_factor(n)} for n in names]
+    optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.98))
+    ema = {name: parameters[name].detach().clone() for name in names}
+    progress = Progress()
+    state_path = run / f"phase-{phase.name}"
+    if resume and state_path.with_suffix(".json").exists():
+        progress = _load_state(state_path, parameters, ema, optimiser, names)
+        log.info("phase %s: resumed at step %d", phase.name, progress.step)
+    start = time.monotonic() - progress.elapsed_s
+    last_report = last_checkpoint = time.monotonic()
+    sums: dict[str, float] = {}
+    n_sums = 0
+    while progress.elapsed_s < minutes * 60.0:
+        rate = _schedule(progress.step, progress.elapsed_s / (minutes * 60.0))
+        for group in optimiser.param_groups:
+            group["lr"] = phase.learning_rate * rate * group["factor"]
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.step)
+        loss, figures = phase.loss(generator)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters.values(), MAX_GRADIENT_NORM)
+        optimiser.step()
+        progress.step += 1
+        progress.elapsed_s = time.monotonic() - start
+        decay = min(EMA_DECAY, progress.step / (progress.step + 20.0))
+        with torch.no_grad():
+            for name in names:
+                ema[name].lerp_(parameters[name], 1.0 - decay)
+        for key, value in {"loss": loss.item(), **figures}.items():
+            sums[key] = sums.get(key, 0.0) + value
+        n_sums += 1
+        now = time.monotonic()
+        if now - last_report > REPORT_S:
+            means = {key: value / n_sums for key, value in sums.items()}
+            _report(phase, run, progress, means, minutes)
+            sums, n_sums, last_report = {}, 0, now
+        if now - last_checkpoint > CHECKPOINT_S:
+            _checkpoint(phase, run, progress, (parameters, ema, optimiser, names), minutes)
+            last_checkpoint = time.monotonic()
+    _checkpoint(phase, run, progress, (parameters, ema, optimiser, names), minutes)
+
+
+def _schedule(step: int, share: float) -> float:
+    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    return warm_up * max(0.5 * (1.0 + math.cos(math.pi * min(share, 1.0))), 0.01)
+
+
+Parts = tuple[dict[str, nn.Parameter], dict[str, Tensor], torch.optim.Adam, list[str]]
+
+
+def _checkpoint(phase: Phase, run: Path, progress: Progress, parts: Parts, minutes: float) -> None:
+    """Save all, and write and validate the averaged weights as this phase's part of the codec."""
+    parameters, ema, _, names = parts
+    _save_state(run / f"phase-{phase.name}", progress, parts)
+    live = {name: parameters[name].detach().clone() for name in names}
+    with torch.no_grad():
+        for name in names:
+            parameters[name].copy_(ema[name])
+        figures = phase.validate(run / f"phase-{phase.name}")
+        phase.finish(run)
+        for name in names:
+            parameters[name].copy_(live[name])
+    _report(phase, run, progress, {f"val_{k}": v for k, v in figures.items()}, minutes)
+    record_phase(run, phase.name, progress)
+
+
+def _save_state(path: Path, progress: Progress, parts: Parts) -> None:
+    parameters, ema, optimiser, names = parts
+    tensors: dict[str, Tensor] = {}
+    for name in names:
+        tensors[f"live/{name}"] = parameters[name].detach().contiguous()
+        tensors[f"mean/{name}"] = ema[name].contiguous()
+        for key, value in optimiser.state[parameters[name]].items():
+            tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
+    save_atomically(tensors, path.with_suffix(".safetensors"))
+    record = {"step": progress.step, "elapsed_s": progress.elapsed_s}
+    write_json(path.with_suffix(".json"), record)
+
+
+def _load_state(
+    path: Path,
+    parameters: dict[str, nn.Parameter],
+    ema: dict[str, Tensor],
+    optimiser: torch.optim.Adam,
+    names: list[str],
+) -> Progress:
+    tensors = load_file(path.with_suffix(".safetensors"))
+    with torch.no_grad():
+        for name in names:
+            parameters[name].copy_(tensors[f"live/{name}"])
+            ema[name].copy_(tensors[f"mean/{name}"])
+            optimiser.state[parameters[name]] = {
+                key: tensors[f"adam/{key}/{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"adam/{key}/{name}" in tensors
+            }
+    record = json.loads(path.with_suffix(".json").read_text())
+    return Progress(record["step"], record["elapsed_s"])
+
+
+def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file so that a kill leaves the old one whole."""
+    partial = path.with_suffix(".partial")
+    save_file({name: t.contiguous() for name, t in tensors.items()}, partial)
+    partial.replace(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file so that a kill leaves the old one whole."""
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.replace(path)
+
+
+def _report(
+    phase: Phase, run: Path, progress: Progress, figures: dict[str, float], minutes: float
+) -> None:
+    left_min = max(0.0, minutes - progress.elapsed_s / 60.0)
+    text = "  ".join(f"{key} {value:.4g}" for key, value in figures.items())
+    log.info("phase %s  step %d  %s  %.0f min left", phase.name, progress.step, text, left_min)
+    with (run / f"phase-{phase.name}.csv").open("a", newline="") as file:
+        rows = csv.writer(file)
+        for key, value in figures.items():
+            rows.writerow([progress.step, f"{progress.elapsed_s:.1f}", key, f"{value:.6g}"])
+
+
+def record_phase(run: Path, name: str, progress: Progress) -> None:
+    """Note in `run.json` what a phase has done so far, and how."""
+    path = run / f"summary-{name}.json"
+    write_json(
+        path,
+        {
+            "phase": name,
+            "steps": progress.step,
+            "minutes": round(progress.elapsed_s / 60.0, 1),
+            "command": training_command(sys.argv),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s) of "
+            f"{os.cpu_count()} cores, torch {torch.__version__}",
+        },
+    )
+
+
+def training_command(argv: Sequence[str]) -> str:
+    """Return the command line with folders reduced to their names."""
+    words = ["luxvox", *(Path(word).name if "/" in word else word for word in argv[1:])]
+    return shlex.join(words)

@@ -1,0 +1,59 @@
+"""BD-rate: known answers, symmetry and refusals."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luxvox.benchmarks.bd_rate import Curve, bd_rate_percent
+
+RATES = (0.1, 0.25, 0.5, 1.0, 2.0)
+QUALITIES_DB = (24.0, 27.5, 30.0, 33.0, 37.0)
+CURVE = Curve(RATES, QUALITIES_DB)
+
+
+def test_identical_curves_differ_by_nothing() -> None:
+    assert bd_rate_percent(CURVE, CURVE) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_half_the_rate_is_minus_fifty_percent() -> None:
+    half = Curve(tuple(rate / 2 for rate in RATES), QUALITIES_DB)
+    assert bd_rate_percent(CURVE, half) == pytest.approx(-50.0)
+    assert bd_rate_percent(half, CURVE) == pytest.approx(100.0)
+
+
+@given(factor=st.floats(0.05, 20.0))
+def test_a_constant_factor_of_rate_is_found(factor: float) -> None:
+    scaled = Curve(tuple(rate * factor for rate in RATES), QUALITIES_DB)
+    assert bd_rate_percent(CURVE, scaled) == pytest.approx(100.0 * (factor - 1.0), abs=1e-6)
+
+
+def test_straight_lines_shifted_in_quality_have_a_closed_answer() -> None:
+    # At 6 dB for each doubling of rate, 3 dB better means 2 ** -0.5 of the rate.
+    qualities = tuple(30.0 + 6.0 * math.log2(rate) for rate in RATES)
+    better = Curve(RATES, tuple(quality + 3.0 for quality in qualities))
+    assert bd_rate_percent(Curve(RATES, qualities), better) == pytest.approx(
+        100.0 * (2.0**-0.5 - 1.0)
+    )
+
+
+def test_only_the_common_range_counts() -> None:
+    part = Curve(RATES[1:4], QUALITIES_DB[1:4])
+    longer = Curve((*RATES, 50.0), (*QUALITIES_DB, 37.5))
+    assert bd_rate_percent(part, longer) == pytest.approx(0.0, abs=2.0)
+
+
+def test_order_of_points_and_useless_points_do_not_matter() -> None:
+    shuffled = Curve((2.0, 0.1, 1.0, 0.6, 0.25, 0.5), (37.0, 24.0, 33.0, 29.0, 27.5, 30.0))
+    assert bd_rate_percent(CURVE, shuffled) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_curves_without_common_quality_are_refused() -> None:
+    with pytest.raises(ValueError, match="share no quality"):
+        bd_rate_percent(CURVE, Curve((1.0, 2.0), (50.0, 60.0)))
+
+
+def test_a_curve_of_one_point_is_refused() -> None:
+    with pytest.raises(ValueError, match="two points"):
+        bd_rate_percent(CURVE, Curve((1.0, 1.0), (30.0, 30.0)))

@@ -1,0 +1,462 @@
+"""The container against FORMAT.md: its worked example byte for byte, its edges, its laws."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import luxvox.codec.container as box
+from luxvox.codec.container import PictureHeader, Section
+from luxvox.codec.wire import Cursor, varint_bytes
+from luxvox.errors import (
+    ChecksumError,
+    FormatError,
+    InputError,
+    LuxvoxError,
+    TruncatedError,
+    UnsupportedError,
+)
+
+HEADER = PictureHeader(
+    model_number=1,
+    fingerprint=bytes.fromhex("5ec0de01"),
+    width=300,
+    height=200,
+    colour=True,
+    alpha=True,
+    quality_centi=5000,
+    coder=1,
+)
+SECTIONS = (
+    Section(1, b"\x01\x02\x03"),
+    Section(2, b"\xaa"),
+    Section(box.ALPHA, b"\x80"),
+    Section(box.EXIF, b"Exif"),
+)
+EXAMPLE = bytes.fromhex(
+    "894c5658 01 01 0100 5ec0de01 ac02 c801 03 8813 01 04 a9a3eef5"
+    "01 03 b041 010203"
+    "02 01 6d85 aa"
+    "40 01 8873 80"
+    "81 04 3408 45786966"
+)
+BORDERS = (25, 32, 37, 42)  # where the sections of the example begin
+PLAIN = replace(HEADER, alpha=False)
+FORMAT_MD = Path(__file__).parents[2] / "FORMAT.md"
+law = settings(deadline=None)  # a busy machine is no failure
+
+
+def spelled(kind_fields: bytes, *, kind: int = 1, coder: int = 1, n_sections: int = 0) -> bytes:
+    """Spell a header with a sound checksum, whatever stands in it."""
+    head = box.MAGIC + bytes([1, kind]) + bytes(6) + kind_fields + bytes([coder, n_sections])
+    return head + zlib.crc32(head).to_bytes(4, "little")
+
+
+def section_bytes(section_type: int, payload: bytes) -> bytes:
+    """Spell a section with a sound checksum, whatever its type."""
+    front = bytes([section_type]) + varint_bytes(len(payload))
+    crc = binascii.crc_hqx(front + payload, 0xFFFF)
+    return front + crc.to_bytes(2, "little") + payload
+
+
+def with_sections(*sections: tuple[int, bytes], alpha: bool = False) -> bytes:
+    """Spell a file whose sections need not be legal."""
+    fields = bytes([1, 1, 2 if alpha else 0]) + (100).to_bytes(2, "little")
+    return spelled(fields, n_sections=len(sections)) + b"".join(
+        section_bytes(*section) for section in sections
+    )
+
+
+# --- known answers ---------------------------------------------------------------------------
+
+
+def test_example_is_written_byte_for_byte() -> None:
+    assert box.write(HEADER, SECTIONS) == EXAMPLE
+
+
+def test_example_is_read() -> None:
+    container = box.read(EXAMPLE)
+    assert container == box.Container(HEADER, SECTIONS, truncated=False)
+    assert container.codes == (b"\x01\x02\x03", b"\xaa")
+    assert container.payload(box.EXIF) == b"Exif"
+    assert container.payload(box.ICC) is None
+
+
+def test_example_in_the_document_is_this_one() -> None:
+    text = FORMAT_MD.read_text(encoding="utf-8")
+    lines = re.findall(r"^    [0-9a-f]0  ([0-9a-f ]+)$", text, re.MULTILINE)
+    assert bytes.fromhex("".join(lines)) == EXAMPLE
+
+
+def test_smallest_file() -> None:
+    header = replace(PLAIN, width=1, height=1)
+    data = box.write(header, [])
+    assert len(data) == 23
+    assert box.read(data) == box.Container(header, (), truncated=False)
+
+
+def test_checksum_is_the_documented_one() -> None:
+    assert binascii.crc_hqx(b"123456789", 0xFFFF) == 0x29B1
+    assert zlib.crc32(b"123456789") == 0xCBF43926
+
+
+@pytest.mark.parametrize(
+    ("value", "spelling"),
+    [(0, "00"), (127, "7f"), (128, "8001"), (16383, "ff7f"), (2**32 - 1, "ffffffff0f")],
+)
+def test_varint(value: int, spelling: str) -> None:
+    assert varint_bytes(value).hex() == spelling
+    assert Cursor(bytes.fromhex(spelling), 0, "here").varint() == value
+
+
+@pytest.mark.parametrize("spelling", ["8000", "ff00", "8080808010", "8080808080", "ffffffffff"])
+def test_varint_has_one_spelling(spelling: str) -> None:
+    with pytest.raises(FormatError, match="here, offset 0: .*shortest form"):
+        Cursor(bytes.fromhex(spelling), 0, "here").varint()
+
+
+def test_overhead() -> None:
+    assert box.MAX_HEADER_SIZE <= 32
+    for length, overhead in [(0, 4), (127, 4), (128, 5), (16383, 5), (16384, 6), (2**21 - 1, 6)]:
+        size = len(box.write(PLAIN, [Section(box.ICC, bytes(length))])) - len(box.write(PLAIN, []))
+        assert size == length + overhead
+
+
+# --- info ------------------------------------------------------------------------------------
+
+
+def test_header_needs_only_the_first_bytes() -> None:
+    assert box.read_header(EXAMPLE[: box.MAX_HEADER_SIZE]) == (HEADER, BORDERS[0])
+
+
+def test_describe() -> None:
+    assert box.describe(replace(HEADER, quality_centi=7250)) == [
+        ("kind", "picture"),
+        ("model number", "1"),
+        ("fingerprint", "5ec0de01"),
+        ("width", "300"),
+        ("height", "200"),
+        ("colour", "yes"),
+        ("alpha", "yes"),
+        ("quality", "72.5"),
+        ("coder", "constriction"),
+    ]
+
+
+def test_listing() -> None:
+    listing = box.list_sections(EXAMPLE)
+    assert (listing.header, listing.header_size, listing.n_sections) == (HEADER, 25, 4)
+    assert [entry.offset for entry in listing.entries] == list(BORDERS)
+    assert [entry.name for entry in listing.entries] == ["codes 1", "codes 2", "alpha", "EXIF"]
+    assert all(entry.crc_ok for entry in listing.entries)
+    assert sum(entry.size for entry in listing.entries) == len(EXAMPLE) - 25
+    assert listing.damage is None
+
+
+def test_listing_of_a_cut_file() -> None:
+    listing = box.list_sections(EXAMPLE[:-1])
+    assert [entry.crc_ok for entry in listing.entries] == [True, True, True, False]
+    assert listing.damage is not None
+    assert "ends early, at 49" in listing.damage
+
+
+def test_listing_of_an_altered_file() -> None:
+    listing = box.list_sections(EXAMPLE[:29] + b"\xff" + EXAMPLE[30:])
+    assert [entry.crc_ok for entry in listing.entries] == [False, True, True, True]
+    assert listing.damage is not None
+    assert "section 1 (codes 1), offset 25" in listing.damage
+
+
+def test_section_names() -> None:
+    names = [box.section_name(t) for t in (63, 128, 130, 65, 255, 0)]
+    assert names[:3] == ["codes 63", "ICC profile", "XMP"]
+    assert names[3:] == ["unknown type 65", "unknown type 255", "unknown type 0"]
+
+
+# --- header refusals -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", b"hello", b"\xff\xd8", b"\x00"])
+def test_another_file(data: bytes) -> None:
+    with pytest.raises(FormatError, match="not a luxvox file"):
+        box.read(data)
+
+
+@pytest.mark.parametrize("size", range(25))
+def test_cut_in_the_header(size: int) -> None:
+    with pytest.raises(TruncatedError, match="header, offset"):
+        box.read_header(EXAMPLE[:size])
+
+
+def test_another_version() -> None:
+    with pytest.raises(UnsupportedError, match="offset 4: format version 2, legal: 1"):
+        box.read(EXAMPLE[:4] + b"\x02" + EXAMPLE[5:])
+
+
+@pytest.mark.parametrize("kind", [0, box.KIND_VOICE, 3])
+def test_another_kind(kind: int) -> None:
+    with pytest.raises(UnsupportedError, match=rf"offset 5: kind {kind}, legal: 1 \(picture\)"):
+        box.read(EXAMPLE[:5] + bytes([kind]) + EXAMPLE[6:])
+
+
+def test_altered_header() -> None:
+    with pytest.raises(ChecksumError, match="header, offset 21"):
+        box.read(EXAMPLE[:8] + b"\x00" + EXAMPLE[9:])
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "flags", "quality", "message"),
+    [
+        (0, 1, 0, 100, "width 0, legal: 1..1073741824"),
+        (1, 0, 0, 100, "height 0, legal"),
+        (2**30 + 1, 1, 0, 100, "width 1073741825, legal"),
+        (2**16, 2**14 + 1, 0, 100, "65536x16385 pixels, legal: at most 1073741824"),
+        (2**30, 2**30, 0, 100, "pixels, legal"),
+        (1, 1, 0, 99, "quality_centi 99, legal: 100..10000"),
+        (1, 1, 0, 10001, "quality_centi 10001"),
+    ],
+)
+def test_illegal_header(width: int, height: int, flags: int, quality: int, message: str) -> None:
+    fields = varint_bytes(width) + varint_bytes(height) + bytes([flags])
+    with pytest.raises(FormatError, match=message):
+        box.read(spelled(fields + quality.to_bytes(2, "little")))
+
+
+@pytest.mark.parametrize("flags", [4, 128, 255])
+def test_reserved_flags(flags: int) -> None:
+    with pytest.raises(UnsupportedError, match="reserved flags are set, legal: colour, alpha"):
+        box.read(spelled(bytes([1, 1, flags, 100, 0])))
+
+
+@pytest.mark.parametrize("coder", [0, 3, 255])
+def test_unknown_coder(coder: int) -> None:
+    with pytest.raises(UnsupportedError, match=rf"coder {coder}, legal: 1\.\.2"):
+        box.read(spelled(bytes([1, 1, 0, 100, 0]), coder=coder))
+
+
+def test_largest_pictures() -> None:
+    for width, height in [(2**30, 1), (1, 2**30), (2**15, 2**15)]:
+        header = replace(PLAIN, width=width, height=height)
+        assert box.read_header(box.write(header, []))[0] == header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        replace(PLAIN, width=0),
+        replace(PLAIN, width=2**15, height=2**15 + 1),
+        replace(PLAIN, quality_centi=99),
+        replace(PLAIN, coder=3),
+        replace(PLAIN, model_number=2**16),
+        replace(PLAIN, fingerprint=b"abc"),
+    ],
+)
+def test_illegal_header_is_not_written(header: PictureHeader) -> None:
+    with pytest.raises(InputError, match="legal: "):
+        box.write(header, [])
+
+
+# --- section refusals ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ([0], r"types \[0\], legal: 1\.\.255"),
+        ([1, 1], "legal: ascending"),
+        ([2, 1], "legal: ascending"),
+        ([box.EXIF, box.ICC], "legal: ascending"),
+        ([1, 3], r"code sections \[1, 3\], legal"),
+        ([2], "without gaps"),
+        ([1, box.ALPHA], "the header says there is none"),
+    ],
+)
+def test_illegal_order(types: list[int], message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        box.read(with_sections(*((t, b"x") for t in types)))
+    with pytest.raises(LuxvoxError, match=message):
+        box.write(PLAIN, [Section(t, b"x") for t in types])
+
+
+def test_missing_alpha() -> None:
+    with pytest.raises(FormatError, match="no alpha section"):
+        box.read(with_sections((1, b"x"), alpha=True))
+    with pytest.raises(LuxvoxError, match="no alpha section"):
+        box.write(HEADER, SECTIONS[:2])
+
+
+def test_type_that_does_not_fit_a_byte_is_not_written() -> None:
+    with pytest.raises(LuxvoxError, match="legal: 1"):
+        box.write(PLAIN, [Section(256, b"x")])
+
+
+@pytest.mark.parametrize("section_type", [65, 127])
+def test_unknown_critical_section(section_type: int) -> None:
+    with pytest.raises(UnsupportedError, match="section 2 .*newer luxvox"):
+        box.read(with_sections((1, b"x"), (section_type, b"x")))
+
+
+@pytest.mark.parametrize("section_type", [131, 255])
+def test_unknown_skippable_section(section_type: int) -> None:
+    container = box.read(with_sections((1, b"x"), (section_type, b"y")))
+    assert container.codes == (b"x",)
+    assert not container.truncated
+
+
+def test_bytes_after_the_end() -> None:
+    with pytest.raises(FormatError, match="end, offset 50: 1 bytes too many"):
+        box.read(EXAMPLE + b"\x00")
+
+
+def test_huge_length_takes_no_memory() -> None:
+    data = with_sections((1, b"x"), (2, b"x"))[:-5] + b"\x02" + varint_bytes(2**32 - 1) + b"\0\0x"
+    assert box.read(data).truncated
+
+
+# --- code sections that hold nothing ---------------------------------------------------------
+
+
+def test_empty_code_sections_at_the_end_are_left_out() -> None:
+    sections = [Section(1, b""), Section(2, b"x"), Section(3, b""), Section(4, b"")]
+    data = box.write(PLAIN, [*sections, Section(box.ICC, b"")])
+    assert box.read(data).sections == (*sections[:2], Section(box.ICC, b""))
+
+
+def test_all_codes_empty() -> None:
+    container = box.read(box.write(PLAIN, [Section(1, b""), Section(2, b"")]))
+    assert container == box.Container(PLAIN, (), truncated=False)
+
+
+def test_empty_code_section_at_the_end_is_read() -> None:
+    assert box.read(with_sections((1, b"x"), (2, b""))).codes == (b"x", b"")
+
+
+# --- cut files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", range(BORDERS[0], len(EXAMPLE)))
+def test_cut_file_keeps_its_whole_sections(size: int) -> None:
+    n_whole = sum(border <= size for border in BORDERS[1:])
+    if n_whole == 0:
+        with pytest.raises(TruncatedError, match="section 1 of 4, offset 25"):
+            box.read(EXAMPLE[:size])
+    else:
+        assert box.read(EXAMPLE[:size]) == box.Container(HEADER, SECTIONS[:n_whole], True)
+
+
+def test_cut_file_must_be_sound_before_the_cut() -> None:
+    with pytest.raises(ChecksumError, match="section 1"):
+        box.read(EXAMPLE[:29] + b"\xff" + EXAMPLE[30:-1])
+
+
+def test_cut_file_must_be_legal_before_the_cut() -> None:
+    with pytest.raises(FormatError, match="no alpha section"):
+        box.read(with_sections((1, b"x"), (box.ICC, b"x"), (box.XMP, b"x"), alpha=True)[:-1])
+
+
+# --- laws ------------------------------------------------------------------------------------
+
+
+def test_every_byte_altered_in_every_way() -> None:
+    for offset in range(len(EXAMPLE)):
+        for value in set(range(256)) - {EXAMPLE[offset]}:
+            data = EXAMPLE[:offset] + bytes([value]) + EXAMPLE[offset + 1 :]
+            assert_refused_or_cut(data, EXAMPLE)
+
+
+def assert_refused_or_cut(data: bytes, original: bytes) -> None:
+    """A damaged file gives a luxvox error, or a true beginning of what was written."""
+    whole = box.read(original)
+    try:
+        container = box.read(data)
+    except LuxvoxError:
+        return
+    assert container.truncated
+    assert container.header == whole.header
+    assert container.sections == whole.sections[: len(container.sections)]
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> PictureHeader:
+    width = draw(st.integers(1, 2**30))
+    return PictureHeader(
+        model_number=draw(st.integers(0, 2**16 - 1)),
+        fingerprint=draw(st.binary(min_size=4, max_size=4)),
+        width=width,
+        height=draw(st.integers(1, 2**30 // width)),
+        colour=draw(st.booleans()),
+        alpha=draw(st.booleans()),
+        quality_centi=draw(st.integers(100, 10000)),
+        coder=draw(st.sampled_from(sorted(box.CODERS))),
+    )
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[PictureHeader, list[Section]]:
+    header = draw(headers())
+    payloads = draw(st.lists(st.binary(min_size=1, max_size=300), max_size=4))
+    sections = [Section(i + 1, payload) for i, payload in enumerate(payloads)]
+    if header.alpha:
+        sections.append(Section(box.ALPHA, draw(st.binary(max_size=30))))
+    skippable = draw(st.sets(st.integers(box.ICC, box.LAST_SECTION_TYPE), max_size=3))
+    return header, sections + [Section(t, draw(st.binary(max_size=200))) for t in sorted(skippable)]
+
+
+@law
+@given(files())
+def test_round_trip(file: tuple[PictureHeader, list[Section]]) -> None:
+    header, sections = file
+    data = box.write(header, sections)
+    assert box.read(data) == box.Container(header, tuple(sections), truncated=False)
+    assert len(data) <= 32 + sum(len(s.payload) + 6 for s in sections)
+    assert box.read_header(data[: box.MAX_HEADER_SIZE])[0] == header
+
+
+@law
+@given(files(), st.data())
+def test_every_cut(file: tuple[PictureHeader, list[Section]], data: st.DataObject) -> None:
+    whole = box.write(*file)
+    assert_refused_or_cut(whole[: data.draw(st.integers(0, len(whole) - 1))], whole)
+
+
+@settings(law, max_examples=300)
+@given(files(), st.data())
+def test_every_flip(file: tuple[PictureHeader, list[Section]], data: st.DataObject) -> None:
+    whole = bytearray(box.write(*file))
+    original = bytes(whole)
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    assert_refused_or_cut(bytes(whole), original)
+
+
+@law
+@given(st.binary(max_size=200))
+def test_junk_is_refused(junk: bytes) -> None:
+    with pytest.raises(LuxvoxError):
+        box.read(junk)
+
+
+@law
+@given(st.binary(max_size=100))
+def test_junk_behind_a_sound_header(junk: bytes) -> None:
+    data = EXAMPLE[: BORDERS[0]] + junk
+    try:
+        assert box.read(data).truncated or junk == EXAMPLE[BORDERS[0] :]
+    except LuxvoxError:
+        pass
+    listing = box.list_sections(data)
+    assert listing.damage is not None or data == EXAMPLE
+
+
+@law
+@given(st.integers(0, 2**32 - 1))
+def test_varint_round_trip(value: int) -> None:
+    cursor = Cursor(varint_bytes(value), 0, "here")
+    assert cursor.varint() == value
+    assert cursor.offset == len(varint_bytes(value))

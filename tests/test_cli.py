@@ -1,0 +1,430 @@
+"""The command line: what it writes, what it says, and the code it ends with."""
+
+import dataclasses
+import errno
+import io
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import luxvox
+from luxvox import cli
+from luxvox.codec import rasters
+from luxvox.errors import FormatError, TruncatedWarning
+from luxvox.progress import Progress
+
+try:
+    from luxvox.codec import pictures as real_pictures
+except ImportError:
+    real_pictures = None
+
+needs_codec = pytest.mark.skipif(real_pictures is None, reason="needs the picture codec")
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeInfo:
+    width: int
+    colour: bool
+    fingerprint: bytes
+    sections: tuple
+
+
+def fake_pictures():
+    """Stand in for the codec where it is absent: a PNG behind four bytes."""
+
+    def compress_image(raster, quality, *, device, strip, progress):
+        progress(1.0)
+        return b"\x89LVX" + rasters.to_bytes(raster, "png")
+
+    def decompress_raster(data, sections=None, max_pixels=2**28, progress=None):
+        if data[:4] != b"\x89LVX":
+            raise FormatError("not an .lvx file")
+        return rasters.from_file(data[4:])
+
+    def inspect(data):
+        if data[:4] != b"\x89LVX":
+            raise FormatError("not an .lvx file")
+        return FakeInfo(6, True, b"\1\2", ())
+
+    module = types.ModuleType("luxvox.codec.pictures")
+    module.compress_image = compress_image
+    module.decompress_raster = decompress_raster
+    module.inspect = inspect
+    return module
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    if real_pictures is not None:
+        return real_pictures
+    module = fake_pictures()
+    monkeypatch.setitem(sys.modules, "luxvox.codec.pictures", module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, pictures):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LUXVOX_DEBUG", raising=False)
+    save_picture("photo.png")
+    return tmp_path
+
+
+def save_picture(name, size=(24, 16)):
+    ramp = np.linspace(0, 255, size[0] * size[1] * 3).astype(np.uint8)
+    Image.fromarray(ramp.reshape(size[1], size[0], 3)).save(name)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def run(*words):
+    return cli.run(["compress", *words, "--device", "cpu"] if words[0] != "cli" else words[1:])
+
+
+def pipe_in(monkeypatch, data):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_there_and_back(folder, capsys):
+    assert run("photo.png", "-q", "62.5") == 0
+    assert run("cli", "decompress", "photo.lvx", "-o", "back.png") == 0
+    assert names(folder) == ["back.png", "photo.lvx", "photo.png"]
+    with Image.open("back.png") as back:
+        assert (back.size, back.mode) == ((24, 16), "RGB")
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert len(lines) == 2
+    n_bytes = os.path.getsize("photo.lvx")
+    assert lines[0].startswith("photo.png → photo.lvx: ")
+    assert f" → {n_bytes:,} bytes, {8 * n_bytes / (24 * 16):.3f} bpp, " in lines[0]
+    assert lines[0].endswith(" s")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp", "tiff"])
+def test_output_ending_chooses_the_format(folder, ending):
+    run("photo.png")
+    assert run("cli", "decompress", "photo.lvx", "-o", f"back.{ending}") == 0
+    assert run("cli", "decompress", "photo.lvx", "--format", f".{ending.upper()}") == 0
+    for name in (f"back.{ending}", f"photo.{ending}"):
+        with Image.open(name) as back:
+            assert back.size == (24, 16)
+
+
+def test_pipes(folder, monkeypatch, capsysbinary):
+    pipe_in(monkeypatch, (folder / "photo.png").read_bytes())
+    assert run("-") == 0
+    compressed, err = capsysbinary.readouterr()
+    assert "standard input → standard output".encode() in err
+    pipe_in(monkeypatch, compressed)
+    assert run("cli", "decompress", "-") == 0
+    with Image.open(io.BytesIO(capsysbinary.readouterr().out)) as back:
+        assert (back.format, back.size) == ("PNG", (24, 16))
+
+
+def test_several_inputs_into_a_folder(folder):
+    save_picture("other.bmp")
+    (folder / "out").mkdir()
+    assert run("photo.png", "other.bmp", "-o", "out") == 0
+    assert names(folder / "out") == ["other.lvx", "photo.lvx"]
+
+
+def test_one_bad_file_does_not_stop_the_others(folder, capsys):
+    (folder / "bad.png").write_text("no picture")
+    save_picture("good.png")
+    assert run("missing.png", "bad.png", "good.png") == 3
+    assert (folder / "good.lvx").exists()
+    assert not (folder / "bad.lvx").exists()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "luxvox: missing.png: cannot be read: No such file or directory"
+    assert lines[1].startswith("luxvox: bad.png: not a picture")
+    assert len(lines) == 3
+
+
+def test_existing_output_is_kept_unless_forced(folder, capsys):
+    (folder / "photo.lvx").write_bytes(b"old")
+    assert run("photo.png") == 2
+    assert (folder / "photo.lvx").read_bytes() == b"old"
+    assert "photo.lvx exists" in capsys.readouterr().err
+    assert run("photo.png", "-f") == 0
+    assert (folder / "photo.lvx").read_bytes() != b"old"
+
+
+@pytest.mark.parametrize("words", [["photo.png", "-o", "photo.png", "-f"], ["a.lvx", "-f"]])
+def test_inputs_are_never_replaced(folder, words):
+    (folder / "a.lvx").write_bytes((folder / "photo.png").read_bytes())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert run(*words) == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["photo.png", "-q", "0"],
+        ["photo.png", "-q", "100.5"],
+        ["photo.png", "-q", "nan"],
+        ["photo.png", "-q", "high"],
+        ["photo.png", "--no-such-option"],
+        ["photo.png", "other.png", "-o", "one.lvx"],
+        ["cli", "compress"],
+        ["cli", "decompress", "photo.png", "--sections", "0"],
+        ["cli", "decompress", "photo.png", "-o", "back.xyz"],
+        ["cli", "decompress", "photo.png", "-o", "back"],
+        ["cli", "nonsense"],
+    ],
+)
+def test_usage_errors(folder, words, capsys):
+    assert run(*words) == 2
+    assert names(folder) == ["photo.png"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_binary_is_not_written_to_a_terminal(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("photo.png", "-o", "-") == 2
+    assert "terminal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["decompress", "info"])
+def test_junk_is_refused(folder, command, capsys):
+    (folder / "junk.lvx").write_bytes(b"junk")
+    assert run("cli", command, "junk.lvx") == 3
+    assert names(folder) == ["junk.lvx", "photo.png"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("luxvox: junk.lvx: ")
+
+
+def raising(error):
+    def fail(*arguments, **options):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "words"),
+    [
+        (MemoryError(), 1, "not enough memory"),
+        (ModuleNotFoundError("No module named 'torchac'"), 1, "torchac"),
+        (OSError(errno.EIO, "Input/output error"), 1, "Input/output error"),
+        (FormatError("section 3 at offset 50:\nwrong"), 3, "section 3 at offset 50: wrong"),
+        (ZeroDivisionError("oh"), 4, "internal error: ZeroDivisionError: oh"),
+    ],
+)
+def test_failures_are_one_line(folder, pictures, monkeypatch, capsys, error, exit_code, words):
+    monkeypatch.setattr(pictures, "compress_image", raising(error))
+    assert run("photo.png") == exit_code
+    err = capsys.readouterr().err
+    assert err.startswith("luxvox: photo.png: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert names(folder) == ["photo.png"]
+
+
+def test_debug_variable_shows_where(folder, pictures, monkeypatch, capsys):
+    monkeypatch.setenv("LUXVOX_DEBUG", "1")
+    monkeypatch.setattr(pictures, "compress_image", raising(ZeroDivisionError("oh")))
+    assert run("photo.png") == 4
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_full_disk(folder, monkeypatch, capsys):
+    monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, "No space left on device")))
+    assert run("photo.png") == 1
+    assert names(folder) == ["photo.png"]
+    assert capsys.readouterr().err == (
+        "luxvox: photo.png: photo.lvx cannot be written: No space left on device\n"
+    )
+
+
+def test_interruption_leaves_nothing(folder, monkeypatch, capsys):
+    monkeypatch.setattr(os, "fsync", raising(KeyboardInterrupt()))
+    assert run("photo.png") == 130
+    assert names(folder) == ["photo.png"]
+    assert capsys.readouterr().err.strip() == "luxvox: interrupted"
+
+
+def test_truncation_is_a_warning(folder, pictures, monkeypatch, capsys):
+    run("photo.png")
+    decompress = pictures.decompress_raster
+
+    def warn(*arguments, **options):
+        warnings.warn("2 of 5 sections are missing", TruncatedWarning, stacklevel=2)
+        return decompress(*arguments, **options)
+
+    monkeypatch.setattr(pictures, "decompress_raster", warn)
+    assert run("cli", "decompress", "photo.lvx", "-o", "back.png") == 0
+    expected = "luxvox: photo.lvx: warning: 2 of 5 sections are missing"
+    assert expected in capsys.readouterr().err.splitlines()
+
+
+def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
+    def hurried(label, stream):
+        return Progress(label, stream, itertools.count(step=2).__next__)
+
+    monkeypatch.setattr(cli, "Progress", hurried)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run("photo.png") == 0
+    assert "\r\x1b[Kcompressing photo.png [" in capsys.readouterr().err
+
+
+def test_options_reach_the_codec(folder, pictures, monkeypatch):
+    seen = {}
+    compress, decompress = pictures.compress_image, pictures.decompress_raster
+
+    def note_compress(raster, quality, **options):
+        seen.update(options, quality=quality)
+        return compress(raster, quality, **options)
+
+    def note_decompress(data, sections, **options):
+        seen.update(sections=sections)
+        return decompress(data, sections, **options)
+
+    monkeypatch.setattr(pictures, "compress_image", note_compress)
+    monkeypatch.setattr(pictures, "decompress_raster", note_decompress)
+    assert run("photo.png", "-q", "12.5", "--strip") == 0
+    assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
+    assert (seen["quality"], seen["strip"], seen["device"]) == (12.5, True, "cpu")
+    assert seen["sections"] == 1
+
+
+def test_info_as_text_and_json(folder, pictures, capsys):
+    run("photo.png")
+    capsys.readouterr()
+    assert run("cli", "info", "photo.lvx") == 0
+    assert "width" in capsys.readouterr().out
+    assert run("cli", "info", "photo.lvx", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert set(facts) == {field.name for field in dataclasses.fields(inspect_of(pictures))}
+
+
+def inspect_of(pictures):
+    with open("photo.lvx", "rb") as stream:
+        return pictures.inspect(stream.read())
+
+
+def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
+    seen = {}
+    loop = types.ModuleType("luxvox.models.training.loop")
+    loop.train_image = lambda **options: seen.update(options)
+    export = types.ModuleType("luxvox.models.training.export")
+    export.export_run = lambda **options: "weights/x.safetensors"
+    monkeypatch.setitem(sys.modules, loop.__name__, loop)
+    monkeypatch.setitem(sys.modules, export.__name__, export)
+    words = ["--data", ".", "--out", "run", "--minutes", "2.5", "--device", "cpu"]
+    assert run("cli", "train", "image", *words) == 0
+    assert sorted(seen) == ["data", "device", "init", "minutes", "out", "phase", "resume"]
+    assert (seen["minutes"], seen["resume"], seen["init"]) == (2.5, False, None)
+    assert run("cli", "train", "export", ".") == 0
+    assert "wrote weights/x.safetensors" in capsys.readouterr().err
+
+
+def python(*words, **options):
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, check=False, timeout=60, **options
+    )
+
+
+def start(code):
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def loaded_by(statements):
+    check = "print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
+    ran = python("-c", f"import sys\n{statements}\n{check}")
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.decode().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "statements",
+    ["import luxvox", "from luxvox.cli import run; assert run(['compress', '--help']) == 0"],
+)
+def test_nothing_heavy_is_imported_early(statements):
+    assert loaded_by(statements) == "[]"
+
+
+@needs_codec
+def test_info_loads_no_network(folder):
+    run("photo.png")
+    loaded = loaded_by("from luxvox.cli import run; assert run(['info', 'photo.lvx']) == 0")
+    assert "torch" not in loaded
+
+
+def test_help_answers_at_once():
+    def seconds():
+        start_s = time.monotonic()
+        assert python("-m", "luxvox", "--help").returncode == 0
+        return time.monotonic() - start_s
+
+    assert min(seconds() for _ in range(5)) < 0.3
+
+
+def test_version():
+    ran = python("-m", "luxvox", "--version")
+    assert ran.stdout.decode().strip() == f"luxvox, version {luxvox.__version__}"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell):
+    environment = {**os.environ, "_LUXVOX_COMPLETE": f"{shell}_source"}
+    ran = python("-m", "luxvox", env=environment)
+    assert b"_LUXVOX_COMPLETE" in ran.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_ends_without_a_word_of_python(folder):
+    waiting = (
+        "import sys, time, luxvox.codec.files as files\n"
+        "from luxvox.cli import main\n"
+        "def wait(source):\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "files.read = wait\n"
+        "main(['compress', 'photo.png'])"
+    )
+    with start(waiting) as child:
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        err = child.stderr.read()
+    assert child.returncode == 130
+    assert err.decode().strip() == "luxvox: interrupted"
+    assert names(folder) == ["photo.png"]
+
+
+def test_gone_reader_is_no_drama(folder):
+    talkative = (
+        "import sys, types\n"
+        "from luxvox.cli import main\n"
+        "def compress_image(*arguments, **options):\n    return b'x' * 10_000_000\n"
+        "fake = types.SimpleNamespace(compress_image=compress_image)\n"
+        "sys.modules['luxvox.codec.pictures'] = fake\n"
+        "main(['compress', 'photo.png', '-o', '-', '--device', 'cpu'])"
+    )
+    with start(talkative) as child:
+        child.stdout.read(1)
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 1
+
+
+def test_public_names_are_announced():
+    assert luxvox.__version__ == "0.1.0"
+    assert set(luxvox.__all__) <= set(dir(luxvox))
+    assert issubclass(luxvox.LuxvoxError, Exception)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = luxvox.nonsense
