@@ -145,8 +145,8 @@ def time_decompress(job: Job) -> Timing:
     import luxvox
 
     data = job.data_path.read_bytes()
-    seconds, pixels = _time(lambda: luxvox.decompress_image(data), job)
-    return _timing("decompress", job, np.shape(pixels), seconds)
+    seconds, pixels = _time(lambda: np.asarray(luxvox.decompress_image(data)), job)
+    return _timing("decompress", job, pixels.shape, seconds)
 
 
 def markdown(timings: Sequence[Timing], setup: str) -> str:

@@ -263,7 +263,8 @@ def _as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     total = pixels.sum(axis=2, dtype=np.uint16, keepdims=True)
-    return ((2 * total + 3) // 6).astype(np.uint8)
+    grey: NDArray[np.uint8] = ((2 * total + 3) // 6).astype(np.uint8)
+    return grey
 
 
 def _code_sections(

@@ -6,7 +6,7 @@ Two coders exist; a file names the one that wrote it (FORMAT.md).  `constriction
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import constriction
 import numpy as np
@@ -162,7 +162,7 @@ def _torchac_decode(counts: Counts, data: bytes) -> Symbols:
     return np.asarray(symbols.numpy(), np.int64)
 
 
-def _torchac_cdf(counts: Counts):  # type: ignore[no-untyped-def]
+def _torchac_cdf(counts: Counts) -> Any:
     import torch
 
     cdf = np.zeros((counts.shape[0], counts.shape[1] + 1), np.int64)
@@ -170,7 +170,7 @@ def _torchac_cdf(counts: Counts):  # type: ignore[no-untyped-def]
     return torch.from_numpy(cdf.astype(np.uint16).view(np.int16))
 
 
-def _torchac():  # type: ignore[no-untyped-def]
+def _torchac() -> Any:
     try:
         import torchac
     except ImportError:

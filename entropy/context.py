@@ -51,7 +51,7 @@ _COMPAND = torch.from_numpy(_compand_table().astype(np.float32))
 
 
 def compand(values: Tensor) -> Tensor:
-    """Map latents in 1/16 step (whole numbers) to −111 … 111, about logarithmically."""
+    """Map latents in 1/16 step (whole numbers) to −104 … 104, about logarithmically."""
     magnitude = values.abs().clamp(max=32767).long()
     return _COMPAND.to(values.device)[magnitude] * values.sign()
 
@@ -441,7 +441,7 @@ class _View:
         """Take the codes [N, groups] of a prediction into what is known."""
         stage = prediction.stage
         flat = self._codes[stage].reshape(self._codes.shape[1], -1)
-        flat[self._groups, prediction.rows[:, None].T] = rows_codes.T
+        flat[self._groups][:, prediction.rows] = rows_codes.T
         used = torch.from_numpy(np.flatnonzero(rows_codes.any(axis=1)))
         if not len(used):
             return

@@ -38,7 +38,7 @@ def counts_from_logits(logits: NDArray[np.int32]) -> NDArray[np.int64]:
     weights = _WEIGHTS[np.minimum(distance, _N_WEIGHTS - 1)]
     scaled = weights * float(TOTAL - size)
     scaled /= weights.sum(axis=1, keepdims=True)
-    counts = np.floor(scaled, out=scaled).astype(np.int64)
+    counts: NDArray[np.int64] = np.floor(scaled, out=scaled).astype(np.int64)
     counts += 1
     counts[np.arange(n), logits.argmax(axis=1)] += TOTAL - counts.sum(axis=1)
     return counts

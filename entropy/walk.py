@@ -240,7 +240,7 @@ def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> N
 
 def pull_codes(coder: coders.Decoder, prediction: Prediction) -> Codes:
     """Read the codes [positions, groups] of one prediction."""
-    codes = np.zeros(prediction.alive.shape, np.uint8)
+    codes: Codes = np.zeros(prediction.alive.shape, np.uint8)
     codes[prediction.alive] = coder.pull(prediction.flag_counts())
     for group in range(codes.shape[1]):
         rows = np.flatnonzero(codes[:, group])

@@ -27,6 +27,7 @@ from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 PICTURE_KIND = "picture"
+BITS_SCALE = 8  # static rates are kept in 1/8 bit
 _CONTEXT_PREFIX = "context."
 _CODEWORDS = "codewords"
 
@@ -125,9 +126,7 @@ def load_picture_codec(path: Path) -> PictureCodec:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
     try:
         model = PictureModel(config_from_json(card.config))
-        floats = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
-        state = {k: t for k, t in floats.items() if not k.startswith(_CONTEXT_PREFIX)}
-        model.load_state_dict(state)
+        model.load_state_dict(_unpack_floats(model, tensors))
         context = Context(plan_of(model.config), _context_levels(model, tensors))
     except (KeyError, RuntimeError, TypeError, IndexError) as error:
         raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
@@ -164,8 +163,56 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:
 
 def config_from_json(record: Mapping[str, Any]) -> ImageConfig:
     """Build the configuration a card holds."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
     return ImageConfig(**values)
+
+
+def pack_floats(model: PictureModel) -> dict[str, Tensor]:
+    """Name and narrow everything but the context model for a weights file.
+
+    Floats are halved; codebooks are laid out by channel; static rates are in 1/8 bit.
+    """
+    packed = {}
+    for name, value in model.state_dict().items():
+        level = name.split(".")[1] if name.startswith("vq.") else ""
+        if name.endswith(".codebooks"):
+            vq = model.quantiser(level)
+            packed[name] = by_channel(value, vq.slots, vq.n_channels).to(torch.float16)
+        elif name.endswith(".bits"):
+            packed[name] = (value * BITS_SCALE + 0.5).clamp(0, 255).to(torch.uint8)
+        else:
+            packed[name] = value.to(torch.float16 if value.is_floating_point() else torch.int16)
+    return packed
+
+
+def _unpack_floats(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    state = {}
+    for name, value in tensors.items():
+        if name.startswith(_CONTEXT_PREFIX):
+            continue
+        if name.endswith(".codebooks"):
+            slots = model.quantiser(name.split(".")[1]).slots
+            state[name] = by_group(value.float(), slots)
+        elif name.endswith(".bits"):
+            state[name] = value.float() / BITS_SCALE
+        else:
+            state[name] = value.float() if value.is_floating_point() else value.long()
+    return state
+
+
+def by_channel(books: Tensor, slots: Tensor, n_channels: int) -> Tensor:
+    """Lay out codebooks [stages, groups, K, 8] as [stages, K, channels], without padding."""
+    stages, _, size, _ = books.shape
+    packed = books.new_zeros(stages, size, n_channels + 1)
+    packed[:, :, slots.reshape(-1)] = books.permute(0, 2, 1, 3).reshape(stages, size, -1)
+    return packed[:, :, :n_channels].contiguous()
+
+
+def by_group(packed: Tensor, slots: Tensor) -> Tensor:
+    """Undo `by_channel`."""
+    stages, size, _ = packed.shape
+    padded = torch.cat([packed, packed.new_zeros(stages, size, 1)], 2)
+    return padded[:, :, slots].permute(0, 2, 1, 3).contiguous()
 
 
 def pack_context(levels: Mapping[str, ContextLevel]) -> dict[str, Tensor]:
@@ -173,7 +220,8 @@ def pack_context(levels: Mapping[str, ContextLevel]) -> dict[str, Tensor]:
     packed = {}
     for level, tables in levels.items():
         prefix = f"{_CONTEXT_PREFIX}{level}."
-        packed[f"{prefix}{_CODEWORDS}"] = tables.codewords.to(torch.int16)
+        codewords = by_channel(tables.codewords, tables.slots, tables.shape.n_channels)
+        packed[f"{prefix}{_CODEWORDS}"] = codewords.to(torch.int16)
         for name, tensor in tables.tensors.items():
             narrow = torch.int32 if name.endswith("bias") else torch.int8
             packed[prefix + name] = tensor.to(narrow)
@@ -186,9 +234,9 @@ def _context_levels(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[
     for level in LEVELS:
         prefix = f"{_CONTEXT_PREFIX}{level}."
         own = {k[len(prefix) :]: t.float() for k, t in tensors.items() if k.startswith(prefix)}
-        codewords = own.pop(_CODEWORDS)
         width, hidden = own["conv1.weight"].shape[0], own["head.weight"].shape[2]
         shape = LevelShape(model.config.channels(level), PARENTS[level], width, hidden)
         slots = model.quantiser(level).slots
+        codewords = by_group(own.pop(_CODEWORDS), slots)
         levels[level] = ContextLevel(shape, own, codewords, slots, orders.get(level))
     return levels

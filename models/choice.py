@@ -42,7 +42,7 @@ class RateAwareChoice:
 
     def choose(self, prediction: Prediction) -> Codes:
         """Return the codes [positions, groups] for a prediction of a walk."""
-        codes = np.zeros(prediction.alive.shape, np.uint8)
+        codes: Codes = np.zeros(prediction.alive.shape, np.uint8)
         logits = prediction.flag_logits().astype(np.float32) / LOGITS_PER_BIT
         null_bits = np.logaddexp2(0.0, -logits)
         other_bits = np.logaddexp2(0.0, logits)

@@ -21,7 +21,8 @@ PAD_MULTIPLE = 32  # the coarsest stride, in pixels
 def colour_matrix() -> Tensor:
     """Return the orthonormal opponent-colour matrix [3 x 3] (luma, red–blue, green–magenta)."""
     rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
-    return rows / rows.norm(dim=1, keepdim=True)
+    matrix: Tensor = rows / rows.norm(dim=1, keepdim=True)
+    return matrix
 
 
 def dct_matrix(size: int = 8) -> Tensor:
@@ -41,7 +42,7 @@ def colour_dct_matrix() -> Tensor:
 
 
 def haar_matrix() -> Tensor:
-    """Return the orthonormal 2×2 Haar matrix [4 x 4]; rows: mean, horizontal, vertical, diagonal."""
+    """Return the orthonormal 2×2 Haar matrix [4 x 4]: mean, horizontal, vertical, diagonal."""
     rows = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]]
     return torch.tensor([*rows, [1.0, -1.0, -1.0, 1.0]]) / 2.0
 

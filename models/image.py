@@ -101,7 +101,8 @@ class Block(nn.Module):
         hidden = self.expand(self.depthwise(x * scale))
         hidden = hidden + self.expand_slope[:, None, None] * position
         value, gate = hidden.chunk(2, dim=1)
-        return x + gain * self.project(value * F.hardswish(gate))
+        changed: Tensor = x + gain * self.project(value * F.hardswish(gate))
+        return changed
 
 
 class Analysis(nn.Module):

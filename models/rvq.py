@@ -187,7 +187,7 @@ def entropy_constrained_lloyd(
 def _nearest(vectors: Tensor, book: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
     bias = book.square().sum(-1) + RATE_WEIGHT * bits
     choices, costs = [], []
-    for part in vectors.split(16384):
+    for part in torch.split(vectors, 16384):
         cost = torch.addmm(bias[None], part, book.T, alpha=-2.0)
         best = cost.min(1)
         choices.append(best.indices)

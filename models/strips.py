@@ -25,7 +25,7 @@ Advance = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Strip:
-    """Rows of a padded picture, in pixels: computed from `low` to `high`, kept `first` to `last`."""
+    """Rows of a padded picture, in pixels: computed `low` to `high`, kept `first` to `last`."""
 
     low: int
     first: int
@@ -90,7 +90,7 @@ def analyse(
     device = model.order_16.device
     parts: dict[str, list[Tensor]] = {level: [] for level in LEVELS}
     for strip in strips(rows, columns, reach):
-        part = torch.from_numpy(np.ascontiguousarray(pixels[strip.low : strip.high]))
+        part = torch.from_numpy(np.array(pixels[strip.low : strip.high]))
         units = (part.to(device).permute(2, 0, 1)[None].float() - 128.0) / PIXELS_PER_UNIT
         missing = (0, columns - width, 0, strip.high - strip.low - part.shape[0])
         units = F.pad(units, missing, mode="replicate")

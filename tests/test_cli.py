@@ -19,61 +19,13 @@ from PIL import Image
 
 import luxvox
 from luxvox import cli
-from luxvox.codec import rasters
+from luxvox.codec import pictures
 from luxvox.errors import FormatError, TruncatedWarning
 from luxvox.progress import Progress
 
-try:
-    from luxvox.codec import pictures as real_pictures
-except ImportError:
-    real_pictures = None
-
-needs_codec = pytest.mark.skipif(real_pictures is None, reason="needs the picture codec")
-
-
-@dataclasses.dataclass(frozen=True)
-class FakeInfo:
-    width: int
-    colour: bool
-    fingerprint: bytes
-    sections: tuple
-
-
-def fake_pictures():
-    """Stand in for the codec where it is absent: a PNG behind four bytes."""
-
-    def compress_image(raster, quality, *, device, strip, progress):
-        progress(1.0)
-        return b"\x89LVX" + rasters.to_bytes(raster, "png")
-
-    def decompress_raster(data, sections=None, max_pixels=2**28, progress=None):
-        if data[:4] != b"\x89LVX":
-            raise FormatError("not an .lvx file")
-        return rasters.from_file(data[4:])
-
-    def inspect(data):
-        if data[:4] != b"\x89LVX":
-            raise FormatError("not an .lvx file")
-        return FakeInfo(6, True, b"\1\2", ())
-
-    module = types.ModuleType("luxvox.codec.pictures")
-    module.compress_image = compress_image
-    module.decompress_raster = decompress_raster
-    module.inspect = inspect
-    return module
-
 
 @pytest.fixture
-def pictures(monkeypatch):
-    if real_pictures is not None:
-        return real_pictures
-    module = fake_pictures()
-    monkeypatch.setitem(sys.modules, "luxvox.codec.pictures", module)
-    return module
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch, pictures):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LUXVOX_DEBUG", raising=False)
     save_picture("photo.png")
@@ -225,7 +177,7 @@ def raising(error):
         (ZeroDivisionError("oh"), 4, "internal error: ZeroDivisionError: oh"),
     ],
 )
-def test_failures_are_one_line(folder, pictures, monkeypatch, capsys, error, exit_code, words):
+def test_failures_are_one_line(folder, monkeypatch, capsys, error, exit_code, words):
     monkeypatch.setattr(pictures, "compress_image", raising(error))
     assert run("photo.png") == exit_code
     err = capsys.readouterr().err
@@ -235,7 +187,7 @@ def test_failures_are_one_line(folder, pictures, monkeypatch, capsys, error, exi
     assert names(folder) == ["photo.png"]
 
 
-def test_debug_variable_shows_where(folder, pictures, monkeypatch, capsys):
+def test_debug_variable_shows_where(folder, monkeypatch, capsys):
     monkeypatch.setenv("LUXVOX_DEBUG", "1")
     monkeypatch.setattr(pictures, "compress_image", raising(ZeroDivisionError("oh")))
     assert run("photo.png") == 4
@@ -258,7 +210,7 @@ def test_interruption_leaves_nothing(folder, monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == "luxvox: interrupted"
 
 
-def test_truncation_is_a_warning(folder, pictures, monkeypatch, capsys):
+def test_truncation_is_a_warning(folder, monkeypatch, capsys):
     run("photo.png")
     decompress = pictures.decompress_raster
 
@@ -282,8 +234,8 @@ def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
     assert "\r\x1b[Kcompressing photo.png [" in capsys.readouterr().err
 
 
-def test_options_reach_the_codec(folder, pictures, monkeypatch):
-    seen = {}
+def test_options_reach_the_codec(folder, monkeypatch):
+    seen: dict[str, object] = {}
     compress, decompress = pictures.compress_image, pictures.decompress_raster
 
     def note_compress(raster, quality, **options):
@@ -302,29 +254,22 @@ def test_options_reach_the_codec(folder, pictures, monkeypatch):
     assert seen["sections"] == 1
 
 
-def test_info_as_text_and_json(folder, pictures, capsys):
+def test_info_as_text_and_json(folder, capsys):
     run("photo.png")
     capsys.readouterr()
     assert run("cli", "info", "photo.lvx") == 0
     assert "width" in capsys.readouterr().out
     assert run("cli", "info", "photo.lvx", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
-    assert set(facts) == {field.name for field in dataclasses.fields(inspect_of(pictures))}
-
-
-def inspect_of(pictures):
-    with open("photo.lvx", "rb") as stream:
-        return pictures.inspect(stream.read())
+    assert set(facts) == {field.name for field in dataclasses.fields(pictures.FileInfo)}
 
 
 def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
-    seen = {}
-    loop = types.ModuleType("luxvox.models.training.loop")
-    loop.train_image = lambda **options: seen.update(options)
-    export = types.ModuleType("luxvox.models.training.export")
-    export.export_run = lambda **options: "weights/x.safetensors"
-    monkeypatch.setitem(sys.modules, loop.__name__, loop)
-    monkeypatch.setitem(sys.modules, export.__name__, export)
+    seen: dict[str, object] = {}
+    image = types.SimpleNamespace(train_image=lambda **options: seen.update(options))
+    export = types.SimpleNamespace(export_run=lambda **options: "weights/x.safetensors")
+    monkeypatch.setitem(sys.modules, "luxvox.models.training.image", image)
+    monkeypatch.setitem(sys.modules, "luxvox.models.training.export", export)
     words = ["--data", ".", "--out", "run", "--minutes", "2.5", "--device", "cpu"]
     assert run("cli", "train", "image", *words) == 0
     assert sorted(seen) == ["data", "device", "init", "minutes", "out", "phase", "resume"]
@@ -360,7 +305,6 @@ def test_nothing_heavy_is_imported_early(statements):
     assert loaded_by(statements) == "[]"
 
 
-@needs_codec
 def test_info_loads_no_network(folder):
     run("photo.png")
     loaded = loaded_by("from luxvox.cli import run; assert run(['info', 'photo.lvx']) == 0")

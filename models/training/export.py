@@ -9,13 +9,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import torch
 from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from luxvox.entropy.context import check_accumulators
 from luxvox.errors import InputError
-from luxvox.models.catalogue import PICTURE_KIND, WEIGHTS, fingerprint, pack_context
+from luxvox.models.catalogue import PICTURE_KIND, WEIGHTS, fingerprint, pack_context, pack_floats
 from luxvox.models.context import ContextTwins
 from luxvox.models.image import LEVELS, PictureModel
 from luxvox.models.training.context_phase import load_context
@@ -54,11 +52,7 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
     levels = {level: twins.runtime_level(level) for level in LEVELS}
     for level, tables in levels.items():
         check_accumulators(level, tables.tensors)
-    tensors: dict[str, Tensor] = {
-        key: value.to(torch.float16) if value.is_floating_point() else value.to(torch.int16)
-        for key, value in model.state_dict().items()
-    }
-    tensors |= pack_context(levels)
+    tensors = pack_floats(model) | pack_context(levels)
     data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
     folder = weights_dir or WEIGHTS
     folder.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ from luxvox.models.training.context_phase import ContextPhase, load_context, sto
 from luxvox.models.training.data import Pictures
 from luxvox.models.training.export import sources
 from luxvox.models.training.initialise import untrained_model
+from luxvox.models.training.joint_phase import JointPhase
 from luxvox.models.training.loop import Phase, Progress, record_phase, train, write_json
 from luxvox.models.training.phases import SynthesisPhase, load_parts, run_config, save_parts
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 SHARES = {"1": 0.45, "2": 0.4, "4": 0.15}
 """What each phase gets of the minutes when all are trained in turn; phase 0 takes two or so."""
 
-PHASES = ("0", "1", "2", "4")
+PHASES = ("0", "1", "2", "3", "4")
 HELD_BACK = 50  # every 50th picture is never trained on, but validated on
 SEED = 0
 
@@ -119,6 +120,8 @@ def _phase(name: str, job: Job) -> Phase:
     load_parts(model, job.run)
     if name == "2":
         return SynthesisPhase(model.to(job.device), job.training, job.held_back)
+    if name == "3":
+        return JointPhase(model, job.training, job.held_back)
     codes = "codes" if name == "1" else "codes-4"
     context = None
     if name == "4":

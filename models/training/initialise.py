@@ -54,7 +54,7 @@ def fit_codebooks(model: PictureModel, pictures: Pictures, generator: torch.Gene
     """Replace all codebooks and static tables by entropy-constrained Lloyd on fresh latents."""
     steps = random_steps(N_CROPS, model.config, generator)
     parts: dict[str, list[Tensor]] = {level: [] for level in LEVELS}
-    for some in steps.split(32):
+    for some in torch.split(steps, 32):
         latents = model.latents(pictures.crops(len(some), CROP, generator), some)
         for level, y in latents.items():
             parts[level].append(y)

@@ -106,7 +106,7 @@ def test_tiff_keeps_what_describes_the_picture_only():
     exif = exif_of(1, maker="Maker")
     image = reopened(Image.new("RGB", (8, 4)), "TIFF", exif=exif)
     kept = Image.Exif()
-    kept.load(metadata_of(image).exif)
+    kept.load(metadata_of(image).exif or b"")
     assert dict(kept) == {0x010F: "Maker"}
 
 

@@ -1,0 +1,135 @@
+"""Range coders: what goes in comes out, the bytes are those of the format, junk is refused."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luxvox.entropy import coders
+from luxvox.entropy.pmf import TOTAL, bits_of, counts_from_logits
+from luxvox.errors import FormatError, SystemFailure, UnsupportedError, UsageError
+
+needs_torchac = pytest.mark.skipif(
+    importlib.util.find_spec("torchac") is None, reason="needs luxvox[torchac]"
+)
+every_coder = pytest.mark.parametrize(
+    "number", [coders.CONSTRICTION, pytest.param(coders.TORCHAC, marks=needs_torchac)]
+)
+HALF = [TOTAL // 2, TOTAL // 2]
+STEEP = [TOTAL - 255] + [1] * 255
+
+
+def encoded(batches, number=coders.CONSTRICTION):
+    coder = coders.encoder(number)
+    for symbols, counts in batches:
+        coder.push(np.array(symbols, np.int64), np.array(counts, np.int64))
+    return coder.finish()
+
+
+def decoded(data, batches, number=coders.CONSTRICTION):
+    """The symbols read from data under the counts of batches, by batch."""
+    coder = coders.decoder(number, data)
+    symbols = [coder.pull(np.array(counts, np.int64)).tolist() for _, counts in batches]
+    coder.finish()
+    return symbols
+
+
+@st.composite
+def some_batches(draw):
+    """Batches of symbols under counts, K from 2 to 256, from flat to steep."""
+    generator = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    batches = []
+    for n in draw(st.lists(st.integers(0, 40), max_size=6)):
+        size = draw(st.sampled_from([2, 3, 17, 255, 256]))
+        reach = draw(st.sampled_from([1, 100, 100_000]))
+        logits = generator.integers(-reach, reach, (n, size)).astype(np.int32)
+        batches.append((generator.integers(0, size, n), counts_from_logits(logits)))
+    return batches
+
+
+@every_coder
+@given(batches=some_batches())
+def test_round_trip(number, batches):
+    data = encoded(batches, number)
+    assert decoded(data, batches, number) == [symbols.tolist() for symbols, _ in batches]
+
+
+@given(some_batches())
+def test_bytes_are_close_to_the_cross_entropy(batches):
+    bits = sum(bits_of(counts, symbols) for symbols, counts in batches)
+    assert 8 * len(encoded(batches)) <= 1.001 * bits + 64
+
+
+@pytest.mark.parametrize(
+    ("symbols", "counts", "data"),
+    [
+        ([], [], ""),
+        ([0] * 8, [HALF] * 8, ""),
+        ([1] * 8, [HALF] * 8, "000000ff"),
+        ([0, 1, 1, 0, 1, 0, 0, 1] * 4, [HALF] * 32, "68696969000000f8"),
+        ([255, 0, 3], [STEEP] * 3, "02feffff"),
+        ([0] * 1000, [STEEP] * 1000, ""),
+    ],
+)
+def test_known_bytes(symbols, counts, data):
+    assert encoded([(symbols, counts)] if symbols else []).hex() == data
+    assert decoded(bytes.fromhex(data), [(symbols, counts)] if symbols else []) == (
+        [symbols] if symbols else []
+    )
+
+
+def test_rare_symbols_cost_sixteen_bits():
+    symbols, counts = [255] * 100, [STEEP] * 100
+    assert len(encoded([(symbols, counts)])) == pytest.approx(200, abs=8)
+    assert decoded(encoded([(symbols, counts)]), [(symbols, counts)]) == [symbols]
+
+
+def test_cut_into_batches_gives_the_same_bytes():
+    generator = np.random.default_rng(1)
+    counts = counts_from_logits(generator.integers(-99, 99, (90, 7)).astype(np.int32))
+    symbols = generator.integers(0, 7, 90)
+    parts = [(symbols[n : n + 13], counts[n : n + 13]) for n in range(0, 90, 13)]
+    assert encoded(parts) == encoded([(symbols, counts)])
+
+
+@every_coder
+def test_nothing_pushed_is_no_byte(number):
+    empty = (np.zeros(0, np.int64), np.zeros((0, 2), np.int64))
+    assert encoded([empty], number) == b""
+    assert decoded(b"", [empty], number) == [[]]
+
+
+@every_coder
+def test_left_over_bytes_are_refused(number):
+    data = encoded([([0, 1, 1] * 50, [HALF] * 150)], number)
+    coder = coders.decoder(number, data + bytes(7) + b"\1")
+    coder.pull(np.array([HALF] * 150))
+    with pytest.raises(FormatError, match="left"):
+        coder.finish()
+
+
+@every_coder
+@given(data=st.binary(max_size=40), n=st.integers(0, 60))
+def test_junk_gives_symbols_or_a_format_error(number, data, n):
+    coder = coders.decoder(number, data)
+    try:
+        symbols = coder.pull(np.array([STEEP] * n, np.int64).reshape(n, 256))
+        assert symbols.shape == (n,)
+        coder.finish()
+    except FormatError:
+        pass
+
+
+def test_unknown_coders_are_refused():
+    with pytest.raises(UsageError, match="coder 3 is unknown"):
+        coders.encoder(3)
+    with pytest.raises(UnsupportedError, match="coder 0 is unknown"):
+        coders.decoder(0, b"")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchac") is not None, reason="torchac is there")
+def test_absent_torchac_is_named():
+    with pytest.raises(SystemFailure, match=r"pip install 'luxvox\[torchac\]'"):
+        encoded([([0], [HALF])], coders.TORCHAC)
