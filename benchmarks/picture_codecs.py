@@ -35,7 +35,7 @@ class Luxvox:
     """The codec of this package, through its public functions; a setting is a quality."""
 
     label: str = "luxvox"
-    settings: tuple[float, ...] = (1, 8, 16, 24, 32, 41, 50, 60)
+    settings: tuple[float, ...] = (4, 16, 28, 40, 50, 60, 70, 80)
 
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         """Return the bytes of an .lvx file."""

@@ -333,11 +333,8 @@ def _decoded_codes(
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
     header = content.header
-    present = dict(enumerate(content.codes, start=1))
-    wanted = len(present) if content.truncated else _n_sections(codec)
-    wanted = wanted if sections is None else min(wanted, sections)
-    some = {number: payload for number, payload in present.items() if number <= wanted}
-    decoder = CodesDecoder(some, wanted, header.coder)
+    payloads = content.codes[:sections]
+    decoder = CodesDecoder(dict(enumerate(payloads, start=1)), header.coder)
     shapes = grid_shapes(header.height, header.width)
     decoded = walk(codec.context, shapes, centi_to_position(header.quality_centi), decoder)
     decoder.finish()

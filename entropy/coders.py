@@ -65,9 +65,9 @@ def decoder(number: int, data: bytes) -> Decoder:
     raise UnsupportedError(f"coder {number} is unknown; this luxvox reads 1 and 2")
 
 
-def _probabilities(counts: Counts) -> NDArray[np.float32]:
-    """Counts as exact float32 multiples of 2⁻¹⁶."""
-    return counts.astype(np.float32) * np.float32(1.0 / TOTAL)
+def _probabilities(counts: Counts) -> NDArray[np.float64]:
+    """Counts as exact float64 multiples of 2⁻¹⁶; in float64 constriction's own mapping is exact."""
+    return counts.astype(np.float64) * (1.0 / TOTAL)
 
 
 class _ConstrictionEncoder:
@@ -80,15 +80,20 @@ class _ConstrictionEncoder:
             self._coder.encode(symbols.astype(np.int32), self._family, _probabilities(counts))
 
     def finish(self) -> bytes:
-        """The words, little endian, without trailing zero bytes: the decoder reads zeros there."""
+        """The words, little endian, without trailing zero bytes, but with one byte at least.
+
+        The decoder reads zeros past the end; an empty section stands for codes that are all null.
+        """
         words: NDArray[np.uint32] = self._coder.get_compressed()
-        return words.astype("<u4").tobytes().rstrip(b"\0")
+        return words.astype("<u4").tobytes().rstrip(b"\0") or b"\0"
 
 
 class _ConstrictionDecoder:
     def __init__(self, data: bytes) -> None:
+        if data[-1:] == b"\0" and len(data) > 1:
+            raise FormatError("the coded bytes end in a zero, which no encoder writes")
         padded = data + bytes(-len(data) % 4)
-        self._n_words = len(padded) // 4
+        self._pulled = False
         words = np.frombuffer(padded, "<u4").astype(np.uint32)
         self._coder = constriction.stream.queue.RangeDecoder(words)
         self._family = constriction.stream.model.Categorical(perfect=False)
@@ -96,6 +101,7 @@ class _ConstrictionDecoder:
     def pull(self, counts: Counts) -> Symbols:
         if not len(counts):
             return np.zeros(0, np.int64)
+        self._pulled = True
         try:
             symbols = self._coder.decode(self._family, _probabilities(counts))
         except (ValueError, AssertionError) as error:
@@ -103,12 +109,12 @@ class _ConstrictionDecoder:
         return np.asarray(symbols, np.int64)
 
     def finish(self) -> None:
-        if not self._coder.maybe_exhausted():
+        if not (self._pulled and self._coder.maybe_exhausted()):
             raise FormatError("bytes are left after the last symbol")
 
 
 class _TorchacEncoder:
-    """torchac codes a whole array at once; batches of unlike K are widened to the largest."""
+    """torchac codes a batch at once; each goes out behind its length in 4 bytes."""
 
     def __init__(self) -> None:
         self._symbols: list[Symbols] = []

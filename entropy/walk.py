@@ -9,7 +9,7 @@ coded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Codes = NDArray[np.uint8]
 """Codes of a level, [stages, groups, H, W]."""
+
+BATCH = 1 << 14
+"""Words of a group that are coded at a time, to bound memory."""
 
 ALL_PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 EVEN = ((0, 0), (1, 1))
@@ -160,6 +163,7 @@ class CodesEncoder:
         self._source = source
         self._coder = coder
         self._encoders: dict[int, coders.Encoder] = {}
+        self._not_null: set[int] = set()
 
     def wants(self, section: int) -> bool:
         """Want everything."""
@@ -168,32 +172,30 @@ class CodesEncoder:
     def visit(self, prediction: Prediction) -> Codes:
         """Push the codes of a prediction."""
         codes = self._source(prediction)
+        if codes.any():
+            self._not_null.add(prediction.section)
         if prediction.section not in self._encoders:
             self._encoders[prediction.section] = coders.encoder(self._coder)
         push_codes(self._encoders[prediction.section], prediction, codes)
         return codes
 
     def sections(self) -> dict[int, bytes]:
-        """Return the bytes of each section."""
-        return {number: coder.finish() for number, coder in sorted(self._encoders.items())}
+        """Return the bytes of each section; none for a section whose codes are all null."""
+        return {number: self._encoders[number].finish() for number in sorted(self._not_null)}
 
 
 class CodesDecoder:
-    """Visitor that reads codes from sections; stops before the first one that is missing."""
+    """Visitor that reads codes from sections; codes of missing and empty ones are null."""
 
-    def __init__(self, sections: Mapping[int, bytes], n_sections: int, coder: int) -> None:
-        self._n_sections = n_sections
-        self._decoders = {n: coders.decoder(coder, data) for n, data in sections.items()}
-        self._coder = coder
+    def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
+        self._decoders = {n: coders.decoder(coder, data) for n, data in sections.items() if data}
 
     def wants(self, section: int) -> bool:
-        """Want the sections that may be decoded."""
-        return section <= self._n_sections
+        """Want the sections that hold something."""
+        return section in self._decoders
 
     def visit(self, prediction: Prediction) -> Codes:
         """Pull the codes of a prediction."""
-        if prediction.section not in self._decoders:
-            self._decoders[prediction.section] = coders.decoder(self._coder, b"")
         return pull_codes(self._decoders[prediction.section], prediction)
 
     def finish(self) -> None:
@@ -218,11 +220,9 @@ class CodesMeter:
         codes = self._source(prediction)
         flags = codes[prediction.alive] != 0
         total = bits_of(prediction.flag_counts(), flags.astype(np.int64))
-        for group in range(codes.shape[1]):
-            rows = np.flatnonzero(codes[:, group])
-            if len(rows):
-                words = codes[rows, group].astype(np.int64) - 1
-                total += bits_of(prediction.code_counts(group, rows), words)
+        for group, rows in _word_batches(codes):
+            words = codes[rows, group].astype(np.int64) - 1
+            total += bits_of(prediction.code_counts(group, rows), words)
         key = (prediction.level, prediction.stage)
         self.bits[key] = self.bits.get(key, 0.0) + total
         return codes
@@ -231,19 +231,23 @@ class CodesMeter:
 def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> None:
     """Write the codes [positions, groups] of one prediction."""
     coder.push((codes[prediction.alive] != 0).astype(np.int64), prediction.flag_counts())
-    for group in range(codes.shape[1]):
-        rows = np.flatnonzero(codes[:, group])
-        if len(rows):
-            words = codes[rows, group].astype(np.int64) - 1
-            coder.push(words, prediction.code_counts(group, rows))
+    for group, rows in _word_batches(codes):
+        words = codes[rows, group].astype(np.int64) - 1
+        coder.push(words, prediction.code_counts(group, rows))
 
 
 def pull_codes(coder: coders.Decoder, prediction: Prediction) -> Codes:
     """Read the codes [positions, groups] of one prediction."""
     codes: Codes = np.zeros(prediction.alive.shape, np.uint8)
     codes[prediction.alive] = coder.pull(prediction.flag_counts())
+    for group, rows in _word_batches(codes):
+        codes[rows, group] = coder.pull(prediction.code_counts(group, rows)) + 1
+    return codes
+
+
+def _word_batches(codes: Codes) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield (group, rows) of the places that are not null, at most `BATCH` rows at a time."""
     for group in range(codes.shape[1]):
         rows = np.flatnonzero(codes[:, group])
-        if len(rows):
-            codes[rows, group] = coder.pull(prediction.code_counts(group, rows)) + 1
-    return codes
+        for start in range(0, len(rows), BATCH):
+            yield group, rows[start : start + BATCH]

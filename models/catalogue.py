@@ -6,7 +6,6 @@ weights, fingerprint of the integer tables, configuration, how it was trained, o
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -30,6 +29,7 @@ PICTURE_KIND = "picture"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
 _CONTEXT_PREFIX = "context."
 _CODEWORDS = "codewords"
+_GROUPS = "groups"
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,27 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        names = [f.name for f in dataclasses.fields(ModelCard) if f.name != "extra"]
-        extra = {key: value for key, value in record.items() if key not in names}
-        return ModelCard(**{name: record[name] for name in names}, extra=extra)
+        values = {name: _of_type(record[name], kind) for name, kind in _FIELD_TYPES.items()}
+        extra = {key: value for key, value in record.items() if key not in values}
+        return ModelCard(**values, extra=extra)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a model card: {error!r}") from None
+
+
+_FIELD_TYPES = {
+    "id": str,
+    "number": int,
+    "kind": str,
+    "sha256": str,
+    "fingerprint": str,
+    "config": dict,
+}
+
+
+def _of_type(value: object, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
 
 
 def load_picture_codec(path: Path) -> PictureCodec:
@@ -151,10 +167,10 @@ def _verified(card: ModelCard, path: Path) -> dict[str, Tensor]:
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the first 4 bytes of the SHA-256 of the integer tables of the context model."""
+    """Return the first 4 bytes of the SHA-256 of all tables that steer the decoding of codes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        if name.startswith(_CONTEXT_PREFIX):
+        if name.startswith((_CONTEXT_PREFIX, "order_")):
             array = tensors[name].contiguous().numpy()
             digest.update(f"{name} {array.dtype.str[1:]} {array.shape}\n".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
@@ -222,6 +238,7 @@ def pack_context(levels: Mapping[str, ContextLevel]) -> dict[str, Tensor]:
         prefix = f"{_CONTEXT_PREFIX}{level}."
         codewords = by_channel(tables.codewords, tables.slots, tables.shape.n_channels)
         packed[f"{prefix}{_CODEWORDS}"] = codewords.to(torch.int16)
+        packed[f"{prefix}{_GROUPS}"] = (tables.slots < tables.shape.n_channels).sum(1).byte()
         for name, tensor in tables.tensors.items():
             narrow = torch.int32 if name.endswith("bias") else torch.int8
             packed[prefix + name] = tensor.to(narrow)
@@ -238,5 +255,7 @@ def _context_levels(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[
         shape = LevelShape(model.config.channels(level), PARENTS[level], width, hidden)
         slots = model.quantiser(level).slots
         codewords = by_group(own.pop(_CODEWORDS), slots)
+        if own.pop(_GROUPS).tolist() != list(model.config.groups(level)):
+            raise ModelError(f"{level}: groups of the card are not those of the weights")
         levels[level] = ContextLevel(shape, own, codewords, slots, orders.get(level))
     return levels

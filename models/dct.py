@@ -135,9 +135,6 @@ def initialise_as_dct(analysis: Analysis, synthesis: Synthesis, order: ChannelSt
         analysis.down.bias.zero_()
     haar_up = torch.zeros(4 * config.width_8, config.width_16)
     haar_up[: 4 * N_HAAR_BASE, :n_base] = blocks.T
-    haar_up[4 * N_HAAR_BASE :, n_base:] = 0.02 * torch.randn(
-        4 * (config.width_8 - N_HAAR_BASE), spare, generator=torch.Generator().manual_seed(2)
-    )
     _set(synthesis.up, haar_up)
     _set(analysis.to_base, torch.eye(n_base, config.width_16))
     _set(synthesis.from_base, torch.eye(config.width_16, n_base))

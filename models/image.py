@@ -136,6 +136,35 @@ class Analysis(nn.Module):
         return {"top": top, "base": merged[:, N_HAAR_TOP:], "detail": detail}
 
 
+class GradientFeatures(nn.Module):
+    """Differences of the lowest coefficients between neighbours, for blocks to smooth by.
+
+    Smooth areas are coded by little more than their mean; that the mean goes on rising across
+    the border of a cell is seen in small differences of large numbers, which this layer brings
+    out: a 3×3 filter, in steps, squashed to −1 … 1.
+    """
+
+    SOFTNESS = 4.0
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        kernels = 0.1 * torch.randn(n_outputs, n_inputs, 3, 3, generator=generator)
+        kernels = kernels - kernels.mean(dim=(2, 3), keepdim=True)
+        slope, bend = torch.tensor([-0.5, 0.0, 0.5]), torch.tensor([0.5, -1.0, 0.5])
+        for channel in range(n_inputs):
+            for row, axis in enumerate((slope, bend)):
+                kernels[4 * channel + 2 * row : 4 * channel + 2 * row + 2] = 0.0
+                kernels[4 * channel + 2 * row, channel, 1] = axis
+                kernels[4 * channel + 2 * row + 1, channel, :, 1] = axis
+        self.weight = nn.Parameter(kernels)
+
+    def forward(self, x: Tensor, gain: Tensor) -> Tensor:
+        """Map [B, n_inputs, H, W] in units to [B, n_outputs, H, W]."""
+        padded = F.pad(x / (self.SOFTNESS * gain), (1, 1, 1, 1), mode="replicate")
+        return F.softsign(F.conv2d(padded, self.weight))
+
+
 class Synthesis(nn.Module):
     """Latents to pixels, the mirror of `Analysis`."""
 
@@ -144,7 +173,9 @@ class Synthesis(nn.Module):
         self.config = config
         w8, w16 = config.width_8, config.width_16
         self.from_top = nn.Conv2d(config.channels("top"), 4 * N_HAAR_TOP, 1)
-        self.from_base = nn.Conv2d(N_HAAR_TOP + config.channels("base"), w16, 1)
+        n_base = N_HAAR_TOP + config.channels("base")
+        self.from_base = nn.Conv2d(n_base, w16, 1)
+        self.gradients = GradientFeatures(N_HAAR_TOP, w16 - n_base)
         self.blocks_16 = nn.ModuleList(Block(w16, w16) for _ in range(config.synthesis_blocks_16))
         self.up = nn.Conv2d(w16, 4 * w8, 1)
         self.from_detail = nn.Conv2d(config.channels("detail"), w8, 1)
@@ -153,8 +184,10 @@ class Synthesis(nn.Module):
 
     def forward(self, latents: dict[str, Tensor], position: Tensor, gain: Tensor) -> Tensor:
         """Map latents in units to pixels [B, 3, H, W] in units (not clipped)."""
-        merged = torch.cat([haar_inverse(self.from_top(latents["top"])), latents["base"]], 1)
+        lowest = haar_inverse(self.from_top(latents["top"]))
+        merged = torch.cat([lowest, latents["base"]], 1)
         x = self.from_base(merged.contiguous(memory_format=torch.channels_last))
+        x = x + F.pad(self.gradients(lowest, gain), (0, 0, 0, 0, merged.shape[1], 0))
         for block in self.blocks_16:
             x = block(x, position, gain)
         detail = latents["detail"].contiguous(memory_format=torch.channels_last)
@@ -236,7 +269,7 @@ def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:
     """Count multiply–accumulates a pixel of all convolutions of a network."""
     total = 0.0
     for name, layer in module.named_modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | GradientFeatures):
             total += layer.weight.numel() / _area(name)
     return total
 
@@ -244,5 +277,5 @@ def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:
 def _area(name: str) -> int:
     if "top" in name:
         return 32 * 32
-    at_16 = ("blocks_16", "base", "up", "down")
+    at_16 = ("blocks_16", "base", "up", "down", "gradients")
     return 16 * 16 if any(part in name for part in at_16) else 8 * 8

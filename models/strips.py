@@ -121,7 +121,7 @@ def synthesise(
     height, width = size
     rows, columns = padded_size(height, width)
     config = model.config
-    reach = _reach(config.synthesis_blocks_8, config.synthesis_blocks_16)
+    reach = _reach(config.synthesis_blocks_8, config.synthesis_blocks_16 + 1)
     device = model.order_16.device
     for strip in strips(rows, columns, reach):
         parts = {

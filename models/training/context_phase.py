@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from luxvox.entropy.context import Context
 from luxvox.entropy.walk import CodesMeter, walk
+from luxvox.errors import InputError
 from luxvox.models.choice import RateAwareChoice
 from luxvox.models.context import ContextTwins
 from luxvox.models.image import LEVELS, PictureModel, step_to_position
@@ -87,6 +88,9 @@ def store_codes(
         parts[shape].append((codes, position))
         if number % 100 == 0:
             log.info("coded %d of %d pictures", number, len(pictures))
+    if not any(parts.values()):
+        sizes = " or ".join(f"{width}×{height}" for height, width in SHAPES.values())
+        raise InputError(f"no picture of at least {sizes} pixels to train the context model on")
     for shape, coded in parts.items():
         if coded:
             for level in LEVELS:

@@ -22,7 +22,8 @@ class Pictures:
     """The pictures of some folders in memory, as uint8 [3, H, W] tensors.
 
     Raises:
-        InputError: if the folders hold no picture with both sides of at least 256 pixels.
+        InputError: if the folders hold no picture with both sides of at least 256 pixels, or a
+            file that is named like one and is none.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -33,7 +34,13 @@ class Pictures:
             raise InputError(f"no picture of at least 256×256 pixels in {names}")
 
     def split(self, every: int) -> tuple[Pictures, Pictures]:
-        """Return all but every n-th picture, and every n-th."""
+        """Return all but every n-th picture, and every n-th.
+
+        Raises:
+            InputError: if one picture alone cannot be split.
+        """
+        if len(self) < 2:
+            raise InputError("one picture is not enough: training needs 2 or more")
         parts = copy.copy(self), copy.copy(self)
         parts[0].pictures = [p for n, p in enumerate(self.pictures) if n % every]
         parts[1].pictures = self.pictures[::every]
@@ -66,6 +73,9 @@ def to_units(pixels: Tensor) -> Tensor:
 
 
 def _load(path: Path) -> Tensor:
-    with Image.open(path) as image:
-        pixels: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path) as image:
+            pixels: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise InputError(f"{path}: not a picture: {error}") from None
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()

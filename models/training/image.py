@@ -82,7 +82,7 @@ def train_image(  # noqa: PLR0913
     """
     if phase is not None and phase not in PHASES:
         raise UsageError(f"phase {phase!r} is unknown, legal: {', '.join(PHASES)}")
-    if minutes <= 0:
+    if not minutes > 0:
         raise UsageError(f"{minutes:g} minutes, legal: more than 0")
     _log_to_stderr()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -90,12 +90,14 @@ def train_image(  # noqa: PLR0913
     training, held_back = Pictures(data).split(HELD_BACK)
     job = Job(out, training, held_back, resume, device)
     if phase in (None, "0") and not (resume and (out / "run.json").exists()):
+        torch.manual_seed(SEED)
         _begin(job, data, init)
     if not (out / "run.json").exists():
         raise UsageError(f"{out}: phase {phase} needs phase 0 first")
     for name in [phase] if phase else list(SHARES):
         if name != "0":
             share = SHARES[name] if phase is None else 1.0
+            torch.manual_seed(SEED)
             train(_phase(name, job), out, minutes * share, resume, SEED)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,8 +30,16 @@ N_ITERATIONS = 16
 MAX_LATTICE_DIMENSIONS = 4
 
 
-def untrained_model(pictures: Pictures, config: ImageConfig, seed: int) -> PictureModel:
-    """Return a model that is an exact DCT codec with codebooks fitted to `pictures`."""
+def untrained_model(
+    pictures: Pictures,
+    config: ImageConfig,
+    seed: int,
+    prepare: Callable[[PictureModel], None] | None = None,
+) -> PictureModel:
+    """Return a model that is an exact DCT codec with codebooks fitted to `pictures`.
+
+    `prepare` may change the model before its codebooks are fitted.
+    """
     generator = torch.Generator().manual_seed(seed)
     model = PictureModel(config)
     sample = [to_units(p) for p in pictures.pictures[:N_STATISTICS]]
@@ -38,6 +47,8 @@ def untrained_model(pictures: Pictures, config: ImageConfig, seed: int) -> Pictu
     initialise_as_dct(model.analysis, model.synthesis, channels)
     model.order_16.copy_(channels.stride_16)
     model.order_32.copy_(channels.stride_32)
+    if prepare is not None:
+        prepare(model)
     fit_codebooks(model, pictures, generator)
     return model
 

@@ -126,8 +126,9 @@ class CodebookFollower:
             for group in torch.nonzero(alive.any(1))[:, 0].tolist():
                 some = alive[group]
                 self._learn_group(stage, group, residual[group, some], flat[stage, group, some])
-                joint = torch.bincount(bins[some] * size + flat[stage, group, some],
-                                       minlength=N_RATE_BINS * size).reshape(N_RATE_BINS, size)
+                joint = torch.bincount(
+                    bins[some] * size + flat[stage, group, some], minlength=N_RATE_BINS * size
+                ).reshape(N_RATE_BINS, size)
                 seen = joint.sum(1, keepdim=True) > 0
                 mixed = self.usage[:, stage, group] * FOLLOW_DECAY + joint
                 self.usage[:, stage, group] = torch.where(seen, mixed, self.usage[:, stage, group])

@@ -52,7 +52,7 @@ class SynthesisPhase:
         pixels = self.pictures.crops(8, 128, generator).to(self.device)
         step = random_steps(8, self.model.config, generator).to(self.device)
         with torch.no_grad():
-            rate_weight = RATE_WEIGHT * (1.0 + 0.5 * float(torch.rand(1, generator=generator)))
+            rate_weight = RATE_WEIGHT * (1.0 + 0.8 * float(torch.rand(1, generator=generator)))
             codes = self.model.choose(self.model.latents(pixels, step), step, rate_weight)
             quantised = dequantise(self.model, codes)
             drop_stages(self.model, codes, quantised, generator)

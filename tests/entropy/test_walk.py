@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from luxvox.entropy import walk as walk_module
 from luxvox.entropy.coders import CONSTRICTION
 from luxvox.entropy.walk import (
     CodesDecoder,
@@ -17,7 +18,6 @@ from luxvox.entropy.walk import (
 from luxvox.errors import FormatError
 
 POSITION = -40
-N_SECTIONS = 4
 
 
 def encode(small, codes, position=POSITION):
@@ -27,8 +27,8 @@ def encode(small, codes, position=POSITION):
     return encoder.sections()
 
 
-def decode(small, sections, n_sections=N_SECTIONS, position=POSITION):
-    decoder = CodesDecoder(sections, n_sections, CONSTRICTION)
+def decode(small, sections, position=POSITION):
+    decoder = CodesDecoder(sections, CONSTRICTION)
     codes = walk(small.context, small.shapes, position, decoder)
     decoder.finish()
     return codes
@@ -59,11 +59,27 @@ def test_codes_come_back_on_any_grid(small, cells, position):
     assert_same(decode(other, encode(other, codes, position), position=position), codes)
 
 
-def test_all_null_is_no_byte_to_speak_of(small):
+def test_all_null_is_no_section(small):
     codes = {level: np.zeros_like(array) for level, array in small.random_codes(0).items()}
+    assert encode(small, codes) == {}
+    assert_same(decode(small, {}), codes)
+    assert_same(decode(small, {1: b"", 4: b""}), codes)
+
+
+def test_a_section_that_is_all_null_is_left_out(small):
+    codes = small.random_codes(2, 0.3)
+    codes["base"][1:] = 0
     sections = encode(small, codes)
+    assert list(sections) == [1, 3, 4]
     assert_same(decode(small, sections), codes)
-    assert_same(decode(small, {}), decode(small, dict.fromkeys(range(1, N_SECTIONS + 1), b"")))
+
+
+def test_batches_do_not_matter(small, monkeypatch):
+    codes = small.random_codes(4, 0.2)
+    sections = encode(small, codes)
+    monkeypatch.setattr(walk_module, "BATCH", 3)
+    assert encode(small, codes) == sections
+    assert_same(decode(small, sections), codes)
 
 
 def test_bytes_are_what_the_meter_says(small):
@@ -89,7 +105,7 @@ def test_what_is_missing_is_null(small, n_sections):
         for stage, section in enumerate(plan.sections):
             if section <= n_sections:
                 expected[plan.name][stage] = codes[plan.name][stage]
-    assert_same(decode(small, sections, n_sections), expected)
+    assert_same(decode(small, sections), expected)
 
 
 def test_bytes_too_many_are_refused(small):

@@ -15,7 +15,7 @@ from luxvox.models.training import context_phase, image, initialise, phases
 from luxvox.models.training.export import export_run
 
 TINY = ImageConfig(
-    width_16=128,
+    width_16=160,
     analysis_blocks_16=1,
     analysis_hidden_8=16,
     synthesis_blocks_8=1,
@@ -54,6 +54,11 @@ def synthetic_picture(height, width, seed):
     noise[1:] = noise[:1] + 0.3 * noise[1:]
     levels = 128 + 50 * (noise - noise.mean()) / noise.std()
     return np.clip(levels, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+@pytest.fixture(scope="session")
+def picture_of():
+    return synthetic_picture
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The picture networks: an exact linear codec before training, cheap enough at full size."""
 
-import math
-
 import pytest
 import torch
-from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from luxvox.models.image import (
     LEVELS,
+    PIXELS_PER_UNIT,
     STRIDES,
     Analysis,
     ImageConfig,
@@ -26,22 +25,31 @@ def some_pixels(*size):
 
 
 @pytest.mark.parametrize("step", [10.0, 37.5, 160.0])
-def test_untrained_networks_are_inverse(skeleton, step):
+def test_untrained_codec_is_a_projection(skeleton, step):
     pixels, steps = some_pixels(64, 96), torch.full((2,), step)
     latents = skeleton.latents(pixels, steps)
-    assert torch.allclose(skeleton.synthesise(latents, steps), pixels, atol=1e-3)
+    decoded = skeleton.synthesise(latents, steps)
+    again = skeleton.synthesise(skeleton.latents(decoded, steps), steps)
+    assert torch.allclose(again, decoded, atol=1e-3)
+    # Orthonormal: what is not in the latents is all that is lost.
+    kept = sum(float(y.square().sum()) for y in latents.values()) * (step / PIXELS_PER_UNIT) ** 2
+    lost = float((decoded - pixels).square().sum())
+    assert kept + lost == pytest.approx(float(pixels.square().sum()), rel=1e-4)
 
 
-def test_untrained_analysis_is_linear_and_keeps_energy(skeleton):
+def test_untrained_codec_keeps_smooth_pictures(skeleton):
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    pixels, step = (15 * torch.sin(x / 19 + y / 31)).expand(1, 3, -1, -1), torch.tensor([20.0])
+    decoded = skeleton.synthesise(skeleton.latents(pixels, step), step)
+    assert float((decoded - pixels).square().mean().sqrt()) * PIXELS_PER_UNIT < 1.0
+
+
+def test_untrained_analysis_is_linear(skeleton):
     pixels, steps = some_pixels(32, 64), torch.full((2,), 8.0)
     latents = skeleton.latents(pixels, steps)
     halves = skeleton.latents(pixels / 2, steps)
     for level in LEVELS:
         assert torch.allclose(halves[level], latents[level] / 2, atol=1e-4)
-    parts = sum(y.square().sum() for y in latents.values())
-    detail = latents["detail"].shape[1] + 32
-    assert parts <= pixels.square().sum() * 1.0001
-    assert parts >= pixels.square().sum() * detail / 192 * 0.9
 
 
 def test_grids(skeleton):
@@ -69,33 +77,24 @@ def test_steps_and_positions():
     assert step_to_position(ends, config).tolist() == pytest.approx([-1.0, 1.0], abs=1e-6)
 
 
-def counted(network, run):
-    """Multiply–accumulates of one evaluation, counted where they are done."""
-    total = 0
-
-    def count(layer, inputs, output):
-        nonlocal total
-        total += output.numel() * math.prod(layer.weight.shape[1:])
-
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    handles = [layer.register_forward_hook(count) for layer in layers]
-    run()
-    for handle in handles:
-        handle.remove()
-    return total
+def counted_per_pixel(run):
+    """Multiply–accumulates of all convolutions and matrices, counted where they are done."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 2 / 64**2
 
 
 def test_cost_at_full_size():
     model = PictureModel(ImageConfig()).eval().requires_grad_(False)
     pixels, step = torch.zeros(1, 3, 64, 64), torch.tensor([20.0])
     latents = model.latents(pixels, step)
-    analysis = counted(model.analysis, lambda: model.latents(pixels, step)) / 64**2
-    synthesis = counted(model.synthesis, lambda: model.synthesise(latents, step)) / 64**2
+    analysis = counted_per_pixel(lambda: model.latents(pixels, step))
+    synthesis = counted_per_pixel(lambda: model.synthesise(latents, step))
     # The fixed Haar steps between the strides add less than one a pixel.
-    assert multiply_accumulates_per_pixel(model.analysis) == pytest.approx(analysis)
-    assert multiply_accumulates_per_pixel(model.synthesis) == pytest.approx(synthesis)
-    assert analysis + synthesis + 1 <= LIMIT_BOTH
-    assert synthesis + 1 <= LIMIT_SYNTHESIS
+    assert multiply_accumulates_per_pixel(model.analysis) == pytest.approx(analysis, abs=1)
+    assert multiply_accumulates_per_pixel(model.synthesis) == pytest.approx(synthesis, abs=1)
+    assert analysis + synthesis <= LIMIT_BOTH
+    assert synthesis <= LIMIT_SYNTHESIS
 
 
 @pytest.mark.parametrize("network", [Analysis, Synthesis])
