@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,28 @@ def compress_image(
     return data
 
 
+@overload
+def decompress_image(
+    data: bytes,
+    sections: int | None = None,
+    *,
+    as_pil: Literal[False] = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
+) -> NDArray[np.uint8]: ...
+
+
+@overload
+def decompress_image(
+    data: bytes,
+    sections: int | None = None,
+    *,
+    as_pil: Literal[True],
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Image.Image: ...
+
+
 def decompress_image(
     data: bytes,
     sections: int | None = None,
@@ -169,7 +191,7 @@ def decompress_raster(
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
     advance = progress or _silent
-    content, codec = _opened(data, max_pixels)
+    content, codec = _opened(data, max_pixels, callers=2)
     header = content.header
     arrays = _decoded_codes(codec, content, sections)
     advance(_CODES_SHARE)
@@ -190,7 +212,7 @@ def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Codes]
     Raises:
         As `decompress_image`.
     """
-    content, codec = _opened(data, max_pixels)
+    content, codec = _opened(data, max_pixels, callers=1)
     return _decoded_codes(codec, content, None)
 
 
@@ -298,8 +320,11 @@ def _n_sections(codec: PictureCodec) -> int:
     return max(max(plan.sections) for plan in codec.context.plan)
 
 
-def _opened(data: bytes, max_pixels: int) -> tuple[Container, PictureCodec]:
-    """Read a container and find its weights; check all that can be checked before the work."""
+def _opened(data: bytes, max_pixels: int, callers: int) -> tuple[Container, PictureCodec]:
+    """Read a container and find its weights; check all that can be checked before the work.
+
+    A warning points past so many callers of this module.
+    """
     header, _ = container.read_header(data)
     if header.width * header.height > max_pixels:
         raise InputError(
@@ -308,7 +333,9 @@ def _opened(data: bytes, max_pixels: int) -> tuple[Container, PictureCodec]:
     content = container.read(data)
     if content.truncated:
         warnings.warn(
-            "the file is cut; decoding its whole sections", TruncatedWarning, stacklevel=4
+            "the file is cut; decoding its whole sections",
+            TruncatedWarning,
+            stacklevel=2 + callers,
         )
     codec = _codec(header.model_number, "cpu")
     if codec.fingerprint != header.fingerprint:

@@ -35,6 +35,7 @@ CODEWORD_SCALE = 16
 SHIFTS = {"conv1": 8, "conv2": 7, "conv3": 8, "conv4": 7, "head": 7, "flag": 5, "table": 5}
 N_GRADIENTS = 4  # parent channels whose horizontal and vertical differences are inputs
 STRIP_POSITIONS = 1 << 15  # the trunk is evaluated in strips of about so many positions
+ROWS_AT_ONCE = 1 << 12
 _HALO = 2  # rows a position's features depend on, above and below
 
 
@@ -231,15 +232,22 @@ class Prediction:
         place: tuple[str, int, int],
         groups: slice,
         rows: NDArray[np.int64],
-        alive: NDArray[np.bool_],
-        hidden: Tensor,
+        features: Tensor,
+        previous: Tensor | None,
     ) -> None:
         self.level, self.stage, self.section = place
         self.groups = groups
         self.rows = rows
-        self.alive = alive
+        n_groups = groups.stop - groups.start
+        self.alive: NDArray[np.bool_] = (
+            np.ones((len(rows), n_groups), np.bool_)
+            if previous is None
+            else (previous != 0).numpy()
+        )
         self._tensors = tensors
-        self._hidden = hidden
+        self._features = features
+        self._previous = previous
+        self._flag_logits: NDArray[np.int32] | None = None
 
     def pick(self, codes: Codes) -> Codes:
         """Take the codes [N, groups] this prediction is about from those of the level."""
@@ -248,15 +256,30 @@ class Prediction:
 
     def flag_logits(self) -> NDArray[np.int32]:
         """Return logits of null [N, groups] in 1/16 bit."""
-        logits = flag_logits(self._hidden, self._tensors, self.stage, self.groups)
-        return _int32(logits)
+        if self._flag_logits is None:
+            parts = []
+            for start in range(0, len(self.rows), ROWS_AT_ONCE):
+                hidden = self._hidden(slice(start, start + ROWS_AT_ONCE), self.groups)
+                parts.append(flag_logits(hidden, self._tensors, self.stage, self.groups))
+            self._flag_logits = _int32(torch.cat(parts))
+        return self._flag_logits
 
     def code_logits(self, group: int, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return logits [n, K − 1] in 1/16 bit for some of the positions; group as in `pick`."""
-        hidden = self._hidden[torch.from_numpy(rows), group]
-        index = self.stage, self.groups.start + group
-        weight, bias = (self._tensors[f"table.{part}"][index] for part in ("weight", "bias"))
+        index = self.groups.start + group
+        hidden = self._hidden(torch.from_numpy(rows), slice(index, index + 1))[:, 0]
+        weight, bias = (
+            self._tensors[f"table.{part}"][self.stage, index] for part in ("weight", "bias")
+        )
         return _int32(code_logits(hidden, weight, bias))
+
+    def _hidden(self, rows: slice | Tensor, groups: slice) -> Tensor:
+        """Hidden vectors [n, groups, hidden] of some positions; never of all, to save memory."""
+        previous = self._previous
+        if previous is not None:
+            first = groups.start - self.groups.start
+            previous = previous[rows, first : first + groups.stop - groups.start]
+        return hidden_features(self._features[rows], self._tensors, self.stage, groups, previous)
 
     def flag_counts(self) -> NDArray[np.int64]:
         """Return counts [places alive, 2] of null and not null."""
@@ -338,19 +361,21 @@ class _Walk:
 
     def look(self, plan: LevelPlan, index: int, codes: Codes) -> _View:
         """Evaluate the trunk for a pass, lazily."""
+        self._open(plan.name)
         level = self._context.levels[plan.name]
-        if plan.name not in self._own:
-            height, width = self._shapes[plan.name]
-            self._own[plan.name] = torch.zeros(1, level.shape.n_channels, height, width)
-            self._parent = parent_latents(self._merged, level)
         return _View(
             level, plan, index, codes, (self._own[plan.name], self._parent, self._position)
         )
 
-    def close(self, name: str) -> None:
-        """Hand the sums of a finished level on to the next."""
+    def _open(self, name: str) -> None:
         if name not in self._own:
-            return
+            level = self._context.levels[name]
+            self._own[name] = torch.zeros(1, level.shape.n_channels, *self._shapes[name])
+            self._parent = parent_latents(self._merged, level)
+
+    def close(self, name: str) -> None:
+        """Hand the sums of a finished level on to the next, zeros if all of it was null."""
+        self._open(name)
         own = self._own.pop(name)
         self._merged = own if self._parent is None else torch.cat([self._parent, own], 1)
 
@@ -395,19 +420,10 @@ class _View:
             rows, previous = rows[some], previous[some]
         if not len(rows):
             return None
-        alive = np.ones((len(rows), self._groups.stop - self._groups.start), np.bool_)
-        if previous is not None:
-            alive = previous != 0
-        features = self._trunk(rows)
-        hidden = hidden_features(
-            features,
-            self._level.tensors,
-            stage,
-            self._groups,
-            None if previous is None else torch.from_numpy(previous),
-        )
         place = (self._plan.name, stage, self._plan.sections[stage])
-        return Prediction(self._level.tensors, place, self._groups, rows, alive, hidden)
+        words = None if previous is None else torch.from_numpy(previous)
+        features = self._trunk(rows)
+        return Prediction(self._level.tensors, place, self._groups, rows, features, words)
 
     def _trunk(self, rows: NDArray[np.int64]) -> Tensor:
         """Features [len(rows), width], evaluated once a pass, in strips to bound memory."""

@@ -132,7 +132,10 @@ def walk(
         for plan in context.plan
     }
     state = context.start(shapes, position)
-    for plan in context.plan:
+    plans = context.plan
+    while plans and not any(map(visitor.wants, plans[-1].sections)):
+        plans = plans[:-1]
+    for plan in plans:
         for index, one in enumerate(plan.passes):
             wanted = [s for s in one.stages if visitor.wants(plan.sections[s])]
             if not wanted:

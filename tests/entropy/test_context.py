@@ -203,6 +203,7 @@ def test_strips_do_not_matter(large, monkeypatch):
     codes = large.random_codes(1)
     whole = counts_of(large, codes)
     monkeypatch.setattr(context, "STRIP_POSITIONS", 1)
+    monkeypatch.setattr(context, "ROWS_AT_ONCE", 7)
     assert_same(counts_of(large, codes), whole)
 
 

@@ -1,4 +1,4 @@
-"""A second decoder, written from the text of FORMAT.md alone, reads what the first one wrote."""
+"""A second range coder, written from the text of FORMAT.md alone, agrees with the first one."""
 
 import numpy as np
 import pytest
@@ -7,60 +7,15 @@ from hypothesis import strategies as st
 
 from luxvox.entropy import coders
 from luxvox.entropy.pmf import counts_from_logits
-
-WORD, STATE = 1 << 32, 1 << 64
+from luxvox.errors import FormatError
+from luxvox.tests.second_decoder import STATE, WORD, RangeDecoder, Refused, boundaries, pmf
 
 # The worked examples of FORMAT.md.
 EXAMPLE_LOGITS = [20, 16, 0, -37]
 EXAMPLE_COUNTS = [27936, 23490, 11745, 2365]
-EXAMPLE_BOUNDARIES = [0, 7151615, 13165055, 16171775, 16777216]
+EXAMPLE_BOUNDARIES = [0, 7151615, 13165054, 16171775, 16777216]
 EXAMPLE_SYMBOLS = [0, 2, 1, 3, 0]
-EXAMPLE_BYTES = "c831b964"
-
-
-def boundaries(counts):
-    """FORMAT.md, Range coder, Boundaries."""
-    size, cumulative, result = len(counts), 0, []
-    for k, count in enumerate(counts):
-        product = cumulative * (2**24 - size)
-        excess = max(0, product.bit_length() - 24)
-        kept, rest = divmod(product, 1 << excess)
-        if 2 * rest > 1 << excess or (2 * rest == 1 << excess and kept % 2 == 1):
-            kept += 1
-        result.append(((kept << excess) >> 16) + k)
-        cumulative += count
-    return [*result, 2**24]
-
-
-class ReferenceDecoder:
-    """FORMAT.md, Range coder, Decoder."""
-
-    def __init__(self, data):
-        data = data + bytes(-len(data) % 4)
-        self.words = [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
-        self.lower, self.range = 0, STATE - 1
-        self.point = self.next_word() * WORD + self.next_word()
-
-    def next_word(self):
-        return self.words.pop(0) if self.words else 0
-
-    def pull(self, counts):
-        bounds = boundaries(counts)
-        scale = self.range >> 24
-        quantile = (self.point - self.lower) % STATE // scale
-        if quantile >= 2**24:
-            raise ValueError("malformed")
-        symbol = next(k for k in range(len(counts)) if quantile < bounds[k + 1])
-        self.lower = (self.lower + scale * bounds[symbol]) % STATE
-        self.range = scale * (bounds[symbol + 1] - bounds[symbol])
-        if self.range < WORD:
-            self.lower = self.lower * WORD % STATE
-            self.range *= WORD
-            self.point = self.point * WORD % STATE + self.next_word()
-        return symbol
-
-    def at_the_end(self):
-        return not self.words and (self.point - self.lower) % STATE < 2 * WORD - 1
+EXAMPLE_BYTES = "9c31b964"
 
 
 class ReferenceEncoder:
@@ -70,7 +25,7 @@ class ReferenceEncoder:
         self.low, self.range, self.n_words = 0, STATE - 1, 0
 
     def push(self, symbol, counts):
-        bounds = boundaries(counts)
+        bounds = boundaries(counts).tolist()
         scale = self.range >> 24
         self.low += scale * bounds[symbol]
         self.range = scale * (bounds[symbol + 1] - bounds[symbol])
@@ -80,12 +35,10 @@ class ReferenceEncoder:
             self.n_words += 1
 
     def finish(self):
-        if self.range == STATE - 1:
-            return b""
         whole = (self.low + WORD - 1) // WORD
         big_endian = whole.to_bytes(4 * self.n_words + 4, "big")
         words = [big_endian[i : i + 4][::-1] for i in range(0, len(big_endian), 4)]
-        return b"".join(words).rstrip(b"\0")
+        return b"".join(words).rstrip(b"\0") or b"\0"
 
 
 def some_counts(generator, n, size, concentration):
@@ -117,12 +70,12 @@ def assert_reference_agrees(batches):
     pairs = [
         (int(symbol), row)
         for symbols, counts in batches
-        for symbol, row in zip(symbols, counts.tolist(), strict=True)
+        for symbol, row in zip(symbols, counts, strict=True)
     ]
-    decoder = ReferenceDecoder(data)
+    decoder = RangeDecoder(data)
     assert [decoder.pull(row) for _, row in pairs] == [symbol for symbol, _ in pairs]
     if pairs:
-        assert decoder.at_the_end()
+        decoder.finish()
     encoder = ReferenceEncoder()
     for symbol, row in pairs:
         encoder.push(symbol, row)
@@ -163,28 +116,74 @@ def test_one_symbol_again_and_again(symbol):
     assert_reference_agrees([(np.full(300, symbol), counts)])
 
 
-def test_first_symbols_alone_leave_no_bytes():
+def test_first_symbols_alone_leave_one_zero_byte():
     counts = some_counts(np.random.default_rng(3), 500, 2, 1.0)
-    assert written([(np.zeros(500, np.int64), counts)]) == b""
-    decoder = ReferenceDecoder(b"")
-    assert [decoder.pull(row) for row in counts.tolist()] == [0] * 500
+    zeros = np.zeros(500, np.int64)
+    assert written([(zeros, counts)]) == b"\0"
+    assert_reference_agrees([(zeros, counts)])
 
 
-@pytest.mark.parametrize("size", [2, 255])
-def test_boundaries_are_float32_products(size):
-    cumulative = np.arange(65537 - size)
-    shares = cumulative.astype(np.float32) / np.float32(65536)
-    expected = (shares * np.float32(2**24 - size)).astype(np.int64)
-    # A pair of counts in an alphabet of `size` symbols: only the second boundary varies.
-    rest = [1] * (size - 2)
-    found = [boundaries([c, 0, *rest])[1] - 1 for c in cumulative[::7].tolist()]
-    assert found == expected[::7].tolist()
+@pytest.mark.parametrize("data", ["0000", "01020300", "0102030400000000"])
+def test_both_refuse_a_zero_byte_at_the_end(data):
+    with pytest.raises(FormatError, match="end in a zero"):
+        coders.decoder(coders.CONSTRICTION, bytes.fromhex(data))
+    with pytest.raises(Refused, match="a zero byte at the end"):
+        RangeDecoder(bytes.fromhex(data))
+
+
+@pytest.mark.parametrize("data", ["00", "01", "01020304"])
+def test_both_refuse_bytes_of_which_no_symbol_is_read(data):
+    with pytest.raises(FormatError, match="bytes are left"):
+        coders.decoder(coders.CONSTRICTION, bytes.fromhex(data)).finish()
+    with pytest.raises(Refused, match="bytes are left"):
+        RangeDecoder(bytes.fromhex(data)).finish()
+
+
+@given(st.binary(min_size=1, max_size=12), st.integers(1, 40))
+def test_both_take_or_refuse_the_same_junk(data, n):
+    counts = some_counts(np.random.default_rng(n), n, 5, 0.3)
+
+    def product():
+        decoder = coders.decoder(coders.CONSTRICTION, data)
+        symbols = decoder.pull(counts).tolist()
+        decoder.finish()
+        return symbols
+
+    def reference():
+        decoder = RangeDecoder(data)
+        symbols = [decoder.pull(row) for row in counts]
+        decoder.finish()
+        return symbols
+
+    assert outcome(product) == outcome(reference)
+
+
+def outcome(read):
+    try:
+        return read()
+    except (FormatError, Refused):
+        return "refused"
+
+
+@pytest.mark.parametrize("size", [2, 3, 255, 256])
+def test_boundaries_are_those_of_the_coder(size):
+    """The first word of a lone symbol 1 is its lower boundary times 2⁸."""
+    for first in range(1, 65538 - size, 61):
+        counts = np.array([first, 65536 - first - (size - 2), *[1] * (size - 2)])
+        data = written([(np.array([1]), counts[None])])
+        assert int.from_bytes(data, "little") == boundaries(counts)[1] << 8
+
+
+@given(st.lists(st.integers(-3000, 3000), min_size=2, max_size=256))
+def test_counts_are_those_of_the_product(logits):
+    counts = counts_from_logits(np.array([logits], np.int32))
+    assert pmf(np.array(logits)).tolist() == counts[0].tolist()
 
 
 def test_worked_examples_of_the_format_document():
     counts = counts_from_logits(np.array([EXAMPLE_LOGITS], np.int32))
-    assert counts[0].tolist() == EXAMPLE_COUNTS
-    assert boundaries(EXAMPLE_COUNTS) == EXAMPLE_BOUNDARIES
+    assert counts[0].tolist() == pmf(np.array(EXAMPLE_LOGITS)).tolist() == EXAMPLE_COUNTS
+    assert boundaries(counts[0]).tolist() == EXAMPLE_BOUNDARIES
     n = len(EXAMPLE_SYMBOLS)
     batch = (np.array(EXAMPLE_SYMBOLS), np.repeat(counts, n, 0))
     assert written([batch]).hex() == EXAMPLE_BYTES

@@ -74,6 +74,15 @@ def test_a_section_that_is_all_null_is_left_out(small):
     assert_same(decode(small, sections), codes)
 
 
+@pytest.mark.parametrize("level", ["top", "base", "detail"])
+def test_one_level_alone(small, level):
+    """The levels above are null, so their sections may be missing."""
+    codes = small.random_codes(2, 0.3)
+    for other in codes.keys() - {level}:
+        codes[other][:] = 0
+    assert_same(decode(small, encode(small, codes)), codes)
+
+
 def test_batches_do_not_matter(small, monkeypatch):
     codes = small.random_codes(4, 0.2)
     sections = encode(small, codes)

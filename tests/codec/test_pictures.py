@@ -1,0 +1,359 @@
+"""Pictures to files and back, with the shipped weights."""
+
+import dataclasses
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import luxvox
+from luxvox.codec import container, pictures
+from luxvox.codec.rasters import Raster
+from luxvox.codec.rate import centi_to_position, quality_to_centi
+from luxvox.errors import (
+    ChecksumError,
+    FormatError,
+    InputError,
+    LuxvoxError,
+    TruncatedError,
+    TruncatedWarning,
+    UnsupportedError,
+    UsageError,
+)
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "eileen_collins.png"
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """A part of the example with a face in it, uint8 [224, 256, 3]."""
+    with Image.open(EXAMPLE) as image:
+        return np.asarray(image.convert("RGB"))[16:240, 128:384].copy()
+
+
+@pytest.fixture(scope="module")
+def small_file(photograph):
+    """A small picture's file, with alpha, and all code sections in it."""
+    pixels = photograph[64:144, 64:144]
+    alpha = np.full((80, 80, 1), 7, np.uint8)
+    data = luxvox.compress_image(np.concatenate([pixels, alpha], 2), 90)
+    assert [one.type for one in container.read(data).sections] == [1, 2, 3, 4, container.ALPHA]
+    return data
+
+
+def psnr(some, other):
+    error = np.square(some.astype(np.float64) - other.astype(np.float64)).mean()
+    return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def resealed(data, sections=None, **changes):
+    """A file with other header fields or sections, and checksums that are right."""
+    content = container.read(data)
+    header = dataclasses.replace(content.header, **changes)
+    return container.write(header, content.sections if sections is None else sections)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 64), (1, 70), (32, 32)])
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (3,), (4,)])
+def test_round_trip_of_any_size_and_kind(photograph, size, shape):
+    pixels = np.dstack([photograph, photograph[:, :, :1]])[: size[0], : size[1]]
+    pixels = pixels[:, :, : shape[0]] if shape else pixels[:, :, 1]
+    decoded = luxvox.decompress_image(luxvox.compress_image(pixels, 95))
+    expected = pixels[:, :, 0] if shape == (1,) else pixels
+    assert decoded.shape == expected.shape
+    assert decoded.dtype == np.uint8
+    assert psnr(decoded, expected) > 27
+    if shape in ((2,), (4,)):
+        np.testing.assert_array_equal(decoded[:, :, -1], expected[:, :, -1])
+
+
+def test_the_same_pixels_give_the_same_bytes(photograph):
+    pixels = photograph[:40, :50]
+    data = luxvox.compress_image(pixels)
+    assert luxvox.compress_image(np.asfortranarray(pixels)) == data
+    assert luxvox.compress_image(Image.fromarray(pixels)) == data
+    assert luxvox.compress_image(Raster(pixels)) == data
+    assert luxvox.compress_image(pixels.astype(np.uint16) * 257) == data
+    grey = luxvox.compress_image(pixels[:, :, 0])
+    assert luxvox.compress_image(pixels[:, :, :1]) == grey
+
+
+def test_input_is_left_alone(photograph):
+    pixels = photograph[:33, :31].copy()
+    pixels.flags.writeable = False
+    luxvox.compress_image(pixels)
+    np.testing.assert_array_equal(pixels, photograph[:33, :31])
+
+
+@pytest.mark.parametrize("level", [0, 17, 128, 255])
+def test_flat_pictures(level):
+    pixels = np.full((50, 70, 3), level, np.uint8)
+    data = luxvox.compress_image(pixels)
+    assert len(data) < 200
+    decoded = luxvox.decompress_image(data)
+    assert np.abs(np.asarray(decoded).astype(int) - level).max() <= 8
+
+
+def test_noise_comes_back_at_all():
+    noise = np.random.default_rng(0).integers(0, 256, (70, 61, 3), np.uint8)
+    for quality in (1, 100):
+        assert (
+            np.shape(luxvox.decompress_image(luxvox.compress_image(noise, quality))) == noise.shape
+        )
+
+
+def test_detail_alone_comes_back():
+    """All coarse levels are null, so their sections are empty."""
+    rows, columns = np.indices((64, 64))
+    pattern = 128 + 60 * np.where((rows // 2 + columns // 2) % 2, 1, -1)
+    pixels = np.repeat(pattern[:, :, None], 3, 2).astype(np.uint8)
+    for quality in (20, 60, 100):
+        decoded = luxvox.decompress_image(luxvox.compress_image(pixels, quality))
+        assert np.shape(decoded) == pixels.shape
+
+
+def test_metadata_comes_back_unless_stripped(photograph):
+    profile, xmp = b"profile" * 20, b"<x:xmpmeta/>"
+    raster = Raster(photograph[:20, :20], None, profile, b"II*\0" + bytes(20), xmp)
+    decoded = pictures.decompress_raster(luxvox.compress_image(raster))
+    assert (decoded.icc, decoded.exif, decoded.xmp) == (raster.icc, raster.exif, raster.xmp)
+    bare = pictures.decompress_raster(luxvox.compress_image(raster, strip=True))
+    assert (bare.icc, bare.exif, bare.xmp) == (None, None, None)
+    np.testing.assert_array_equal(bare.pixels, decoded.pixels)
+
+
+def test_as_pil(small_file):
+    image = luxvox.decompress_image(small_file, as_pil=True)
+    assert isinstance(image, Image.Image)
+    assert (image.mode, image.size) == ("RGBA", (80, 80))
+    np.testing.assert_array_equal(np.asarray(image), luxvox.decompress_image(small_file))
+
+
+def test_quality_is_monotone_in_bits_and_psnr(photograph):
+    qualities = [1, 20, 40, 50, 60, 80, 100]
+    files = [luxvox.compress_image(photograph, quality) for quality in qualities]
+    sizes = [len(data) for data in files]
+    assert sizes == sorted(set(sizes))
+    figures = [psnr(luxvox.decompress_image(data), photograph) for data in files]
+    assert figures == sorted(set(figures))
+    assert figures[0] > 20 and figures[-1] > 34
+
+
+def test_each_section_makes_it_better(small_file, photograph):
+    pixels = photograph[64:144, 64:144]
+    figures = []
+    for n_sections in (1, 2, 3, 4, 9):
+        decoded = luxvox.decompress_image(small_file, n_sections)
+        figures.append(psnr(decoded[:, :, :3], pixels))
+        assert np.unique(decoded[:, :, 3]).tolist() == [7]
+    assert figures[:4] == sorted(set(figures[:4]))
+    np.testing.assert_array_equal(
+        luxvox.decompress_image(small_file, 9), luxvox.decompress_image(small_file)
+    )
+
+
+@pytest.mark.parametrize("n_sections", [0, -1])
+def test_no_sections_are_refused(small_file, n_sections):
+    with pytest.raises(UsageError, match="legal: 1 or more"):
+        luxvox.decompress_image(small_file, n_sections)
+
+
+def borders(data):
+    """Offsets at which sections end."""
+    return [entry.offset + entry.size for entry in container.list_sections(data).entries]
+
+
+@pytest.mark.parametrize("n_sections", [1, 2, 3, 4])
+@pytest.mark.parametrize("extra", [0, 1])
+def test_a_cut_file_gives_its_whole_sections(small_file, n_sections, extra):
+    cut = small_file[: borders(small_file)[n_sections - 1] + extra]
+    with pytest.warns(TruncatedWarning, match="cut"):
+        decoded = luxvox.decompress_image(cut)
+    expected = luxvox.decompress_image(small_file, n_sections)
+    np.testing.assert_array_equal(decoded, expected[:, :, :3])
+
+
+def test_the_warning_points_at_the_caller(small_file):
+    cut = small_file[: borders(small_file)[0]]
+    for call in (luxvox.decompress_image, luxvox.codes):
+        with pytest.warns(TruncatedWarning) as caught:
+            call(cut)
+        assert caught[0].filename == __file__
+
+
+def survives(data):
+    """Whether data decode, if only with a warning; nothing but our own errors is raised."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TruncatedWarning)
+            luxvox.decompress_image(data)
+    except LuxvoxError as error:
+        assert "\n" not in str(error)
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def tiny_file(photograph):
+    return luxvox.compress_image(photograph[60:92, 60:100], 30)
+
+
+def test_every_cut_is_an_error_or_a_warning(tiny_file):
+    whole = [n for n in range(len(tiny_file)) if survives(tiny_file[:n])]
+    assert whole == list(range(borders(tiny_file)[0], len(tiny_file)))
+
+
+def test_every_flipped_byte_is_an_error(tiny_file):
+    for offset in range(len(tiny_file)):
+        for bits in (1, 0xFF):
+            data = bytearray(tiny_file)
+            data[offset] ^= bits
+            assert not survives(bytes(data)), offset
+
+
+def test_kinds_of_damage(tiny_file):
+    with pytest.raises(TruncatedError):
+        luxvox.decompress_image(tiny_file[: borders(tiny_file)[0] - 1])
+    with pytest.raises(ChecksumError):
+        luxvox.decompress_image(tiny_file[:-1] + bytes([tiny_file[-1] ^ 1]))
+    for junk in (b"", b"junk", tiny_file + b"x"):
+        with pytest.raises(FormatError):
+            luxvox.decompress_image(junk)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
+def test_junk_behind_right_checksums(tiny_file, payloads):
+    sections = [container.Section(n, payload) for n, payload in enumerate(payloads, start=1)]
+    survives(resealed(tiny_file, sections))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(100, 10_000), st.booleans())
+def test_codes_under_another_header(tiny_file, width, height, quality_centi, colour):
+    changes = {"width": width, "height": height, "quality_centi": quality_centi, "colour": colour}
+    survives(resealed(tiny_file, **changes))
+
+
+def test_too_many_code_sections_are_refused(tiny_file):
+    sections = [container.Section(n, b"\1") for n in range(1, 6)]
+    with pytest.raises(FormatError, match=r"5 code sections, legal for this model: 0\.\.4"):
+        luxvox.decompress_image(resealed(tiny_file, sections))
+
+
+def test_unknown_model_is_named(tiny_file):
+    data = resealed(tiny_file, model_number=65535)
+    with pytest.raises(UnsupportedError, match="picture model 65535 is not among the installed"):
+        luxvox.decompress_image(data)
+    assert luxvox.inspect(data).model == 65535
+
+
+def test_other_weights_are_named(tiny_file):
+    data = resealed(tiny_file, fingerprint=b"\1\2\3\4")
+    installed = luxvox.inspect(tiny_file).fingerprint
+    with pytest.raises(UnsupportedError, match=f"weights 01020304 .*; installed are {installed}"):
+        luxvox.decompress_image(data)
+
+
+def test_too_many_pixels_are_refused_before_any_work(tiny_file):
+    luxvox.decompress_image(tiny_file, max_pixels=32 * 40)
+    with pytest.raises(InputError, match="40×32 pixels are over the limit of 1279"):
+        luxvox.decompress_image(tiny_file, max_pixels=32 * 40 - 1)
+    with pytest.raises(InputError, match="over the limit"):
+        luxvox.decompress_image(resealed(tiny_file, width=2**15, height=2**15))
+    with pytest.raises(InputError, match="over the limit"):
+        luxvox.codes(resealed(tiny_file, width=2**15, height=2**15))
+
+
+def test_pictures_over_the_format_limit_are_refused():
+    pixels = np.broadcast_to(np.zeros(3, np.uint8), (2**15, 2**15 + 1, 3))
+    with pytest.raises(InputError, match=r"over the limit of 2\^30"):
+        luxvox.compress_image(Raster(pixels))
+
+
+@pytest.mark.parametrize("quality", [0, 0.99, 100.01, -5, float("nan"), float("inf")])
+def test_qualities_out_of_range_are_refused(quality):
+    with pytest.raises(UsageError, match=r"out of range, legal: 1\.\.100"):
+        luxvox.compress_image(np.zeros((2, 2), np.uint8), quality)
+
+
+@pytest.mark.parametrize(
+    "pixels", [[[1, 2]], None, "photo.png", np.zeros((2, 2)), np.zeros((0, 5, 3), np.uint8)]
+)
+def test_what_is_no_picture_is_refused(pixels):
+    with pytest.raises(UsageError):
+        luxvox.compress_image(pixels)
+
+
+def test_unknown_coders_are_refused():
+    with pytest.raises(UsageError, match="coder 'huffman' is unknown, legal: constriction"):
+        luxvox.compress_image(np.zeros((2, 2), np.uint8), coder="huffman")
+
+
+def test_progress_rises_to_one(photograph):
+    there: list[float] = []
+    back: list[float] = []
+    data = luxvox.compress_image(photograph, progress=there.append)
+    luxvox.decompress_image(data, progress=back.append)
+    for told in (there, back):
+        assert told == sorted(told)
+        assert told[0] >= 0.0 and told[-1] == pytest.approx(1.0)
+
+
+def test_codes_are_what_the_picture_is_made_of(small_file):
+    codes = luxvox.codes(small_file)
+    assert {level: array.shape[2:] for level, array in codes.items()} == {
+        "top": (3, 3),
+        "base": (6, 6),
+        "detail": (12, 12),
+    }
+    for array in codes.values():
+        assert array.dtype == np.uint8
+        assert not array[1:][array[:-1] == 0].any()
+    again = luxvox.codes(small_file)
+    assert all((again[level] == array).all() for level, array in codes.items())
+
+
+def test_inspect_tells_what_the_header_says(small_file):
+    info = luxvox.inspect(small_file)
+    assert (info.kind, info.width, info.height, info.channels) == ("picture", 80, 80, 4)
+    assert (info.quality, info.coder, info.bytes) == (90.0, "constriction", len(small_file))
+    assert info.rate_bpp == pytest.approx(8 * len(small_file) / 6400)
+    assert [one.name for one in info.sections][-1] == "alpha"
+    assert info.damage == ""
+    assert luxvox.inspect(small_file[:-1]).damage
+
+
+def test_overhead_is_small(tiny_file):
+    entries = container.list_sections(tiny_file).entries
+    overhead = len(tiny_file) - sum(entry.length for entry in entries)
+    assert overhead <= 32 + 6 * len(entries)
+
+
+def test_qualities_map_to_log_steps():
+    assert quality_to_centi(50) == 5000
+    assert quality_to_centi(12.345) == 1235
+    positions = [centi_to_position(centi) for centi in range(100, 10_001)]
+    assert (positions[0], positions[-1]) == (127, -127)
+    assert positions == sorted(positions, reverse=True)
+    exact = 127 - 254 * (np.arange(100, 10_001) - 100) / 9900
+    assert np.abs(positions - exact).max() <= 0.5
+
+
+def test_files_of_pictures_of_pillow_modes():
+    ramp = np.arange(48 * 40, dtype=np.uint32).reshape(48, 40)
+    sixteen = Image.fromarray((ramp * 34).astype(np.uint16))
+    decoded = luxvox.decompress_image(luxvox.compress_image(sixteen, 95))
+    assert np.shape(decoded) == (48, 40)
+    assert psnr(decoded, np.round(ramp * 34 / 257)) > 30
+    palette = Image.fromarray((ramp // 8).astype(np.uint8)).convert("P")
+    assert np.shape(luxvox.decompress_image(luxvox.compress_image(palette)))[:2] == (48, 40)
+    stream = io.BytesIO()
+    Image.new("CMYK", (40, 48), (10, 200, 30, 5)).save(stream, "TIFF")
+    cmyk = luxvox.compress_image(Image.open(stream))
+    assert np.shape(luxvox.decompress_image(cmyk)) == (48, 40, 3)

@@ -1,0 +1,429 @@
+"""A second decoder: the bytes of a picture to its codes, written from FORMAT.md alone.
+
+It shares no code with luxvox, so that where both agree, the document says enough and luxvox does
+what it says.  Whole numbers throughout, slow and plain; each part names the chapter it follows.
+It reads coder 1 and keeps nothing but the codes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class Refused(ValueError):
+    """The file is not one that can be decoded."""
+
+
+class Cut(Refused):
+    """The file ends too early."""
+
+
+def read_codes(data: bytes, tensors: Tensors) -> dict[str, Integers]:
+    """Return the codes of a file by level, [stages, groups, h, w], given its model's tensors."""
+    picture = read_picture(data)
+    if picture.fingerprint != fingerprint(tensors):
+        raise Refused("other weights")
+    if len(picture.codes) > N_SECTIONS:
+        raise Refused("too many code sections")
+    streams = {n: RangeDecoder(codes) for n, codes in enumerate(picture.codes, 1) if codes}
+    codes, merged = {}, None
+    for name, stride in STRIDES.items():
+        level = Level(tensors, name)
+        parent = None
+        if merged is not None:
+            parent = haar(merged, tensors[PARENT_ORDERS[name]].astype(np.int64))
+        shape = -(-picture.height // 32) * 32 // stride, -(-picture.width // 32) * 32 // stride
+        state = LevelState(level, shape, parent, log_step(picture.quality))
+        for index, one in enumerate(passes(name, level.n_groups, level.n_stages)):
+            if one.section in streams:
+                state.read_pass(index, one, streams[one.section])
+        codes[name] = state.codes
+        merged = state.known if parent is None else np.concatenate([parent, state.known])
+    for stream in streams.values():
+        stream.finish()
+    return codes
+
+
+# Layout
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a file holds, as far as its codes depend on it; quality in hundredths."""
+
+    model: int
+    fingerprint: bytes
+    width: int
+    height: int
+    quality: int
+    codes: tuple[bytes, ...]
+
+
+class Bytes:
+    """The bytes of a file, taken one field after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.offset = data, 0
+
+    def take(self, size: int) -> bytes:
+        self.offset += size
+        if self.offset > len(self.data):
+            raise Cut("the file ends inside a field")
+        return self.data[self.offset - size : self.offset]
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.number(1)
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if (byte == 0 and shift) or value >> 32:
+                    break
+                return value
+        raise Refused("not a varint")
+
+
+def read_picture(data: bytes) -> Picture:
+    """Read the container; a file that was cut gives its whole sections."""
+    if data[:6] != b"\x89LVX\1\1":
+        raise Refused("not a picture of format version 1")
+    source = Bytes(data)
+    source.take(6)
+    model, print_ = source.number(2), source.take(4)
+    width, height = source.varint(), source.varint()
+    flags, quality = source.number(1), source.number(2)
+    coder, n_sections = source.number(1), source.number(1)
+    if zlib.crc32(data[: source.offset]) != source.number(4):
+        raise Refused("the header was altered")
+    if flags > 3 or coder != 1 or not 100 <= quality <= 10000 or not 1 <= width * height <= 2**30:
+        raise Refused("a header field is out of range")
+    sections: dict[int, bytes] = {}
+    try:
+        for _ in range(n_sections):
+            kind, payload = read_section(source)
+            if kind <= max(sections, default=0) or 65 <= kind <= 127:
+                raise Refused("sections out of order")
+            sections[kind] = payload
+    except Cut:
+        if not sections:
+            raise
+    else:
+        if source.offset < len(data) or flags >> 1 != (64 in sections):
+            raise Refused("too much or too little")
+    codes = [payload for kind, payload in sections.items() if kind < 64]
+    if any(number not in sections for number in range(1, len(codes) + 1)):
+        raise Refused("a gap among the code sections")
+    return Picture(model, print_, width, height, quality, tuple(codes))
+
+
+def read_section(source: Bytes) -> tuple[int, bytes]:
+    start = source.offset
+    kind, length = source.number(1), source.varint()
+    front = source.data[start : source.offset]
+    checksum, payload = source.number(2), source.take(length)
+    if crc16(front + payload) != checksum:
+        raise Refused("a section was altered")
+    return kind, payload
+
+
+def crc16(data: bytes) -> int:
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte << 8
+        for _ in range(8):
+            value = (value << 1 ^ (0x1021 if value >> 15 else 0)) & 0xFFFF
+    return value
+
+
+# Codes and the walk
+
+STRIDES = {"top": 32, "base": 16, "detail": 8}
+N_SECTIONS = 4
+EVEN, ODD = ((0, 0), (1, 1)), ((0, 1), (1, 0))
+
+
+class Pass(NamedTuple):
+    stages: Sequence[int]
+    groups: tuple[int, int]
+    phases: tuple[tuple[int, int], ...]
+    section: int
+
+
+def passes(level: str, n_groups: int, n_stages: int) -> list[Pass]:
+    first, later, every, top_split = [0], range(1, n_stages), (0, n_groups), n_groups // 4
+    if level == "top":
+        return [
+            Pass(first, (0, top_split), ((0, 0),), 1),
+            Pass(first, (0, top_split), ((1, 1),), 1),
+            Pass(first, (0, top_split), ODD, 1),
+            Pass(first, (top_split, n_groups), EVEN, 1),
+            Pass(first, (top_split, n_groups), ODD, 1),
+            Pass(later, every, EVEN + ODD, 1),
+        ]
+    if level == "base":
+        split = 3 * n_groups // 7
+        return [
+            Pass(first, (0, split), EVEN, 1),
+            Pass(first, (0, split), ODD, 1),
+            Pass(first, (split, n_groups), EVEN + ODD, 1),
+            Pass(later, every, EVEN + ODD, 2),
+        ]
+    return [
+        Pass(first, every, EVEN, 3),
+        Pass(first, every, ODD, 3),
+        Pass(later, every, EVEN + ODD, 4),
+    ]
+
+
+class LevelState:
+    """What is known of a level in the course of the walk: codes, and Y as `known`."""
+
+    def __init__(
+        self, level: Level, shape: tuple[int, int], parent: Integers | None, log_step: int
+    ) -> None:
+        self.level, self.parent, self.log_step = level, parent, log_step
+        self.codes = np.zeros((level.n_stages, level.n_groups, *shape), np.int64)
+        self.known = np.zeros((level.n_channels, *shape), np.int64)
+
+    def read_pass(self, index: int, one: Pass, stream: RangeDecoder) -> None:
+        where = np.zeros(self.known.shape[1:], np.int64)
+        for row, column in one.phases:
+            where[row::2, column::2] = 127
+        planes = input_planes(self.known, self.parent, where, self.log_step)
+        features = self.level.trunk(planes, index)
+        for stage in one.stages:
+            self.read_stage(stage, one, np.argwhere(where), features, stream)
+
+    def read_stage(
+        self,
+        stage: int,
+        one: Pass,
+        positions: Integers,
+        features: Integers,
+        stream: RangeDecoder,
+    ) -> None:
+        groups = range(*one.groups)
+        hidden = {}  # of the places whose flag is 1
+        for y, x in positions:
+            for g in groups:
+                before = int(self.codes[stage - 1, g, y, x]) if stage else None
+                if before == 0:
+                    continue
+                vector = self.level.hidden(stage, g, features[:, y, x], before)
+                if stream.pull(pmf(self.level.flag_logits(stage, g, vector))):
+                    hidden[g, y, x] = vector
+        for g in groups:
+            for y, x in positions:
+                if (g, y, x) in hidden:
+                    logits = self.level.word_logits(stage, g, hidden[g, y, x])
+                    self.codes[stage, g, y, x] = stream.pull(pmf(logits)) + 1
+        for g, y, x in hidden:
+            channels = self.level.channels(g)
+            words = self.level["codewords"][stage, self.codes[stage, g, y, x]]
+            self.known[channels, y, x] += words[channels]
+
+
+# Context model arithmetic
+
+PARENT_ORDERS = {"base": "order_32", "detail": "order_16"}
+
+
+def shifted(a: Integers, shift: int) -> Integers:
+    """Round a / 2^shift; `round` of the document."""
+    rounded: Integers = (a + (1 << shift - 1)) >> shift
+    return rounded
+
+
+def compand(v: Integers) -> Integers:
+    u = 2 * np.minimum(np.abs(v), 32767) + 8
+    exponent = np.frexp(u)[1] - 1
+    companded: Integers = np.sign(v) * (8 * (exponent - 3) + (u >> (exponent - 3)) - 8)
+    return companded
+
+
+def fingerprint(tensors: Tensors) -> bytes:
+    digest = hashlib.sha256()
+    types = {"uint8": "u1", "int8": "i1", "int16": "i2", "int32": "i4"}
+    for name in sorted(tensors):
+        if name.startswith(("context.", "order_")):
+            values = tensors[name]
+            kind = types[values.dtype.name]
+            digest.update(f"{name} {kind} {values.shape}\n".encode())
+            digest.update(values.astype("<" + kind).tobytes())
+    return digest.digest()[:4]
+
+
+def log_step(quality: int) -> int:
+    return 127 - (508 * (quality - 100) + 9900) // 19800
+
+
+def haar(merged: Integers, order: Integers) -> Integers:
+    """Bring what is known of the levels above, M, to the grid of this one: P."""
+    ordered = np.zeros_like(merged)
+    ordered[order] = merged
+    m, h, v, d = (ordered[band::4] for band in range(4))
+    channels, rows, columns = m.shape
+    parent = np.zeros((channels, 2 * rows, 2 * columns), np.int64)
+    parent[:, 0::2, 0::2] = (m + h + v + d) // 2
+    parent[:, 0::2, 1::2] = (m - h + v - d) // 2
+    parent[:, 1::2, 0::2] = (m + h - v - d) // 2
+    parent[:, 1::2, 1::2] = (m - h - v + d) // 2
+    return parent
+
+
+def input_planes(
+    known: Integers, parent: Integers | None, where: Integers, log_step: int
+) -> Integers:
+    planes = [compand(known)]
+    if parent is not None:
+        edged = np.pad(parent[:4], ((0, 0), (1, 1), (1, 1)), mode="edge")
+        across = edged[:, 1:-1, 2:] - edged[:, 1:-1, :-2]
+        down = edged[:, 2:, 1:-1] - edged[:, :-2, 1:-1]
+        planes += [compand(parent), compand(across), compand(down)]
+    steps = [np.full_like(where, log_step), np.full_like(where, log_step**2 // 128)]
+    return np.concatenate([*planes, np.stack([where, *steps])])
+
+
+class Level:
+    """The tensors of a level, by their names without `context.LEVEL.`."""
+
+    def __init__(self, tensors: Tensors, name: str) -> None:
+        prefix = f"context.{name}."
+        self._tensors = {
+            key.removeprefix(prefix): values.astype(np.int64)
+            for key, values in tensors.items()
+            if key.startswith(prefix)
+        }
+        self._ends = np.cumsum(self["groups"])
+        self.n_groups = len(self["groups"])
+        self.n_stages, _, self.n_channels = self["codewords"].shape
+
+    def __getitem__(self, name: str) -> Integers:
+        return self._tensors[name]
+
+    def channels(self, group: int) -> slice:
+        end = int(self._ends[group])
+        return slice(end - int(self["groups"][group]), end)
+
+    def trunk(self, planes: Integers, index: int) -> Integers:
+        x = planes
+        for layer, shift in (("conv1", 8), ("conv2", 7), ("conv3", 8), ("conv4", 7)):
+            bias = self[f"{layer}.bias"]
+            bias = bias[index] if layer == "conv1" else bias
+            total = convolved(x, self[f"{layer}.weight"]) + bias[:, None, None]
+            x = np.clip(shifted(total, shift), 0, 127)
+        return x
+
+    def hidden(self, stage: int, group: int, features: Integers, before: int | None) -> Integers:
+        total = self["head.weight"][stage, group] @ features + self["head.bias"][stage, group]
+        hidden = shifted(total, 7)
+        if before is not None:
+            hidden = hidden + self["embedding"][stage - 1, group, before]
+        return np.clip(hidden, -127, 127)
+
+    def flag_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
+        total = self["flag.weight"][stage, group] @ hidden + self["flag.bias"][stage, group]
+        return np.array([shifted(total, 5), 0])
+
+    def word_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
+        total = self["table.weight"][stage, group] @ hidden + self["table.bias"][stage, group]
+        return shifted(total, 5)
+
+
+def convolved(x: Integers, weight: Integers) -> Integers:
+    """Σ weight · input, 0 outside the grid; taps 3×3 or 1×1."""
+    _, rows, columns = x.shape
+    margin = weight.shape[2] // 2
+    padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin)))
+    total = np.zeros((len(weight), rows, columns), np.int64)
+    for r, s in np.ndindex(weight.shape[2:]):
+        total += np.tensordot(weight[:, :, r, s], padded[:, r : r + rows, s : s + columns], 1)
+    return total
+
+
+# PMF
+
+BASE = np.array(
+    (
+        *(65536, 62757, 60097, 57549, 55109, 52773, 50535, 48393),
+        *(46341, 44376, 42495, 40693, 38968, 37316, 35734, 34219),
+    )
+)
+
+
+def pmf(logits: Integers) -> Integers:
+    """Turn logits in 1/16 bit into counts that sum to 2¹⁶."""
+    distances = logits.max() - logits
+    weights = np.maximum(1, BASE[distances % 16] >> np.minimum(distances // 16, 17))
+    counts = 1 + weights * (2**16 - len(logits)) // weights.sum()
+    counts[distances.argmin()] += 2**16 - counts.sum()
+    return counts
+
+
+# Range coder
+
+WORD, STATE = 1 << 32, 1 << 64
+
+
+def boundaries(counts: Integers) -> Integers:
+    """Map counts that sum to 2¹⁶ to boundaries from 0 to 2²⁴."""
+    size = len(counts)
+    result = np.full(size + 1, 2**24)
+    below = np.cumsum(counts) - counts
+    result[:-1] = below * (2**24 - size) // 2**16 + np.arange(size)
+    return result
+
+
+class RangeDecoder:
+    """Reads the symbols of one section."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) > 1 and data[-1] == 0:
+            raise Refused("a zero byte at the end")
+        data = data + bytes(-len(data) % 4)
+        self._words = [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
+        self._n_symbols, self._n_read = 0, 0
+        self._lower, self._range = 0, STATE - 1
+        self._point = self._next_word() * WORD + self._next_word()
+
+    def pull(self, counts: Integers) -> int:
+        """Return the next symbol."""
+        bounds = boundaries(counts)
+        scale = self._range // 2**24
+        quantile = (self._point - self._lower) % STATE // scale
+        if quantile >= 2**24:
+            raise Refused("no such symbol")
+        symbol = int(np.searchsorted(bounds, quantile, side="right")) - 1
+        low, high = int(bounds[symbol]), int(bounds[symbol + 1])
+        self._lower = (self._lower + scale * low) % STATE
+        self._range = scale * (high - low)
+        if self._range < WORD:
+            self._lower = self._lower * WORD % STATE
+            self._range *= WORD
+            self._point = self._point * WORD % STATE + self._next_word()
+        self._n_symbols += 1
+        return symbol
+
+    def finish(self) -> None:
+        """Refuse bytes that no symbol used."""
+        used_up = self._n_read >= len(self._words)
+        rest = (self._point - self._lower) % STATE
+        if not (self._n_symbols and used_up and rest < 2 * WORD - 1):
+            raise Refused("bytes are left")
+
+    def _next_word(self) -> int:
+        self._n_read += 1
+        return self._words[self._n_read - 1] if self._n_read <= len(self._words) else 0

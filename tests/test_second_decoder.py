@@ -1,0 +1,123 @@
+"""A second decoder, made from FORMAT.md alone, reads the same codes as luxvox, to the last one."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import luxvox
+from luxvox.codec import container
+from luxvox.codec.rate import centi_to_position
+from luxvox.entropy.coders import CONSTRICTION
+from luxvox.entropy.walk import CodesEncoder, known, walk
+from luxvox.models.catalogue import picture_codec
+from luxvox.tests.second_decoder import Refused, read_codes, read_picture
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def grey_picture():
+    """Uint8 [33, 40]: waves and noise."""
+    y, x = np.mgrid[:33, :40]
+    noise = np.random.default_rng(1).normal(0, 9, (33, 40))
+    return np.clip(120 + 70 * np.sin(x / 5) * np.cos(y / 7) + noise, 0, 255).astype(np.uint8)
+
+
+def colour_picture():
+    """Uint8 [50, 75, 3]: waves, a slope, an edge and noise."""
+    y, x = np.mgrid[:50, :75]
+    waves = 128 + 90 * np.sin(x / 9) + 30 * np.cos(y / 3)
+    blocks = 200 - x + 40 * ((x // 8 + y // 8) % 2)
+    picture = np.stack([waves, 60 + 2 * y + x, blocks], -1)
+    noise = np.random.default_rng(2).normal(0, 12, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    return load_file(ROOT / "weights" / f"{picture_codec().card.id}.safetensors")
+
+
+def assert_same(some, others):
+    assert some.keys() == others.keys()
+    for level, codes in some.items():
+        np.testing.assert_array_equal(codes, others[level], err_msg=level)
+
+
+@pytest.mark.parametrize("quality", [5, 60, 97])
+@pytest.mark.parametrize("picture", [grey_picture(), colour_picture()], ids=["grey", "colour"])
+def test_both_read_the_same_codes(tensors, picture, quality):
+    data = luxvox.compress_image(picture, quality)
+    codes = luxvox.codes(data)
+    assert any(array.any() for array in codes.values())
+    assert_same(read_codes(data, tensors), codes)
+
+
+def test_both_read_the_same_codes_of_a_cut_file(tensors):
+    data = luxvox.compress_image(colour_picture(), 97)
+    last = luxvox.inspect(data).sections[-1]
+    cut = data[: last.offset + last.size // 2]
+    with pytest.warns(luxvox.TruncatedWarning):
+        codes = luxvox.codes(cut)
+    assert_same(read_codes(cut, tensors), codes)
+
+
+def file_of_random_codes(null_sections):
+    """A file of made-up codes, those of some sections all null, and the codes."""
+    codec = picture_codec()
+    content = container.read(luxvox.compress_image(grey_picture(), 80))
+    generator = np.random.default_rng(len(null_sections))
+    codes = {
+        level: generator.integers(1, 256, array.shape).astype(np.uint8)
+        for level, array in luxvox.codes(container.write(content.header, [])).items()
+    }
+    for plan in codec.context.plan:
+        open_places = np.bool_(True)
+        for stage, section in enumerate(plan.sections):
+            words = codes[plan.name][stage]
+            open_places = open_places & (generator.random(words.shape) < 0.4)
+            words[~open_places | (section in null_sections)] = 0
+            open_places = words != 0
+    encoder = CodesEncoder(known(codes), CONSTRICTION)
+    shapes = {level: array.shape[2:] for level, array in codes.items()}
+    walk(codec.context, shapes, centi_to_position(content.header.quality_centi), encoder)
+    payloads = encoder.sections()
+    assert not payloads.keys() & null_sections
+    sections = [container.Section(n, payloads.get(n, b"")) for n in range(1, 5)]
+    return container.write(content.header, sections), codes
+
+
+@pytest.mark.parametrize("null_sections", [set(), {2}, {3, 4}, {1, 2}, {1, 2, 3, 4}])
+def test_sections_of_null_codes_are_empty(tensors, null_sections):
+    data, codes = file_of_random_codes(null_sections)
+    assert_same(read_codes(data, tensors), codes)
+    assert_same(luxvox.codes(data), codes)
+
+
+def test_other_weights_are_refused(tensors):
+    data = luxvox.compress_image(grey_picture(), 5)
+    other = {**tensors, "order_16": tensors["order_16"][::-1]}
+    with pytest.raises(Refused, match="other weights"):
+        read_codes(data, other)
+
+
+def test_the_worked_example_of_the_format_document():
+    text = (ROOT / "FORMAT.md").read_text(encoding="utf-8").split("## Worked example")[1]
+    rows = re.findall(r"^    [0-9a-f]{2}  ([0-9a-f ]+)$", text, flags=re.MULTILINE)
+    data = bytes.fromhex(" ".join(rows))
+    picture = read_picture(data)
+    assert len(data) == 50
+    assert (picture.model, picture.fingerprint.hex()) == (1, "5ec0de01")
+    assert (picture.width, picture.height, picture.quality) == (300, 200, 5000)
+    assert picture.codes == (b"\1\2\3", b"\xaa")
+    for end in (32, 37, 42, 49):
+        read_picture(data[:end])
+    with pytest.raises(Refused):
+        read_picture(data[:31])
+    for offset in range(len(data)):
+        altered = data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
+        if offset not in (26, 33, 38, 43):  # a length, which may look like a cut
+            with pytest.raises(Refused):
+                read_picture(altered)
