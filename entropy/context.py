@@ -32,7 +32,13 @@ from luxvox.errors import ModelError
 ACTIVATION_MAX = 127
 ACCUMULATOR_LIMIT = 1 << 24
 CODEWORD_SCALE = 16
-SHIFTS = {"conv1": 8, "conv2": 7, "conv3": 8, "conv4": 7, "head": 7, "flag": 5, "table": 5}
+SHIFTS = {
+    **{"conv1": 8, "conv2": 7, "conv3": 8, "conv4": 7},
+    **{"head": 7, "flag": 5, "table": 5, "slope": 5},
+}
+SLOPE_MAX = 96  # in 1/8 octave
+SLOPE_SHIFT = 10
+DISTANCE_MAX = 4095  # 256 steps
 N_GRADIENTS = 4  # parent channels whose horizontal and vertical differences are inputs
 STRIP_POSITIONS = 1 << 15  # the trunk is evaluated in strips of about so many positions
 ROWS_AT_ONCE = 1 << 12
@@ -196,6 +202,54 @@ def code_logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return rescale(F.linear(hidden, weight, bias), SHIFTS["table"])
 
 
+def has_slopes(tensors: Tensors, stage: int, first_group: int, index: int) -> bool:
+    """Return whether a prediction leans on the mean of known neighbours.
+
+    It does in a level with `slope.weight`, in the first stage, for its first groups (each of one
+    channel), in all passes but the first, which has no known neighbours.
+    """
+    return "slope.weight" in tensors and stage == 0 and first_group == 0 and index > 0
+
+
+def neighbour_means(own: Tensor, known: Tensor) -> Tensor:
+    """Return means of the known neighbours of each place: [B, C, H, W] in 1/16 step.
+
+    Args:
+        own: sums of known codewords [B, C, H, W] in 1/16 step; zero where unknown.
+        known: 1 where they are known [B or 1, 1, H, W].
+
+    Neighbours count 2 beside and above, 1 across a corner; the quotient is rounded half up.
+    """
+    kernel = torch.tensor([[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]], device=own.device)
+    channels = own.shape[1]
+    total = F.conv2d(own, kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
+    weight = F.conv2d(known, kernel.expand(1, 1, 3, 3), padding=1).clamp(min=1.0)
+    return torch.floor(total.double() / weight.double() + 0.5).to(own.dtype)
+
+
+def slopes(hidden: Tensor, tensors: Tensors, groups: slice) -> Tensor:
+    """Return slopes [N, groups]: what a distance of one step costs, in 1/64 of 1/16 bit.
+
+    Whole numbers (SLOPE_BASE[s mod 8] << (s div 8)) >> 8, about 2^(s/8); gradients pass the
+    rounding straight through.
+    """
+    accumulator = (hidden * tensors["slope.weight"][groups]).sum(-1) + tensors["slope.bias"][groups]
+    s = rescale(accumulator, SHIFTS["slope"]).clamp(0, SLOPE_MAX)
+    smooth = torch.exp2(s / 8.0)
+    exact = _SLOPES.to(s.device)[s.detach().long()]
+    return smooth + (exact - smooth).detach() if s.requires_grad else exact
+
+
+# round(2^(8 + r/8)) for r = 0 … 7
+SLOPE_BASE = (256, 279, 304, 332, 362, 395, 431, 470)
+_SLOPES = torch.tensor([float((SLOPE_BASE[s % 8] << (s // 8)) >> 8) for s in range(SLOPE_MAX + 1)])
+
+
+def distance_cost(slope: Tensor, distance: Tensor) -> Tensor:
+    """Return what distances (whole numbers ≥ 0, in 1/16 step) take off a logit, in 1/16 bit."""
+    return rescale(slope * distance.clamp(max=DISTANCE_MAX), SLOPE_SHIFT)
+
+
 def codeword_sum(codes: Tensor, codewords: Tensor, slots: Tensor, n_channels: int) -> Tensor:
     """Sum the codewords of given codes of some stages.
 
@@ -234,6 +288,7 @@ class Prediction:
         rows: NDArray[np.int64],
         features: Tensor,
         previous: Tensor | None,
+        means: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.level, self.stage, self.section = place
         self.groups = groups
@@ -247,6 +302,7 @@ class Prediction:
         self._tensors = tensors
         self._features = features
         self._previous = previous
+        self._means = means
         self._flag_logits: NDArray[np.int32] | None = None
 
     def pick(self, codes: Codes) -> Codes:
@@ -259,8 +315,13 @@ class Prediction:
         if self._flag_logits is None:
             parts = []
             for start in range(0, len(self.rows), ROWS_AT_ONCE):
-                hidden = self._hidden(slice(start, start + ROWS_AT_ONCE), self.groups)
-                parts.append(flag_logits(hidden, self._tensors, self.stage, self.groups))
+                some = slice(start, start + ROWS_AT_ONCE)
+                hidden = self._hidden(some, self.groups)
+                logits = flag_logits(hidden, self._tensors, self.stage, self.groups)
+                if self._means is not None:
+                    slope = slopes(hidden, self._tensors, self.groups)
+                    logits = logits - distance_cost(slope, self._means[0][some].abs())
+                parts.append(logits)
             self._flag_logits = _int32(torch.cat(parts))
         return self._flag_logits
 
@@ -271,7 +332,13 @@ class Prediction:
         weight, bias = (
             self._tensors[f"table.{part}"][self.stage, index] for part in ("weight", "bias")
         )
-        return _int32(code_logits(hidden, weight, bias))
+        logits = code_logits(hidden, weight, bias)
+        if self._means is not None:
+            means, words = self._means
+            slope = slopes(hidden[:, None], self._tensors, slice(index, index + 1))
+            distance = (words[index] - means[torch.from_numpy(rows), group, None]).abs()
+            logits = logits - distance_cost(slope, distance)
+        return _int32(logits)
 
     def _hidden(self, rows: slice | Tensor, groups: slice) -> Tensor:
         """Hidden vectors [n, groups, hidden] of some positions; never of all, to save memory."""
@@ -335,7 +402,9 @@ def check_accumulators(name: str, tensors: Tensors) -> None:
     Raises:
         ModelError: naming the layer.
     """
-    for layer in ("conv1", "conv2", "conv3", "conv4", "head", "flag", "table"):
+    for layer in SHIFTS:
+        if f"{layer}.weight" not in tensors:
+            continue
         weight = tensors[f"{layer}.weight"].double().abs()
         bias = tensors[f"{layer}.bias"].double().abs()
         if layer.startswith("conv"):
@@ -423,7 +492,20 @@ class _View:
         place = (self._plan.name, stage, self._plan.sections[stage])
         words = None if previous is None else torch.from_numpy(previous)
         features = self._trunk(rows)
-        return Prediction(self._level.tensors, place, self._groups, rows, features, words)
+        means = self._means(rows) if has_slopes(*self._slope_case(stage)) else None
+        return Prediction(self._level.tensors, place, self._groups, rows, features, words, means)
+
+    def _slope_case(self, stage: int) -> tuple[Tensors, int, int, int]:
+        return self._level.tensors, stage, self._pass.first_group, self._index
+
+    def _means(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Means of known neighbours [N, groups], and the first channel of all words [G, K − 1]."""
+        own = self._known[0][:, self._groups]
+        known = torch.zeros(own.shape[2:])
+        for one in self._plan.passes[: self._index]:
+            known[torch.from_numpy(one.mask(*own.shape[2:]))] = 1.0
+        means = neighbour_means(own, known[None, None])[0].flatten(1)
+        return means[:, torch.from_numpy(rows)].T, self._level.codewords[0, :, 1:, 0]
 
     def _trunk(self, rows: NDArray[np.int64]) -> Tensor:
         """Features [len(rows), width], evaluated once a pass, in strips to bound memory."""

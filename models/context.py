@@ -21,10 +21,14 @@ from luxvox.entropy.context import (
     LevelShape,
     code_logits,
     codeword_sum,
+    distance_cost,
     flag_logits,
     haar_inverse,
+    has_slopes,
     hidden_features,
     level_inputs,
+    neighbour_means,
+    slopes,
     trunk,
 )
 from luxvox.entropy.pmf import LOGITS_PER_BIT
@@ -35,6 +39,8 @@ from luxvox.models.rvq import ResidualVQ
 
 HIDDEN = 32
 WIDTHS = {"top": 128, "base": 144, "detail": 80}
+SLOPED = ("top",)  # levels whose first groups lean on the mean of their neighbours
+SLOPE_START = 32.0  # in 1/8 octave: hardly anything
 PARENTS = {"top": 0, "base": N_HAAR_TOP, "detail": N_HAAR_BASE}
 
 
@@ -77,6 +83,10 @@ class ContextTwin(nn.Module):
         values["flag.bias"] = torch.zeros(stages, groups)
         values["table.weight"] = torch.randn(stages, groups, codebook_size - 1, hidden) * 0.1
         values["table.bias"] = torch.zeros(stages, groups, codebook_size - 1)
+        if plan.name in SLOPED:
+            n_sloped = plan.passes[0].end_group
+            values["slope.weight"] = torch.zeros(n_sloped, hidden)
+            values["slope.bias"] = torch.full((n_sloped,), SLOPE_START)
         self.values = nn.ParameterDict(
             {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
         )
@@ -199,7 +209,12 @@ class ContextTwins(nn.Module):
         rows = codes[name][:, :, groups].permute(1, 0, 3, 4, 2)[:, :, place].flatten(1, 2)
         costs = {}
         for stage in one.stages:
-            costs[stage] = _stage_bits(features, tensors, stage, groups, rows)
+            means = None
+            if has_slopes(tensors, stage, one.first_group, index):
+                known = _known_mask(twin.plan, index, codes[name])[:, :, 0].float()
+                near = neighbour_means(own[:, groups], known).permute(0, 2, 3, 1)[:, place]
+                means = near.flatten(0, 1), self.fixed[name].codewords[0, :, 1:, 0]
+            costs[stage] = _stage_bits(features, tensors, (stage, groups), rows, means)
         return costs
 
     def _known(
@@ -247,16 +262,25 @@ def _known_mask(plan: LevelPlan, index: int, codes: Tensor) -> Tensor:
 
 
 def _stage_bits(
-    features: Tensor, tensors: Mapping[str, Tensor], stage: int, groups: slice, rows: Tensor
+    features: Tensor,
+    tensors: Mapping[str, Tensor],
+    place: tuple[int, slice],
+    rows: Tensor,
+    means: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """Cross-entropy in bits of codes `rows` [stages, N, groups] at one stage."""
+    """Cross-entropy in bits of codes `rows` [stages, N, groups] at one stage of some groups."""
+    stage, groups = place
     codes, previous = rows[stage], None
     if stage > 0:
         some = (rows[stage - 1] != 0).any(1)
         codes, previous, features = codes[some], rows[stage - 1][some], features[some]
     hidden = hidden_features(features, tensors, stage, groups, previous)
     alive = torch.ones_like(codes, dtype=torch.bool) if previous is None else previous != 0
-    logits = flag_logits(hidden, tensors, stage, groups)[alive] * (math.log(2) / LOGITS_PER_BIT)
+    logits = flag_logits(hidden, tensors, stage, groups)
+    slope = slopes(hidden, tensors, groups) if means is not None else None
+    if means is not None and slope is not None:
+        logits = logits - distance_cost(slope, means[0].abs())
+    logits = logits[alive] * (math.log(2) / LOGITS_PER_BIT)
     null = (codes[alive] == 0).to(logits.dtype)
     total = nn.functional.binary_cross_entropy_with_logits(logits, null, reduction="sum")
     # Unbound once: the gradient of a slice of a large table is a table of zeros.
@@ -268,6 +292,10 @@ def _stage_bits(
         chosen = torch.nonzero(codes[:, group])[:, 0]
         if len(chosen):
             words = code_logits(by_group[group][chosen], weight, bias)
+            if means is not None and slope is not None:
+                values = means[1][groups.start + group]
+                distance = (values - means[0][chosen, group, None]).abs()
+                words = words - distance_cost(slope[chosen, group, None], distance)
             words = words * (math.log(2) / LOGITS_PER_BIT)
             target = codes[chosen, group] - 1
             total = total + nn.functional.cross_entropy(words, target, reduction="sum")

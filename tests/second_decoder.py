@@ -368,7 +368,7 @@ def pmf(logits: Integers) -> Integers:
     """Turn logits in 1/16 bit into counts that sum to 2¹⁶."""
     distances = logits.max() - logits
     weights = np.maximum(1, BASE[distances % 16] >> np.minimum(distances // 16, 17))
-    counts = 1 + weights * (2**16 - len(logits)) // weights.sum()
+    counts: Integers = 1 + weights * (2**16 - len(logits)) // weights.sum()
     counts[distances.argmin()] += 2**16 - counts.sum()
     return counts
 

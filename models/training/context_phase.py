@@ -7,6 +7,7 @@ each level a sample is an unbiased estimate of the whole walk.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 SHAPES = {"wide": (256, 384), "tall": (384, 256)}
 N_VARIANTS = 5  # codings of each picture, at steps spread over the range
 BATCH = 8
+TOP_BATCH = 32
+TOP_PHASE = "1-top"
 
 
 class CodeStore:
@@ -49,14 +52,16 @@ class CodeStore:
         counts = np.array([len(p) for p in self.positions.values()], np.float64)
         self.shares = counts / counts.sum()
 
-    def batch(self, n: int, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    def batch(
+        self, n: int, generator: torch.Generator, levels: Sequence[str] = LEVELS
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Return codes, int64 [n, stages, groups, H, W] by level, and positions [n]."""
         weights = torch.from_numpy(self.shares)
         shape = list(self.positions)[int(torch.multinomial(weights, 1, generator=generator))]
         picks = torch.randint(len(self.positions[shape]), (n,), generator=generator).numpy()
         codes = {
             level: torch.from_numpy(self.arrays[shape][level][np.sort(picks)]).long()
-            for level in LEVELS
+            for level in levels
         }
         return codes, torch.from_numpy(self.positions[shape][np.sort(picks)]).float()
 
@@ -127,7 +132,7 @@ def _orientation(picture: Tensor) -> str | None:
 
 
 class ContextPhase:
-    """The context model on stored codes."""
+    """The context model on stored codes: of all levels, or of the top alone."""
 
     learning_rate = 1.5e-3
 
@@ -135,6 +140,10 @@ class ContextPhase:
         self.name = name
         self.model = model
         self.twins = ContextTwins(model)
+        self.top_only = name == TOP_PHASE
+        if self.top_only:
+            self.twins.requires_grad_(False)
+            self.twins.twin("top").requires_grad_(True)
         self.store = CodeStore(run / codes)
         self.held_back = CodeStore(run / f"{codes}-held-back")
 
@@ -143,16 +152,21 @@ class ContextPhase:
         return self.twins
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Move all at one rate but the embeddings, whose unit is an activation."""
+        """Move all at one rate but those whose unit is an activation or an eighth of an octave."""
+        if "slope_bias" in parameter_name:
+            return 100.0
         return 30.0 if "embedding" in parameter_name else 1.0
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return bits a pixel of a batch, estimated from one pass of each level."""
-        codes, position = self.store.batch(BATCH, generator)
-        n_pixels = codes["detail"].shape[-1] * codes["detail"].shape[-2] * 64 * BATCH
+        batch, plans = (
+            (TOP_BATCH, self.twins.plan[:1]) if self.top_only else (BATCH, self.twins.plan)
+        )
+        codes, position = self.store.batch(batch, generator, [plan.name for plan in plans])
+        n_pixels = codes["top"].shape[-1] * codes["top"].shape[-2] * 1024 * batch
         total = torch.zeros(())
         figures = {}
-        for plan in self.twins.plan:
+        for plan in plans:
             index = int(torch.randint(len(plan.passes), (1,), generator=generator))
             costs = self.twins.bits(plan.name, codes, position, index)
             level = torch.stack(list(costs.values())).sum() * len(plan.passes) / n_pixels
@@ -201,4 +215,5 @@ def static_cost(model: PictureModel, codes: dict[str, Tensor], position: Tensor)
 
 def load_context(twins: ContextTwins, run: Path) -> None:
     """Load the twins of a run folder."""
-    twins.load_state_dict(load_file(run / "context.safetensors"))
+    state = load_file(run / "context.safetensors")
+    twins.load_state_dict({**twins.state_dict(), **state})

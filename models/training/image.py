@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | 0 | nothing: DCT networks, Lloyd codebooks, static tables | pictures |
 | 1 | context model | codes chosen by static rates |
+| 1-top | context model of the top level alone, after 1 | the same codes |
 | 2 | synthesis network | pictures and their codes |
 | 3 | analysis, gains, codebooks and synthesis together | pictures |
 | 4 | context model again | codes chosen by the context model's own rates |
@@ -26,7 +27,7 @@ from luxvox.errors import UsageError
 from luxvox.models.catalogue import load_picture_codec
 from luxvox.models.context import ContextTwins
 from luxvox.models.image import ImageConfig, PictureModel
-from luxvox.models.training.context_phase import ContextPhase, load_context, store_codes
+from luxvox.models.training.context_phase import TOP_PHASE, ContextPhase, load_context, store_codes
 from luxvox.models.training.data import Pictures
 from luxvox.models.training.export import sources
 from luxvox.models.training.initialise import untrained_model
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 SHARES = {"1": 0.45, "2": 0.4, "4": 0.15}
 """What each phase gets of the minutes when all are trained in turn; phase 0 takes two or so."""
 
-PHASES = ("0", "1", "2", "3", "4")
+PHASES = ("0", "1", TOP_PHASE, "2", "3", "4")
 HELD_BACK = 50  # every 50th picture is never trained on, but validated on
 SEED = 0
 
@@ -124,7 +125,7 @@ def _phase(name: str, job: Job) -> Phase:
         return SynthesisPhase(model.to(job.device), job.training, job.held_back)
     if name == "3":
         return JointPhase(model, job.training, job.held_back)
-    codes = "codes" if name == "1" else "codes-4"
+    codes = "codes-4" if name == "4" else "codes"
     context = None
     if name == "4":
         if not (job.run / "context.safetensors").exists():
@@ -136,7 +137,7 @@ def _phase(name: str, job: Job) -> Phase:
         store_codes(model, job.training, job.run / codes, SEED, context)
         store_codes(model, job.held_back, job.run / f"{codes}-held-back", SEED + 1, context)
     phase = ContextPhase(model, job.run, name, codes)
-    if name == "4":
+    if name != "1":
         load_context(phase.twins, job.run)
     return phase
 

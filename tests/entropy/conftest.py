@@ -88,6 +88,12 @@ def random_level(plan, seed):
     words[:, :, 0] = 0
     order = torch.randperm(4 * parent, generator=generator) if parent else None
     tensors = random_tensors(shape, len(plan.passes), plan.n_groups, seed)
+    if plan.name == "top":
+        n_sloped = plan.passes[0].end_group
+        tensors["slope.weight"] = torch.randint(
+            -8, 9, (n_sloped, HIDDEN), generator=generator
+        ).float()
+        tensors["slope.bias"] = torch.full((n_sloped,), 1500.0)
     return ContextLevel(shape, tensors, words.float(), slots_of(sizes), order)
 
 

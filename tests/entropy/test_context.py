@@ -16,11 +16,14 @@ from luxvox.entropy.context import (
     check_accumulators,
     code_logits,
     compand,
+    distance_cost,
     flag_logits,
     haar_inverse,
     hidden_features,
     level_inputs,
+    neighbour_means,
     rescale,
+    slopes,
     trunk,
 )
 from luxvox.entropy.walk import known, walk
@@ -171,6 +174,50 @@ def test_logits_are_whole_number_arithmetic(small, stage):
             expected = logits_in_int64(features.numpy().astype(np.int64), tables, *index, before)
             np.testing.assert_array_equal(flags[:, group].numpy(), expected[0])
             np.testing.assert_array_equal(words.numpy(), expected[1])
+
+
+def means_in_int64(own, known):
+    """Means of the known neighbours of each place [H, W], place by place."""
+    weights = {(1, 0): 2, (-1, 0): 2, (0, 1): 2, (0, -1): 2}
+    weights |= {(row, column): 1 for row in (-1, 1) for column in (-1, 1)}
+    means = np.zeros(own.shape, np.int64)
+    for row, column in np.ndindex(own.shape):
+        total = count = 0
+        for (down, right), weight in weights.items():
+            place = row + down, column + right
+            if min(place) >= 0 and place[0] < own.shape[0] and place[1] < own.shape[1]:
+                total += weight * int(own[place]) * int(known[place])
+                count += weight * int(known[place])
+        means[row, column] = (2 * total + max(count, 1)) // (2 * max(count, 1))
+    return means
+
+
+def test_neighbour_means_are_whole_number_arithmetic():
+    generator = np.random.default_rng(7)
+    known = generator.integers(0, 2, (9, 8))
+    own = generator.integers(-32768, 32768, (3, 9, 8)) * known
+    own[2] = 32767 * known
+    means = neighbour_means(
+        torch.from_numpy(own)[None].float(), torch.from_numpy(known)[None, None].float()
+    )
+    expected = np.stack([means_in_int64(one, known) for one in own])
+    np.testing.assert_array_equal(means[0].numpy(), expected)
+
+
+def test_slopes_are_whole_powers():
+    hidden = torch.full((200, 1, 1), 32.0)
+    hidden[:, 0, 0] = torch.arange(-50, 150)
+    tensors = {"slope.weight": torch.full((1, 1), 32.0), "slope.bias": torch.zeros(1)}
+    found = slopes(hidden, tensors, slice(0, 1))[:, 0].tolist()
+    assert found == [int(2 ** (min(max(s, 0), 96) / 8) + 0.5) for s in range(-50, 150)]
+
+
+@given(st.integers(1, 4096), st.integers(0, 99_999))
+def test_distance_costs_are_whole_number_arithmetic(slope, distance):
+    cost = distance_cost(torch.tensor(float(slope)), torch.tensor(float(distance)))
+    product = slope * min(distance, 4095)
+    assert product < ACCUMULATOR_LIMIT
+    assert int(cost) == (product + 512) >> 10
 
 
 def test_memory_layout_does_not_matter(trunk_case):
