@@ -30,6 +30,7 @@ BITS_SCALE = 8  # static rates are kept in 1/8 bit
 _CONTEXT_PREFIX = "context."
 _CODEWORDS = "codewords"
 _GROUPS = "groups"
+_STEPS = f"{_CONTEXT_PREFIX}steps"
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def load_picture_codec(path: Path) -> PictureCodec:
     try:
         model = PictureModel(config_from_json(card.config))
         model.load_state_dict(_unpack_floats(model, tensors))
+        if tensors[_STEPS].tolist() != pack_steps(model.config)[_STEPS].tolist():
+            raise ModelError(f"{card.id}: steps of the card are not those of the weights")
         context = Context(plan_of(model.config), _context_levels(model, tensors))
     except (KeyError, RuntimeError, TypeError, IndexError) as error:
         raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
@@ -243,6 +246,12 @@ def pack_context(levels: Mapping[str, ContextLevel]) -> dict[str, Tensor]:
             narrow = torch.int32 if name.endswith("bias") else torch.int8
             packed[prefix + name] = tensor.to(narrow)
     return packed
+
+
+def pack_steps(config: ImageConfig) -> dict[str, Tensor]:
+    """Return the coarsest and the finest step in thousandths of an 8-bit level."""
+    steps = [round(1000 * step) for step in (config.coarsest_step, config.finest_step)]
+    return {_STEPS: torch.tensor(steps, dtype=torch.int32)}
 
 
 def _context_levels(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[str, ContextLevel]:

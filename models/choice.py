@@ -13,8 +13,9 @@ from torch import Tensor
 from luxvox.entropy.context import Prediction
 from luxvox.entropy.pmf import LOGITS_PER_BIT
 from luxvox.entropy.walk import Codes
-from luxvox.models.rvq import GROUP_WIDTH, RATE_WEIGHT, ResidualVQ
+from luxvox.models.rvq import GROUP_WIDTH, ResidualVQ
 
+CONTEXT_RATE_WEIGHT = 0.18  # squared steps a bit is worth; measured in docs/decisions.md
 _CHUNK = 1 << 14  # positions whose costs are held at once
 
 
@@ -34,7 +35,7 @@ class RateAwareChoice:
         self,
         quantisers: Mapping[str, ResidualVQ],
         latents: Mapping[str, Tensor],
-        rate_weight: float = RATE_WEIGHT,
+        rate_weight: float = CONTEXT_RATE_WEIGHT,
     ) -> None:
         self._quantisers = quantisers
         self._residuals = {name: quantisers[name].group(y) for name, y in latents.items()}

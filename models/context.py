@@ -114,14 +114,24 @@ class ContextTwin(nn.Module):
             name: self._integer(name, self.values[name.replace(".", "_")]) for name in self.names
         }
 
+    @torch.no_grad()
+    def start_from_integers(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over exported tables; rounding them again gives the same integers."""
+        for name in self.names:
+            self.values[name.replace(".", "_")].copy_(tensors[name].float() / _scale(name))
+
     def _integer(self, name: str, value: Tensor) -> Tensor:
-        layer, _, kind = name.partition(".")
-        if name == "embedding":
-            return _round(value.clamp(-127, 127))
-        if kind == "weight":
-            return _round((value * 2.0 ** SHIFTS[layer]).clamp(-127, 127))
-        unit = LOGITS_PER_BIT if layer in ("flag", "table") else 1
-        return _round(value * (unit * 2.0 ** SHIFTS[layer]))
+        scaled = value * _scale(name)
+        return _round(scaled if name.endswith("bias") else scaled.clamp(-127, 127))
+
+
+def _scale(name: str) -> float:
+    """Return what one unit of a trained value is as an integer."""
+    layer, _, kind = name.partition(".")
+    if name == "embedding":
+        return 1.0
+    unit = LOGITS_PER_BIT if kind == "bias" and layer in ("flag", "table") else 1
+    return float(unit << SHIFTS[layer])
 
 
 def _he(size: tuple[int, ...]) -> float:

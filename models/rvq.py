@@ -143,6 +143,30 @@ def _grid(size: int, half: int) -> Tensor:
     return points[torch.argsort(points.square().sum(1), stable=True)]
 
 
+def usage(counts: Tensor) -> tuple[float, float]:
+    """Return the share of words used at all, and the mean perplexity of the groups.
+
+    Args:
+        counts: how often each word was chosen [groups, K].
+    """
+    shares = counts / counts.sum(-1, keepdim=True).clamp(min=1e-9)
+    entropy = -(shares * torch.log2(shares.clamp(min=1e-30))).sum(-1)
+    return float((counts > 0).float().mean()), float(torch.exp2(entropy).mean())
+
+
+def word_counts(codes: Tensor, codebook_size: int) -> Tensor:
+    """Count the words [stages, groups, K] of codes [B, stages, groups, H, W] where they are coded.
+
+    Places that an earlier null ended are not coded and not counted.
+    """
+    _, stages, groups, _, _ = codes.shape
+    reached = torch.cat([torch.ones_like(codes[:, :1]), codes[:, :-1]], 1) != 0
+    offsets = torch.arange(stages * groups).reshape(1, stages, groups, 1, 1) * codebook_size
+    words = (codes.long() + offsets.to(codes.device))[reached]
+    size = stages * groups * codebook_size
+    return torch.bincount(words, minlength=size).reshape(stages, groups, codebook_size)
+
+
 def entropy_constrained_lloyd(
     vectors: Tensor,
     book: Tensor,

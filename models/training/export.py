@@ -13,7 +13,14 @@ from safetensors.torch import save as save_tensors
 
 from luxvox.entropy.context import check_accumulators
 from luxvox.errors import InputError
-from luxvox.models.catalogue import PICTURE_KIND, WEIGHTS, fingerprint, pack_context, pack_floats
+from luxvox.models.catalogue import (
+    PICTURE_KIND,
+    WEIGHTS,
+    fingerprint,
+    pack_context,
+    pack_floats,
+    pack_steps,
+)
 from luxvox.models.context import ContextTwins
 from luxvox.models.image import LEVELS, PictureModel
 from luxvox.models.training.context_phase import load_context
@@ -52,7 +59,7 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
     levels = {level: twins.runtime_level(level) for level in LEVELS}
     for level, tables in levels.items():
         check_accumulators(level, tables.tensors)
-    tensors = pack_floats(model) | pack_context(levels)
+    tensors = pack_floats(model) | pack_context(levels) | pack_steps(model.config)
     data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
     folder = weights_dir or WEIGHTS
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +73,9 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
         "config": dataclasses.asdict(model.config),
         **training_record(run),
     }
-    (folder / f"{name}.safetensors").write_bytes(data)
+    partial = folder / f"{name}.partial"
+    partial.write_bytes(data)
+    partial.replace(folder / f"{name}.safetensors")
     path = folder / f"{name}.json"
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -32,7 +32,14 @@ from luxvox.models.training.data import Pictures
 from luxvox.models.training.export import sources
 from luxvox.models.training.initialise import untrained_model
 from luxvox.models.training.joint_phase import JointPhase
-from luxvox.models.training.loop import Phase, Progress, record_phase, train, write_json
+from luxvox.models.training.loop import (
+    Phase,
+    Progress,
+    record_phase,
+    save_atomically,
+    train,
+    write_json,
+)
 from luxvox.models.training.phases import SynthesisPhase, load_parts, run_config, save_parts
 
 log = logging.getLogger(__name__)
@@ -41,6 +48,7 @@ SHARES = {"1": 0.45, "2": 0.4, "4": 0.15}
 """What each phase gets of the minutes when all are trained in turn; phase 0 takes two or so."""
 
 PHASES = ("0", "1", TOP_PHASE, "2", "3", "4")
+CONTEXT_FILE = "context.safetensors"
 HELD_BACK = 50  # every 50th picture is never trained on, but validated on
 SEED = 0
 
@@ -103,7 +111,9 @@ def train_image(  # noqa: PLR0913
 
 
 def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
-    """Phase 0, or its place taken by weights."""
+    """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
+    for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*"), job.run / CONTEXT_FILE]:
+        stale.unlink(missing_ok=True)
     for name in ("codes", "codes-held-back", "codes-4", "codes-4-held-back"):
         shutil.rmtree(job.run / name, ignore_errors=True)
     if init is None:
@@ -111,6 +121,10 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     else:
         codec = load_picture_codec(init.with_suffix(".json"))
         model = codec.model
+        twins = ContextTwins(model)
+        for name, level in codec.context.levels.items():
+            twins.twin(name).start_from_integers(level.tensors)
+        save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)
         log.info("starting from %s", codec.card.id)
     save_parts(model, job.run)
     config = dataclasses.asdict(model.config)
@@ -126,10 +140,13 @@ def _phase(name: str, job: Job) -> Phase:
     if name == "3":
         return JointPhase(model, job.training, job.held_back)
     codes = "codes-4" if name == "4" else "codes"
+    if name != "1" and not (job.run / CONTEXT_FILE).exists():
+        raise UsageError(f"{job.run}: phase {name} needs phase 1 first")
+    if name != TOP_PHASE and not job.resume:  # the analysis may have learnt since
+        shutil.rmtree(job.run / codes, ignore_errors=True)
+        shutil.rmtree(job.run / f"{codes}-held-back", ignore_errors=True)
     context = None
     if name == "4":
-        if not (job.run / "context.safetensors").exists():
-            raise UsageError(f"{job.run}: phase 4 needs phase 1 first")
         twins = ContextTwins(model)
         load_context(twins, job.run)
         context = twins.runtime()

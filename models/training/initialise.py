@@ -17,6 +17,8 @@ from luxvox.models.rvq import (
     entropy_constrained_lloyd,
     lattice_codebook,
     rate_bin,
+    usage,
+    word_counts,
 )
 from luxvox.models.training.data import Pictures, to_units
 
@@ -72,7 +74,7 @@ def fit_codebooks(model: PictureModel, pictures: Pictures, generator: torch.Gene
     position = step_to_position(steps, model.config)
     for level in LEVELS:
         _fit_level(model.quantiser(level), torch.cat(parts[level]), position, generator)
-        log.info("%s: codebooks fitted", level)
+        _report_usage(level, model.quantiser(level), torch.cat(parts[level]), position)
 
 
 def _fit_level(
@@ -98,6 +100,14 @@ def _fit_level(
             alive = choice != 0
             rest = (rest - book[choice])[alive]
             rest_bins = rest_bins[alive]
+
+
+def _report_usage(level: str, vq: ResidualVQ, latents: Tensor, position: Tensor) -> None:
+    counts = word_counts(vq.encode(latents[::4], position[::4]), vq.codebooks.shape[2])
+    for stage, table in enumerate(counts):
+        alive, perplexity = usage(table.float())
+        text = "%s, stage %d: %.1f %% of the words used, perplexity %.1f"
+        log.info(text, level, stage + 1, 100.0 * alive, perplexity)
 
 
 def _fit_codebook(

@@ -6,7 +6,8 @@ A run folder holds
   each written whole by the phase that trains it (so phases 1 and 2 may run side by side),
 * `phase-P.safetensors` and `phase-P.json`: what is needed to resume phase P,
 * `phase-P.csv`: the log; `phase-P/*.png`: reconstructions,
-* `run.json`: configuration, and for each finished phase its commands, minutes and machine.
+* `summary-P.json`: command, steps, minutes and machine of phase P, for the model card,
+* `run.json`: configuration and sources of the pictures.
 """
 
 from __future__ import annotations

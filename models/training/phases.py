@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from luxvox.models.catalogue import config_from_json
 from luxvox.models.image import LEVELS, PIXELS_PER_UNIT, ImageConfig, PictureModel
-from luxvox.models.rvq import RATE_WEIGHT
+from luxvox.models.rvq import RATE_WEIGHT, usage, word_counts
 from luxvox.models.training.data import Pictures
 from luxvox.models.training.initialise import random_steps
 from luxvox.models.training.loop import save_atomically
@@ -62,15 +62,24 @@ class SynthesisPhase:
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure PSNR and static bits a pixel at three steps."""
         folder.mkdir(exist_ok=True)
-        figures = {}
+        figures: dict[str, float] = {}
+        counts: dict[str, Tensor] = {}
         for value in VALIDATION_STEPS:
             step = torch.full((len(self.validation),), value, device=self.device)
             codes = self.model.choose(self.model.latents(self.validation, step), step)
             decoded = self.model.synthesise(dequantise(self.model, codes), step)
             figures[f"psnr_{value:.0f}"] = psnr(decoded, self.validation).mean().item()
+            for level, array in codes.items():
+                some = word_counts(array, self.model.config.codebook_size)
+                counts[level] = counts.get(level, torch.zeros_like(some)) + some
             save_picture(
                 torch.cat([self.validation[:4], decoded[:4]], 2), folder / f"{value:.0f}.png"
             )
+        for level, tables in counts.items():
+            for stage, table in enumerate(tables):
+                alive, perplexity = usage(table.float())
+                figures[f"used_{level}_{stage + 1}"] = alive
+                figures[f"perplexity_{level}_{stage + 1}"] = perplexity
         return figures
 
     def finish(self, run: Path) -> None:

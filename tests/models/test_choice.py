@@ -6,9 +6,8 @@ import torch
 
 from luxvox.entropy.walk import CodesMeter, walk
 from luxvox.models.catalogue import load_picture_codec
-from luxvox.models.choice import RateAwareChoice
+from luxvox.models.choice import CONTEXT_RATE_WEIGHT, RateAwareChoice
 from luxvox.models.image import LEVELS, quality_to_step
-from luxvox.models.rvq import RATE_WEIGHT
 from luxvox.models.strips import analyse, grid_shapes
 
 SIZE = (64, 96)
@@ -60,7 +59,7 @@ def test_each_choice_is_the_cheapest(codec, latents):
             other = torch.from_numpy(np.logaddexp2(0.0, flags[rows, group]))[:, None]
             null = torch.from_numpy(np.logaddexp2(0.0, -flags[rows, group]))[:, None]
             bits = torch.cat([null, other + word_bits], 1)
-            cost = torch.cdist(vectors, words).square() + RATE_WEIGHT * bits
+            cost = torch.cdist(vectors, words).square() + CONTEXT_RATE_WEIGHT * bits
             mine = torch.from_numpy(codes[rows, group].astype(np.int64))
             found = cost.gather(1, mine[:, None])[:, 0]
             assert torch.allclose(found, cost.min(1).values, rtol=1e-4, atol=1e-4)
@@ -75,7 +74,7 @@ def test_each_choice_is_the_cheapest(codec, latents):
 
 def test_rate_weight_trades_bits_for_error(codec, latents):
     results = []
-    for weight in (0.0, RATE_WEIGHT, 10 * RATE_WEIGHT):
+    for weight in (0.0, CONTEXT_RATE_WEIGHT, 10 * CONTEXT_RATE_WEIGHT):
         source = RateAwareChoice(quantisers(codec), latents, weight).choose
         results.append(chosen(codec, latents, source))
     bits = [one[1] for one in results]

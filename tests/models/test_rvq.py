@@ -12,6 +12,8 @@ from luxvox.models.rvq import (
     group_slots,
     lattice_codebook,
     rate_bin,
+    usage,
+    word_counts,
 )
 
 SIZES = (1, 2, 5)
@@ -156,6 +158,22 @@ def test_two_stages_of_a_lattice_reach_every_point_of_the_plane():
     words = lattice_codebook(2, 256)[:, :2]
     sums = {tuple(p) for p in (words[:, None] + words[None]).reshape(-1, 2).tolist()}
     assert sums >= {(x, y) for x in range(-45, 46) for y in range(-45, 46)}
+
+
+def test_words_are_counted_where_they_are_coded(vq, latents):
+    codes = vq.encode(latents, POSITION)
+    counts = word_counts(codes, K)
+    assert counts.shape == (N_STAGES, len(SIZES), K)
+    assert counts[0].sum(1).tolist() == [2 * 4 * 5] * len(SIZES)
+    for stage in range(1, N_STAGES):
+        assert torch.equal(counts[stage].sum(1), counts[stage - 1, :, 1:].sum(1))
+    for stage, group, word in ((0, 1, 0), (0, 2, 3), (2, 2, 5)):
+        assert counts[stage, group, word] == (codes[:, stage, group] == word).sum()
+
+
+def test_usage():
+    counts = torch.tensor([[5.0, 5.0, 0.0, 0.0], [3.0, 3.0, 3.0, 3.0]])
+    assert list(usage(counts)) == pytest.approx([6 / 8, (2 + 4) / 2])
 
 
 def total_cost(vectors, book, choice):
