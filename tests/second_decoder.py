@@ -197,6 +197,7 @@ class LevelState:
         self.level, self.parent, self.log_step = level, parent, log_step
         self.codes = np.zeros((level.n_stages, level.n_groups, *shape), np.int64)
         self.known = np.zeros((level.n_channels, *shape), np.int64)
+        self.earlier = np.zeros(shape, np.int64)  # 1 where an earlier pass was
 
     def read_pass(self, index: int, one: Pass, stream: RangeDecoder) -> None:
         where = np.zeros(self.known.shape[1:], np.int64)
@@ -205,17 +206,32 @@ class LevelState:
         planes = input_planes(self.known, self.parent, where, self.log_step)
         features = self.level.trunk(planes, index)
         for stage in one.stages:
-            self.read_stage(stage, one, np.argwhere(where), features, stream)
+            self.read_stage(stage, (index, one), np.argwhere(where), features, stream)
+        self.earlier = np.maximum(self.earlier, where // 127)
+
+    def mean(self, g: int, y: int, x: int, known: Integers) -> int:
+        """Mean of the known neighbours, those beside and above counting twice."""
+        total = weight = 0
+        for r, s in np.ndindex(3, 3):
+            v, u = y + r - 1, x + s - 1
+            inside = 0 <= v < known.shape[0] and 0 <= u < known.shape[1]
+            if inside and (r, s) != (1, 1) and known[v, u]:
+                n = 2 if 1 in (r, s) else 1
+                total, weight = total + n * int(self.known[g, v, u]), weight + n
+        return (2 * total + weight) // (2 * weight)
 
     def read_stage(
         self,
         stage: int,
-        one: Pass,
+        place: tuple[int, Pass],
         positions: Integers,
         features: Integers,
         stream: RangeDecoder,
     ) -> None:
+        index, one = place
+        known = self.earlier
         groups = range(*one.groups)
+        leans = stage == 0 and 0 < index < 3 and self.level.name == "top"
         hidden = {}  # of the places whose flag is 1
         for y, x in positions:
             for g in groups:
@@ -223,12 +239,20 @@ class LevelState:
                 if before == 0:
                     continue
                 vector = self.level.hidden(stage, g, features[:, y, x], before)
-                if stream.pull(pmf(self.level.flag_logits(stage, g, vector))):
+                flag = self.level.flag_logits(stage, g, vector)
+                if leans:
+                    mean = self.mean(g, y, x, known)
+                    flag[0] -= self.level.cost(g, vector, abs(mean))
+                if stream.pull(pmf(flag)):
                     hidden[g, y, x] = vector
         for g in groups:
             for y, x in positions:
                 if (g, y, x) in hidden:
                     logits = self.level.word_logits(stage, g, hidden[g, y, x])
+                    if leans:
+                        mean = self.mean(g, y, x, known)
+                        far = np.abs(self.level["codewords"][0, 1:, g] - mean)
+                        logits = logits - self.level.cost(g, hidden[g, y, x], far)
                     self.codes[stage, g, y, x] = stream.pull(pmf(logits)) + 1
         for g, y, x in hidden:
             channels = self.level.channels(g)
@@ -301,6 +325,7 @@ class Level:
     """The tensors of a level, by their names without `context.LEVEL.`."""
 
     def __init__(self, tensors: Tensors, name: str) -> None:
+        self.name = name
         prefix = f"context.{name}."
         self._tensors = {
             key.removeprefix(prefix): values.astype(np.int64)
@@ -333,6 +358,14 @@ class Level:
         if before is not None:
             hidden = hidden + self["embedding"][stage - 1, group, before]
         return np.clip(hidden, -127, 127)
+
+    def cost(self, group: int, hidden: Integers, distance: Integers | int) -> Integers:
+        """What a distance takes off a logit, by the slope of the group."""
+        total = self["slope.weight"][group] @ hidden + self["slope.bias"][group]
+        u = int(np.clip(shifted(total, 5), 0, 96))
+        base = (256, 279, 304, 332, 362, 395, 431, 470)
+        slope = (base[u % 8] << u // 8) >> 8
+        return shifted(slope * np.minimum(distance, 4095), 10)
 
     def flag_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
         total = self["flag.weight"][stage, group] @ hidden + self["flag.bias"][stage, group]
