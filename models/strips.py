@@ -129,6 +129,8 @@ def synthesise(
         }
         units = model.synthesise(parts, torch.tensor([step], device=device))
         units = units[0, :, strip.inner(1), :width].permute(1, 2, 0).cpu()
+        # Codes that no picture gives may overflow the network: grey, rather than undefined bytes.
+        units = torch.nan_to_num(units, nan=0.0)
         levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
         yield levels[: height - strip.first]
         advance(strip.last / rows)

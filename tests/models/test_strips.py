@@ -117,3 +117,13 @@ def test_levels_are_centred(skeleton):
     assert all(y.abs().max() < 1e-6 for y in latents.values())
     decoded, _ = back(skeleton, latents, (32, 32))
     np.testing.assert_allclose(decoded, 128.0, atol=1e-5 * PIXELS_PER_UNIT)
+
+
+def test_latents_out_of_all_bounds_give_levels(skeleton, monkeypatch):
+    nothing = torch.full((1, 3, 32, 32), torch.nan)
+    nothing[..., 0] = torch.inf
+    monkeypatch.setattr(skeleton, "synthesise", lambda parts, step: nothing)
+    quantised = {level: torch.zeros(1, 1, 32 // s, 32 // s) for level, s in STRIDES.items()}
+    rows = np.concatenate(list(synthesise(skeleton, quantised, 20.0, (32, 32), lambda _: None)))
+    assert not np.isnan(rows).any()
+    assert (rows[:, 1:] == 128.0).all()
