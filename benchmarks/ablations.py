@@ -44,7 +44,7 @@ PLAIN_EIGHTS = ImageConfig(top_groups=(8,) * 4, base_groups=(8,) * 15, detail_gr
 
 VARIANTS: dict[str, tuple[ImageConfig, bool]] = {
     "scalar twin (all groups of 1)": (SCALAR, False),
-    "shipped: 1·32 | 1·24 2·16 4·16 | 4·4 8·6, 3 stages, K 256": (ImageConfig(), False),
+    "shipped: 1·32; 1·24 2·16 4·16; 4·4 8·6, 3 stages, K 256": (ImageConfig(), False),
     "shipped, 2 stages": (ImageConfig(n_stages=2), False),
     "shipped, 1 stage": (ImageConfig(n_stages=1), False),
     "shipped, K 128": (ImageConfig(codebook_size=128), False),
