@@ -239,6 +239,34 @@ def train_image(device: str, **options: Any) -> None:
     image.train_image(**options, device=_choose_device(device))
 
 
+@train.command("speech")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of 16 kHz recordings to learn from; may be given several times.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of this run: checkpoints, logs, samples.",
+)
+@click.option("--minutes", required=True, type=float, help="How long to train.")
+@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights to start from.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+def train_speech(**options: Any) -> None:
+    """Train the voice model."""
+    speech = importlib.import_module("luxvox.models.training.speech")
+    speech.train_speech(**{**options, "data": list(options["data"])})
+
+
 @train.command("export")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(

@@ -79,6 +79,8 @@ def main(folder: Path, docs: Path) -> None:
 def measure(data: bytes, histograms: Histograms) -> dict[Key, float]:
     """Return the cross-entropy of a file's codes by level and stage; count them by group."""
     header, _ = container.read_header(data)
+    if not isinstance(header, container.PictureHeader):
+        raise TypeError("not a picture")
     codes = luxvox.codes(data)
     meter = CodesMeter(known(codes))
     shapes = grid_shapes(header.height, header.width)

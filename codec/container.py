@@ -21,11 +21,14 @@ from luxvox.codec.header import (
     MAGIC,
     MAX_HEADER_SIZE,
     MAX_PIXELS,
+    Header,
     PictureHeader,
+    VoiceHeader,
     describe,
     parse_header,
     write_header,
 )
+from luxvox.codec.timeline import PARTS, n_segments
 from luxvox.codec.wire import VARINT_LIMIT, Cursor, varint_bytes
 from luxvox.errors import (
     ChecksumError,
@@ -52,9 +55,11 @@ __all__ = [
     "XMP",
     "Container",
     "Listing",
+    "Header",
     "PictureHeader",
     "Section",
     "SectionEntry",
+    "VoiceHeader",
     "describe",
     "list_sections",
     "read",
@@ -103,7 +108,7 @@ class SectionEntry:
 class Container:
     """Hold a file that was read: its header, its whole sections, and whether it was cut."""
 
-    header: PictureHeader
+    header: Header
     sections: tuple[Section, ...]
     truncated: bool
 
@@ -125,34 +130,36 @@ class Listing:
     can no longer be followed; `damage` says what is wrong with the file, None if nothing is.
     """
 
-    header: PictureHeader
+    header: Header
     header_size: int
     n_sections: int
     entries: tuple[SectionEntry, ...]
     damage: str | None
 
 
-def write(header: PictureHeader, sections: Sequence[Section]) -> bytes:
+def write(header: Header, sections: Sequence[Section]) -> bytes:
     """Return the bytes of a file.
 
     Args:
         header: its fields.
-        sections: in ascending order of type; codes are 1, 2, 3 … without gaps. Empty code
-            sections after the last that holds anything are left out.
+        sections: of a picture in ascending order of type; codes are 1, 2, 3 … without gaps, and
+            empty ones after the last that holds anything are left out. Of a voice first the codes
+            of all segments, 1, 2 (3, 4 of the side channel) and again, then the others.
 
     Raises:
         InputError: a header field is outside its range (picture too large, say).
         LuxvoxError: the sections are out of order, too long, or contradict the header.
     """
-    kept = _without_empty_tail(sections)
-    if reason := _order_fault([s.type for s in kept], header.alpha, whole=True):
+    kept = _without_empty_tail(sections) if isinstance(header, PictureHeader) else sections
+    front = write_header(header, len(kept))
+    if reason := _fault(header, [s.type for s in kept], whole=True):
         raise LuxvoxError(f"sections cannot be written: {reason}")
     if any(len(s.payload) >= VARINT_LIMIT for s in kept):
         raise LuxvoxError("sections cannot be written: a payload of 4 GiB or more")
-    return b"".join([write_header(header, len(kept)), *(_section_bytes(s) for s in kept)])
+    return b"".join([front, *(_section_bytes(s) for s in kept)])
 
 
-def read_header(data: bytes) -> tuple[PictureHeader, int]:
+def read_header(data: bytes) -> tuple[Header, int]:
     """Read and check the header alone; the first `MAX_HEADER_SIZE` bytes of a file are enough.
 
     Returns:
@@ -184,7 +191,7 @@ def read(data: bytes) -> Container:
             f"section 1 of {n_sections}, offset {start}: the file ends at {len(data)}, "
             "before its first section is whole"
         )
-    if reason := _order_fault([s.type for s in sections], header.alpha, whole=not truncated):
+    if reason := _fault(header, [s.type for s in sections], whole=not truncated):
         raise FormatError(f"sections, offset {start}: {reason}")
     return Container(header, sections, truncated)
 
@@ -269,6 +276,28 @@ def _entry(data: bytes, offset: int, number: int) -> SectionEntry:
     payload = data[cursor.offset : cursor.offset + length]
     crc_ok = len(payload) == length and _section_crc(front, payload) == stored
     return SectionEntry(section_type, offset, size, length, crc_ok)
+
+
+def _fault(header: Header, types: Sequence[int], whole: bool) -> str | None:
+    if isinstance(header, VoiceHeader):
+        return _voice_order_fault(header, types, whole)
+    return _order_fault(types, header.alpha, whole)
+
+
+def _voice_order_fault(header: VoiceHeader, types: Sequence[int], whole: bool) -> str | None:
+    """Return why these types, in this order, cannot stand in a voice's file."""
+    n_codes = PARTS * header.channels * n_segments(header.n_samples, header.sample_rate_hz)
+    period = PARTS * header.channels
+    codes, others = types[:n_codes], types[n_codes:]
+    if any(t != n % period + 1 for n, t in enumerate(codes)):
+        return f"code sections are not in the order 1..{period}, segment after segment"
+    if whole and len(codes) < n_codes:
+        return f"{len(codes)} code sections, legal: {n_codes}, for so many segments"
+    if any(not LAST_CRITICAL < t <= LAST_SECTION_TYPE for t in others):
+        return f"types {list(others)} after the codes, legal: {ICC}..{LAST_SECTION_TYPE}"
+    if any(a >= b for a, b in pairwise(others)):
+        return f"types {list(others)} after the codes, legal: ascending"
+    return None
 
 
 def _order_fault(types: Sequence[int], alpha: bool, whole: bool) -> str | None:

@@ -1,6 +1,6 @@
 """The header of a `.lvx` file: which weights decode it, and to what (FORMAT.md, Header).
 
-The fields are declared once, as data (`_BEFORE`, `_KINDS`, `_AFTER`): those tables read, write,
+The fields are declared once, as data (`_BEFORE`, `_KINDS`): those tables read, write,
 check and print the header. A new kind of file is a header class and a row of `_KINDS`.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Final, Protocol
 
-from luxvox.codec.wire import MAX_VARINT_SIZE, Cursor, varint_bytes
+from luxvox.codec.wire import MAX_VARINT_SIZE, VARINT_LIMIT, Cursor, varint_bytes
 from luxvox.errors import ChecksumError, FormatError, InputError, LuxvoxError, UnsupportedError
 
 MAGIC: Final = b"\x89LVX"
@@ -19,6 +19,10 @@ FORMAT_VERSION: Final = 1
 KIND_PICTURE: Final = 1
 KIND_VOICE: Final = 2
 MAX_PIXELS: Final = 2**30
+RATES_HZ: Final = (
+    *(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
+)
+OTHER_RATE: Final = 15
 CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
 
 
@@ -49,7 +53,42 @@ class PictureHeader:
     coder: int
 
 
-def write_header(header: PictureHeader, n_sections: int) -> bytes:
+@dataclass(frozen=True)
+class VoiceHeader:
+    """Describe a voice file.
+
+    Attributes:
+        model_number: number of the weights among the voice models, 0..65535.
+        fingerprint: first 4 bytes of the SHA-256 of the model's integer tables.
+        n_samples: a channel, at `sample_rate_hz`, 1..2³²−1.
+        sample_rate_hz: 8000..96000.
+        stereo: True for two channels, coded as mid and side; False for one.
+        gain: the coded signal is the recording times 10^((gain − 128) / 40), 0..255.
+        quality_centi: quality in hundredths, 100..10000.
+        coder: a key of `CODERS`.
+    """
+
+    kind: ClassVar[int] = KIND_VOICE
+
+    model_number: int
+    fingerprint: bytes
+    n_samples: int
+    sample_rate_hz: int
+    stereo: bool
+    gain: int
+    quality_centi: int
+    coder: int
+
+    @property
+    def channels(self) -> int:
+        """Return the number of channels, 1 or 2."""
+        return 2 if self.stereo else 1
+
+
+Header = PictureHeader | VoiceHeader
+
+
+def write_header(header: Header, n_sections: int) -> bytes:
     """Return the bytes of a header that announces `n_sections` sections.
 
     Raises:
@@ -63,7 +102,7 @@ def write_header(header: PictureHeader, n_sections: int) -> bytes:
     return head + zlib.crc32(head).to_bytes(_CRC_SIZE, "little")
 
 
-def parse_header(data: bytes) -> tuple[PictureHeader, int, int]:
+def parse_header(data: bytes) -> tuple[Header, int, int]:
     """Read and check a header; the first `MAX_HEADER_SIZE` bytes of a file are enough.
 
     Returns:
@@ -90,7 +129,7 @@ def parse_header(data: bytes) -> tuple[PictureHeader, int, int]:
     return header, values["n_sections"], cursor.offset
 
 
-def describe(header: PictureHeader) -> list[tuple[str, str]]:
+def describe(header: Header) -> list[tuple[str, str]]:
     """Return the header as (label, text) lines, in the order of the file."""
     values = asdict(header)
     lines = (field.lines(values) for field in _fields(header.kind))
@@ -222,11 +261,50 @@ class _Flags:
 
 
 @dataclass(frozen=True)
+class _RateAndChannels:
+    """One byte: the rate's place in `RATES_HZ` or `OTHER_RATE` and a varint, and a stereo bit."""
+
+    max_size: int = 1 + MAX_VARINT_SIZE
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        byte = cursor.unsigned(1)
+        index = byte % _STEREO
+        listed = index < len(RATES_HZ)
+        rate_hz = RATES_HZ[index] if listed else cursor.varint() if index == OTHER_RATE else 0
+        return {
+            "sample_rate_hz": rate_hz,
+            "stereo": bool(byte & _STEREO),
+            "listed_rate": listed,
+            "reserved_flags": byte // (2 * _STEREO),
+        }
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        rate_hz, stereo = values["sample_rate_hz"], _STEREO * values["stereo"]
+        if rate_hz in RATES_HZ:
+            return bytes([RATES_HZ.index(rate_hz) + stereo])
+        return bytes([OTHER_RATE + stereo]) + varint_bytes(rate_hz)
+
+    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
+        rate_hz = values["sample_rate_hz"]
+        if values.get("reserved_flags", 0):
+            return UnsupportedError, "reserved flags are set beside rate and channels"
+        if not RATES_HZ[0] <= rate_hz <= RATES_HZ[-1]:
+            return FormatError, f"rate {rate_hz} Hz, legal: {RATES_HZ[0]}..{RATES_HZ[-1]}"
+        if rate_hz in RATES_HZ and not values.get("listed_rate", True):
+            return FormatError, f"rate {rate_hz} Hz is spelt out, though it has a number"
+        return None
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        channels = "2" if values["stereo"] else "1"
+        return [("sample rate", f"{values['sample_rate_hz']} Hz"), ("channels", channels)]
+
+
+@dataclass(frozen=True)
 class _Kind:
-    """What one kind of file has in its header between the common fields, and its joint limits."""
+    """What one kind of file has in its header behind the common fields, and its joint limits."""
 
     name: str
-    header_type: type[PictureHeader]
+    header_type: type[Header]
     fields: tuple[_Field, ...]
     joint_fault: Callable[[Mapping[str, Any]], str | None]
 
@@ -238,10 +316,18 @@ def _too_many_pixels(values: Mapping[str, Any]) -> str | None:
     return f"{width}x{height} pixels, legal: at most {MAX_PIXELS} in all"
 
 
+def _no_joint_fault(values: Mapping[str, Any]) -> str | None:
+    """Find nothing: the fields of this kind do not limit one another."""
+    return None
+
+
+_STEREO: Final = 16
 _BEFORE: Final[tuple[_Field, ...]] = (
     _Number("model_number", 2, range(2**16)),
     _Bytes("fingerprint", 4),
 )
+_QUALITY: Final = _Number("quality_centi", 2, range(100, 10001), lambda centi: f"{centi / 100:g}")
+_CODER: Final = _Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError)
 _KINDS: Final[Mapping[int, _Kind]] = {
     KIND_PICTURE: _Kind(
         "picture",
@@ -250,19 +336,30 @@ _KINDS: Final[Mapping[int, _Kind]] = {
             _Number("width", None, range(1, MAX_PIXELS + 1)),
             _Number("height", None, range(1, MAX_PIXELS + 1)),
             _Flags(("colour", "alpha")),
-            _Number("quality_centi", 2, range(100, 10001), lambda centi: f"{centi / 100:g}"),
+            _QUALITY,
+            _CODER,
+            _Number("n_sections", 1, range(2**8)),
         ),
         _too_many_pixels,
     ),
+    KIND_VOICE: _Kind(
+        "voice",
+        VoiceHeader,
+        (
+            _Number("n_samples", None, range(1, VARINT_LIMIT)),
+            _RateAndChannels(),
+            _Number("gain", 1, range(2**8)),
+            _QUALITY,
+            _CODER,
+            _Number("n_sections", None, range(VARINT_LIMIT)),
+        ),
+        _no_joint_fault,
+    ),
 }
-_AFTER: Final[tuple[_Field, ...]] = (
-    _Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError),
-    _Number("n_sections", 1, range(2**8)),
-)
 
 
 def _fields(kind: int) -> tuple[_Field, ...]:
-    return (*_BEFORE, *_KINDS[kind].fields, *_AFTER)
+    return (*_BEFORE, *_KINDS[kind].fields)
 
 
 MAX_HEADER_SIZE: Final = (

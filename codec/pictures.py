@@ -192,7 +192,7 @@ def decompress_raster(
     """Decompress a picture with its metadata; see `decompress_image`."""
     advance = progress or _silent
     content, codec = _opened(data, max_pixels, callers=2)
-    header = content.header
+    header = _picture_header(content.header)
     arrays = _decoded_codes(codec, content, sections)
     advance(_CODES_SHARE)
     pixels = _synthesised(codec, header, arrays, advance)
@@ -224,7 +224,7 @@ def inspect(data: bytes) -> FileInfo:
         UnsupportedError: if it needs another luxvox.
     """
     listing = container.list_sections(data)
-    header = listing.header
+    header = _picture_header(listing.header)
     return FileInfo(
         kind="picture",
         width=header.width,
@@ -325,7 +325,7 @@ def _opened(data: bytes, max_pixels: int, callers: int) -> tuple[Container, Pict
 
     A warning points past so many callers of this module.
     """
-    header, _ = container.read_header(data)
+    header = _picture_header(container.read_header(data)[0])
     if header.width * header.height > max_pixels:
         raise InputError(
             f"{header.width}×{header.height} pixels are over the limit of {max_pixels} (max_pixels)"
@@ -350,6 +350,12 @@ def _opened(data: bytes, max_pixels: int, callers: int) -> tuple[Container, Pict
     return content, codec
 
 
+def _picture_header(header: container.Header) -> PictureHeader:
+    if not isinstance(header, PictureHeader):
+        raise UnsupportedError("this file holds a voice, not a picture")
+    return header
+
+
 def _decoded_codes(
     codec: PictureCodec, content: Container, sections: int | None
 ) -> dict[str, Codes]:
@@ -359,7 +365,7 @@ def _decoded_codes(
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    header = content.header
+    header = _picture_header(content.header)
     payloads = content.codes[:sections]
     decoder = CodesDecoder(dict(enumerate(payloads, start=1)), header.coder)
     shapes = grid_shapes(header.height, header.width)

@@ -23,3 +23,8 @@ def quality_to_centi(quality: float) -> int:
 def centi_to_position(quality_centi: int) -> int:
     """Return the log-step −127 (finest) … 127 (coarsest) the context model takes."""
     return 127 - (508 * (quality_centi - 100) + 9900) // 19800
+
+
+def centi_to_share(quality_centi: int) -> float:
+    """Return where a quality lies between −1 (finest) and 1 (coarsest)."""
+    return 1.0 - 2.0 * (quality_centi - 100) / 9900.0

@@ -22,8 +22,8 @@ from luxvox.entropy.pmf import bits_of
 if TYPE_CHECKING:
     from luxvox.entropy.context import Context, Prediction
 
-Codes = NDArray[np.uint8]
-"""Codes of a level, [stages, groups, H, W]."""
+Codes = NDArray[np.uint8 | np.uint16]
+"""Codes of a level, [stages, groups, H, W]; uint16 where a codebook has more than 256 words."""
 
 BATCH = 1 << 14
 """Words of a group that are coded at a time, to bound memory."""
@@ -40,19 +40,21 @@ class Pass:
     Attributes:
         stages: the stages predicted, one after the other from the same evaluation.
         first_group, end_group: the range of groups predicted.
-        phases: positions predicted, as (row mod 2, column mod 2).
+        phases: positions predicted, as (row mod period, column mod period).
+        period: of the phases.
     """
 
     stages: tuple[int, ...]
     first_group: int
     end_group: int
     phases: tuple[tuple[int, int], ...]
+    period: int = 2
 
     def mask(self, height: int, width: int) -> NDArray[np.bool_]:
         """Return where the pass predicts, [height, width]."""
         mask = np.zeros((height, width), np.bool_)
         for row, column in self.phases:
-            mask[row::2, column::2] = True
+            mask[row :: self.period, column :: self.period] = True
         return mask
 
 
@@ -65,9 +67,12 @@ class LevelPlan:
     n_groups: int
     passes: tuple[Pass, ...]
     sections: tuple[int, ...]
+    codebook_size: int
 
 
-def picture_plan(n_groups: Mapping[str, int], n_stages: int) -> tuple[LevelPlan, ...]:
+def picture_plan(
+    n_groups: Mapping[str, int], n_stages: int, codebook_size: int
+) -> tuple[LevelPlan, ...]:
     """Return the walk of pictures: `top`, `base`, `detail`, three stages.
 
     The first groups of a level carry most of its energy and are coded position after position
@@ -97,10 +102,33 @@ def picture_plan(n_groups: Mapping[str, int], n_stages: int) -> tuple[LevelPlan,
         Pass(late, 0, n_detail, ALL_PHASES),
     )
     return (
-        LevelPlan("top", n_stages, n_top, top, (1,) * n_stages),
-        LevelPlan("base", n_stages, n_base, base, (1,) + (2,) * len(late)),
-        LevelPlan("detail", n_stages, n_detail, detail, (3,) + (4,) * len(late)),
+        LevelPlan("top", n_stages, n_top, top, (1,) * n_stages, codebook_size),
+        LevelPlan("base", n_stages, n_base, base, (1,) + (2,) * len(late), codebook_size),
+        LevelPlan("detail", n_stages, n_detail, detail, (3,) + (4,) * len(late), codebook_size),
     )
+
+
+def voice_plan(n_stages: int, first_stages: int, codebook_size: int) -> tuple[LevelPlan, ...]:
+    """Return the walk of a segment of a voice: one level, one group, a line of frames.
+
+    Each stage goes over the frames in dyadic passes: in the stages of the first section every
+    fourth frame, those half-way, the others; in later ones, where less is left to learn from
+    neighbours, the even and the odd frames.
+    """
+    quarters = (((0, 0),), ((0, 2),), ((0, 1), (0, 3)))
+    halves = (((0, 0), (0, 2)), ((0, 1), (0, 3)))
+    passes = tuple(
+        Pass((stage,), 0, 1, phases, 4)
+        for stage in range(n_stages)
+        for phases in (quarters if stage < first_stages else halves)
+    )
+    sections = tuple(1 if stage < first_stages else 2 for stage in range(n_stages))
+    return (LevelPlan("frames", n_stages, 1, passes, sections, codebook_size),)
+
+
+def code_type(codebook_size: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the type that holds codes of a codebook."""
+    return np.uint8 if codebook_size <= 256 else np.uint16
 
 
 class Visitor(Protocol):
@@ -125,10 +153,12 @@ def walk(
         visitor: decides or learns the codes.
 
     Returns:
-        Codes by level, uint8 [stages, groups, H, W]; null in sections the visitor didn't want.
+        Codes by level [stages, groups, H, W]; null in sections the visitor didn't want.
     """
     codes = {
-        plan.name: np.zeros((plan.n_stages, plan.n_groups, *shapes[plan.name]), np.uint8)
+        plan.name: np.zeros(
+            (plan.n_stages, plan.n_groups, *shapes[plan.name]), code_type(plan.codebook_size)
+        )
         for plan in context.plan
     }
     state = context.start(shapes, position)
@@ -241,7 +271,7 @@ def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> N
 
 def pull_codes(coder: coders.Decoder, prediction: Prediction) -> Codes:
     """Read the codes [positions, groups] of one prediction."""
-    codes: Codes = np.zeros(prediction.alive.shape, np.uint8)
+    codes = prediction.nulls()
     codes[prediction.alive] = coder.pull(prediction.flag_counts())
     for group, rows in _word_batches(codes):
         codes[rows, group] = coder.pull(prediction.code_counts(group, rows)) + 1

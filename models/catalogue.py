@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from luxvox.entropy.context import Context, ContextLevel, LevelShape
+from luxvox.entropy.context import Context, ContextLevel
+from luxvox.entropy.layers import LevelShape
 from luxvox.errors import ModelError, UnsupportedError
 from luxvox.models.context import PARENTS, parent_orders, plan_of
 from luxvox.models.image import LEVELS, ImageConfig, PictureModel
@@ -27,10 +28,10 @@ from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 PICTURE_KIND = "picture"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
-_CONTEXT_PREFIX = "context."
-_CODEWORDS = "codewords"
-_GROUPS = "groups"
-_STEPS = f"{_CONTEXT_PREFIX}steps"
+CONTEXT_PREFIX = "context."
+CODEWORDS = "codewords"
+GROUPS = "groups"
+_STEPS = f"{CONTEXT_PREFIX}steps"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _shipped(number: int) -> PictureCodec:
     for card in cards():
         if card.number == number and card.kind == PICTURE_KIND:
             return load_picture_codec(WEIGHTS / f"{card.id}.json")
-    known = ", ".join(str(card.number) for card in cards())
+    known = ", ".join(str(card.number) for card in cards() if card.kind == PICTURE_KIND)
     raise UnsupportedError(f"picture model {number} is not among the installed ones ({known})")
 
 
@@ -138,7 +139,7 @@ def load_picture_codec(path: Path) -> PictureCodec:
             differs from the card, a tensor is missing, or an accumulator could overflow.
     """
     card = read_card(path)
-    tensors = _verified(card, path.with_suffix(".safetensors"))
+    tensors = verified_tensors(card, path.with_suffix(".safetensors"))
     if card.kind != PICTURE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
     try:
@@ -152,7 +153,12 @@ def load_picture_codec(path: Path) -> PictureCodec:
     return PictureCodec(card, model.eval().requires_grad_(False), context)
 
 
-def _verified(card: ModelCard, path: Path) -> dict[str, Tensor]:
+def verified_tensors(card: ModelCard, path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a card and check them against it.
+
+    Raises:
+        ModelError: if the file is missing, or not the one the card describes.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -173,7 +179,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:
     """Return the first 4 bytes of the SHA-256 of all tables that steer the decoding of codes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        if name.startswith((_CONTEXT_PREFIX, "order_")):
+        if name.startswith((CONTEXT_PREFIX, "order_")):
             array = tensors[name].contiguous().numpy()
             digest.update(f"{name} {array.dtype.str[1:]} {array.shape}\n".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
@@ -207,7 +213,7 @@ def pack_floats(model: PictureModel) -> dict[str, Tensor]:
 def _unpack_floats(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = {}
     for name, value in tensors.items():
-        if name.startswith(_CONTEXT_PREFIX):
+        if name.startswith(CONTEXT_PREFIX):
             continue
         if name.endswith(".codebooks"):
             slots = model.quantiser(name.split(".")[1]).slots
@@ -238,10 +244,10 @@ def pack_context(levels: Mapping[str, ContextLevel]) -> dict[str, Tensor]:
     """Name and narrow the integer tables of a context model for a weights file."""
     packed = {}
     for level, tables in levels.items():
-        prefix = f"{_CONTEXT_PREFIX}{level}."
+        prefix = f"{CONTEXT_PREFIX}{level}."
         codewords = by_channel(tables.codewords, tables.slots, tables.shape.n_channels)
-        packed[f"{prefix}{_CODEWORDS}"] = codewords.to(torch.int16)
-        packed[f"{prefix}{_GROUPS}"] = (tables.slots < tables.shape.n_channels).sum(1).byte()
+        packed[f"{prefix}{CODEWORDS}"] = codewords.to(torch.int16)
+        packed[f"{prefix}{GROUPS}"] = (tables.slots < tables.shape.n_channels).sum(1).byte()
         for name, tensor in tables.tensors.items():
             narrow = torch.int32 if name.endswith("bias") else torch.int8
             packed[prefix + name] = tensor.to(narrow)
@@ -258,13 +264,13 @@ def _context_levels(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[
     orders = parent_orders(model)
     levels = {}
     for level in LEVELS:
-        prefix = f"{_CONTEXT_PREFIX}{level}."
+        prefix = f"{CONTEXT_PREFIX}{level}."
         own = {k[len(prefix) :]: t.float() for k, t in tensors.items() if k.startswith(prefix)}
         width, hidden = own["conv1.weight"].shape[0], own["head.weight"].shape[2]
         shape = LevelShape(model.config.channels(level), PARENTS[level], width, hidden)
         slots = model.quantiser(level).slots
-        codewords = by_group(own.pop(_CODEWORDS), slots)
-        if own.pop(_GROUPS).tolist() != list(model.config.groups(level)):
+        codewords = by_group(own.pop(CODEWORDS), slots)
+        if own.pop(GROUPS).tolist() != list(model.config.groups(level)):
             raise ModelError(f"{level}: groups of the card are not those of the weights")
         levels[level] = ContextLevel(shape, own, codewords, slots, orders.get(level))
     return levels

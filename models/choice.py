@@ -13,7 +13,7 @@ from torch import Tensor
 from luxvox.entropy.context import Prediction
 from luxvox.entropy.pmf import LOGITS_PER_BIT
 from luxvox.entropy.walk import Codes
-from luxvox.models.rvq import GROUP_WIDTH, ResidualVQ
+from luxvox.models.rvq import ResidualVQ
 
 CONTEXT_RATE_WEIGHT = 0.18  # squared steps a bit is worth; measured in docs/decisions.md
 _CHUNK = 1 << 14  # positions whose costs are held at once
@@ -43,7 +43,7 @@ class RateAwareChoice:
 
     def choose(self, prediction: Prediction) -> Codes:
         """Return the codes [positions, groups] for a prediction of a walk."""
-        codes: Codes = np.zeros(prediction.alive.shape, np.uint8)
+        codes = prediction.nulls()
         logits = prediction.flag_logits().astype(np.float32) / LOGITS_PER_BIT
         null_bits = np.logaddexp2(0.0, -logits)
         other_bits = np.logaddexp2(0.0, logits)
@@ -66,7 +66,7 @@ class RateAwareChoice:
         group: int,
         rows: NDArray[np.int64],
         bound: NDArray[np.float32],
-    ) -> Codes:
+    ) -> NDArray[np.int64]:
         """Return the best word, or 0 where none costs less than `bound` beyond its flag."""
         vq = self._quantisers[prediction.level]
         index = prediction.groups.start + group
@@ -81,14 +81,15 @@ class RateAwareChoice:
         best = cost.min(1)
         total = best.values + vectors.square().sum(-1)
         choice = torch.where(total < torch.from_numpy(bound), best.indices + 1, 0)
-        array: Codes = choice.to(torch.uint8).numpy()
+        array: NDArray[np.int64] = choice.numpy()
         return array
 
     def _subtract(self, prediction: Prediction, codes: Codes) -> None:
         """Leave to the next stage what this one did not code."""
-        books = self._quantisers[prediction.level].codebooks[prediction.stage, prediction.groups]
+        vq = self._quantisers[prediction.level]
+        books = vq.codebooks[prediction.stage, prediction.groups]
         index = torch.from_numpy(codes.astype(np.int64)).T[:, :, None]
-        chosen = books.gather(1, index.expand(-1, -1, GROUP_WIDTH))
+        chosen = books.gather(1, index.expand(-1, -1, vq.width))
         rows = torch.from_numpy(prediction.rows)
         self._residuals[prediction.level][prediction.groups, rows] -= chosen
 

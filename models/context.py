@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from luxvox.entropy.context import (
+from luxvox.entropy.context import Context, ContextLevel
+from luxvox.entropy.layers import (
     CODEWORD_SCALE,
     SHIFTS,
-    Context,
-    ContextLevel,
     LevelShape,
     code_logits,
     codeword_sum,
+    depth_plane,
     distance_cost,
     flag_logits,
     haar_inverse,
@@ -32,21 +32,31 @@ from luxvox.entropy.context import (
     trunk,
 )
 from luxvox.entropy.pmf import LOGITS_PER_BIT
-from luxvox.entropy.walk import LevelPlan, picture_plan
+from luxvox.entropy.walk import LevelPlan, picture_plan, voice_plan
 from luxvox.models.dct import N_HAAR_BASE, N_HAAR_TOP
 from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 from luxvox.models.rvq import ResidualVQ
+from luxvox.models.speech import SpeechConfig, SpeechModel
 
 HIDDEN = 32
 WIDTHS = {"top": 128, "base": 144, "detail": 80}
 SLOPED = ("top",)  # levels whose first groups lean on the mean of their neighbours
 SLOPE_START = 32.0  # in 1/8 octave: hardly anything
 PARENTS = {"top": 0, "base": N_HAAR_TOP, "detail": N_HAAR_BASE}
+SPEECH_HIDDEN = 48
+SPEECH_WIDTH = 160
+LINE = (1, 3)  # the kernel on a line of frames
 
 
 def plan_of(config: ImageConfig) -> tuple[LevelPlan, ...]:
     """Return the walk of a picture model."""
-    return picture_plan({level: len(config.groups(level)) for level in LEVELS}, config.n_stages)
+    n_groups = {level: len(config.groups(level)) for level in LEVELS}
+    return picture_plan(n_groups, config.n_stages, config.codebook_size)
+
+
+def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
+    """Return the walk of a voice model."""
+    return voice_plan(config.n_stages, config.first_stages, config.codebook_size)
 
 
 def parent_orders(model: PictureModel) -> dict[str, Tensor]:
@@ -61,15 +71,16 @@ def parent_orders(model: PictureModel) -> dict[str, Tensor]:
 class ContextTwin(nn.Module):
     """Trainable context model of one level."""
 
-    def __init__(self, shape: LevelShape, plan: LevelPlan, codebook_size: int) -> None:
+    def __init__(self, shape: LevelShape, plan: LevelPlan) -> None:
         super().__init__()
         self.shape, self.plan = shape, plan
+        codebook_size = plan.codebook_size
         width, hidden = shape.width, shape.hidden
         stages, groups = plan.n_stages, plan.n_groups
         sizes = {
-            "conv1.weight": (width, shape.n_inputs, 3, 3),
+            "conv1.weight": (width, shape.n_inputs, *shape.kernel),
             "conv2.weight": (width, width, 1, 1),
-            "conv3.weight": (width, width, 3, 3),
+            "conv3.weight": (width, width, *shape.kernel),
             "conv4.weight": (width, width, 1, 1),
         }
         values = {name: torch.randn(size) * _he(size) for name, size in sizes.items()}
@@ -156,24 +167,48 @@ def word_features(words: Tensor) -> Tensor:
     return features / features.std(0).clamp(min=1e-3)
 
 
+@dataclass(frozen=True)
+class LevelParts:
+    """What the context model of a level is built on."""
+
+    shape: LevelShape
+    quantiser: ResidualVQ
+    parent_order: Tensor | None = None
+
+
+def picture_twins(model: PictureModel) -> ContextTwins:
+    """Return the twins of a picture model, untrained."""
+    orders = parent_orders(model)
+    parts = {}
+    for level in LEVELS:
+        n_channels = model.config.channels(level)
+        shape = LevelShape(n_channels, PARENTS[level], WIDTHS[level], HIDDEN)
+        parts[level] = LevelParts(shape, model.quantiser(level), orders.get(level))
+    return ContextTwins(plan_of(model.config), parts)
+
+
+def speech_twins(model: SpeechModel) -> ContextTwins:
+    """Return the twins of a voice model, untrained."""
+    plan = speech_plan_of(model.config)
+    shape = LevelShape(
+        model.config.n_channels, 0, SPEECH_WIDTH, SPEECH_HIDDEN, depth=True, kernel=LINE
+    )
+    return ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)})
+
+
 class ContextTwins(nn.Module):
     """The twins of all levels, and the integer data they share with the runtime."""
 
-    def __init__(self, model: PictureModel) -> None:
+    def __init__(self, plan: tuple[LevelPlan, ...], parts: Mapping[str, LevelParts]) -> None:
         super().__init__()
-        config = model.config
-        self.plan = plan_of(config)
+        self.plan = plan
         self.levels = nn.ModuleDict()
-        for plan in self.plan:
-            n_channels = config.channels(plan.name)
-            shape = LevelShape(n_channels, PARENTS[plan.name], WIDTHS[plan.name], HIDDEN)
-            twin = ContextTwin(shape, plan, config.codebook_size)
-            twin.start_from_static(model.quantiser(plan.name))
-            self.levels[plan.name] = twin
-        orders = parent_orders(model)
+        for one in plan:
+            twin = ContextTwin(parts[one.name].shape, one)
+            twin.start_from_static(parts[one.name].quantiser)
+            self.levels[one.name] = twin
         self.fixed = {
-            plan.name: fixed_tables(model.quantiser(plan.name), orders.get(plan.name))
-            for plan in self.plan
+            name: fixed_tables(part.quantiser, part.parent_order) for name, part in parts.items()
         }
 
     def twin(self, name: str) -> ContextTwin:
@@ -211,7 +246,10 @@ class ContextTwins(nn.Module):
         height, width = own.shape[2:]
         place = torch.from_numpy(one.mask(height, width))
         mask = place[None, None].float().expand(len(own), -1, -1, -1)
-        inputs = level_inputs(own, parent, mask, position)
+        depth = None
+        if twin.shape.depth:
+            depth = depth_plane(codes[name] * known_mask(twin.plan, index, codes[name]))
+        inputs = level_inputs(own, parent, mask, position, depth)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         passes = torch.full((len(own),), index)
         features = trunk(inputs, tensors, passes).permute(0, 2, 3, 1)[:, place].flatten(0, 1)
@@ -221,7 +259,7 @@ class ContextTwins(nn.Module):
         for stage in one.stages:
             means = None
             if has_slopes(tensors, stage, one.first_group, index):
-                known = _known_mask(twin.plan, index, codes[name])[:, :, 0].float()
+                known = known_mask(twin.plan, index, codes[name])[:, 0, :1].float()
                 near = neighbour_means(own[:, groups], known).permute(0, 2, 3, 1)[:, place]
                 means = near.flatten(0, 1), self.fixed[name].codewords[0, :, 1:, 0]
             costs[stage] = _stage_bits(features, tensors, (stage, groups), rows, means)
@@ -235,8 +273,9 @@ class ContextTwins(nn.Module):
             fixed = self.fixed[plan.name]
             n_channels = self.twin(plan.name).shape.n_channels
             if plan.name == name:
-                first = codes[name][:, :1] * _known_mask(plan, index, codes[name])
-                own = codeword_sum(first, fixed.codewords[:1], fixed.slots, n_channels)
+                last = plan.passes[index].stages[0] + 1  # nothing of later stages is known
+                known = codes[name][:, :last] * known_mask(plan, index, codes[name])[:, :last]
+                own = codeword_sum(known, fixed.codewords[:last], fixed.slots, n_channels)
                 return own, parent
             own = codeword_sum(codes[plan.name], fixed.codewords, fixed.slots, n_channels)
             merged = own if parent is None else torch.cat([parent, own], 1)
@@ -261,14 +300,15 @@ def fixed_tables(vq: ResidualVQ, parent_order: Tensor | None) -> FixedTables:
     return FixedTables(codewords, vq.slots, parent_order)
 
 
-def _known_mask(plan: LevelPlan, index: int, codes: Tensor) -> Tensor:
-    """Where stage 0 is known before a pass: int64 [1, 1, groups, H, W]."""
+def known_mask(plan: LevelPlan, index: int, codes: Tensor) -> Tensor:
+    """Where codes are known before a pass: int64 [1, stages, groups, H, W]."""
     height, width = codes.shape[-2:]
-    known = torch.zeros(plan.n_groups, height, width, dtype=torch.int64)
+    known = torch.zeros(plan.n_stages, plan.n_groups, height, width, dtype=torch.int64)
     for one in plan.passes[:index]:
-        place = torch.from_numpy(one.mask(height, width))
-        known[one.first_group : one.end_group] |= place.long()
-    return known[None, None]
+        place = torch.from_numpy(one.mask(height, width)).long()
+        for stage in one.stages:
+            known[stage, one.first_group : one.end_group] |= place
+    return known[None]
 
 
 def _stage_bits(

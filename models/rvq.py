@@ -25,10 +25,11 @@ class ResidualVQ(nn.Module):
     """Codebooks and static rates of one level.
 
     Attributes:
-        codebooks: float [stages, groups, K, 8]; channels past a group's size are zero.
+        codebooks: float [stages, groups, K, width]; channels past a group's size are zero. The
+            width is 8, or the size of the largest group.
         bits: float [N_RATE_BINS, stages, groups, K]: static cost of each codeword where the
             earlier stages were not null, by range of the log-step.
-        slots: int64 [groups, 8]: channel of each component; padding points at channel C.
+        slots: int64 [groups, width]: channel of each component; padding points at channel C.
     """
 
     codebooks: Tensor
@@ -39,70 +40,86 @@ class ResidualVQ(nn.Module):
         super().__init__()
         self.n_channels = sum(group_sizes)
         self.n_stages = n_stages
+        self.width = max(GROUP_WIDTH, *group_sizes)
         shape = (n_stages, len(group_sizes), codebook_size)
-        self.register_buffer("codebooks", torch.zeros(*shape, GROUP_WIDTH))
+        self.register_buffer("codebooks", torch.zeros(*shape, self.width))
         self.register_buffer("bits", torch.zeros(N_RATE_BINS, *shape))
-        self.register_buffer("slots", group_slots(group_sizes), persistent=False)
+        self.register_buffer("slots", group_slots(group_sizes, self.width), persistent=False)
+
+    @property
+    def code_type(self) -> torch.dtype:
+        """The type that holds codes: uint8, or int16 for more than 256 codewords."""
+        return torch.uint8 if self.codebooks.shape[2] <= 256 else torch.int16
 
     def group(self, latents: Tensor) -> Tensor:
-        """Map [B, C, H, W] to vectors [groups, B·H·W, 8]."""
+        """Map [B, C, H, W] to vectors [groups, B·H·W, width]."""
         flat = latents.permute(1, 0, 2, 3).reshape(self.n_channels, -1)
         padded = torch.cat([flat, flat.new_zeros(1, flat.shape[1])])
         return padded[self.slots].transpose(1, 2)
 
     def ungroup(self, vectors: Tensor, shape: torch.Size) -> Tensor:
-        """Map [groups, B·H·W, 8] back to latents of `shape` [B, C, H, W]."""
+        """Map [groups, B·H·W, width] back to latents of `shape` [B, C, H, W]."""
         flat = vectors.new_zeros(self.n_channels + 1, vectors.shape[1])
         flat[self.slots.reshape(-1)] = vectors.transpose(1, 2).reshape(-1, vectors.shape[1])
         batch, channels, height, width = shape
         return flat[:channels].reshape(channels, batch, height, width).permute(1, 0, 2, 3)
 
-    def encode(self, latents: Tensor, position: Tensor, rate_weight: float = RATE_WEIGHT) -> Tensor:
+    def encode(
+        self,
+        latents: Tensor,
+        position: Tensor,
+        rate_weight: float | Tensor = RATE_WEIGHT,
+        limits: Tensor | None = None,
+    ) -> Tensor:
         """Choose codes greedily, stage after stage, by ‖r − c‖² + rate_weight · static bits.
 
         Args:
             latents: [B, C, H, W] in steps.
             position: [B] log-step in −1 … 1, picks the static tables.
-            rate_weight: worth of a bit in squared steps.
+            rate_weight: worth of a bit in squared steps, of all or of each sample [B].
+            limits: how many stages each place may have, int64 [B, H, W]; all by default.
 
         Returns:
-            Codes, uint8 [B, stages, groups, H, W].
+            Codes, `code_type` [B, stages, groups, H, W].
         """
         batch, _, height, width = latents.shape
-        residual = self.group(latents).reshape(len(self.slots), batch, height * width, GROUP_WIDTH)
+        residual = self.group(latents).reshape(len(self.slots), batch, height * width, self.width)
         codes = residual.new_zeros((batch, self.n_stages, len(self.slots), height * width))
-        codes = codes.to(torch.uint8)
+        codes = codes.to(self.code_type)
         bins = rate_bin(position)
+        weights = torch.as_tensor(rate_weight, device=latents.device).expand(batch)
         for item in range(batch):
             rest = residual[:, item]
             alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
             for stage in range(self.n_stages):
                 books = self.codebooks[stage]
-                bias = books.square().sum(-1) + rate_weight * self.bits[bins[item], stage]
+                bias = books.square().sum(-1) + weights[item] * self.bits[bins[item], stage]
                 cost = torch.baddbmm(bias[:, None, :], rest, books.transpose(1, 2), alpha=-2.0)
+                if limits is not None:
+                    alive &= limits[item].flatten() > stage
                 choice = cost.argmin(-1) * alive
                 alive = choice != 0
-                codes[item, stage] = choice.to(torch.uint8)
+                codes[item, stage] = choice.to(self.code_type)
                 if not bool(alive.any()):
                     break
-                index = choice[..., None].expand(-1, -1, GROUP_WIDTH)
+                index = choice[..., None].expand(-1, -1, self.width)
                 rest = rest - books.gather(1, index)
         return codes.reshape(batch, self.n_stages, len(self.slots), height, width)
 
     def decode(self, codes: Tensor, n_stages: int | None = None) -> Tensor:
         """Sum the codewords of the first `n_stages` stages: latents [B, C, H, W] in steps."""
         batch, stages, groups, height, width = codes.shape
-        total = self.codebooks.new_zeros(groups, batch * height * width, GROUP_WIDTH)
+        total = self.codebooks.new_zeros(groups, batch * height * width, self.width)
         for stage in range(stages if n_stages is None else n_stages):
             index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1, 1).long()
-            total += self.codebooks[stage].gather(1, index.expand(-1, -1, GROUP_WIDTH))
+            total += self.codebooks[stage].gather(1, index.expand(-1, -1, self.width))
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
 
 
-def group_slots(group_sizes: tuple[int, ...]) -> Tensor:
-    """Return the channel of each component, int64 [groups, 8]; padding is the channel count."""
+def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tensor:
+    """Return the channel of each component, int64 [groups, width]; padding is the channel count."""
     n_channels = sum(group_sizes)
-    slots = torch.full((len(group_sizes), GROUP_WIDTH), n_channels, dtype=torch.int64)
+    slots = torch.full((len(group_sizes), width), n_channels, dtype=torch.int64)
     start = 0
     for row, size in zip(slots, group_sizes, strict=True):
         row[:size] = torch.arange(start, start + size)
@@ -173,26 +190,28 @@ def entropy_constrained_lloyd(
     n_iterations: int,
     generator: torch.Generator,
     reseed: bool = True,
+    rate_weight: float = RATE_WEIGHT,
 ) -> tuple[Tensor, Tensor]:
     """Train one codebook by entropy-constrained Lloyd iterations.
 
     Args:
-        vectors: [N, 8] in steps.
-        book: [K, 8] to start from; codeword 0 stays the zero vector.
+        vectors: [N, width] in steps.
+        book: [K, width] to start from; codeword 0 stays the zero vector.
         n_iterations: passes over the vectors.
         generator: source of the seeds.
         reseed: put dead words on badly coded vectors, in all but the last 3 passes; if not,
             words stay near where they start, and those that no vector uses stay there.
+        rate_weight: worth of a bit in squared steps.
 
     Returns:
-        Codebook [K, 8] and the chosen words [N].
+        Codebook [K, width] and the chosen words [N].
     """
     n, codebook_size = len(vectors), len(book)
     start, book = book, book.clone()
     bits = torch.full((codebook_size,), 8.0)
     bits[0] = 1.0
     for iteration in range(n_iterations):
-        choice, cost = _nearest(vectors, book, bits)
+        choice, cost = _nearest(vectors, book, bits, rate_weight)
         counts = torch.bincount(choice, minlength=codebook_size)
         sums = torch.zeros_like(book).index_add_(0, choice, vectors)
         used = counts > 0
@@ -205,15 +224,17 @@ def entropy_constrained_lloyd(
             worst = torch.multinomial(cost.clamp(min=1e-6), len(dead), generator=generator)
             book[dead] = vectors[worst]
             bits[dead] = bits.max()
-    return book, _nearest(vectors, book, bits)[0]
+    return book, _nearest(vectors, book, bits, rate_weight)[0]
 
 
-def _nearest(vectors: Tensor, book: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
-    bias = book.square().sum(-1) + RATE_WEIGHT * bits
+def _nearest(
+    vectors: Tensor, book: Tensor, bits: Tensor, rate_weight: float
+) -> tuple[Tensor, Tensor]:
+    bias = book.square().sum(-1) + rate_weight * bits
     choices, costs = [], []
     for part in torch.split(vectors, 16384):
         cost = torch.addmm(bias[None], part, book.T, alpha=-2.0)
         best = cost.min(1)
         choices.append(best.indices)
-        costs.append(best.values + part.square().sum(-1) - RATE_WEIGHT * bits[best.indices])
+        costs.append(best.values + part.square().sum(-1) - rate_weight * bits[best.indices])
     return torch.cat(choices), torch.cat(costs)

@@ -20,7 +20,7 @@ from luxvox.entropy.context import Context
 from luxvox.entropy.walk import CodesMeter, walk
 from luxvox.errors import InputError
 from luxvox.models.choice import RateAwareChoice
-from luxvox.models.context import ContextTwins
+from luxvox.models.context import ContextTwins, picture_twins
 from luxvox.models.image import LEVELS, PictureModel, step_to_position
 from luxvox.models.rvq import RATE_WEIGHT, rate_bin
 from luxvox.models.training.data import Pictures, crop
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SHAPES = {"wide": (256, 384), "tall": (384, 256)}
 N_VARIANTS = 5  # codings of each picture, at steps spread over the range
+N_CONTEXT_VARIANTS = 2  # the same, where the context model chooses the codes, which takes longer
 BATCH = 8
 TOP_BATCH = 32
 TOP_PHASE = "1-top"
@@ -70,18 +71,19 @@ class CodeStore:
 def store_codes(
     model: PictureModel, pictures: Pictures, folder: Path, seed: int, context: Context | None
 ) -> None:
-    """Code every picture `N_VARIANTS` times and write the arrays of a `CodeStore`.
+    """Code every picture a few times and write the arrays of a `CodeStore`.
 
     Codes are chosen by the context model's rates if one is given, by static rates if not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(seed)
+    n_variants = N_VARIANTS if context is None else N_CONTEXT_VARIANTS
     parts: dict[str, list[tuple[dict[str, Tensor], Tensor]]] = {name: [] for name in SHAPES}
     for number, picture in enumerate(pictures.pictures):
         shape = _orientation(picture)
         if shape is None:
             continue
-        step = random_steps(N_VARIANTS, model.config, generator)
+        step = random_steps(n_variants, model.config, generator)
         pixels = torch.stack([crop(picture, *SHAPES[shape], generator) for _ in step])
         position = position_to_integer(step_to_position(step, model.config))
         latents = model.latents(pixels, step)
@@ -139,7 +141,7 @@ class ContextPhase:
     def __init__(self, model: PictureModel, run: Path, name: str, codes: str) -> None:
         self.name = name
         self.model = model
-        self.twins = ContextTwins(model)
+        self.twins = picture_twins(model)
         self.top_only = name == TOP_PHASE
         if self.top_only:
             self.twins.requires_grad_(False)

@@ -8,10 +8,12 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
-from luxvox.entropy.context import check_accumulators
+from luxvox.entropy.layers import check_accumulators
 from luxvox.errors import InputError
 from luxvox.models.catalogue import (
     PICTURE_KIND,
@@ -21,22 +23,29 @@ from luxvox.models.catalogue import (
     pack_floats,
     pack_steps,
 )
-from luxvox.models.context import ContextTwins
+from luxvox.models.context import picture_twins
 from luxvox.models.image import LEVELS, PictureModel
+from luxvox.models.speech import LEVEL
+from luxvox.models.speech_weights import VOICE_KIND, pack_speech
 from luxvox.models.training.context_phase import load_context
 from luxvox.models.training.phases import load_parts, run_config
+from luxvox.models.training.speech_context_phase import load_speech_context
+from luxvox.models.training.speech_phases import MODEL_FILE, load_speech_model
 
-DEFAULT_ID = "picture-1"
-NEEDED = ("analysis.safetensors", "synthesis.safetensors", "context.safetensors", "run.json")
+NEEDED = {
+    PICTURE_KIND: ("analysis.safetensors", "synthesis.safetensors", "context.safetensors"),
+    VOICE_KIND: (MODEL_FILE, "context.safetensors"),
+}
 
 
 def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None = None) -> Path:
     """Write `MODEL_ID.safetensors` and `MODEL_ID.json` from a run folder.
 
     Args:
-        run: folder of a run in which phases 0, 1 and 2 at least have been trained.
+        run: folder of a run that has at least been through phases 0, 1 and 2 (pictures), or 0
+            and 1 (voices).
         weights_dir: where to write; the package's own weights by default.
-        model_id: KIND-NUMBER, such as picture-1.
+        model_id: KIND-NUMBER; picture-1 or voice-1 by default.
 
     Returns:
         The path of the model card.
@@ -45,21 +54,15 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
         InputError: if a part of the run is missing or the id is not of that form.
         ModelError: if an accumulator of the context model could overflow.
     """
-    missing = [name for name in NEEDED if not (run / name).exists()]
+    run_kind = VOICE_KIND if (run / MODEL_FILE).exists() else PICTURE_KIND
+    missing = [name for name in (*NEEDED[run_kind], "run.json") if not (run / name).exists()]
     if missing:
-        raise InputError(f"{run}: {', '.join(missing)} missing; train phases 0, 1 and 2 first")
-    name = model_id or DEFAULT_ID
+        raise InputError(f"{run}: {', '.join(missing)} missing; train its phases first")
+    name = model_id or f"{run_kind}-1"
     kind, _, number = name.rpartition("-")
-    if kind != PICTURE_KIND or not number.isdigit():
-        raise InputError(f"model id {name!r} is not of the form {PICTURE_KIND}-NUMBER")
-    model = PictureModel(run_config(run))
-    load_parts(model, run)
-    twins = ContextTwins(model)
-    load_context(twins, run)
-    levels = {level: twins.runtime_level(level) for level in LEVELS}
-    for level, tables in levels.items():
-        check_accumulators(level, tables.tensors)
-    tensors = pack_floats(model) | pack_context(levels) | pack_steps(model.config)
+    if kind != run_kind or not number.isdigit():
+        raise InputError(f"model id {name!r} is not of the form {run_kind}-NUMBER")
+    config, tensors = (_speech_parts if kind == VOICE_KIND else _picture_parts)(run)
     data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
     folder = weights_dir or WEIGHTS
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +73,7 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
         "sha256": hashlib.sha256(data).hexdigest(),
         "fingerprint": fingerprint(tensors).hex(),
         "licence": "MIT",
-        "config": dataclasses.asdict(model.config),
+        "config": config,
         **training_record(run),
     }
     partial = folder / f"{name}.partial"
@@ -79,6 +82,29 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
     path = folder / f"{name}.json"
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+Parts = tuple[dict[str, Any], dict[str, Tensor]]
+"""The configuration of a model, and its tensors as the weights file holds them."""
+
+
+def _picture_parts(run: Path) -> Parts:
+    model = PictureModel(run_config(run))
+    load_parts(model, run)
+    twins = picture_twins(model)
+    load_context(twins, run)
+    levels = {level: twins.runtime_level(level) for level in LEVELS}
+    for level, tables in levels.items():
+        check_accumulators(level, tables.tensors)
+    tensors = pack_floats(model) | pack_context(levels) | pack_steps(model.config)
+    return dataclasses.asdict(model.config), tensors
+
+
+def _speech_parts(run: Path) -> Parts:
+    model = load_speech_model(run)
+    level = load_speech_context(model, run).runtime_level(LEVEL)
+    check_accumulators(LEVEL, level.tensors)
+    return dataclasses.asdict(model.config), pack_speech(model, level)
 
 
 def training_record(run: Path) -> dict[str, object]:
@@ -92,16 +118,17 @@ def training_record(run: Path) -> dict[str, object]:
     }
 
 
-def sources(folders: list[Path]) -> list[dict[str, object]]:
-    """Count pictures by source and stated licence from the SOURCES.tsv of data folders."""
+def sources(folders: list[Path], noun: str) -> list[dict[str, object]]:
+    """Count files (pictures, say) by source and stated licence, from SOURCES.tsv of folders."""
     counts: Counter[tuple[str, str]] = Counter()
     for folder in folders:
         table = folder / "SOURCES.tsv"
         if table.exists():
             with table.open(encoding="utf-8", newline="") as file:
                 for row in csv.DictReader(file, delimiter="\t"):
-                    counts[row["source"], row["licence_as_stated"]] += 1
+                    licence = row.get("licence_as_stated") or row.get("licence") or "not stated"
+                    counts[row["source"], licence] += 1
     return [
-        {"source": source, "licence": licence, "pictures": n}
+        {"source": source, "licence": licence, noun: n}
         for (source, licence), n in counts.most_common()
     ]

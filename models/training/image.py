@@ -25,7 +25,7 @@ import torch
 
 from luxvox.errors import UsageError
 from luxvox.models.catalogue import load_picture_codec
-from luxvox.models.context import ContextTwins
+from luxvox.models.context import picture_twins
 from luxvox.models.image import ImageConfig, PictureModel
 from luxvox.models.training.context_phase import TOP_PHASE, ContextPhase, load_context, store_codes
 from luxvox.models.training.data import Pictures
@@ -35,6 +35,7 @@ from luxvox.models.training.joint_phase import JointPhase
 from luxvox.models.training.loop import (
     Phase,
     Progress,
+    log_to_stderr,
     record_phase,
     save_atomically,
     train,
@@ -93,7 +94,7 @@ def train_image(  # noqa: PLR0913
         raise UsageError(f"phase {phase!r} is unknown, legal: {', '.join(PHASES)}")
     if not minutes > 0:
         raise UsageError(f"{minutes:g} minutes, legal: more than 0")
-    _log_to_stderr()
+    log_to_stderr()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     out.mkdir(parents=True, exist_ok=True)
     training, held_back = Pictures(data).split(HELD_BACK)
@@ -121,14 +122,14 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     else:
         codec = load_picture_codec(init.with_suffix(".json"))
         model = codec.model
-        twins = ContextTwins(model)
+        twins = picture_twins(model)
         for name, level in codec.context.levels.items():
             twins.twin(name).start_from_integers(level.tensors)
         save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)
         log.info("starting from %s", codec.card.id)
     save_parts(model, job.run)
     config = dataclasses.asdict(model.config)
-    write_json(job.run / "run.json", {"config": config, "sources": sources(list(data))})
+    write_json(job.run / "run.json", {"config": config, "sources": sources(list(data), "pictures")})
     record_phase(job.run, "0", Progress())
 
 
@@ -147,7 +148,7 @@ def _phase(name: str, job: Job) -> Phase:
         shutil.rmtree(job.run / f"{codes}-held-back", ignore_errors=True)
     context = None
     if name == "4":
-        twins = ContextTwins(model)
+        twins = picture_twins(model)
         load_context(twins, job.run)
         context = twins.runtime()
     if not (job.run / f"{codes}-held-back" / "wide-positions.npy").exists():
@@ -157,12 +158,3 @@ def _phase(name: str, job: Job) -> Phase:
     if name != "1":
         load_context(phase.twins, job.run)
     return phase
-
-
-def _log_to_stderr() -> None:
-    logger = logging.getLogger("luxvox")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)

@@ -14,17 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from luxvox.models.image import LEVELS, PIXELS_PER_UNIT, PictureModel, step_to_position
-from luxvox.models.rvq import GROUP_WIDTH, N_RATE_BINS, RATE_WEIGHT, ResidualVQ, rate_bin
+from luxvox.models.rvq import GROUP_WIDTH, RATE_WEIGHT, ResidualVQ, rate_bin
 from luxvox.models.training.data import Pictures
+from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.initialise import MAX_LATTICE_DIMENSIONS, random_steps
 from luxvox.models.training.losses import STEP_EXPONENT, psnr
 from luxvox.models.training.phases import SynthesisPhase, dequantise, drop_stages, save_parts
 
 ANALYSIS_FACTOR = 0.15  # the analysis moves slowly, so that codebooks can follow
-FOLLOW_DECAY = 0.99
-PRIOR_PLACES = 4000.0  # places that the codebooks at the start are worth
-RESTART_BELOW = 0.02  # places a step, averaged, below which a trained word is dead
 KERNEL_VARIANCE = 0.25  # squared steps; width of a codeword in the estimate of the rate
+RESTARTED_STAGES = 1  # words of later stages are rare, not dead
+RESTART_SHARE = 0.001
+RATE_STRIDE = 2  # the estimate of the rate looks at one place of 2×2, another one each time
 
 
 class JointPhase(SynthesisPhase):
@@ -36,7 +37,10 @@ class JointPhase(SynthesisPhase):
     def __init__(self, model: PictureModel, pictures: Pictures, held_back: Pictures) -> None:
         super().__init__(model, pictures, held_back)
         model.requires_grad_(True)
-        self.followers = {level: CodebookFollower(model.quantiser(level)) for level in LEVELS}
+        self.followers = {
+            level: CodebookFollower(vq, RESTARTED_STAGES, may_restart(vq), RESTART_SHARE)
+            for level, vq in ((level, model.quantiser(level)) for level in LEVELS)
+        }
 
     def trained(self) -> nn.Module:
         """Return the whole model."""
@@ -62,10 +66,12 @@ class JointPhase(SynthesisPhase):
             drop_stages(self.model, codes, quantised, generator)
         straight = {level: y + (quantised[level] - y).detach() for level, y in latents.items()}
         decoded = self.model.synthesise(straight, step)
-        bits = sum(
-            (smooth_bits(self.model.quantiser(level), y, position) for level, y in latents.items()),
-            start=torch.zeros(len(step), device=self.device),
-        )
+        bits = torch.zeros(len(step), device=self.device)
+        for level, y in latents.items():
+            row, column = torch.randint(RATE_STRIDE, (2,), generator=generator).tolist()
+            some = y[:, :, row::RATE_STRIDE, column::RATE_STRIDE]
+            share = some[0, 0].numel() / y[0, 0].numel()
+            bits = bits + smooth_bits(self.model.quantiser(level), some, position) / share
         n_pixels = pixels.shape[2] * pixels.shape[3]
         squared_step = (step / PIXELS_PER_UNIT) ** 2
         error = (decoded - pixels).square().sum(dim=(1, 2, 3)) / squared_step
@@ -83,6 +89,11 @@ class JointPhase(SynthesisPhase):
         save_parts(self.model, run)
 
 
+def may_restart(vq: ResidualVQ) -> Tensor:
+    """Return which groups [G] have codebooks that follow the data, not a lattice."""
+    return (vq.slots < vq.n_channels).sum(1) > MAX_LATTICE_DIMENSIONS
+
+
 def smooth_bits(vq: ResidualVQ, latents: Tensor, position: Tensor) -> Tensor:
     """Estimate the bits of each sample [B] by a smooth density around the first codebooks.
 
@@ -98,71 +109,3 @@ def smooth_bits(vq: ResidualVQ, latents: Tensor, position: Tensor) -> Tensor:
     log_density = torch.logsumexp(cross - tables.transpose(0, 1)[:, :, None, :], dim=3)
     energy = scale * vectors.square().sum(-1)
     return (energy - log_density).sum(dim=(0, 2)) / math.log(2.0)
-
-
-class CodebookFollower:
-    """Keeps a level's codebooks at the means of what they code, and its tables at the counts."""
-
-    def __init__(self, vq: ResidualVQ) -> None:
-        self.vq = vq
-        self.usage = torch.exp2(-vq.bits) * PRIOR_PLACES  # [bins, stages, groups, K]
-        self.counts = self.usage.mean(0)
-        self.sums = vq.codebooks * self.counts[..., None]
-        dimensions = (vq.slots < vq.n_channels).sum(1)
-        self.may_restart = dimensions > MAX_LATTICE_DIMENSIONS
-
-    @torch.no_grad()
-    def learn(
-        self, latents: Tensor, codes: Tensor, position: Tensor, generator: torch.Generator
-    ) -> None:
-        """Take in one batch: latents [B, C, H, W] in steps and their codes."""
-        residual = self.vq.group(latents)
-        flat = codes.permute(1, 2, 0, 3, 4).flatten(2).long()
-        places = latents.shape[2] * latents.shape[3]
-        bins = rate_bin(position).repeat_interleave(places)
-        alive = torch.ones_like(flat[0], dtype=torch.bool)
-        size = self.vq.codebooks.shape[2]
-        for stage in range(self.vq.n_stages):
-            for group in torch.nonzero(alive.any(1))[:, 0].tolist():
-                some = alive[group]
-                self._learn_group(stage, group, residual[group, some], flat[stage, group, some])
-                joint = torch.bincount(
-                    bins[some] * size + flat[stage, group, some], minlength=N_RATE_BINS * size
-                ).reshape(N_RATE_BINS, size)
-                seen = joint.sum(1, keepdim=True) > 0
-                mixed = self.usage[:, stage, group] * FOLLOW_DECAY + joint
-                self.usage[:, stage, group] = torch.where(seen, mixed, self.usage[:, stage, group])
-            index = flat[stage][..., None].expand(-1, -1, GROUP_WIDTH)
-            residual = residual - self.vq.codebooks[stage].gather(1, index)
-            alive &= flat[stage] != 0
-        self._restart(self.vq.group(latents), generator)
-        self._publish()
-
-    def _learn_group(self, stage: int, group: int, vectors: Tensor, words: Tensor) -> None:
-        size = self.vq.codebooks.shape[2]
-        self.counts[stage, group] *= FOLLOW_DECAY
-        self.sums[stage, group] *= FOLLOW_DECAY
-        self.counts[stage, group] += torch.bincount(words, minlength=size)
-        self.sums[stage, group].index_add_(0, words, vectors)
-
-    def _restart(self, vectors: Tensor, generator: torch.Generator) -> None:
-        """Put dead words of the first stage on vectors of the batch."""
-        dead = (self.counts[0] < RESTART_BELOW) & self.may_restart[:, None]
-        dead[:, 0] = False
-        for group, word in torch.nonzero(dead).tolist():
-            pick = int(torch.randint(vectors.shape[1], (1,), generator=generator))
-            self.counts[0, group, word] = 1.0
-            self.sums[0, group, word] = vectors[group, pick]
-
-    def _publish(self) -> None:
-        books = self.sums / self.counts[..., None].clamp(min=1e-6)
-        keep = self.counts < 1e-3
-        books[keep] = self.vq.codebooks[keep]
-        books[:, :, 0] = 0.0
-        self.vq.codebooks.copy_(books)
-        usage = self.usage + 0.05
-        self.vq.bits.copy_(-torch.log2(usage / usage.sum(-1, keepdim=True)))
-
-    def alive_share(self) -> float:
-        """Return the share of first-stage words that were used lately."""
-        return float((self.counts[0] > RESTART_BELOW).float().mean())

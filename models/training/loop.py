@@ -221,3 +221,13 @@ def training_command(argv: Sequence[str]) -> str:
     """Return the command line with folders reduced to their names."""
     words = ["luxvox", *(Path(word).name if "/" in word else word for word in argv[1:])]
     return shlex.join(words)
+
+
+def log_to_stderr() -> None:
+    """Show the log on standard error, unless the caller has set it up."""
+    logger = logging.getLogger("luxvox")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)

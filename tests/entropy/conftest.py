@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.entropy.context import Context, ContextLevel, LevelShape
+from luxvox.entropy.context import Context, ContextLevel
+from luxvox.entropy.layers import LevelShape
 from luxvox.entropy.walk import picture_plan
 
 GROUPS = {"top": (1, 1, 1, 1), "base": (1, 1, 1, 2, 2, 4, 4), "detail": (2, 3, 8)}
@@ -99,6 +100,8 @@ def random_level(plan, seed):
 
 @pytest.fixture(scope="session")
 def small():
-    plan = picture_plan({name: len(sizes) for name, sizes in GROUPS.items()}, N_STAGES)
+    plan = picture_plan(
+        {name: len(sizes) for name, sizes in GROUPS.items()}, N_STAGES, CODEBOOK_SIZE
+    )
     levels = {one.name: random_level(one, seed) for seed, one in enumerate(plan)}
     return Small(Context(plan, levels), {"top": (2, 3), "base": (4, 6), "detail": (8, 12)})

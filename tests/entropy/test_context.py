@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luxvox.entropy import context
-from luxvox.entropy.context import (
+from luxvox.entropy.context import Context
+from luxvox.entropy.layers import (
     ACCUMULATOR_LIMIT,
-    Context,
     LevelShape,
     check_accumulators,
     code_logits,

@@ -137,7 +137,7 @@ def test_junk_gives_codes_or_a_format_error(small):
 
 @pytest.mark.parametrize("counts", [(32, 56, 10), (4, 7, 3), (4, 3, 1)])
 def test_every_code_is_predicted_in_one_pass(counts):
-    plans = picture_plan(dict(zip(("top", "base", "detail"), counts, strict=True)), 3)
+    plans = picture_plan(dict(zip(("top", "base", "detail"), counts, strict=True)), 3, 256)
     for plan in plans:
         times = np.zeros((plan.n_stages, plan.n_groups, 5, 6), np.int64)
         for one in plan.passes:

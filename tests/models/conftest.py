@@ -32,7 +32,7 @@ def use_tiny_sizes(monkeypatch):
     """Shrink everything that training takes long for."""
     monkeypatch.setattr(image, "ImageConfig", lambda: TINY)
     monkeypatch.setattr(image, "HELD_BACK", 3)
-    monkeypatch.setattr(image, "_log_to_stderr", lambda: None)
+    monkeypatch.setattr(image, "log_to_stderr", lambda: None)
     monkeypatch.setattr(context, "WIDTHS", {"top": 16, "base": 16, "detail": 16})
     monkeypatch.setattr(context, "HIDDEN", 8)
     monkeypatch.setattr(initialise, "N_CROPS", 32)

@@ -6,7 +6,7 @@ import torch
 
 from luxvox.entropy.walk import CodesMeter, known, walk
 from luxvox.models.catalogue import load_picture_codec
-from luxvox.models.context import ContextTwins, word_features
+from luxvox.models.context import picture_twins, word_features
 from luxvox.models.image import LEVELS
 from luxvox.models.strips import grid_shapes
 from luxvox.models.training.context_phase import position_to_integer
@@ -23,7 +23,7 @@ def model(tiny_weights):
 def twins(model, tiny_sizes):
     """Twins a little away from where they start, so that every table matters."""
     torch.manual_seed(1)
-    twins = ContextTwins(model)
+    twins = picture_twins(model)
     with torch.no_grad():
         for name, values in twins.named_parameters():
             values.add_(torch.randn(values.shape), alpha=20.0 if "embedding" in name else 0.05)
@@ -92,7 +92,7 @@ def test_runtime_tables_are_whole_and_narrow(twins):
 
 def test_untrained_twin_knows_the_static_tables(model, codes, tiny_sizes):
     """Its features say little yet, so its cost is near that of the static tables."""
-    twins = ContextTwins(model)
+    twins = picture_twins(model)
     arrays = {level: codes[level][0].numpy() for level in LEVELS}
     meter = CodesMeter(known(arrays))
     walk(twins.runtime(), grid_shapes(96, 160), -102, meter)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from luxvox.errors import InputError, UsageError
 from luxvox.models.catalogue import load_picture_codec
-from luxvox.models.context import ContextTwins
+from luxvox.models.context import picture_twins
 from luxvox.models.image import LEVELS, ImageConfig
 from luxvox.models.training.context_phase import load_context
 from luxvox.models.training.data import Pictures, crop, to_units
@@ -135,7 +135,7 @@ def test_export_refuses_other_ids(run, tmp_path, model_id):
 
 def test_export_names_what_is_missing(run, tmp_path):
     (run / "context.safetensors").unlink()
-    with pytest.raises(InputError, match="context.safetensors missing; train phases 0, 1 and 2"):
+    with pytest.raises(InputError, match="context.safetensors missing; train its phases first"):
         export_run(run, tmp_path / "weights")
 
 
@@ -239,7 +239,7 @@ def test_commands_are_kept_without_folders():
 def test_sources_are_counted(tmp_path):
     rows = ["file\tsource\tlicence_as_stated", "a\tNASA\tpublic domain", "b\tNASA\tpublic domain"]
     (tmp_path / "SOURCES.tsv").write_text("\n".join([*rows, "c\tone\tCC0"]) + "\n")
-    assert sources([tmp_path, tmp_path / "none"]) == [
+    assert sources([tmp_path, tmp_path / "none"], "pictures") == [
         {"source": "NASA", "licence": "public domain", "pictures": 2},
         {"source": "one", "licence": "CC0", "pictures": 1},
     ]
@@ -247,7 +247,7 @@ def test_sources_are_counted(tmp_path):
 
 def test_exported_tables_are_those_of_the_twins(run, tmp_path):
     codec = load_picture_codec(export_run(run, tmp_path))
-    twins = ContextTwins(codec.model)
+    twins = picture_twins(codec.model)
     load_context(twins, run)
     for level in LEVELS:
         tables = twins.runtime_level(level).tensors

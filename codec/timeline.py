@@ -1,0 +1,25 @@
+"""How a voice's time is cut: samples at 16 kHz, frames of 320, segments of 750 (FORMAT.md)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CODED_RATE_HZ: Final = 16_000
+FRAME_SAMPLES: Final = 320
+SEGMENT_FRAMES: Final = 750
+PARTS: Final = 2  # code sections that a channel of a segment has
+
+
+def coded_length(n_samples: int, sample_rate_hz: int) -> int:
+    """Return how many samples at 16 kHz so many at another rate become."""
+    return -(-n_samples * CODED_RATE_HZ // sample_rate_hz)
+
+
+def n_frames(n_samples: int, sample_rate_hz: int) -> int:
+    """Return the number of frames of a recording."""
+    return -(-coded_length(n_samples, sample_rate_hz) // FRAME_SAMPLES) + 1
+
+
+def n_segments(n_samples: int, sample_rate_hz: int) -> int:
+    """Return the number of segments of a recording."""
+    return -(-n_frames(n_samples, sample_rate_hz) // SEGMENT_FRAMES)

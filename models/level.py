@@ -1,0 +1,39 @@
+"""The level of a voice: how loud it is where it speaks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAME = 320
+ACTIVE_RANGE_DB = 30.0  # frames quieter than the loud ones by more are pauses
+LOUD_SHARE = 0.95
+SILENCE = 1e-5  # the level of digital silence is taken for −100 dB of full scale
+REFERENCE = 0.1  # RMS at which voices are coded
+
+
+def frame_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the mean power of each 320 samples of [T]; a rest of less is left out."""
+    whole = len(samples) // FRAME * FRAME
+    frames = samples[:whole].reshape(-1, FRAME).astype(np.float64)
+    powers: NDArray[np.float64] = np.square(frames).mean(axis=1)
+    return powers
+
+
+def active_level(samples: NDArray[np.float32]) -> float:
+    """Return the level of samples [T], see `level_of`."""
+    return level_of(frame_powers(samples))
+
+
+def level_of(powers: NDArray[np.float64]) -> float:
+    """Return the RMS of the active frames, in units of `REFERENCE`, at least `SILENCE`.
+
+    Args:
+        powers: mean power of each frame [F], full scale 1.
+    """
+    if not len(powers):
+        return SILENCE / REFERENCE
+    loud = float(np.quantile(powers, LOUD_SHARE))
+    active = powers[powers >= loud * 10.0 ** (-ACTIVE_RANGE_DB / 10.0)]
+    rms = float(np.sqrt(active.mean())) if len(active) else 0.0
+    return max(rms, SILENCE) / REFERENCE

@@ -1,0 +1,236 @@
+"""Analysis and synthesis networks for voices.
+
+Samples at 16 kHz become frames, 50 a second, of a power-law compressed short-time spectrum:
+X·|X|^(p−1) with p = 1/2, 642 real numbers.  The latent of a frame is its projection on the
+principal directions of such frames; the synthesis adds them up again.  Both are exact linear
+codecs before any training; ConvNeXt blocks (Liu et al., 2022; in one dimension as in Vocos,
+Siuzdak, 2023) are added on side paths whose last matrix starts at zero.
+
+Whole latent vectors, in steps (`SpeechConfig.unit` of the compressed spectrum), are quantised
+stage after stage (residual VQ, `luxvox.models.rvq`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from luxvox.models.rvq import ResidualVQ, rate_bin
+
+SAMPLE_RATE_HZ = 16_000
+HOP = 320
+WINDOW = 640
+N_BINS = WINDOW // 2 + 1
+N_REALS = 2 * N_BINS
+POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
+SILENT_POWER = 1e-6  # of a compressed frame
+LEVEL = "frames"
+
+
+@dataclass(frozen=True)
+class SpeechConfig:
+    """Shape of the voice networks; everything needed to build them.
+
+    Attributes:
+        n_channels: principal directions, the width of a latent.
+        n_stages, codebook_size: of the residual VQ.
+        first_stages: how many stages the first code section of a segment holds.
+        width, expansion: of the ConvNeXt blocks.
+        unit: of the compressed spectrum that one step of the latents is worth.
+        rate_weight: what a bit is worth in squared steps when codewords are chosen.
+        coarsest_depth, finest_depth: stages that a frame of the reference power gets at
+            quality 1 and at quality 100.
+        depth_slope: stages that a frame gets for each decibel of its latent's power.
+        reference_db: that power.
+    """
+
+    n_channels: int = 192
+    n_stages: int = 20
+    codebook_size: int = 1024
+    first_stages: int = 4
+    width: int = 256
+    expansion: int = 3
+    kernel: int = 7
+    analysis_blocks: int = 3
+    synthesis_blocks: int = 6
+    unit: float = 0.125
+    rate_weight: float = 0.1
+    coarsest_depth: float = 0.5
+    finest_depth: float = 20.5
+    depth_slope: float = 0.5
+    reference_db: float = 39.0
+
+
+def n_frames(n_samples: int) -> int:
+    """Return the number of frames that cover so many samples at 16 kHz."""
+    return -(-n_samples // HOP) + 1
+
+
+def power_db(latents: Tensor) -> Tensor:
+    """Return the power of latents [B, n_channels, 1, F] in decibels of a squared step [B, 1, F]."""
+    return 10.0 * torch.log10(latents.square().sum(1) + 1.0)
+
+
+def depths(latents: Tensor, position: Tensor, config: SpeechConfig) -> Tensor:
+    """Return how many stages each frame gets, int64 [B, 1, F].
+
+    Loud frames get more, but by far not as many more as the least squared error would give them:
+    what is quiet is heard, too (docs/decisions.md).
+
+    Args:
+        latents: [B, n_channels, 1, F] in steps.
+        position: [B], −1 (finest) … 1 (coarsest).
+        config: has the slope.
+    """
+    span = config.coarsest_depth - config.finest_depth
+    middle = config.finest_depth + span * (position + 1.0) / 2.0
+    louder_db = power_db(latents) - config.reference_db
+    wanted = middle[:, None, None] + config.depth_slope * louder_db
+    limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
+    return limits
+
+
+def depths_of_powers(
+    power: NDArray[np.float32], position: float, config: SpeechConfig
+) -> NDArray[np.int64]:
+    """Return how many stages frames of a given power in decibels [F] get, as `depths`."""
+    span = config.coarsest_depth - config.finest_depth
+    middle = config.finest_depth + span * (position + 1.0) / 2.0
+    wanted = middle + config.depth_slope * (power.astype(np.float64) - config.reference_db)
+    limits: NDArray[np.int64] = np.floor(wanted + 0.5).astype(np.int64)
+    return limits.clip(0, config.n_stages)
+
+
+def analysis_window(device: torch.device | None = None) -> Tensor:
+    """Return the root-Hann window [640]; its square adds up to 1 at a hop of 320."""
+    return torch.hann_window(WINDOW, periodic=True, device=device).sqrt()
+
+
+def spectrum(samples: Tensor) -> Tensor:
+    """Map samples [B, T], T a multiple of 320, to compressed spectra [B, 642, T / 320 + 1].
+
+    Frame f is centred on sample 320·f; the signal is silent outside.
+    """
+    return spectrum_of_padded(F.pad(samples, (HOP, HOP)))
+
+
+def spectrum_of_padded(padded: Tensor) -> Tensor:
+    """Map samples [B, 320 · (F + 1)] to the compressed spectra [B, 642, F] of all whole frames."""
+    frames = padded.unfold(1, WINDOW, HOP) * analysis_window(padded.device)
+    bins = torch.fft.rfft(frames)
+    compressed = bins * (bins.real.square() + bins.imag.square() + POWER_FLOOR).pow(-0.25)
+    return torch.cat([compressed.real, compressed.imag], 2).transpose(1, 2)
+
+
+def samples_from_spectrum(compressed: Tensor) -> Tensor:
+    """Map compressed spectra [B, 642, F] to samples [B, 320 · (F − 1)]."""
+    real, imaginary = compressed.transpose(1, 2).chunk(2, dim=2)
+    magnitude = (real.square() + imaginary.square() + POWER_FLOOR).sqrt()
+    bins = torch.complex(real * magnitude, imaginary * magnitude)
+    frames = torch.fft.irfft(bins, WINDOW) * analysis_window(compressed.device)
+    first, second = frames[:, :, :HOP], frames[:, :, HOP:]
+    samples: Tensor = (second[:, :-1] + first[:, 1:]).flatten(1)
+    return samples
+
+
+class ConvNeXtBlock(nn.Module):
+    """Residual block on [B, width, F]: depthwise convolution, layer norm, two matrices, GELU."""
+
+    def __init__(self, width: int, expansion: int, kernel: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.expand = nn.Linear(width, expansion * width)
+        self.project = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 0.3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [B, width, F]."""
+        y = self.norm(self.depthwise(x).transpose(1, 2))
+        y = self.project(F.gelu(self.expand(y), approximate="tanh")) * self.scale
+        changed: Tensor = x + y.transpose(1, 2)
+        return changed
+
+
+class SidePath(nn.Module):
+    """A convolutional correction [B, inputs, F] → [B, outputs, F] that starts at zero."""
+
+    def __init__(self, n_inputs: int, n_outputs: int, config: SpeechConfig, n_blocks: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(n_inputs, config.width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(config.width, config.expansion, config.kernel) for _ in range(n_blocks)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.leave = nn.Linear(config.width, n_outputs)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the correction."""
+        y = self.enter(x)
+        for block in self.blocks:
+            y = block(y)
+        correction: Tensor = self.leave(self.norm(y.transpose(1, 2))).transpose(1, 2)
+        return correction
+
+
+class SpeechModel(nn.Module):
+    """All float parts of the voice codec.
+
+    Attributes:
+        down, up: [n_channels, 642] and its transpose: principal directions when untrained.
+        vq: residual VQ of whole latent vectors.
+    """
+
+    def __init__(self, config: SpeechConfig) -> None:
+        super().__init__()
+        self.config = config
+        n = config.n_channels
+        self.down = nn.Parameter(torch.eye(n, N_REALS))
+        self.up = nn.Parameter(torch.eye(N_REALS, n))
+        self.analysis = SidePath(N_REALS, n, config, config.analysis_blocks)
+        self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks)
+        self.vq = ResidualVQ((n,), config.n_stages, config.codebook_size)
+
+    def latents(self, compressed: Tensor) -> Tensor:
+        """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
+
+        The latents of digital silence are zero.
+        """
+        x = compressed / self.config.unit
+        linear = torch.einsum("ci,bif->bcf", self.down, x)
+        audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
+        latents: Tensor = ((linear + self.analysis(x)) * audible).unsqueeze(2)
+        return latents
+
+    def synthesise(self, latents: Tensor) -> Tensor:
+        """Map latents [B, n_channels, 1, F] in steps to compressed spectra [B, 642, F]."""
+        x = latents.squeeze(2)
+        linear = torch.einsum("ic,bcf->bif", self.up, x)
+        compressed: Tensor = (linear + self.synthesis(x)) * self.config.unit
+        return compressed
+
+    def choose(self, latents: Tensor) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        """Choose codes [stages, F] at full depth for latents [1, n_channels, 1, F].
+
+        A prefix of the stages is what would be chosen for fewer.  Also returns what each code
+        costs in bits by the static tables [stages, F].
+        """
+        middle = torch.zeros(1)
+        codes = self.vq.encode(latents, middle, self.config.rate_weight)[0, :, 0, 0].long()
+        bits = self.vq.bits[int(rate_bin(middle)), :, 0].gather(1, codes)
+        reached = torch.cat([torch.ones_like(codes[:1]), codes[:-1]]) != 0
+        return codes.numpy().astype(np.uint16), (bits * reached).numpy()
+
+    @property
+    def halo(self) -> int:
+        """Frames on each side that a frame of analysis or synthesis depends on."""
+        config = self.config
+        blocks = max(config.analysis_blocks, config.synthesis_blocks)
+        return 1 + blocks * (config.kernel // 2)

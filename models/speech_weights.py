@@ -1,0 +1,124 @@
+"""Voice weights: how they are packed into a file, verified and loaded.
+
+The codebooks are stored once, as the integer codewords of the context model: the float codec uses
+the very same numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from luxvox.entropy.context import Context, ContextLevel
+from luxvox.entropy.layers import CODEWORD_SCALE, LevelShape
+from luxvox.errors import ModelError, UnsupportedError
+from luxvox.models.catalogue import (
+    BITS_SCALE,
+    CODEWORDS,
+    CONTEXT_PREFIX,
+    GROUPS,
+    WEIGHTS,
+    ModelCard,
+    cards,
+    read_card,
+    verified_tensors,
+)
+from luxvox.models.context import LINE, speech_plan_of
+from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
+
+VOICE_KIND = "voice"
+_CODEBOOKS = "vq.codebooks"
+_BITS = "vq.bits"
+
+
+@dataclass(frozen=True)
+class VoiceCodec:
+    """A voice model ready to run: float networks, integer context model, card."""
+
+    card: ModelCard
+    model: SpeechModel
+    context: Context
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The 4 bytes that files carry."""
+        return bytes.fromhex(self.card.fingerprint)
+
+
+@functools.lru_cache(maxsize=4)
+def voice_codec(number: int | None = None) -> VoiceCodec:
+    """Return a shipped voice codec by its number in the file format; the newest by default.
+
+    Raises:
+        UnsupportedError: if no shipped weights have the number.
+        ModelError: if the weights are missing or altered.
+    """
+    voices = [card for card in cards() if card.kind == VOICE_KIND]
+    if not voices:
+        raise ModelError(f"no voice weights in {WEIGHTS}; reinstall luxvox")
+    chosen = [card for card in voices if number in (None, card.number)]
+    if not chosen:
+        known = ", ".join(str(card.number) for card in voices)
+        raise UnsupportedError(f"voice model {number} is not among the installed ones ({known})")
+    return load_voice_codec(WEIGHTS / f"{chosen[-1].id}.json")
+
+
+def load_voice_codec(path: Path) -> VoiceCodec:
+    """Load and verify the weights beside a model card.
+
+    Raises:
+        ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables
+            differs from the card, a tensor is missing, or an accumulator could overflow.
+    """
+    card = read_card(path)
+    tensors = verified_tensors(card, path.with_suffix(".safetensors"))
+    if card.kind != VOICE_KIND:
+        raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
+    try:
+        model = SpeechModel(SpeechConfig(**card.config))
+        level = context_level(model, tensors)
+        model.load_state_dict(_unpacked(tensors, level))
+        context = Context(speech_plan_of(model.config), {LEVEL: level})
+    except (KeyError, RuntimeError, TypeError, IndexError) as error:
+        raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
+    return VoiceCodec(card, model.eval().requires_grad_(False), context)
+
+
+def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
+    """Name and narrow all tensors for a weights file."""
+    packed = {}
+    for name, value in model.state_dict().items():
+        if name == _BITS:
+            packed[name] = (value * BITS_SCALE + 0.5).clamp(0, 255).to(torch.uint8)
+        elif name != _CODEBOOKS:
+            packed[name] = value.to(torch.float16)
+    prefix = f"{CONTEXT_PREFIX}{LEVEL}."
+    packed[f"{prefix}{CODEWORDS}"] = level.codewords[:, 0].to(torch.int16)
+    packed[f"{prefix}{GROUPS}"] = torch.tensor([level.shape.n_channels], dtype=torch.int16)
+    for name, tensor in level.tensors.items():
+        packed[prefix + name] = tensor.to(torch.int32 if name.endswith("bias") else torch.int8)
+    return packed
+
+
+def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextLevel:
+    """Return the integer tables of a weights file as the runtime takes them."""
+    prefix = f"{CONTEXT_PREFIX}{LEVEL}."
+    own = {k[len(prefix) :]: t.float() for k, t in tensors.items() if k.startswith(prefix)}
+    codewords = own.pop(CODEWORDS)[:, None]
+    if own.pop(GROUPS).tolist() != [model.config.n_channels]:
+        raise ModelError("the channels of the card are not those of the weights")
+    width, hidden = own["conv1.weight"].shape[0], own["head.weight"].shape[2]
+    shape = LevelShape(model.config.n_channels, 0, width, hidden, depth=True, kernel=LINE)
+    return ContextLevel(shape, own, codewords, model.vq.slots, None)
+
+
+def _unpacked(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:
+    state = {k: t.float() for k, t in tensors.items() if not k.startswith(CONTEXT_PREFIX)}
+    state[_BITS] = state[_BITS] / BITS_SCALE
+    state[_CODEBOOKS] = level.codewords / CODEWORD_SCALE
+    return state

@@ -1,0 +1,93 @@
+"""Training voices: loaded once, cropped at random, brought to a common level."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.errors import InputError
+from luxvox.models.level import active_level
+from luxvox.models.speech import HOP, SAMPLE_RATE_HZ
+
+SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
+JITTER_DB = 4.0  # standard deviation of the level about the common one
+NOISE_SHARE = 0.15  # crops that get a little noise
+SHORTEST_S = 1.0
+
+
+class Recordings:
+    """The voices of some folders in memory: int16 arrays, and the gain of each.
+
+    Raises:
+        InputError: if the folders hold no recording at 16 kHz of a second or more.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
+        self.samples = [s for s in map(_load, paths) if len(s) >= SHORTEST_S * SAMPLE_RATE_HZ]
+        if not self.samples:
+            names = ", ".join(map(str, folders))
+            raise InputError(f"no recording of a second or more in {names}")
+        self.gains = [1.0 / active_level(s.astype(np.float32) / 32768.0) for s in self.samples]
+
+    def split(self, every: int) -> tuple[Recordings, Recordings]:
+        """Return all but every n-th recording, and every n-th.
+
+        Raises:
+            InputError: if one recording alone cannot be split.
+        """
+        if len(self.samples) < 2:
+            raise InputError("one recording is not enough: training needs 2 or more")
+        parts = copy.copy(self), copy.copy(self)
+        for part, held_back in zip(parts, (False, True), strict=True):
+            chosen = [n for n in range(len(self.samples)) if (n % every == 0) == held_back]
+            part.samples = [self.samples[n] for n in chosen]
+            part.gains = [self.gains[n] for n in chosen]
+        return parts
+
+    def crops(self, n: int, n_frames: int, generator: torch.Generator) -> Tensor:
+        """Return random crops [n, 320 · n_frames] near the common level.
+
+        Recordings are drawn by their length; shorter ones are padded with silence.
+        """
+        lengths = torch.tensor([len(s) for s in self.samples], dtype=torch.float64)
+        picks = torch.multinomial(lengths, n, replacement=True, generator=generator)
+        return torch.stack([self._crop(int(i), n_frames * HOP, generator) for i in picks])
+
+    def whole(self, index: int) -> Tensor:
+        """Return a recording [T] at the common level, T a multiple of 320."""
+        samples = torch.from_numpy(self.samples[index].astype(np.float32)) / 32768.0
+        padding = -len(samples) % HOP
+        return torch.nn.functional.pad(samples * self.gains[index], (0, padding))
+
+    def _crop(self, index: int, size: int, generator: torch.Generator) -> Tensor:
+        whole = self.samples[index]
+        start = int(torch.randint(max(len(whole) - size, 0) + 1, (1,), generator=generator))
+        part = torch.from_numpy(whole[start : start + size].astype(np.float32)) / 32768.0
+        jitter = math.pow(10.0, JITTER_DB * float(torch.randn(1, generator=generator)) / 20.0)
+        part = torch.nn.functional.pad(part, (0, size - len(part)))
+        part = part * (self.gains[index] * jitter)
+        if float(torch.rand(1, generator=generator)) < NOISE_SHARE:
+            decibels = -45.0 - 25.0 * float(torch.rand(1, generator=generator))
+            noise = torch.randn(size, generator=generator)
+            part = part + noise * math.pow(10.0, decibels / 20.0)
+        return part
+
+
+def _load(path: Path) -> NDArray[np.int16]:
+    try:
+        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise InputError(f"{path}: not a recording: {error}") from None
+    if rate != SAMPLE_RATE_HZ:
+        raise InputError(f"{path}: {rate} Hz, training needs {SAMPLE_RATE_HZ} Hz")
+    mono: NDArray[np.int16] = samples[:, 0]
+    return mono

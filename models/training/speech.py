@@ -1,0 +1,128 @@
+"""`luxvox train speech`: the phases in order, each from the run folder's parts and back to them.
+
+| phase | what learns | from |
+| --- | --- | --- |
+| 0 | nothing: principal directions, k-means codebooks, static tables | voices |
+| 3 | analysis, codebooks and synthesis together | voices |
+| 2 | synthesis alone, on the final codes | voices |
+| 1 | context model | codes of the final analysis |
+
+The latents move in phase 3, so the context model comes last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from luxvox.errors import UsageError
+from luxvox.models.speech import SpeechConfig
+from luxvox.models.training.export import sources
+from luxvox.models.training.loop import (
+    Phase,
+    Progress,
+    log_to_stderr,
+    record_phase,
+    save_atomically,
+    train,
+    write_json,
+)
+from luxvox.models.training.recordings import Recordings
+from luxvox.models.training.speech_context_phase import (
+    SpeechContextPhase,
+    store_speech_codes,
+)
+from luxvox.models.training.speech_initialise import untrained_speech_model
+from luxvox.models.training.speech_phases import (
+    MODEL_FILE,
+    JointSpeechPhase,
+    SpeechSynthesisPhase,
+    load_speech_model,
+)
+
+SHARES = {"3": 0.7, "2": 0.1, "1": 0.2}
+"""What each phase gets of the minutes when all are trained in turn; phase 0 takes two or so."""
+
+PHASES = ("0", "1", "2", "3")
+HELD_BACK = 40  # every 40th recording is never trained on, but validated on
+SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What `train_speech` was asked for, once."""
+
+    run: Path
+    training: Recordings
+    held_back: Recordings
+    resume: bool
+
+
+def train_speech(  # noqa: PLR0913
+    data: Sequence[Path],
+    out: Path,
+    minutes: float,
+    phase: str | None = None,
+    init: Path | None = None,
+    resume: bool = False,
+) -> None:
+    """Train the voice codec.
+
+    Args:
+        data: folders of recordings, 16 kHz.
+        out: run folder, made if it is missing.
+        minutes: how long the phase is to train in all, resumes included; if no phase is given,
+            all phases together.
+        phase: one of `PHASES`; all in turn by default.
+        init: model card of weights to start from, instead of phase 0.
+        resume: go on from the run folder's last checkpoint of the phase.
+
+    Raises:
+        UsageError: if phase, minutes or the state of the run folder do not allow it.
+        InputError: if there are no recordings.
+    """
+    if phase is not None and phase not in PHASES:
+        raise UsageError(f"phase {phase!r} is unknown, legal: {', '.join(PHASES)}")
+    if not minutes > 0:
+        raise UsageError(f"{minutes:g} minutes, legal: more than 0")
+    log_to_stderr()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    out.mkdir(parents=True, exist_ok=True)
+    training, held_back = Recordings(data).split(HELD_BACK)
+    job = Job(out, training, held_back, resume)
+    if phase in (None, "0") and not (resume and (out / "run.json").exists()):
+        torch.manual_seed(SEED)
+        _begin(job, data)
+    if not (out / "run.json").exists():
+        raise UsageError(f"{out}: phase {phase} needs phase 0 first")
+    for name in [phase] if phase else list(SHARES):
+        if name != "0":
+            share = SHARES[name] if phase is None else 1.0
+            torch.manual_seed(SEED)
+            train(_phase(name, job), out, minutes * share, resume, SEED)
+
+
+def _begin(job: Job, data: Sequence[Path]) -> None:
+    model = untrained_speech_model(job.training, SpeechConfig(), SEED)
+    save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
+    record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
+    write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
+    record_phase(job.run, "0", Progress())
+
+
+def _phase(name: str, job: Job) -> Phase:
+    model = load_speech_model(job.run)
+    if name == "1":
+        folders = job.run / "codes", job.run / "codes-held-back"
+        if not job.resume or not (folders[1] / "codes.npy").exists():
+            store_speech_codes(model, job.training, folders[0], SEED)
+            store_speech_codes(model, job.held_back, folders[1], SEED + 1)
+        return SpeechContextPhase(model, *folders)
+    if name == "2":
+        return SpeechSynthesisPhase(model, job.training, job.held_back)
+    return JointSpeechPhase(model, job.training, job.held_back)

@@ -1,0 +1,135 @@
+"""Phase 1 of voices: the context model, trained on stored codes of the final analysis."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from luxvox.errors import InputError
+from luxvox.models.context import ContextTwins, speech_twins
+from luxvox.models.speech import LEVEL, SpeechModel, depths, spectrum
+from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.recordings import Recordings
+from luxvox.models.training.speech_phases import static_bits
+
+log = logging.getLogger(__name__)
+
+PIECE_FRAMES = 128
+N_VARIANTS = 3  # codings of each recording, at positions spread over the range
+BATCH = 16
+PASSES_A_STEP = 3
+N_VALIDATION = 64
+CONTEXT_FILE = "context.safetensors"
+
+
+@torch.no_grad()
+def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, seed: int) -> None:
+    """Code every recording `N_VARIANTS` times and write the codes in pieces of 128 frames.
+
+    Writes `codes.npy`, uint16 [pieces, stages, 128], and `positions.npy`, int64 [pieces].
+
+    Raises:
+        InputError: if no recording is long enough for a piece.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = torch.Generator().manual_seed(seed)
+    pieces, positions = [], []
+    for index in range(len(voices.samples)):
+        latents = model.latents(spectrum(voices.whole(index)[None]))
+        n = latents.shape[3]
+        if n < PIECE_FRAMES:
+            continue
+        draws = (
+            torch.arange(N_VARIANTS) + torch.rand(N_VARIANTS, generator=generator)
+        ) / N_VARIANTS
+        for position in torch.floor(draws * 254.0 - 127.0 + 0.5).tolist():
+            where = torch.tensor([position / 127.0])
+            limits = depths(latents, where, model.config)
+            codes = model.vq.encode(latents, where, model.config.rate_weight, limits)
+            starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
+            pieces += [codes[0, :, 0, 0, s : s + PIECE_FRAMES].numpy() for s in starts]
+            positions += [int(position)] * len(starts)
+        if index % 50 == 0:
+            log.info("coded %d of %d recordings", index, len(voices.samples))
+    if not pieces:
+        raise InputError("no recording of 2.6 seconds to train the context model on")
+    np.save(folder / "positions.npy", np.array(positions, np.int64))
+    np.save(folder / "codes.npy", np.stack(pieces).astype(np.uint16))
+
+
+class SpeechContextPhase:
+    """The context model on stored codes."""
+
+    name = "1"
+    learning_rate = 1.5e-3
+
+    def __init__(self, model: SpeechModel, folder: Path, held_back: Path) -> None:
+        self.model = model
+        self.twins = speech_twins(model)
+        self.codes, self.positions = _load(folder)
+        self.held_back = _load(held_back)
+
+    def trained(self) -> nn.Module:
+        """Return the float twins."""
+        return self.twins
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Move all at one rate but the embedding, whose unit is an activation."""
+        return 30.0 if "embedding" in parameter_name else 1.0
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return bits a frame of a batch, estimated from a few passes."""
+        picks = torch.randint(len(self.positions), (BATCH,), generator=generator).numpy()
+        codes = _as_level(self.codes[np.sort(picks)])
+        position = torch.from_numpy(self.positions[np.sort(picks)]).float()
+        n_passes = len(self.twins.plan[0].passes)
+        total = torch.zeros(())
+        chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
+        for index in chosen.tolist():
+            costs = self.twins.bits(LEVEL, codes, position, index)
+            total = total + torch.stack(list(costs.values())).sum()
+        bits = total * (n_passes / PASSES_A_STEP / (BATCH * PIECE_FRAMES))
+        return bits, {"kbps": bits.item() * 0.05}
+
+    @torch.no_grad()
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure kbit/s on held-back codes, by stage, and against the static tables."""
+        some = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
+        codes = _as_level(self.held_back[0][some])
+        position = torch.from_numpy(self.held_back[1][some]).float()
+        static = static_bits(self.model, codes[LEVEL], position / 127.0)
+        figures: dict[str, float] = {}
+        for index in range(len(self.twins.plan[0].passes)):
+            for stage, bits in self.twins.bits(LEVEL, codes, position, index).items():
+                key = f"stage_{stage + 1}"
+                figures[key] = figures.get(key, 0.0) + bits.item()
+        total = sum(figures.values())
+        unit = 0.05 / (len(some) * PIECE_FRAMES)
+        by_stage = {key: value * unit for key, value in figures.items()}
+        return {"kbps": total * unit, "saved": 1.0 - total / static, **by_stage}
+
+    def finish(self, run: Path) -> None:
+        """Write `context.safetensors`."""
+        save_atomically(dict(self.twins.state_dict()), run / CONTEXT_FILE)
+
+
+def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
+    """Return the twins of a run folder."""
+    twins = speech_twins(model)
+    twins.load_state_dict({**twins.state_dict(), **load_file(run / CONTEXT_FILE)})
+    return twins
+
+
+def _load(folder: Path) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    return np.load(folder / "codes.npy", mmap_mode="r"), np.load(folder / "positions.npy")
+
+
+def _as_level(pieces: NDArray[np.uint16]) -> dict[str, Tensor]:
+    """Turn pieces [B, stages, F] into codes of the level, int64 [B, stages, 1, 1, F]."""
+    return {LEVEL: torch.from_numpy(pieces.astype(np.int64))[:, :, None, None]}

@@ -1,0 +1,161 @@
+"""Losses of voice training: distances of compressed short-time spectra and of loudness."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from luxvox.models.level import REFERENCE
+from luxvox.models.speech import SAMPLE_RATE_HZ
+
+WINDOWS = (320, 640, 1280)
+POWER_FLOOR = 1e-6
+N_MELS = 40
+MEL_POWER = 0.15  # of the band's power: magnitude to the power 0.3
+
+# Loudness and its disturbance as in ITU-T P.862, powers in units of 0 dB SPL.
+LOUDNESS_WINDOW = 512
+N_BARKS = 42  # half a Bark each
+BARK_WIDTH = 0.5
+HEARD_POWER = 2.1e8  # per Bark, of an RMS of 0.1 in all bands together
+ZWICKER_POWER = 0.23
+LOUDNESS_SCALE = 0.1866
+MASKED_SHARE = 0.25
+AUDIBLE_POWER = 50.0
+ASYMMETRY_POWER = 1.2
+ASYMMETRY_RANGE = (3.0, 12.0)
+SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
+SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
+
+
+def spectral_distances(decoded: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two distances of samples [B, T]: of complex spectra, and of mel envelopes.
+
+    Complex: squared difference of X·|X|^−½ at three window lengths, over the squared reference.
+    Mel: squared difference of the 40 mel bands' magnitudes to the power 0.3, relative too.
+    """
+    total, envelopes = torch.zeros(()), torch.zeros(())
+    for window in WINDOWS:
+        one, other = _bins(decoded, window), _bins(samples, window)
+        compressed, target = _compressed(one), _compressed(other)
+        reference = target.abs().square().mean().clamp(min=1e-6)
+        total = total + _square(compressed - target).mean() / reference
+        if window == WINDOWS[1]:
+            mel, mel_target = _mel(one), _mel(other)
+            envelopes = (mel - mel_target).square().mean() / mel_target.square().mean()
+    return total / len(WINDOWS), envelopes
+
+
+def loudness_distance(decoded: Tensor, samples: Tensor) -> Tensor:
+    """Return how different samples [B, T] sound, about 4.5 minus their raw PESQ score.
+
+    The disturbances of ITU-T P.862 (Rix et al., 2001) without its alignment in time and with
+    bands of half a Bark: loudness differences beyond what is masked, after compensation of
+    linear filtering and of gain; what was added counts once more.  Samples at an RMS of 0.1 are
+    played at the standard's level.
+    """
+    threshold = _thresholds()[None, :, None]
+    added, wanted = (_bark_powers(x) for x in (decoded, samples))
+    average, reference = added.mean(2, keepdim=True), wanted.mean(2, keepdim=True)
+    wanted = wanted * ((average + 1e3) / (reference + 1e3)).clamp(0.01, 100.0)
+    frame_power = _audible(wanted, threshold)
+    gain = (frame_power + 5e3) / (_audible(added, threshold) + 5e3)
+    before = functional.pad(gain, (1, 0), mode="replicate")[:, :, :-1]
+    added = added * (0.8 * gain + 0.2 * before).clamp(3e-4, 5.0)
+    one, other = (_loudness(p, threshold) for p in (added, wanted))
+    masked = MASKED_SHARE * torch.minimum(one, other)
+    difference = functional.relu((one - other).abs() - masked)
+    ratio = ((added + AUDIBLE_POWER) / (wanted + AUDIBLE_POWER)).pow(ASYMMETRY_POWER)
+    low, high = ASYMMETRY_RANGE
+    asymmetry = torch.where(ratio < low, 0.0, ratio.clamp(max=high))
+    width = BARK_WIDTH * N_BARKS
+    symmetric = width * (difference.square().mean(1) + 1e-6).sqrt()
+    asymmetric = width * (difference * asymmetry).mean(1)
+    weight = ((frame_power[:, 0] + 1e5) / 1e7).pow(-0.04)
+    return SYMMETRIC_WEIGHT * _overall(symmetric * weight) + ASYMMETRIC_WEIGHT * _overall(
+        asymmetric * weight
+    )
+
+
+def _overall(disturbance: Tensor) -> Tensor:
+    """Average the disturbances of frames [B, F]: the worst of each syllable, then all."""
+    frames = (disturbance + 1e-3).clamp(max=45.0)
+    syllables = frames.unfold(1, SYLLABLE_FRAMES, SYLLABLE_HOP).pow(SYLLABLE_POWER).mean(2)
+    worst = syllables.pow(1.0 / SYLLABLE_POWER)
+    return worst.square().mean(1).sqrt().mean()
+
+
+def _audible(powers: Tensor, threshold: Tensor) -> Tensor:
+    return (powers * (powers > threshold)).sum(1, keepdim=True)
+
+
+def _bark_powers(samples: Tensor) -> Tensor:
+    bins = _bins(samples, LOUDNESS_WINDOW, LOUDNESS_WINDOW // 2)
+    window_energy = 0.375 * LOUDNESS_WINDOW
+    scale = HEARD_POWER / (REFERENCE**2 * LOUDNESS_WINDOW / 2 * window_energy)
+    return scale * torch.einsum("mf,bft->bmt", _bark_bands(), _square(bins))
+
+
+def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
+    compressed = (0.5 + 0.5 * powers / threshold).pow(ZWICKER_POWER) - 1.0
+    loudness = LOUDNESS_SCALE * (threshold / 0.5).pow(ZWICKER_POWER) * compressed
+    return functional.relu(loudness)
+
+
+def _bins(samples: Tensor, window: int, hop: int | None = None) -> Tensor:
+    shape = torch.hann_window(window, periodic=True)
+    hop = hop or window // 4
+    return torch.stft(samples, window, hop, window=shape, center=False, return_complex=True)
+
+
+def _square(values: Tensor) -> Tensor:
+    return values.real.square() + values.imag.square()
+
+
+def _compressed(bins: Tensor) -> Tensor:
+    return bins * (_square(bins) + POWER_FLOOR * bins.shape[1]).pow(-0.25)
+
+
+def _mel(bins: Tensor) -> Tensor:
+    power = torch.einsum("mf,bft->bmt", _mel_bands(bins.shape[1]), _square(bins))
+    return (power + POWER_FLOOR * bins.shape[1]).pow(MEL_POWER)
+
+
+@functools.lru_cache(maxsize=1)
+def _bark_bands() -> Tensor:
+    """Return which bins [42, 257] belong to which half Bark."""
+    barks = _barks(torch.linspace(0.0, SAMPLE_RATE_HZ / 2, LOUDNESS_WINDOW // 2 + 1))
+    share = (barks - barks[0]) / (barks[-1] - barks[0])
+    bands = (share * N_BARKS).long().clamp(max=N_BARKS - 1)
+    return functional.one_hot(bands, N_BARKS).T.float()
+
+
+@functools.lru_cache(maxsize=1)
+def _thresholds() -> Tensor:
+    """Return the powers [42] that are just heard (Terhardt, 1979)."""
+    kilohertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2000, LOUDNESS_WINDOW // 2 + 1).clamp(min=0.04)
+    decibels = 3.64 * kilohertz.pow(-0.8) + 1e-3 * kilohertz.pow(4)
+    decibels = decibels - 6.5 * torch.exp(-0.6 * (kilohertz - 3.3).square())
+    bands = _bark_bands()
+    of_bands = (bands @ decibels) / bands.sum(1).clamp(min=1.0)
+    return torch.pow(10.0, of_bands.clamp(max=80.0) / 10.0)
+
+
+def _barks(hertz: Tensor) -> Tensor:
+    """Map frequencies to the Bark scale (Traunmüller, 1990)."""
+    return 26.81 * hertz / (1960.0 + hertz) - 0.53
+
+
+@functools.lru_cache(maxsize=4)
+def _mel_bands(n_bins: int) -> Tensor:
+    """Return triangular bands [40, n_bins], evenly spaced in mel from 60 to 8000 Hz."""
+    top = SAMPLE_RATE_HZ / 2
+    low, high = (2595.0 * torch.log10(torch.tensor(1.0 + f / 700.0)) for f in (60.0, top))
+    edges = 700.0 * (10.0 ** (torch.linspace(float(low), float(high), N_MELS + 2) / 2595.0) - 1.0)
+    hertz = torch.linspace(0.0, top, n_bins)
+    rise = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
+    return torch.minimum(rise, fall).clamp(min=0.0)

@@ -1,0 +1,201 @@
+"""What each phase of voice training learns, and from what."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from luxvox.models.rvq import rate_bin, usage, word_counts
+from luxvox.models.speech import (
+    HOP,
+    SAMPLE_RATE_HZ,
+    SpeechConfig,
+    SpeechModel,
+    depths,
+    samples_from_spectrum,
+    spectrum,
+)
+from luxvox.models.training.follower import CodebookFollower
+from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.recordings import Recordings
+from luxvox.models.training.speech_losses import loudness_distance, spectral_distances
+
+BATCH = 8
+CROP_FRAMES = 75
+ANALYSIS_FACTOR = 0.15  # the analysis moves slowly, so that codebooks can follow
+COMMITMENT = 0.01
+RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
+MEL_WEIGHT = 0.5
+LOUDNESS_WEIGHT = 0.3
+PREFIX_SHARE = 0.1  # samples that see only the first section's stages
+N_VALIDATION = 10
+VALIDATION_POSITIONS = (0.6, 0.3, -0.2)
+MODEL_FILE = "model.safetensors"
+
+
+class JointSpeechPhase:
+    """Phase 3: analysis, codebooks and synthesis together on hard codes.
+
+    Gradients pass the quantiser straight through (van den Oord et al., 2017); codebooks and
+    static tables follow by exponential averages.
+    """
+
+    name = "3"
+    learning_rate = 7e-4
+
+    def __init__(self, model: SpeechModel, voices: Recordings, held_back: Recordings) -> None:
+        self.model, self.voices, self.held_back = model, voices, held_back
+        self.follower = CodebookFollower(
+            model.vq, model.config.n_stages, torch.tensor([True]), RESTART_SHARE
+        )
+
+    def trained(self) -> nn.Module:
+        """Return the whole model."""
+        return self.model
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Let the analysis move at a fraction of the synthesis's rate."""
+        return ANALYSIS_FACTOR if parameter_name.startswith(("analysis.", "down")) else 1.0
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the distortion of a batch of crops of 1.5 s at random rates."""
+        samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
+        position = random_positions(BATCH, generator)
+        latents = self.model.latents(spectrum(samples))
+        with torch.no_grad():
+            quantised, bits = self._quantised(latents, position, generator)
+        decoded = self.model.synthesise(latents + (quantised - latents).detach())
+        heard = samples_from_spectrum(decoded)
+        complex_, mel = spectral_distances(heard, samples)
+        loudness = loudness_distance(heard, samples)
+        power = latents.detach().square().mean()
+        commitment = (latents - quantised).square().mean() / power
+        seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
+        figures = {
+            "complex": complex_.item(),
+            "mel": mel.item(),
+            "loudness": loudness.item(),
+            "kbps": bits / 1000.0 / seconds,
+            "alive": self.follower.alive_share(),
+        }
+        distortion = complex_ + MEL_WEIGHT * mel + LOUDNESS_WEIGHT * loudness
+        return distortion + COMMITMENT * commitment, figures
+
+    def _quantised(
+        self, latents: Tensor, position: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, float]:
+        vq, config = self.model.vq, self.model.config
+        limits = depths(latents, position, config)
+        codes = vq.encode(latents, position, config.rate_weight, limits)
+        bits = static_bits(self.model, codes, position)
+        if self.model.training:
+            self.follower.learn(latents, codes, position, generator)
+        drops = torch.rand(BATCH, generator=generator) < PREFIX_SHARE
+        codes[drops, config.first_stages :] = 0
+        return vq.decode(codes), bits
+
+    @torch.no_grad()
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure rate, PESQ and STOI (where installed) on held-back voices; write samples."""
+        folder.mkdir(exist_ok=True)
+        figures: dict[str, float] = {}
+        counts = torch.zeros(())
+        n = min(N_VALIDATION, len(self.held_back.samples))
+        for value in VALIDATION_POSITIONS:
+            sums: dict[str, float] = {}
+            for index in range(n):
+                samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]
+                codes, decoded, bits = coded(self.model, samples, value)
+                counts = counts + word_counts(codes, self.model.config.codebook_size)
+                one = {"kbps": bits * 16.0 / samples.shape[1], **_scores(samples[0], decoded[0])}
+                sums = {key: sums.get(key, 0.0) + number / n for key, number in one.items()}
+                if index < 2:
+                    write_sample(samples[0], decoded[0], folder / f"{index}_{value:+.1f}")
+            figures |= {f"{key}@{value:+.1f}": number for key, number in sums.items()}
+        for stage, table in enumerate(counts):
+            alive, perplexity = usage(table.float())
+            figures[f"used_{stage + 1}"] = alive
+            figures[f"perplexity_{stage + 1}"] = perplexity
+        return figures
+
+    def finish(self, run: Path) -> None:
+        """Write `model.safetensors`."""
+        save_atomically(dict(self.model.state_dict()), run / MODEL_FILE)
+
+
+class SpeechSynthesisPhase(JointSpeechPhase):
+    """Phase 2: the synthesis alone, on the codes of a frozen analysis and frozen codebooks."""
+
+    name = "2"
+    learning_rate = 4e-4
+
+    def __init__(self, model: SpeechModel, voices: Recordings, held_back: Recordings) -> None:
+        super().__init__(model.eval(), voices, held_back)
+        model.requires_grad_(False)
+        model.synthesis.requires_grad_(True)
+        model.up.requires_grad_(True)
+
+
+def random_positions(n: int, generator: torch.Generator) -> Tensor:
+    """Draw positions [n] of −1 (finest) … 1 (coarsest), stratified over the n."""
+    u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+    return 2.0 * u[torch.randperm(n, generator=generator)] - 1.0
+
+
+def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor, Tensor, float]:
+    """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
+    where = torch.tensor([position])
+    latents = model.latents(spectrum(samples))
+    limits = depths(latents, where, model.config)
+    codes = model.vq.encode(latents, where, model.config.rate_weight, limits)
+    decoded = samples_from_spectrum(model.synthesise(model.vq.decode(codes)))
+    return codes, decoded[:, : samples.shape[1]], static_bits(model, codes, where)
+
+
+def static_bits(model: SpeechModel, codes: Tensor, position: Tensor) -> float:
+    """Return the cost in bits of codes [B, stages, 1, 1, F] under the static tables."""
+    flat = codes[:, :, 0, 0].long()
+    tables = model.vq.bits[rate_bin(position), :, 0]
+    reached = torch.cat([torch.ones_like(flat[:, :1]), flat[:, :-1]], 1) != 0
+    return float(tables.gather(2, flat)[reached].sum())
+
+
+def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
+    """Return the scores whose packages are installed."""
+    pair, scores = (samples.numpy(), decoded.numpy()), {}
+    with contextlib.suppress(ImportError):
+        scores["pesq"] = float(importlib.import_module("pesq").pesq(SAMPLE_RATE_HZ, *pair, "wb"))
+    with contextlib.suppress(ImportError):
+        scores["stoi"] = float(importlib.import_module("pystoi").stoi(*pair, SAMPLE_RATE_HZ))
+    return scores
+
+
+def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
+    """Write a WAV file of the decoded voice, and both spectrograms as PNG, one above the other."""
+    audible = (decoded * 0.5).clamp(-1.0, 1.0).numpy()
+    soundfile.write(path.with_suffix(".wav"), audible, SAMPLE_RATE_HZ)
+    rows = [spectrum(x[None])[0] for x in (samples, decoded)]
+    images = []
+    for row in rows:
+        real, imaginary = row.chunk(2)
+        decibels = 10.0 * torch.log10(real.square() + imaginary.square() + 1e-6)
+        images.append(((decibels + 30.0) / 45.0).clamp(0.0, 1.0).flip(0))
+    array = (torch.cat(images).numpy() * 255.0).astype(np.uint8)
+    Image.fromarray(array).save(f"{path}.png")
+
+
+def load_speech_model(run: Path) -> SpeechModel:
+    """Return the model of a run folder."""
+    config = SpeechConfig(**json.loads((run / "run.json").read_text())["config"])
+    model = SpeechModel(config)
+    model.load_state_dict(load_file(run / MODEL_FILE))
+    return model

@@ -1,0 +1,295 @@
+"""Voices end to end, with a tiny model whose codebooks are random."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.codec import container, voices
+from luxvox.codec.timeline import SEGMENT_FRAMES
+from luxvox.errors import (
+    FormatError,
+    InputError,
+    LuxvoxError,
+    TruncatedWarning,
+    UnsupportedError,
+    UsageError,
+)
+from luxvox.models import speech_chunks
+from luxvox.models.catalogue import ModelCard
+from luxvox.models.context import speech_twins
+from luxvox.models.speech import (
+    HOP,
+    SpeechConfig,
+    SpeechModel,
+    samples_from_spectrum,
+    spectrum,
+)
+from luxvox.models.speech_weights import VoiceCodec
+from luxvox.models.training.speech_initialise import (
+    fit_codebooks,
+    fit_static_bits,
+    principal_directions,
+)
+
+CONFIG = SpeechConfig(
+    n_channels=12,
+    n_stages=6,
+    codebook_size=64,
+    first_stages=2,
+    width=16,
+    expansion=2,
+    analysis_blocks=1,
+    synthesis_blocks=2,
+    finest_depth=6.5,
+    reference_db=39.0,
+)
+
+
+def tone(n, rate=16_000, seed=0):
+    """Gliding harmonics and a little noise, float32 [n]."""
+    t = np.arange(n) / rate
+    generator = np.random.default_rng(seed)
+    glide = 2 * np.pi * (150 * t + 20 * np.sin(2 * np.pi * t))
+    sound = sum(np.sin(k * glide) / k for k in range(1, 8)) * (0.6 + 0.4 * np.sin(9 * t))
+    return (0.1 * sound + 0.002 * generator.standard_normal(n)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def codec():
+    torch.manual_seed(0)
+    model = SpeechModel(CONFIG)
+    compressed = spectrum(torch.from_numpy(8.0 * tone(320 * 400))[None])
+    directions = principal_directions(compressed, CONFIG.n_channels)
+    with torch.no_grad():
+        model.down.copy_(directions)
+        model.up.copy_(directions.T)
+        for side in (model.analysis, model.synthesis):
+            side.leave.weight.normal_(0.0, 0.01)
+        latents = model.latents(compressed)
+        fit_codebooks(model, latents, torch.Generator().manual_seed(0))
+        model.vq.codebooks.copy_(torch.floor(model.vq.codebooks * 16 + 0.5) / 16)
+        fit_static_bits(model, latents.expand(8, -1, -1, -1))
+    card = ModelCard("voice-9", 9, "voice", "", "0a0b0c0d", {}, {})
+    return VoiceCodec(card, model.eval().requires_grad_(False), speech_twins(model).runtime())
+
+
+@pytest.fixture(autouse=True)
+def installed(codec, monkeypatch):
+    monkeypatch.setattr(voices, "_codec", lambda number: codec)
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 96_000])
+@pytest.mark.parametrize("channels", [0, 1, 2])
+def test_length_rate_and_shape_come_back(rate, channels):
+    n = rate // 3 + 7
+    samples = tone(n, rate)
+    if channels:
+        samples = np.stack([samples * (1 - 0.5 * c) for c in range(channels)], axis=1)
+    decoded, decoded_rate = voices.decompress_speech(
+        voices.compress_speech(samples, rate, quality=60)
+    )
+    assert decoded_rate == rate
+    assert decoded.dtype == np.float32
+    assert decoded.shape == ((n,) if channels < 2 else (n, 2))
+    assert np.isfinite(decoded).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 319, 320, 321, 640, 749 * 320, 749 * 320 + 1, 750 * 320 + 5])
+def test_any_length_is_coded(n):
+    decoded, _ = voices.decompress_speech(voices.compress_speech(tone(n), 16_000, quality=40))
+    assert decoded.shape == (n,)
+
+
+def test_the_codec_keeps_the_signal_it_was_fitted_to():
+    samples = tone(32_000)
+    decoded, _ = voices.decompress_speech(voices.compress_speech(samples, 16_000, quality=100))
+    assert np.corrcoef(samples, decoded)[0, 1] > 0.5
+    assert 0.5 < decoded.std() / samples.std() < 1.5
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 9.0])
+def test_level_and_offset_do_not_change_the_codes(scale):
+    samples = tone(16_000)
+    plain = voices.voice_codes(voices.compress_speech(samples, 16_000, quality=70))
+    moved = (samples * scale + np.float32(0.3 * scale)).astype(np.float32)
+    codes = voices.voice_codes(voices.compress_speech(moved, 16_000, quality=70))
+    assert (codes == plain).mean() > 0.9
+
+
+@pytest.mark.parametrize("samples", [np.zeros(5000), np.full(5000, 0.5), np.sign(tone(5000))])
+def test_extreme_signals_stay_finite(samples):
+    decoded, _ = voices.decompress_speech(
+        voices.compress_speech(samples.astype(np.float32), 16_000)
+    )
+    assert np.isfinite(decoded).all()
+    assert np.abs(decoded).max() < 4.0
+
+
+def test_digital_silence_costs_only_the_container():
+    data = voices.compress_speech(np.zeros(160_000, np.float32), 16_000, quality=50)
+    assert len(data) <= 25 + 2 * 4
+    assert np.abs(voices.decompress_speech(data)[0]).max() < 1e-6
+
+
+def test_bytes_rise_with_quality():
+    samples = tone(64_000)
+    sizes = [len(voices.compress_speech(samples, 16_000, quality=q)) for q in (1, 20, 40, 70, 100)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 2 * sizes[0]
+
+
+@pytest.mark.parametrize("bitrate", [0.4, 0.6, 0.9])
+def test_bitrate_is_hit(bitrate):
+    samples = np.concatenate([tone(160_000), np.zeros(32_000, np.float32)])
+    data = voices.compress_speech(samples, 16_000, bitrate)
+    assert len(data) * 8 / 12 / 1000 == pytest.approx(bitrate, rel=0.03)
+
+
+def test_out_of_reach_bitrates_give_the_nearest():
+    samples = tone(32_000)
+    most = voices.compress_speech(samples, 16_000, 12.0)
+    assert len(most) == len(voices.compress_speech(samples, 16_000, quality=100))
+
+
+def voice_header(data):
+    header = container.read_header(data)[0]
+    assert isinstance(header, container.VoiceHeader)
+    return header
+
+
+def test_codes_and_back():
+    samples = tone(20_000)
+    data = voices.compress_speech(samples, 16_000, quality=80)
+    codes = voices.voice_codes(data)
+    assert codes.shape == (CONFIG.n_stages, 64)
+    assert codes.max() < CONFIG.codebook_size
+    again = voices.samples_from_codes(codes) / voices._amplitude(voice_header(data).gain)
+    decoded, _ = voices.decompress_speech(data)
+    assert np.allclose(again[:20_000], decoded, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "codes", [np.zeros((7, 3), int), np.zeros(4, int), np.full((2, 3), 64), np.full((2, 3), 0.5)]
+)
+def test_illegal_codes_are_refused(codes):
+    with pytest.raises(UsageError):
+        voices.samples_from_codes(codes)
+
+
+def test_fewer_sections_give_a_prefix_of_the_stages(codec):
+    data = voices.compress_speech(tone(30_000), 16_000, quality=100)
+    coarse, _ = voices.decompress_speech(data, sections=1)
+    codes = voices.voice_codes(data)[: CONFIG.first_stages]
+    again = voices.samples_from_codes(codes)
+    gain = voices._amplitude(voice_header(data).gain)
+    assert np.allclose(again[:30_000] / gain, coarse, atol=1e-6)
+
+
+def test_chunks_are_the_whole():
+    data = voices.compress_speech(tone(1600 * 320), 16_000, quality=50)
+    chunks = list(voices.decode_chunks(data))
+    assert len(chunks) > 1
+    assert np.array_equal(np.concatenate(chunks)[:, 0], voices.decompress_speech(data)[0])
+
+
+@pytest.mark.parametrize("chunk", [20, 33, 150])
+def test_chunked_networks_equal_the_whole(codec, chunk):
+    samples = tone(200 * HOP)
+    blocks = np.array_split(samples, 13)
+    whole = codec.model.latents(spectrum(torch.from_numpy(samples)[None]))[0]
+    parts = list(speech_chunks.analyse(codec.model, blocks, len(samples), chunk))
+    assert torch.allclose(torch.cat(parts, 2), whole, atol=1e-4)
+    stretches = torch.split(whole, 47, dim=2)
+    decoded = np.concatenate(
+        list(speech_chunks.synthesise(codec.model, stretches, len(samples), chunk))
+    )
+    expected = samples_from_spectrum(codec.model.synthesise(whole[None]))[0].numpy()
+    assert np.allclose(decoded, expected, atol=1e-4)
+
+
+def test_a_cut_file_loses_its_tail():
+    samples = tone((2 * SEGMENT_FRAMES + 100) * 320)
+    data = voices.compress_speech(samples, 16_000, quality=50)
+    whole, _ = voices.decompress_speech(data)
+    with pytest.warns(TruncatedWarning):
+        cut, _ = voices.decompress_speech(data[: len(data) // 2])
+    assert 0 < len(cut) < len(whole)
+    settled = len(cut) - 30 * 320  # the networks look ahead
+    assert np.allclose(cut[:settled], whole[:settled], atol=1e-5)
+
+
+def test_every_cut_and_every_altered_byte_is_noticed():
+    data = voices.compress_speech(tone(4000), 16_000, quality=50)
+    for length in range(len(data)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises((LuxvoxError, TruncatedWarning)):
+                voices.decompress_speech(data[:length])
+    for offset in range(len(data)):
+        altered = bytearray(data)
+        altered[offset] ^= 0x55
+        with pytest.raises((LuxvoxError, TruncatedWarning)), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            voices.decompress_speech(bytes(altered))
+
+
+def test_a_picture_is_refused():
+    header = container.PictureHeader(1, bytes(4), 8, 8, True, False, 5000, 1)
+    data = container.write(header, [])
+    with pytest.raises(UnsupportedError, match="picture, not a voice"):
+        voices.decompress_speech(data)
+
+
+def test_other_weights_are_refused(codec):
+    header = container.VoiceHeader(9, bytes(4), 100, 16_000, False, 128, 5000, 1)
+    data = container.write(header, [container.Section(1, b""), container.Section(2, b"")])
+    with pytest.raises(UnsupportedError, match="made with weights"):
+        voices.decompress_speech(data)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "error"),
+    [
+        (np.zeros(0, np.float32), 16_000, InputError),
+        (np.full(10, np.nan, np.float32), 16_000, InputError),
+        (np.full(10, np.inf, np.float32), 16_000, InputError),
+        (np.zeros((10, 0), np.float32), 16_000, InputError),
+        (np.zeros((10, 9), np.float32), 16_000, InputError),
+        (np.zeros(10, np.float32), 0, InputError),
+        (np.zeros(10, np.float32), 192_000, InputError),
+        (np.zeros(10, bool), 16_000, UsageError),
+        (np.zeros((2, 2, 2), np.float32), 16_000, UsageError),
+    ],
+)
+def test_bad_input_is_refused(samples, rate, error):
+    with pytest.raises(error):
+        voices.compress_speech(samples, rate)
+
+
+@pytest.mark.parametrize("options", [{"bitrate": 0.1}, {"bitrate": float("nan")}, {"quality": 0}])
+def test_bad_options_are_refused(options):
+    with pytest.raises(UsageError):
+        voices.compress_speech(tone(100), 16_000, **options)
+
+
+def test_sections_asked_for_are_checked():
+    data = voices.compress_speech(tone(100), 16_000, quality=50)
+    with pytest.raises(UsageError):
+        voices.decompress_speech(data, sections=0)
+
+
+def test_hostile_codes_decode_to_something_finite(codec):
+    header = container.VoiceHeader(9, codec.fingerprint, 16_000, 16_000, False, 128, 5000, 1)
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        payload = generator.bytes(60)
+        data = container.write(header, [container.Section(n, payload) for n in (1, 2)])
+        try:
+            decoded, _ = voices.decompress_speech(data)
+        except FormatError:
+            continue
+        assert np.isfinite(decoded).all()
