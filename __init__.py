@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from luxvox.codec.pictures import (
-        FileInfo,
-        codes,
-        compress_image,
-        decompress_image,
-        inspect,
+    from luxvox.codec.lvx import codes, inspect
+    from luxvox.codec.pictures import FileInfo, compress_image, decompress_image
+    from luxvox.codec.voices import (
+        VoiceInfo,
+        compress_speech,
+        decode_chunks,
+        decompress_speech,
+        from_codes,
     )
     from luxvox.errors import LuxvoxError, TruncatedWarning
 
@@ -24,10 +26,15 @@ __all__ = [
     "FileInfo",
     "LuxvoxError",
     "TruncatedWarning",
+    "VoiceInfo",
     "__version__",
     "codes",
     "compress_image",
+    "compress_speech",
+    "decode_chunks",
     "decompress_image",
+    "decompress_speech",
+    "from_codes",
     "inspect",
 ]
 
@@ -35,10 +42,15 @@ _HOMES = {
     "FileInfo": "luxvox.codec.pictures",
     "LuxvoxError": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",
-    "codes": "luxvox.codec.pictures",
+    "VoiceInfo": "luxvox.codec.voices",
+    "codes": "luxvox.codec.lvx",
     "compress_image": "luxvox.codec.pictures",
+    "compress_speech": "luxvox.codec.voices",
+    "decode_chunks": "luxvox.codec.voices",
     "decompress_image": "luxvox.codec.pictures",
-    "inspect": "luxvox.codec.pictures",
+    "decompress_speech": "luxvox.codec.voices",
+    "from_codes": "luxvox.codec.voices",
+    "inspect": "luxvox.codec.lvx",
 }
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 environment, 2 usage, 3 corrupt or unsupported input, 4 in
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("luxvox: interrupted", err=True)
+        _say("luxvox: interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
@@ -74,21 +75,30 @@ def run(arguments: Sequence[str] | None = None) -> int:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="luxvox")
 def commands() -> None:
-    """Compress photographs with a learned codec.
+    """Compress photographs and voices with a learned codec.
 
     \b
     luxvox compress photo.png             writes photo.lvx
     luxvox decompress photo.lvx           writes photo.png
     luxvox decompress photo.lvx -o p.jpg  writes another format
+    luxvox compress voice.wav -b 3        writes voice.lvx at 3 kbit/s
+    luxvox decompress voice.lvx           writes voice.wav
 
     Exit codes: 0 done, 1 environment, 2 usage, 3 corrupt or unsupported input, 4 internal error.
     """
 
 
-def _quality(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 1 <= value <= 100:  # click's own range would let NaN through
-        raise click.BadParameter(f"{value:g} is not in the range 1..100.", context, parameter)
-    return value
+def _in_range(low: float, high: float) -> Callable[..., float | None]:
+    def check(
+        context: click.Context, parameter: click.Parameter, value: float | None
+    ) -> float | None:
+        # click's own range would let NaN through
+        if value is not None and not low <= value <= high:
+            legal = f"{low:g}..{high:g}"
+            raise click.BadParameter(f"{value:g} is not in the range {legal}.", context, parameter)
+        return value
+
+    return check
 
 
 @commands.command()
@@ -98,45 +108,89 @@ def _quality(context: click.Context, parameter: click.Parameter, value: float) -
     "-q",
     "--quality",
     type=float,
-    default=50.0,
-    show_default=True,
-    callback=_quality,
+    callback=_in_range(1, 100),
     metavar="1..100",
-    help="Higher looks better and takes more bytes; fractions are fine.",
+    help="Higher is better and takes more bytes; fractions are fine.  [default: 50 for pictures]",
+)
+@click.option(
+    "-b",
+    "--bitrate",
+    type=float,
+    callback=_in_range(0.3, 12),
+    metavar="KBIT/S",
+    help="Voices only: kbit/s of the file, 0.3..12.  [default: 3]",
 )
 @_device_option
-@click.option("--strip", is_flag=True, help="Leave out ICC profile, EXIF and XMP.")
+@click.option("--strip", is_flag=True, help="Pictures only: leave out ICC profile, EXIF and XMP.")
 @_force_option
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
-    quality: float,
+    quality: float | None,
+    bitrate: float | None,
     device: str,
     strip: bool,
     force: bool,
 ) -> int:
-    """Compress pictures: photo.png becomes photo.lvx.
+    """Compress pictures and voices: photo.png becomes photo.lvx, and so does voice.wav.
 
-    Reads what Pillow reads. IN may be - for standard input, and OUT - for standard output; the
-    inputs are kept.
+    Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings. IN
+    may be - for standard input, and OUT - for standard output; the inputs are kept.
     """
-    targets = files.name_outputs(inputs, output, files.COMPRESSED_ENDING)
+    if quality is not None and bitrate is not None:
+        raise UsageError("-q and -b exclude each other")
+    targets = files.name_outputs(inputs, output, [files.COMPRESSED_ENDING] * len(inputs))
 
     def compress_one(source: str, target: str) -> None:
         files.check_target(target, force)
-        data = files.read(source)
+        recordings = _load("recordings")
+        data = b"" if _is_recording_file(source) else files.read(source)
+        if not data or recordings.is_recording(data[:16]):
+            opened = recordings.open_recording(data or source)
+            _compress_voice(opened, (source, target), quality, bitrate, force)
+            return
+        if bitrate is not None:
+            raise UsageError("-b is for voices, and this is none; pictures take -q")
         rasters, pictures = _load("rasters"), _load("pictures")
         chosen_device = _choose_device(device)
         start_s = time.monotonic()
         raster = rasters.from_file(data)
         options = {"device": chosen_device, "strip": strip}
         label = f"compressing {source}"
-        lvx = _watched(label, pictures.compress_image, raster, quality, **options)
+        wanted = 50.0 if quality is None else quality
+        lvx = _watched(label, pictures.compress_image, raster, wanted, **options)
         files.write(target, lvx, force)
         height, width = raster.pixels.shape[:2]
-        _summarise(source, target, (len(data), len(lvx)), 8 * len(lvx) / (width * height), start_s)
+        rate = f"{8 * len(lvx) / (width * height):.3f} bpp"
+        _summarise(source, target, (len(data), len(lvx)), rate, start_s)
 
     return _each(inputs, targets, compress_one)
+
+
+def _is_recording_file(source: str) -> bool:
+    is_recording: bool = _load("recordings").is_recording(files.peek(source, 16))
+    return is_recording
+
+
+def _compress_voice(
+    opened: Any,
+    names: tuple[str, str],
+    quality: float | None,
+    bitrate: float | None,
+    force: bool,
+) -> None:
+    source, target = names
+    voices = _load("voices")
+    start_s = time.monotonic()
+    options = {"quality": quality} if quality is not None else {"bitrate": bitrate or 3.0}
+    lvx = _watched(f"compressing {source}", voices.compress_recording, opened, **options)
+    files.write(target, lvx, force)
+    if opened.sample_rate_hz > 2 * voices.BANDWIDTH_HZ:
+        where = _shown(source, "standard input")
+        _say(f"luxvox: {where}: note: voices are kept up to 8 kHz; what is above is gone")
+    seconds = opened.n_samples / opened.sample_rate_hz
+    rate = f"{8 * len(lvx) / 1000 / seconds:.2f} kbit/s, {seconds:.1f} s of sound"
+    _summarise(source, target, (opened.n_bytes, len(lvx)), rate, start_s)
 
 
 @commands.command()
@@ -146,13 +200,14 @@ def compress(
     "--format",
     "ending",
     metavar="EXT",
-    help="png, jpg, webp, tiff, avif ...; otherwise the ending of OUT, or png.",
+    help="png, jpg, webp, tiff, avif ..., wav, flac, ogg, mp3 ...; otherwise the ending of OUT, "
+    "or png and wav.",
 )
 @click.option(
     "--sections",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Decode the first N sections only: a coarser picture.",
+    help="Decode the first N sections only (of a voice: of every segment): coarser.",
 )
 @_force_option
 def decompress(
@@ -162,30 +217,62 @@ def decompress(
     sections: int | None,
     force: bool,
 ) -> int:
-    """Decompress pictures: photo.lvx becomes photo.png.
+    """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
 
     IN may be - for standard input, and OUT - for standard output; the inputs are kept.
     """
     ending = ending and ending.lstrip(".").lower()
-    targets = files.name_outputs(inputs, output, f".{ending or 'png'}")
-    formats = _load("formats")
+    endings = [f".{ending or _plain_ending(source)}" for source in inputs]
+    targets = files.name_outputs(inputs, output, endings)
+    formats, sounds = _load("formats"), _load("sounds")
 
     def decompress_one(source: str, target: str) -> None:
-        wanted = ending or ("png" if target == files.PIPE else formats.ending_of(target))
-        formats.find_format(wanted)
+        named = ending or (None if target == files.PIPE else formats.ending_of(target))
+        if named is not None and named not in sounds.FORMATS:
+            formats.find_format(named)
         files.check_target(target, force)
         data = files.read(source)
-        rasters, pictures = _load("rasters"), _load("pictures")
         start_s = time.monotonic()
+        if _load("lvx").is_voice(data):
+            _decompress_voice(data, (source, target), named or "wav", sections, force)
+            return
+        wanted = named or "png"
+        formats.find_format(wanted)
+        rasters, pictures = _load("rasters"), _load("pictures")
         label = f"decompressing {source}"
         raster = _watched(label, pictures.decompress_raster, data, sections)
         written = rasters.to_bytes(raster, wanted)
         files.write(target, written, force)
         height, width = raster.pixels.shape[:2]
-        n_bytes = (len(data), len(written))
-        _summarise(source, target, n_bytes, 8 * len(data) / (width * height), start_s)
+        rate = f"{8 * len(data) / (width * height):.3f} bpp"
+        _summarise(source, target, (len(data), len(written)), rate, start_s)
 
     return _each(inputs, targets, decompress_one)
+
+
+def _plain_ending(source: str) -> str:
+    lvx = _load("lvx")
+    return "wav" if lvx.is_voice(files.peek(source, lvx.HEAD_BYTES)) else "png"
+
+
+def _decompress_voice(
+    data: bytes, names: tuple[str, str], ending: str, sections: int | None, force: bool
+) -> None:
+    source, target = names
+    sounds, voices = _load("sounds"), _load("voices")
+    sounds.find_format(ending)
+    start_s = time.monotonic()
+
+    def decode(progress: Any) -> tuple[int, float]:
+        rate_hz, channels, n_samples, blocks = voices.decompress_blocks(data, sections, progress)
+        with files.opened(target, force) as stream:
+            shape = (n_samples, channels)
+            written: int = sounds.write_blocks(stream, ending, shape, rate_hz, blocks)
+        return written, n_samples / rate_hz
+
+    n_bytes, seconds = _watched(f"decompressing {source}", decode)
+    rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"
+    _summarise(source, target, (len(data), n_bytes), rate, start_s)
 
 
 @commands.command()
@@ -195,7 +282,7 @@ def info(file: str, as_json: bool) -> int:
     """Say what an .lvx file holds, without decoding it; FILE may be - for standard input."""
 
     def describe(source: str, _: str) -> None:
-        facts = dataclasses.asdict(_load("pictures").inspect(files.read(source)))
+        facts = dataclasses.asdict(_load("lvx").inspect(files.read(source)))
         if as_json:
             click.echo(json.dumps(facts, default=_as_text, ensure_ascii=False, indent=2))
         else:
@@ -308,7 +395,7 @@ def _each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, st
 def _report(error: Exception, source: str | None = None) -> int:
     failure = _failure(error)
     where = "luxvox: " if source is None else f"luxvox: {_shown(source, 'standard input')}: "
-    click.echo(where + " ".join(str(failure).split()), err=True)
+    _say(where + " ".join(str(failure).split()))
     if os.environ.get(_DEBUG_VARIABLE):
         traceback.print_exception(error)
     return failure.exit_code
@@ -334,7 +421,7 @@ def _show_warnings(caught: list[warnings.WarningMessage], source: str) -> None:
     for warning in caught:
         if issubclass(warning.category, TruncatedWarning):
             where = _shown(source, "standard input")
-            click.echo(f"luxvox: {where}: warning: {warning.message}", err=True)
+            _say(f"luxvox: {where}: warning: {warning.message}")
 
 
 def _choose_device(device: str) -> str:
@@ -355,12 +442,18 @@ def _watched(label: str, function: Callable[..., Any], *arguments: Any, **option
 
 
 def _summarise(
-    source: str, target: str, n_bytes: tuple[int, int], rate_bpp: float, start_s: float
+    source: str, target: str, n_bytes: tuple[int, int], rate: str, start_s: float
 ) -> None:
     names = f"{_shown(source, 'standard input')} → {_shown(target, 'standard output')}"
     sizes = f"{n_bytes[0]:,} → {n_bytes[1]:,} bytes"
     seconds = time.monotonic() - start_s
-    click.echo(f"{names}: {sizes}, {rate_bpp:.3f} bpp, {seconds:.2f} s", err=True)
+    _say(f"{names}: {sizes}, {rate}, {seconds:.2f} s")
+
+
+def _say(line: str) -> None:
+    """Write a line to standard error; where nobody can read it, the work is done all the same."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(line, err=True)
 
 
 def _shown(path: str, pipe: str) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
 from luxvox.benchmarks.results_page import describe_machine, repeat_command, splice, table
-from luxvox.codec import container
+from luxvox.codec import container, pictures
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.walk import CodesMeter, known, walk
 from luxvox.models.catalogue import picture_codec
@@ -81,7 +81,7 @@ def measure(data: bytes, histograms: Histograms) -> dict[Key, float]:
     header, _ = container.read_header(data)
     if not isinstance(header, container.PictureHeader):
         raise TypeError("not a picture")
-    codes = luxvox.codes(data)
+    codes = pictures.codes(data)
     meter = CodesMeter(known(codes))
     shapes = grid_shapes(header.height, header.width)
     walk(picture_codec().context, shapes, centi_to_position(header.quality_centi), meter)

@@ -6,11 +6,13 @@ whatever goes wrong, or Ctrl-C, leaves neither a part of it nor a trace.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from luxvox.errors import SystemFailure, UsageError
 
@@ -35,6 +37,23 @@ def read(source: str) -> bytes:
         raise SystemFailure(f"cannot be read: {reason(error)}") from error
 
 
+def peek(source: str, n_bytes: int) -> bytes:
+    """Return the first bytes of a file; none of standard input, which cannot be read twice.
+
+    Raises:
+        SystemFailure: the file cannot be read.
+    """
+    if source == PIPE:
+        return b""
+    try:
+        if not Path(source).is_file():  # of a named pipe, too, they would be gone
+            return b""
+        with Path(source).open("rb") as stream:
+            return stream.read(n_bytes)
+    except OSError as error:
+        raise SystemFailure(f"cannot be read: {reason(error)}") from error
+
+
 def write(target: str, data: bytes, overwrite: bool = False) -> None:
     """Write a file in one move, or to standard output for `-`.
 
@@ -44,18 +63,40 @@ def write(target: str, data: bytes, overwrite: bool = False) -> None:
         overwrite: whether a file of that name may be replaced.
 
     Raises:
+        UsageError, SystemFailure, BrokenPipeError: as `opened`.
+    """
+    with opened(target, overwrite) as stream:
+        write_all(stream, data)
+
+
+@contextlib.contextmanager
+def opened(target: str, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Open a file that appears in one move at the end of the block, or standard output for `-`.
+
+    If the block raises, nothing is left of the file.
+
+    Raises:
         UsageError: the file exists, or standard output is a terminal.
         SystemFailure: the disk is full, the folder unwritable or missing.
         BrokenPipeError: the reader of standard output has gone.
     """
     check_target(target, overwrite)
     if target == PIPE:
-        _write_stdout(data)
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
         return
     try:
-        _write_path(Path(os.path.realpath(target)), data)
+        with _opened_path(Path(os.path.realpath(target))) as stream:
+            yield stream
     except OSError as error:
         raise SystemFailure(f"{target} cannot be written: {reason(error)}") from error
+
+
+def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all bytes; under PYTHONUNBUFFERED one call may write a part only."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
 
 
 def check_target(target: str, overwrite: bool = False) -> None:
@@ -80,7 +121,7 @@ def check_target(target: str, overwrite: bool = False) -> None:
         raise SystemFailure(f"{target} cannot be written: there is no folder {path.parent}")
 
 
-def name_outputs(sources: Sequence[str], output: str | None, ending: str) -> list[str]:
+def name_outputs(sources: Sequence[str], output: str | None, endings: Sequence[str]) -> list[str]:
     """Name the file that each input becomes.
 
     Without `output` it stands beside its input, `photo.png` becoming `photo` and the ending;
@@ -89,7 +130,7 @@ def name_outputs(sources: Sequence[str], output: str | None, ending: str) -> lis
     Args:
         sources: paths of the inputs, or `-`.
         output: path of a file (for one input), of a folder, `-`, or None.
-        ending: ending of the outputs, with its dot.
+        endings: ending of each output, with its dot.
 
     Returns:
         One path or `-` per input.
@@ -98,7 +139,8 @@ def name_outputs(sources: Sequence[str], output: str | None, ending: str) -> lis
         UsageError: several inputs for one output, or standard input for a folder.
     """
     if output is None or _names_folder(output):
-        return [_default_name(source, output, ending) for source in sources]
+        pairs = zip(sources, endings, strict=True)
+        return [_default_name(source, output, ending) for source, ending in pairs]
     if len(sources) > 1:
         raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
     return [output]
@@ -152,22 +194,16 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _write_stdout(data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # under PYTHONUNBUFFERED one call may write a part only
-        rest = rest[sys.stdout.buffer.write(rest) :]
-    sys.stdout.buffer.flush()
-
-
-def _write_path(path: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _opened_path(path: Path) -> Iterator[BinaryIO]:
     if _is_special(path):
         with path.open("wb") as stream:
-            stream.write(data)
+            yield stream
         return
     part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as stream:
-            stream.write(data)
+        with part.open("x+b") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)

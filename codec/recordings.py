@@ -36,12 +36,14 @@ class OpenRecording:
         channels: 1 or 2.
         n_samples: a channel.
         blocks: returns an iterator of float32 [n, C] of about −1 … 1.
+        n_bytes: of the file it comes from, or of the array.
     """
 
     sample_rate_hz: int
     channels: int
     n_samples: int
     blocks: Callable[[], Iterator[Samples]]
+    n_bytes: int = 0
 
 
 def open_recording(source: bytes | str | Path) -> OpenRecording:
@@ -71,7 +73,8 @@ def open_recording(source: bytes | str | Path) -> OpenRecording:
         raise InputError(f"not a recording that can be read: {error}") from None
     if not n_samples:
         raise InputError("the recording is empty")
-    return OpenRecording(rate_hz, channels, n_samples, blocks)
+    n_bytes = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    return OpenRecording(rate_hz, channels, n_samples, blocks, n_bytes)
 
 
 def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
@@ -102,7 +105,8 @@ def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
         for start in range(0, len(matrix), BLOCK_SAMPLES):
             yield matrix[start : start + BLOCK_SAMPLES]
 
-    return OpenRecording(int(sample_rate_hz), matrix.shape[1], len(matrix), blocks)
+    rate_hz, channels = int(sample_rate_hz), matrix.shape[1]
+    return OpenRecording(rate_hz, channels, len(matrix), blocks, array.nbytes)
 
 
 def check_format(sample_rate_hz: float, channels: int) -> None:

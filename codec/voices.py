@@ -7,13 +7,14 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.container import Container, Section, VoiceHeader
+from luxvox.codec.container import Container, Header, Section, VoiceHeader
 from luxvox.codec.timeline import (
     CODED_RATE_HZ,
     FRAME_SAMPLES,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 Samples = NDArray[np.float32]
 
+BANDWIDTH_HZ = CODED_RATE_HZ // 2
 MIN_BITRATE_KBPS, MAX_BITRATE_KBPS = 0.3, 12.0
 _GAIN_ZERO = 128
 _GAIN_STEPS = 40.0  # a decade of amplitude
@@ -40,6 +42,60 @@ _TOLERANCE = 0.01  # of the bitrate, where the search stops
 _MAX_TRIES = 7
 _ANALYSIS_SHARE = 0.5
 _DECODED_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class VoicePart:
+    """What the sections of one type take together.
+
+    Attributes:
+        name: what they hold.
+        sections: how many they are; one a segment if they are codes.
+        bytes: of their payloads.
+        rate_kbps: kbit/s, averaged over the recording.
+    """
+
+    name: str
+    sections: int
+    bytes: int
+    rate_kbps: float
+
+
+@dataclass(frozen=True)
+class VoiceInfo:
+    """What a voice's file says of itself, without decoding it.
+
+    Attributes:
+        kind: `voice`.
+        duration_s: of the recording.
+        sample_rate_hz: of the recording; what is above 8 kHz is not kept.
+        channels: 1 or 2.
+        samples: a channel.
+        quality: 1 … 100.
+        model: id number of the weights.
+        fingerprint: of the model's integer tables, hexadecimal.
+        coder: name of the range coder.
+        bytes: length of the file.
+        rate_kbps: kbit/s of the whole file.
+        segments: how many stretches of 15 s it has.
+        parts: what the sections hold, by type.
+        damage: one line on what is cut or altered, empty if nothing is.
+    """
+
+    kind: str
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    samples: int
+    quality: float
+    model: int
+    fingerprint: str
+    coder: str
+    bytes: int
+    rate_kbps: float
+    segments: int
+    parts: tuple[VoicePart, ...]
+    damage: str
 
 
 def compress_speech(
@@ -126,8 +182,17 @@ def decompress_speech(
     return (samples[:, 0] if channels == 1 else samples), rate_hz
 
 
-def decode_chunks(data: bytes, sections: int | None = None) -> Iterator[Samples]:
-    """Yield the samples of a file as float32 [n, C], stretch after stretch, for players."""
+def decode_chunks(file: bytes | str | Path, sections: int | None = None) -> Iterator[Samples]:
+    """Yield the samples of a file as float32 [n, C], stretch after stretch, for players.
+
+    Args:
+        file: a path, or the bytes of a `.lvx` file.
+        sections: as in `decompress_speech`.
+
+    Raises:
+        As `decompress_speech`, at the first stretch or before; OSError if the file cannot be read.
+    """
+    data = file if isinstance(file, bytes) else Path(file).read_bytes()
     return decompress_blocks(data, sections)[3]
 
 
@@ -158,6 +223,35 @@ def decompress_blocks(
     return header.sample_rate_hz, header.channels, n_samples, out
 
 
+def inspect(data: bytes) -> VoiceInfo:
+    """Describe a voice's file; see `luxvox.inspect`."""
+    listing = container.list_sections(data)
+    header = _voice_header(listing.header)
+    duration_s = header.n_samples / header.sample_rate_hz
+    parts = []
+    for number in sorted({entry.type for entry in listing.entries}):
+        lengths = [entry.length for entry in listing.entries if entry.type == number]
+        rate_kbps = sum(lengths) * 8.0 / 1000.0 / duration_s
+        name = container.section_name(number)
+        parts.append(VoicePart(name, len(lengths), sum(lengths), rate_kbps))
+    return VoiceInfo(
+        kind="voice",
+        duration_s=duration_s,
+        sample_rate_hz=header.sample_rate_hz,
+        channels=header.channels,
+        samples=header.n_samples,
+        quality=header.quality_centi / 100.0,
+        model=header.model_number,
+        fingerprint=header.fingerprint.hex(),
+        coder=container.CODERS[header.coder],
+        bytes=len(data),
+        rate_kbps=len(data) * 8.0 / 1000.0 / duration_s,
+        segments=n_segments(header.n_samples, header.sample_rate_hz),
+        parts=tuple(parts),
+        damage=listing.damage or "",
+    )
+
+
 def voice_codes(data: bytes) -> Codes:
     """Return the codes of a file, uint16 [stages, frames] (mono) or [2, stages, frames].
 
@@ -173,7 +267,7 @@ def voice_codes(data: bytes) -> Codes:
     return codes
 
 
-def samples_from_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
+def from_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
     """Return the samples float32 [T] at 16 kHz and the common level that codes stand for.
 
     Args:
@@ -379,9 +473,7 @@ def _part_done(advance: Progress, channel: int, channels: int, done: float) -> N
 
 def _opened(data: bytes) -> tuple[Container, VoiceHeader, VoiceCodec]:
     """Read a container and find its weights."""
-    header, _ = container.read_header(data)
-    if not isinstance(header, VoiceHeader):
-        raise UnsupportedError("this file holds a picture, not a voice")
+    header = _voice_header(container.read_header(data)[0])
     content = container.read(data)
     if content.truncated:
         warnings.warn(
@@ -394,6 +486,12 @@ def _opened(data: bytes) -> tuple[Container, VoiceHeader, VoiceCodec]:
             f"{header.model_number}; installed are {codec.fingerprint.hex()}"
         )
     return content, header, codec
+
+
+def _voice_header(header: Header) -> VoiceHeader:
+    if not isinstance(header, VoiceHeader):
+        raise UnsupportedError("this file holds a picture, not a voice")
+    return header
 
 
 def _whole_segments(content: Container, header: VoiceHeader) -> int:

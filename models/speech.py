@@ -60,8 +60,8 @@ class SpeechConfig:
     synthesis_blocks: int = 6
     unit: float = 0.125
     rate_weight: float = 0.1
-    coarsest_depth: float = 0.5
-    finest_depth: float = 20.5
+    coarsest_depth: float = -4.0
+    finest_depth: float = 20.0
     depth_slope: float = 0.5
     reference_db: float = 39.0
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import luxvox
-from luxvox.codec import container
+from luxvox.codec import container, pictures
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION
 from luxvox.entropy.walk import CodesEncoder, known, walk
@@ -50,17 +50,17 @@ def assert_same(some, others):
 @pytest.mark.parametrize("picture", [grey_picture(), colour_picture()], ids=["grey", "colour"])
 def test_both_read_the_same_codes(tensors, picture, quality):
     data = luxvox.compress_image(picture, quality)
-    codes = luxvox.codes(data)
+    codes = pictures.codes(data)
     assert any(array.any() for array in codes.values())
     assert_same(read_codes(data, tensors), codes)
 
 
 def test_both_read_the_same_codes_of_a_cut_file(tensors):
     data = luxvox.compress_image(colour_picture(), 97)
-    last = luxvox.inspect(data).sections[-1]
+    last = pictures.inspect(data).sections[-1]
     cut = data[: last.offset + last.size // 2]
     with pytest.warns(luxvox.TruncatedWarning):
-        codes = luxvox.codes(cut)
+        codes = pictures.codes(cut)
     assert_same(read_codes(cut, tensors), codes)
 
 
@@ -71,7 +71,7 @@ def file_of_random_codes(null_sections):
     generator = np.random.default_rng(len(null_sections))
     codes = {
         level: generator.integers(1, 256, array.shape).astype(np.uint8)
-        for level, array in luxvox.codes(container.write(content.header, [])).items()
+        for level, array in pictures.codes(container.write(content.header, [])).items()
     }
     for plan in codec.context.plan:
         open_places = np.bool_(True)
@@ -93,7 +93,7 @@ def file_of_random_codes(null_sections):
 def test_sections_of_null_codes_are_empty(tensors, null_sections):
     data, codes = file_of_random_codes(null_sections)
     assert_same(read_codes(data, tensors), codes)
-    assert_same(luxvox.codes(data), codes)
+    assert_same(pictures.codes(data), codes)
 
 
 def test_other_weights_are_refused(tensors):

@@ -31,9 +31,10 @@ from luxvox.models.training.speech_losses import loudness_distance, spectral_dis
 
 BATCH = 8
 CROP_FRAMES = 75
-ANALYSIS_FACTOR = 0.15  # the analysis moves slowly, so that codebooks can follow
+ANALYSIS_FACTOR = 0.5  # the analysis moves slowly, so that codebooks can follow
 COMMITMENT = 0.01
 RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
+COMPLEX_WEIGHT = 0.3
 MEL_WEIGHT = 0.5
 LOUDNESS_WEIGHT = 0.3
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
@@ -87,7 +88,7 @@ class JointSpeechPhase:
             "kbps": bits / 1000.0 / seconds,
             "alive": self.follower.alive_share(),
         }
-        distortion = complex_ + MEL_WEIGHT * mel + LOUDNESS_WEIGHT * loudness
+        distortion = COMPLEX_WEIGHT * complex_ + MEL_WEIGHT * mel + LOUDNESS_WEIGHT * loudness
         return distortion + COMMITMENT * commitment, figures
 
     def _quantised(

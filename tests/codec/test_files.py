@@ -114,20 +114,20 @@ def test_terminals_are_refused(monkeypatch):
     ],
 )
 def test_output_stands_beside_its_input(source, ending, target):
-    assert files.name_outputs([source], None, ending) == [target]
+    assert files.name_outputs([source], None, [ending]) == [target]
 
 
 def test_output_as_named(tmp_path):
     folder = str(tmp_path)
-    assert files.name_outputs(["a.png"], "b.x", ".lvx") == ["b.x"]
-    assert files.name_outputs(["a.png"], "-", ".lvx") == ["-"]
+    assert files.name_outputs(["a.png"], "b.x", [".lvx"]) == ["b.x"]
+    assert files.name_outputs(["a.png"], "-", [".lvx"]) == ["-"]
     expected = [f"{folder}/a.lvx", f"{folder}/b.lvx"]
-    assert files.name_outputs(["x/a.png", "b.png"], folder, ".lvx") == expected
-    assert files.name_outputs(["x/a.png"], "new/", ".lvx") == ["new/a.lvx"]
+    assert files.name_outputs(["x/a.png", "b.png"], folder, [".lvx"] * 2) == expected
+    assert files.name_outputs(["x/a.png"], "new/", [".lvx"]) == ["new/a.lvx"]
     with pytest.raises(UsageError, match="2 inputs need a folder"):
-        files.name_outputs(["a.png", "b.png"], "c.lvx", ".lvx")
+        files.name_outputs(["a.png", "b.png"], "c.lvx", [".lvx"] * 2)
     with pytest.raises(UsageError, match="no name to keep"):
-        files.name_outputs(["-"], folder, ".lvx")
+        files.name_outputs(["-"], folder, [".lvx"])
 
 
 def test_clashes_are_found():
@@ -142,7 +142,7 @@ def test_clashes_are_found():
 @given(st.lists(st.text("ab.", min_size=1, max_size=3), unique=True, min_size=1, max_size=5))
 def test_without_clashes_every_output_is_another_file(stems):
     sources = [f"{stem}.png" for stem in stems]
-    targets = files.name_outputs(sources, None, ".lvx")
+    targets = files.name_outputs(sources, None, [".lvx"] * len(sources))
     clashes = files.find_clashes(sources, targets)
     kept = [target for position, target in enumerate(targets) if position not in clashes]
     assert len({os.path.realpath(target) for target in kept}) == len(kept)

@@ -180,7 +180,7 @@ def test_a_cut_file_gives_its_whole_sections(small_file, n_sections, extra):
 
 def test_the_warning_points_at_the_caller(small_file):
     cut = small_file[: borders(small_file)[0]]
-    for call in (luxvox.decompress_image, luxvox.codes):
+    for call in (luxvox.decompress_image, pictures.codes):
         with pytest.warns(TruncatedWarning) as caught:
             call(cut)
         assert caught[0].filename == __file__
@@ -250,12 +250,12 @@ def test_unknown_model_is_named(tiny_file):
     data = resealed(tiny_file, model_number=65535)
     with pytest.raises(UnsupportedError, match="picture model 65535 is not among the installed"):
         luxvox.decompress_image(data)
-    assert luxvox.inspect(data).model == 65535
+    assert pictures.inspect(data).model == 65535
 
 
 def test_other_weights_are_named(tiny_file):
     data = resealed(tiny_file, fingerprint=b"\1\2\3\4")
-    installed = luxvox.inspect(tiny_file).fingerprint
+    installed = pictures.inspect(tiny_file).fingerprint
     with pytest.raises(UnsupportedError, match=f"weights 01020304 .*; installed are {installed}"):
         luxvox.decompress_image(data)
 
@@ -267,7 +267,7 @@ def test_too_many_pixels_are_refused_before_any_work(tiny_file):
     with pytest.raises(InputError, match="over the limit"):
         luxvox.decompress_image(resealed(tiny_file, width=2**15, height=2**15))
     with pytest.raises(InputError, match="over the limit"):
-        luxvox.codes(resealed(tiny_file, width=2**15, height=2**15))
+        pictures.codes(resealed(tiny_file, width=2**15, height=2**15))
 
 
 def test_pictures_over_the_format_limit_are_refused():
@@ -306,7 +306,7 @@ def test_progress_rises_to_one(photograph):
 
 
 def test_codes_are_what_the_picture_is_made_of(small_file):
-    codes = luxvox.codes(small_file)
+    codes = pictures.codes(small_file)
     assert {level: array.shape[2:] for level, array in codes.items()} == {
         "top": (3, 3),
         "base": (6, 6),
@@ -315,18 +315,18 @@ def test_codes_are_what_the_picture_is_made_of(small_file):
     for array in codes.values():
         assert array.dtype == np.uint8
         assert not array[1:][array[:-1] == 0].any()
-    again = luxvox.codes(small_file)
+    again = pictures.codes(small_file)
     assert all((again[level] == array).all() for level, array in codes.items())
 
 
 def test_inspect_tells_what_the_header_says(small_file):
-    info = luxvox.inspect(small_file)
+    info = pictures.inspect(small_file)
     assert (info.kind, info.width, info.height, info.channels) == ("picture", 80, 80, 4)
     assert (info.quality, info.coder, info.bytes) == (90.0, "constriction", len(small_file))
     assert info.rate_bpp == pytest.approx(8 * len(small_file) / 6400)
     assert [one.name for one in info.sections][-1] == "alpha"
     assert info.damage == ""
-    assert luxvox.inspect(small_file[:-1]).damage
+    assert pictures.inspect(small_file[:-1]).damage
 
 
 def test_overhead_is_small(tiny_file):

@@ -1,0 +1,53 @@
+"""Files of either kind: which kind a file is, what it says of itself, its codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from luxvox.codec import container
+from luxvox.codec.container import VoiceHeader
+from luxvox.errors import LuxvoxError
+
+if TYPE_CHECKING:
+    from luxvox.codec.pictures import FileInfo
+    from luxvox.codec.voices import VoiceInfo
+    from luxvox.entropy.walk import Codes
+
+
+HEAD_BYTES = container.MAX_HEADER_SIZE
+"""How much of a file `is_voice` needs."""
+
+
+def is_voice(data: bytes) -> bool:
+    """Return whether a `.lvx` file, or its first `MAX_HEADER_SIZE` bytes, holds a voice."""
+    try:
+        return isinstance(container.read_header(data)[0], VoiceHeader)
+    except LuxvoxError:
+        return False
+
+
+def inspect(data: bytes) -> FileInfo | VoiceInfo:
+    """Describe a file from its header and the lengths of its sections; loads no network.
+
+    Raises:
+        FormatError: if the header is malformed, altered or cut.
+        UnsupportedError: if it needs another luxvox.
+    """
+    from luxvox.codec import pictures, voices
+
+    return voices.inspect(data) if is_voice(data) else pictures.inspect(data)
+
+
+def codes(data: bytes) -> dict[str, Codes] | Codes:
+    """Return the codes of a file, without running the synthesis network.
+
+    Returns:
+        Of a picture: by level, uint8 [stages, groups, height, width]. Of a voice: uint16
+        [stages, frames], or [2, stages, frames] (mid and side) if it is stereo.
+
+    Raises:
+        As `decompress_image` and `decompress_speech` do.
+    """
+    from luxvox.codec import pictures, voices
+
+    return voices.voice_codes(data) if is_voice(data) else pictures.codes(data)
