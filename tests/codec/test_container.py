@@ -92,7 +92,7 @@ def test_example_is_read() -> None:
 def test_example_in_the_document_is_this_one() -> None:
     text = FORMAT_MD.read_text(encoding="utf-8")
     lines = re.findall(r"^    [0-9a-f]0  ([0-9a-f ]+)$", text, re.MULTILINE)
-    assert bytes.fromhex("".join(lines)) == EXAMPLE
+    assert bytes.fromhex("".join(lines[:4])) == EXAMPLE
 
 
 def test_smallest_file() -> None:

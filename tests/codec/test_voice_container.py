@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from luxvox.codec.header import OTHER_RATE, RATES_HZ, write_header
 from luxvox.codec.timeline import coded_length, n_frames, n_segments
 from luxvox.errors import FormatError, InputError, LuxvoxError, UnsupportedError
 
+FORMAT_MD = Path(__file__).parents[2] / "FORMAT.md"
 HEADER = VoiceHeader(
     model_number=1,
     fingerprint=bytes.fromhex("01020304"),
@@ -161,3 +163,10 @@ def _with_crc(front: bytes) -> bytes:
     import zlib
 
     return front + zlib.crc32(front).to_bytes(4, "little")
+
+
+def test_the_worked_example_of_the_format() -> None:
+    text = FORMAT_MD.read_text(encoding="utf-8")
+    after = text[text.index("A voice of 10 seconds, 50 bytes") :]
+    lines = [line[8:] for line in after.splitlines() if line.startswith("    ")][:4]
+    assert bytes.fromhex("".join(lines)) == EXAMPLE
