@@ -13,7 +13,9 @@ The latents move in phase 3, so the context model comes last.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from typing import Any
 import torch
 
 from luxvox.errors import UsageError
+from luxvox.models.context import speech_twins
 from luxvox.models.speech import SpeechConfig
+from luxvox.models.speech_weights import load_voice_codec
 from luxvox.models.training.export import sources
 from luxvox.models.training.loop import (
     Phase,
@@ -34,7 +38,9 @@ from luxvox.models.training.loop import (
 )
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_context_phase import (
+    CONTEXT_FILE,
     SpeechContextPhase,
+    load_speech_context,
     store_speech_codes,
 )
 from luxvox.models.training.speech_initialise import untrained_speech_model
@@ -44,6 +50,8 @@ from luxvox.models.training.speech_phases import (
     SpeechSynthesisPhase,
     load_speech_model,
 )
+
+log = logging.getLogger(__name__)
 
 SHARES = {"3": 0.7, "2": 0.1, "1": 0.2}
 """What each phase gets of the minutes when all are trained in turn; phase 0 takes two or so."""
@@ -97,7 +105,7 @@ def train_speech(  # noqa: PLR0913
     job = Job(out, training, held_back, resume)
     if phase in (None, "0") and not (resume and (out / "run.json").exists()):
         torch.manual_seed(SEED)
-        _begin(job, data)
+        _begin(job, data, init)
     if not (out / "run.json").exists():
         raise UsageError(f"{out}: phase {phase} needs phase 0 first")
     for name in [phase] if phase else list(SHARES):
@@ -107,22 +115,43 @@ def train_speech(  # noqa: PLR0913
             train(_phase(name, job), out, minutes * share, resume, SEED)
 
 
-def _begin(job: Job, data: Sequence[Path]) -> None:
-    model = untrained_speech_model(job.training, SpeechConfig(), SEED)
+def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
+    """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
+    for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*"), job.run / CONTEXT_FILE]:
+        stale.unlink(missing_ok=True)
+    for folder in _codes(job):
+        shutil.rmtree(folder, ignore_errors=True)
+    if init is None:
+        model = untrained_speech_model(job.training, SpeechConfig(), SEED)
+    else:
+        codec = load_voice_codec(init.with_suffix(".json"))
+        model = codec.model.requires_grad_(True)
+        twins = speech_twins(model)
+        for name, level in codec.context.levels.items():
+            twins.twin(name).start_from_integers(level.tensors)
+        save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)
+        log.info("starting from %s", codec.card.id)
     save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
     record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
     write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
     record_phase(job.run, "0", Progress())
 
 
+def _codes(job: Job) -> tuple[Path, Path]:
+    return job.run / "codes", job.run / "codes-held-back"
+
+
 def _phase(name: str, job: Job) -> Phase:
     model = load_speech_model(job.run)
     if name == "1":
-        folders = job.run / "codes", job.run / "codes-held-back"
+        folders = _codes(job)
         if not job.resume or not (folders[1] / "codes.npy").exists():
             store_speech_codes(model, job.training, folders[0], SEED)
             store_speech_codes(model, job.held_back, folders[1], SEED + 1)
-        return SpeechContextPhase(model, *folders)
+        phase = SpeechContextPhase(model, *folders)
+        if (job.run / CONTEXT_FILE).exists():
+            phase.twins = load_speech_context(model, job.run)
+        return phase
     if name == "2":
         return SpeechSynthesisPhase(model, job.training, job.held_back)
     return JointSpeechPhase(model, job.training, job.held_back)

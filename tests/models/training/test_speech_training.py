@@ -1,0 +1,215 @@
+"""Voice training end to end, in steps rather than hours: phases, resumes, export, losses."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from luxvox.errors import InputError, UsageError
+from luxvox.models import context
+from luxvox.models.rvq import ResidualVQ
+from luxvox.models.speech import SpeechConfig
+from luxvox.models.speech_weights import load_voice_codec
+from luxvox.models.training import (
+    recordings,
+    speech,
+    speech_context_phase,
+    speech_initialise,
+    speech_phases,
+)
+from luxvox.models.training.export import export_run
+from luxvox.models.training.follower import CodebookFollower
+from luxvox.models.training.speech_losses import loudness_distance, spectral_distances
+
+A_STEP = 1e-6  # minutes
+TINY = SpeechConfig(
+    n_channels=12,
+    n_stages=4,
+    codebook_size=32,
+    first_stages=2,
+    width=16,
+    expansion=2,
+    analysis_blocks=1,
+    synthesis_blocks=1,
+    coarsest_depth=-2.0,
+    finest_depth=4.0,
+)
+
+
+def voice(n, seed):
+    """Gliding harmonics with pauses, float64 [n]."""
+    t = np.arange(n) / 16_000
+    generator = np.random.default_rng(seed)
+    glide = 2 * np.pi * ((100 + 30 * seed) * t + 8 * np.sin(2 * t))
+    sound = sum(np.sin(k * glide) / k for k in range(1, 10)) * (np.sin(3 * t + seed) > -0.5)
+    return 0.1 * sound + 0.001 * generator.standard_normal(n)
+
+
+def use_tiny_sizes(monkeypatch):
+    monkeypatch.setattr(speech, "SpeechConfig", lambda: TINY)
+    monkeypatch.setattr(speech, "HELD_BACK", 3)
+    monkeypatch.setattr(speech, "log_to_stderr", lambda: None)
+    monkeypatch.setattr(speech_initialise, "N_CROPS", 12)
+    monkeypatch.setattr(speech_phases, "BATCH", 2)
+    monkeypatch.setattr(speech_phases, "N_VALIDATION", 1)
+    monkeypatch.setattr(speech_context_phase, "BATCH", 2)
+    monkeypatch.setattr(speech_context_phase, "N_VALIDATION", 2)
+    monkeypatch.setattr(context, "SPEECH_WIDTH", 16)
+    monkeypatch.setattr(context, "SPEECH_HIDDEN", 8)
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voices")
+    for seed in range(4):
+        soundfile.write(folder / f"{seed}.flac", voice(64_000, seed), 16_000)
+    soundfile.write(folder / "short.wav", voice(8_000, 9), 16_000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(voices, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_tiny_sizes(monkeypatch)
+        speech.train_speech([voices], run, A_STEP)
+    return run
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch):
+    use_tiny_sizes(monkeypatch)
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def steps_of(run, phase):
+    return json.loads((run / f"phase-{phase}.json").read_text())["step"]
+
+
+def test_all_phases_leave_their_parts(trained):
+    for phase in ("1", "2", "3"):
+        assert steps_of(trained, phase) == 1
+        with (trained / f"phase-{phase}.csv").open(newline="") as file:
+            figures = {row[2]: float(row[3]) for row in csv.reader(file)}
+        assert figures and np.isfinite(list(figures.values())).all()
+    assert list((trained / "phase-3").glob("*.wav")) and list((trained / "phase-3").glob("*.png"))
+    assert not list(trained.glob("*.partial"))
+
+
+@pytest.mark.parametrize("phase", ["1", "2", "3"])
+def test_each_phase_resumes(run, voices, phase):
+    elapsed_min = json.loads((run / f"phase-{phase}.json").read_text())["elapsed_s"] / 60
+    speech.train_speech([voices], run, elapsed_min + A_STEP, phase, resume=True)
+    assert steps_of(run, phase) == 2
+    tensors = load_file(run / f"phase-{phase}.safetensors")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_phase_2_moves_the_synthesis_alone(run, voices):
+    before = load_file(run / "model.safetensors")
+    speech.train_speech([voices], run, A_STEP, "2")
+    after = load_file(run / "model.safetensors")
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved <= {"synthesis", "up"}
+
+
+def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
+    path = export_run(run, tmp_path / "weights", "voice-7")
+    codec = load_voice_codec(path)
+    assert codec.card.number == 7
+    assert [p["phase"] for p in codec.card.extra["training"]["phases"]] == ["0", "1", "2", "3"]
+    speech.train_speech([voices], tmp_path / "next", A_STEP, "0", init=path)
+    kept = load_file(tmp_path / "next" / "model.safetensors")
+    state = codec.model.state_dict()
+    assert all(torch.equal(kept[name], state[name]) for name in kept)
+    again = export_run(tmp_path / "next", tmp_path / "again", "voice-7")
+    assert load_voice_codec(again).fingerprint == codec.fingerprint
+
+
+def test_altered_weights_are_refused(run, tmp_path):
+    path = export_run(run, tmp_path, "voice-7")
+    weights = path.with_suffix(".safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(Exception, match="SHA-256"):
+        load_voice_codec(path)
+
+
+@pytest.mark.parametrize("model_id", ["voice", "picture-1", "voice-x"])
+def test_export_refuses_other_ids(run, tmp_path, model_id):
+    with pytest.raises(InputError, match="not of the form voice-NUMBER"):
+        export_run(run, tmp_path / "weights", model_id)
+
+
+def test_refusals(voices, tmp_path, monkeypatch):
+    use_tiny_sizes(monkeypatch)
+    with pytest.raises(UsageError, match="legal: 0, 1, 2, 3"):
+        speech.train_speech([voices], tmp_path / "a", 1.0, "4")
+    with pytest.raises(UsageError, match="legal: more than 0"):
+        speech.train_speech([voices], tmp_path / "a", float("nan"))
+    with pytest.raises(UsageError, match="needs phase 0 first"):
+        speech.train_speech([voices], tmp_path / "a", 1.0, "3")
+    with pytest.raises(InputError, match="no recording"):
+        speech.train_speech([tmp_path], tmp_path / "a", 1.0)
+    soundfile.write(tmp_path / "fast.wav", voice(64_000, 1), 44_100)
+    with pytest.raises(InputError, match="44100 Hz, training needs 16000"):
+        speech.train_speech([tmp_path], tmp_path / "a", 1.0)
+
+
+def test_crops_are_deterministic_and_near_the_common_level(voices):
+    data = recordings.Recordings([voices])
+    one, two = (data.crops(4, 75, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(one, two)
+    assert one.shape == (4, 75 * 320)
+    assert 0.01 < float(one.square().mean().sqrt()) < 0.5
+
+
+def test_losses_vanish_for_equal_voices_and_rise_with_noise():
+    samples = torch.from_numpy(voice(48_000, 1)).float().reshape(2, -1)
+    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
+    losses = [
+        (*spectral_distances(decoded, samples), loudness_distance(decoded, samples))
+        for decoded in (samples, samples + 0.003 * noise, samples + 0.03 * noise)
+    ]
+    for same, little, much in zip(*losses, strict=True):
+        assert float(same) < 0.02
+        assert float(same) < float(little) < float(much)
+
+
+def test_loudness_does_not_hear_gain_but_hears_what_is_added():
+    samples = torch.from_numpy(voice(48_000, 2)).float().reshape(2, -1)
+    gain = loudness_distance(0.7 * samples, samples)
+    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
+    added = loudness_distance(samples + 0.01 * noise, samples)
+    assert float(gain) < 0.2 * float(added)
+
+
+def test_gradients_of_the_losses_are_finite_in_silence():
+    samples = torch.zeros(1, 24_000)
+    decoded = torch.zeros(1, 24_000, requires_grad=True)
+    total = sum(spectral_distances(decoded, samples)) + loudness_distance(decoded, samples)
+    total.backward()
+    assert decoded.grad is not None
+    assert decoded.grad.isfinite().all()
+
+
+def test_dead_words_come_back_to_life():
+    generator = torch.Generator().manual_seed(0)
+    vq = ResidualVQ((24,), 1, 64)
+    vq.codebooks[0, 0, 1:4] = torch.randn(3, 24, generator=generator)
+    vq.codebooks[0, 0, 4:] = 100.0
+    vq.bits[:] = 6.0
+    follower = CodebookFollower(vq, 1, torch.tensor([True]), 0.05)
+    follower.counts[:, :, 4:] = 0.0
+    position = torch.zeros(1)
+    for _ in range(60):
+        latents = torch.randn(1, 24, 1, 400, generator=generator)
+        follower.learn(latents, vq.encode(latents, position, 0.0), position, generator)
+    words = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
+    assert len(torch.unique(words)) > 57  # 90 %
