@@ -16,11 +16,11 @@ class Progress:
     """Draw how far a job is on a terminal, once it has taken longer than a second.
 
     Call it with the fraction done, 0..1; `close` wipes the line. Where the stream is not a
-    terminal nothing is drawn.
+    terminal, or closed (None), nothing is drawn.
     """
 
     def __init__(
-        self, label: str, stream: TextIO, clock: Callable[[], float] = time.monotonic
+        self, label: str, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._label = label
         self._stream = stream
@@ -33,7 +33,9 @@ class Progress:
         now_s = self._clock()
         elapsed_s = now_s - self._start_s
         is_fresh = self._drawn_at_s is not None and now_s - self._drawn_at_s < _REDRAW_S
-        if elapsed_s < _PATIENCE_S or is_fresh or not self._stream.isatty():
+        if elapsed_s < _PATIENCE_S or is_fresh or self._stream is None:
+            return
+        if not self._stream.isatty():
             return
         self._drawn_at_s = now_s
         fraction = min(max(fraction, 0.0), 1.0)
@@ -44,6 +46,6 @@ class Progress:
 
     def close(self) -> None:
         """Wipe the line, if one was drawn."""
-        if self._drawn_at_s is not None:
+        if self._drawn_at_s is not None and self._stream is not None:
             self._stream.write(_WIPE)
             self._stream.flush()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from luxvox.codec.metadata import Metadata
+from luxvox.codec.metadata import Metadata, description_of, has_directories
 from luxvox.errors import SystemFailure, UsageError
 
 _EXIF_PREFIX = b"Exif\x00\x00"
@@ -120,8 +120,20 @@ def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
     if image.mode in ("LA", "RGBA") and not form.alpha:
         image = _on_white(image)
     image.info.clear()  # some writers would take metadata from there, others would not
+    try:
+        return _saved(image, metadata, form)
+    except MemoryError:
+        raise
+    except Exception:
+        if metadata.exif is None:
+            raise
+        return _saved(image, replace(metadata, exif=None), form)  # broken EXIF costs no picture
+
+
+def _saved(image: Image.Image, metadata: Metadata, form: Format) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, form.pillow_name, **form.options, **_metadata_options(metadata, form))
+    options = {**form.options, **_metadata_options(metadata, form)}
+    image.save(stream, form.pillow_name, **options)
     return stream.getvalue()
 
 
@@ -173,7 +185,10 @@ def _with_png_text(parts: dict[str, Any]) -> dict[str, Any]:
 def _as_tiff_tags(parts: dict[str, Any]) -> dict[str, Any]:
     tags = Image.Exif()
     if "exif" in parts:
-        tags.load(parts.pop("exif"))
+        described = description_of(parts.pop("exif"))
+        tags.load(described)
+        if has_directories(tags):
+            parts["compression"] = "raw"  # libtiff, which compresses, does not write directories
     if "xmp" in parts:
         tags[700] = parts.pop("xmp")
     return {**parts, "exif": tags} if len(tags) else parts

@@ -99,6 +99,25 @@ def without_orientation(exif: bytes) -> bytes | None:
     return exif[:start] + directory.ljust(end + 4 - start, b"\x00") + exif[end + 4 :]
 
 
+def description_of(exif: bytes) -> bytes:
+    """Keep of an EXIF block what describes the picture, nothing of how a file lays out its pixels.
+
+    Args:
+        exif: EXIF, with or without the `Exif` prefix.
+
+    Returns:
+        An EXIF block without the prefix; empty if there is nothing to keep.
+    """
+    directory = Image.Exif()
+    directory.load(exif)
+    return _described(directory) or b""
+
+
+def has_directories(exif: Image.Exif) -> bool:
+    """Return whether EXIF has directories of its own beside the tags of the picture."""
+    return any(tag in exif for tag in _DESCRIPTIVE_DIRECTORIES)
+
+
 def _exif_of(image: Image.Image) -> bytes | None:
     raw = image.info.get("exif")
     text = image.info.get("Raw profile type exif")  # how PNG kept EXIF before it had a chunk for it

@@ -372,3 +372,14 @@ def test_public_names_are_announced():
     assert issubclass(luxvox.LuxvoxError, Exception)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = luxvox.nonsense
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_a_closed_or_full_stderr_costs_nothing(folder, stderr):
+    if "full" in stderr and not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    luxvox_command = f"{sys.executable} -m luxvox"
+    for words in ("compress photo.png", "decompress photo.lvx -o back.png"):
+        done = subprocess.run(f"{luxvox_command} {words} {stderr}", shell=True, check=False)
+        assert done.returncode == 0
+    assert names(folder) == ["back.png", "photo.lvx", "photo.png"]

@@ -27,7 +27,11 @@ from luxvox.models.speech import (
 from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
-from luxvox.models.training.speech_losses import loudness_distance, spectral_distances
+from luxvox.models.training.speech_losses import (
+    loudness_distance,
+    spectral_distances,
+    texture_distance,
+)
 
 BATCH = 8
 CROP_FRAMES = 75
@@ -36,7 +40,8 @@ COMMITMENT = 0.01
 RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
 COMPLEX_WEIGHT = 0.3
 MEL_WEIGHT = 0.5
-LOUDNESS_WEIGHT = 0.3
+TEXTURE_WEIGHT = 1.5
+LOUDNESS_WEIGHT = 0.2
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.6, 0.3, -0.2)
@@ -78,6 +83,7 @@ class JointSpeechPhase:
         heard = samples_from_spectrum(decoded)
         complex_, mel = spectral_distances(heard, samples)
         loudness = loudness_distance(heard, samples)
+        texture = texture_distance(heard, samples)
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
         seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
@@ -85,10 +91,12 @@ class JointSpeechPhase:
             "complex": complex_.item(),
             "mel": mel.item(),
             "loudness": loudness.item(),
+            "texture": texture.item(),
             "kbps": bits / 1000.0 / seconds,
             "alive": self.follower.alive_share(),
         }
-        distortion = COMPLEX_WEIGHT * complex_ + MEL_WEIGHT * mel + LOUDNESS_WEIGHT * loudness
+        envelopes = MEL_WEIGHT * mel + TEXTURE_WEIGHT * texture
+        distortion = COMPLEX_WEIGHT * complex_ + envelopes + LOUDNESS_WEIGHT * loudness
         return distortion + COMMITMENT * commitment, figures
 
     def _quantised(
@@ -183,7 +191,7 @@ def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
 def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
     """Write a WAV file of the decoded voice, and both spectrograms as PNG, one above the other."""
     audible = (decoded * 0.5).clamp(-1.0, 1.0).numpy()
-    soundfile.write(path.with_suffix(".wav"), audible, SAMPLE_RATE_HZ)
+    soundfile.write(f"{path}.wav", audible, SAMPLE_RATE_HZ)
     rows = [spectrum(x[None])[0] for x in (samples, decoded)]
     images = []
     for row in rows:

@@ -92,3 +92,28 @@ def test_format_that_this_pillow_lacks(monkeypatch):
 def test_ending_is_read_in_any_case():
     assert formats.ending_of("A.B.JPG") == "jpg"
     assert formats.find_format("JPG") is formats.find_format(".jpeg")
+
+
+def photo_exif():
+    """EXIF as cameras write it: a maker, and the date in a directory of its own."""
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
+    return exif.tobytes().removeprefix(b"Exif\x00\x00")
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tiff", "avif"])
+def test_directories_of_exif_are_kept(ending):
+    image = reopened(raster_of(3, exif=photo_exif()), ending)
+    assert image.getexif()[0x010F] == "Maker"
+    assert image.getexif().get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tiff", "avif"])
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # of Pillow, which reads it back
+@pytest.mark.parametrize("position", range(8, 60, 4))
+def test_broken_exif_costs_no_picture(ending, position):
+    exif = bytearray(photo_exif())
+    exif[position % len(exif)] ^= 0xFF
+    raster = raster_of(3, exif=bytes(exif))
+    assert reopened(raster, ending).size == reopened(raster_of(3), ending).size
