@@ -33,11 +33,10 @@ def signed(value: float, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def repeat_command(folder: Path) -> str:
-    """Repeat the command line of this process, with the folder of pictures by its name alone."""
-    arguments = [
-        f"{folder.name}/" if Path(argument) == folder else argument for argument in sys.argv[1:]
-    ]
+def repeat_command(*folders: Path) -> str:
+    """Repeat the command line of this process, with folders by their names alone."""
+    names = {folder: f"{folder.name}/" for folder in folders}
+    arguments = [names.get(Path(argument), argument) for argument in sys.argv[1:]]
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
 
 

@@ -35,6 +35,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 SMALL = (512, 768)
 MEGAPIXELS = (1, 4, 16, 64)
 
+J = TypeVar("J")
 T = TypeVar("T")
 
 
@@ -123,7 +124,7 @@ def main(
     click.echo(report)
 
 
-def in_own_process(work: Callable[[Job], Timing], job: Job) -> Timing:
+def in_own_process(work: Callable[[J], T], job: J) -> T:
     """Run `work(job)` in a fresh process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -193,11 +194,11 @@ def _timing(direction: str, job: Job, shape: tuple[int, ...], seconds: Sequence[
         first_s=round(seconds[0], 3),
         median_s=round(statistics.median(seconds[1:]), 3),
         runs=job.runs,
-        peak_mib=round(_peak_bytes() / 2**20),
+        peak_mib=round(peak_bytes() / 2**20),
     )
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Return the largest resident size that this process has had."""
     try:
         # Preferred to getrusage, which on Linux hands on the peak of the process that started us.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
+CODEC2_DELAY = 160  # samples at 8 kHz
 
 Samples = NDArray[np.float32]
 
@@ -91,7 +92,7 @@ class Opus:
 
 @dataclass(frozen=True)
 class Codec2:
-    """Codec2 in pycodec2: 8 kHz, constant rate."""
+    """Codec2 in pycodec2: 8 kHz, constant rate; its delay of 20 ms is taken off."""
 
     label: str = "Codec2 (8 kHz)"
     settings: tuple[float, ...] = (1.2, 2.4, 3.2)
@@ -101,14 +102,15 @@ class Codec2:
         import soxr
 
         coder = importlib.import_module("pycodec2").Codec2(round(1000 * setting))
-        low = soxr.resample(samples, RATE_HZ, 8000)
+        low = np.pad(soxr.resample(samples, RATE_HZ, 8000), (0, CODEC2_DELAY))
         size = coder.samples_per_frame()
         pcm = np.clip(np.round(low * 32768.0), -32768, 32767).astype(np.int16)
         frames = np.pad(pcm, (0, -len(pcm) % size)).reshape(-1, size)
         packets = [coder.encode(frame) for frame in frames]
         decoded = np.concatenate([coder.decode(packet) for packet in packets]) / 32768.0
         counted = sum(map(len, packets))
-        return counted, fitted(decoded.astype(np.float32), 8000, len(samples))
+        aligned = decoded[CODEC2_DELAY:].astype(np.float32)
+        return counted, fitted(aligned, 8000, len(samples))
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def main(
         write_csv(rows_path(docs, name), rows)
         origin = {
             "label": CODECS[name]().label,
-            "command": repeat_command(folder),
+            "command": repeat_command(folder, *([Path(recogniser)] if recogniser else [])),
             "machine": describe_machine(),
             "packages": ", ".join(installed(PACKAGES)),
         }

@@ -38,8 +38,12 @@ BANDWIDTH_HZ = CODED_RATE_HZ // 2
 MIN_BITRATE_KBPS, MAX_BITRATE_KBPS = 0.3, 12.0
 _GAIN_ZERO = 128
 _GAIN_STEPS = 40.0  # a decade of amplitude
-_TOLERANCE = 0.01  # of the bitrate, where the search stops
+_TOLERANCE = 0.015  # of the bitrate, where the search stops
 _MAX_TRIES = 7
+_TYPICAL_RATIO = 0.85  # bytes of a file over what the static tables think they would be
+_SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
+_SECTION_BYTES = 5  # around a payload
+_ALL = slice(None)
 _ANALYSIS_SHARE = 0.5
 _DECODED_SHARE = 0.4
 
@@ -368,7 +372,12 @@ class _Take:
         seconds = self.header.n_samples / self.header.sample_rate_hz
         target = bitrate * 1000.0 * seconds
         low, high = 100, 10000
-        ratio, best, best_miss = 0.85, b"", math.inf
+        ratio, best, best_miss = _TYPICAL_RATIO, b"", math.inf
+        n = n_segments(self.header.n_samples, self.header.sample_rate_hz)
+        if n >= 2 * _SAMPLED_EVERY:
+            ratio = self._sampled_ratio(
+                target / ratio, range(_SAMPLED_EVERY // 2, n, _SAMPLED_EVERY)
+            )
         for _ in range(_MAX_TRIES):
             centi = self._centi_for_static_bits(target / ratio, low, high)
             data = self.at_quality(centi)
@@ -387,6 +396,18 @@ class _Take:
             ratio = len(data) * 8.0 / max(self._static_total(centi), 1.0)
         return best
 
+    def _sampled_ratio(self, bits: float, segments: range) -> float:
+        """Return what some segments take, over what the static tables think they take."""
+        centi = self._centi_for_static_bits(bits, 100, 10000)
+        taken = static = 0.0
+        for segment in segments:
+            frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
+            static += self._static_total(centi, frames)
+            for channel in range(self.header.channels):
+                sections = self._segment(segment, channel, centi)
+                taken += sum(8.0 * (len(one.payload) + _SECTION_BYTES) for one in sections)
+        return taken / max(static, 1.0)
+
     def _centi_for_static_bits(self, bits: float, low: int, high: int) -> int:
         while low < high:
             middle = (low + high) // 2
@@ -396,11 +417,11 @@ class _Take:
                 high = middle
         return low
 
-    def _static_total(self, centi: int) -> float:
+    def _static_total(self, centi: int, frames: slice = _ALL) -> float:
         total = 0.0
         for power, bits in zip(self.power_db, self.static_bits, strict=True):
-            depths = self._depths(power, centi)
-            total += float(bits[np.arange(bits.shape[0])[:, None] < depths].sum())
+            depths = self._depths(power[frames], centi)
+            total += float(bits[:, frames][np.arange(bits.shape[0])[:, None] < depths].sum())
         return total
 
     def _depths(self, power_db: NDArray[np.float32], centi: int) -> NDArray[np.int64]:
