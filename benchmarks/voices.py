@@ -4,12 +4,14 @@
     python benchmarks/voices.py speech-val/ --codec luxvox --recogniser whisper-base/
 
 PESQ-WB, STOI and SNR on every clip.  Word errors on the clips whose text `transcripts.tsv` gives
-from the corpus; ViSQOL and the cosine of speaker embeddings on every fourth clip.  Rows of codecs
+from the corpus; ViSQOL and the cosine of speaker embeddings, where their packages are installed
+(extra `benchmark-voices`), on every fourth clip.  Rows of codecs
 that are not measured anew are taken from their CSV files.
 """
 
 import contextlib
 import csv
+import importlib.util
 import json
 import math
 import warnings
@@ -36,6 +38,7 @@ from luxvox.benchmarks.voice_codecs import CODECS, RATE_HZ, Samples, VoiceCodec
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PACKAGES = ("torch", "pesq", "pystoi", "av", "pycodec2", "visqol-python", "Resemblyzer")
 SLOW_EVERY = 4
+SLOW_PACKAGES = ("visqol", "resemblyzer")
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ def measure(codec: VoiceCodec, recordings: Sequence[Clip], recogniser: str | Non
         for clip, setting in watched:
             n_bytes, decoded = codec.code(clip.samples, setting)
             pair = clip.samples, decoded
+            slow = {package: clip.slow and is_installed(package) for package in SLOW_PACKAGES}
             errors, n_words = 0, 0
             if clip.text is not None and recogniser is not None:
                 errors, n_words = voice_metrics.word_errors(decoded, clip.text, recogniser)
@@ -150,13 +154,20 @@ def measure(codec: VoiceCodec, recordings: Sequence[Clip], recogniser: str | Non
                     pesq=voice_metrics.pesq_wb(*pair),
                     stoi=voice_metrics.stoi(*pair),
                     snr_db=voice_metrics.snr_db(*pair),
-                    visqol=voice_metrics.visqol(*pair) if clip.slow else math.nan,
-                    speaker=voice_metrics.speaker_cosine(*pair) if clip.slow else math.nan,
+                    visqol=voice_metrics.visqol(*pair) if slow["visqol"] else math.nan,
+                    speaker=voice_metrics.speaker_cosine(*pair)
+                    if slow["resemblyzer"]
+                    else math.nan,
                     word_errors=errors,
                     words=n_words,
                 )
             )
     return rows
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def rows_path(docs: Path, name: str) -> Path:
