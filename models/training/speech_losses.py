@@ -26,6 +26,7 @@ ZWICKER_POWER = 0.23
 LOUDNESS_SCALE = 0.1866
 MASKED_SHARE = 0.25
 AUDIBLE_POWER = 50.0
+AVERAGE_FLOOR = 1e3  # of a band over a long time
 ASYMMETRY_POWER = 1.2
 ASYMMETRY_RANGE = (3.0, 12.0)
 SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
@@ -78,7 +79,8 @@ def loudness_distance(decoded: Tensor, samples: Tensor) -> Tensor:
     threshold = _thresholds()[None, :, None]
     added, wanted = (_bark_powers(x) for x in (decoded, samples))
     average, reference = added.mean(2, keepdim=True), wanted.mean(2, keepdim=True)
-    wanted = wanted * ((average + 1e3) / (reference + 1e3)).clamp(0.01, 100.0)
+    filtered = (average + AVERAGE_FLOOR) / (reference + AVERAGE_FLOOR)
+    wanted = wanted * filtered.clamp(0.01, 100.0)
     frame_power = _audible(wanted, threshold)
     gain = (frame_power + 5e3) / (_audible(added, threshold) + 5e3)
     before = functional.pad(gain, (1, 0), mode="replicate")[:, :, :-1]
@@ -96,6 +98,15 @@ def loudness_distance(decoded: Tensor, samples: Tensor) -> Tensor:
     return SYMMETRIC_WEIGHT * _overall(symmetric * weight) + ASYMMETRIC_WEIGHT * _overall(
         asymmetric * weight
     )
+
+
+def timbre_distance(decoded: Tensor, samples: Tensor) -> Tensor:
+    """Return the mean square, over bands of half a Bark, of long-term level differences in bels.
+
+    `loudness_distance` forgives a gain and a filter, as its standard does; listeners do not.
+    """
+    added, wanted = (_bark_powers(x).mean(2) + AVERAGE_FLOOR for x in (decoded, samples))
+    return torch.log10(added / wanted).square().mean()
 
 
 def _overall(disturbance: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from luxvox.models.training.speech_losses import (
     loudness_distance,
     spectral_distances,
     texture_distance,
+    timbre_distance,
 )
 
 BATCH = 8
@@ -41,6 +42,7 @@ RESTART_SHARE = 0.05  # words chosen less often than this share of the mean star
 COMPLEX_WEIGHT = 0.3
 MEL_WEIGHT = 0.5
 TEXTURE_WEIGHT = 0.5
+TIMBRE_WEIGHT = 0.15
 LOUDNESS_WEIGHT = 0.3
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
@@ -81,22 +83,12 @@ class JointSpeechPhase:
             quantised, bits = self._quantised(latents, position, generator)
         decoded = self.model.synthesise(latents + (quantised - latents).detach())
         heard = samples_from_spectrum(decoded)
-        complex_, mel = spectral_distances(heard, samples)
-        loudness = loudness_distance(heard, samples)
-        texture = texture_distance(heard, samples)
+        distortion, figures = distortions(heard, samples)
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
         seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
-        figures = {
-            "complex": complex_.item(),
-            "mel": mel.item(),
-            "loudness": loudness.item(),
-            "texture": texture.item(),
-            "kbps": bits / 1000.0 / seconds,
-            "alive": self.follower.alive_share(),
-        }
-        envelopes = MEL_WEIGHT * mel + TEXTURE_WEIGHT * texture
-        distortion = COMPLEX_WEIGHT * complex_ + envelopes + LOUDNESS_WEIGHT * loudness
+        figures["kbps"] = bits / 1000.0 / seconds
+        figures["alive"] = self.follower.alive_share()
         return distortion + COMMITMENT * commitment, figures
 
     def _quantised(
@@ -152,6 +144,20 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         model.requires_grad_(False)
         model.synthesis.requires_grad_(True)
         model.up.requires_grad_(True)
+
+
+def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Return what decoded samples [B, T] are trained by, and its parts before they are weighted."""
+    complex_, mel = spectral_distances(decoded, samples)
+    parts = {
+        "complex": (COMPLEX_WEIGHT, complex_),
+        "mel": (MEL_WEIGHT, mel),
+        "texture": (TEXTURE_WEIGHT, texture_distance(decoded, samples)),
+        "timbre": (TIMBRE_WEIGHT, timbre_distance(decoded, samples)),
+        "loudness": (LOUDNESS_WEIGHT, loudness_distance(decoded, samples)),
+    }
+    total = torch.stack([weight * value for weight, value in parts.values()]).sum()
+    return total, {name: value.item() for name, (_, value) in parts.items()}
 
 
 def random_positions(n: int, generator: torch.Generator) -> Tensor:
