@@ -1,4 +1,4 @@
-"""A second decoder: the bytes of a picture to its codes, written from FORMAT.md alone.
+"""A second decoder: the bytes of a picture or a voice to its codes, written from FORMAT.md alone.
 
 It shares no code with luxvox, so that where both agree, the document says enough and luxvox does
 what it says.  Whole numbers throughout, slow and plain; each part names the chapter it follows.
@@ -54,7 +54,44 @@ def read_codes(data: bytes, tensors: Tensors) -> dict[str, Integers]:
     return codes
 
 
+def read_voice_codes(data: bytes, tensors: Tensors, first_stages: int) -> list[Integers]:
+    """Return the codes of each channel, [stages, frames]; `first_stages` is in the model card."""
+    voice = read_voice(data)
+    if voice.fingerprint != fingerprint(tensors):
+        raise Refused("other weights")
+    level = Level(tensors, "frames")
+    walked = voice_passes(level.n_stages, first_stages)
+    channels: list[list[Integers]] = [[] for _ in range(voice.channels)]
+    period = 2 * voice.channels
+    n_whole = len(voice.codes) // period + (len(voice.codes) % period > period - 2)
+    for segment in range(n_whole):
+        n_frames = min(750, voice.n_frames - 750 * segment)
+        for channel, parts in enumerate(channels):
+            first = period * segment + 2 * channel
+            payloads = enumerate(voice.codes[first : first + 2], 1)
+            streams = {n: RangeDecoder(payload) for n, payload in payloads if payload}
+            state = LevelState(level, (1, n_frames), None, log_step(voice.quality))
+            for index, one in enumerate(walked):
+                if one.section in streams:
+                    state.read_pass(index, one, streams[one.section])
+            for stream in streams.values():
+                stream.finish()
+            parts.append(state.codes[:, 0, 0])
+    return [np.concatenate(parts, 1) for parts in channels]
+
+
 # Layout
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What a voice's file holds, as far as its codes depend on it; quality in hundredths."""
+
+    fingerprint: bytes
+    n_frames: int
+    channels: int
+    quality: int
+    codes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -129,6 +166,46 @@ def read_picture(data: bytes) -> Picture:
     return Picture(model, print_, width, height, quality, tuple(codes))
 
 
+RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+
+
+def read_voice(data: bytes) -> Voice:
+    """Read the container of a voice; a file that was cut gives its whole sections."""
+    if data[:6] != b"\x89LVX\1\2":
+        raise Refused("not a voice of format version 1")
+    source = Bytes(data)
+    source.take(8)
+    print_, n_samples = source.take(4), source.varint()
+    kind = source.number(1)
+    number = kind & 15
+    rate = source.varint() if number == 15 else RATES[number] if number < len(RATES) else 0
+    source.number(1)  # gain
+    quality, coder, n_sections = source.number(2), source.number(1), source.varint()
+    if zlib.crc32(data[: source.offset]) != source.number(4):
+        raise Refused("the header was altered")
+    if kind > 31 or coder != 1 or not 100 <= quality <= 10000 or not 8000 <= rate <= 96000:
+        raise Refused("a header field is out of range")
+    channels = 1 + (kind >> 4)
+    n_coded = -(-n_samples * 16000 // rate)
+    n_frames = -(-n_coded // 320) + 1
+    n_codes = 2 * channels * -(-n_frames // 750)
+    sections: list[tuple[int, bytes]] = []
+    try:
+        for _ in range(n_sections):
+            sections.append(read_section(source))
+    except Cut:
+        if not sections:
+            raise
+    else:
+        if source.offset < len(data) or len(sections) < n_codes:
+            raise Refused("too much or too little")
+    for position, (section, _) in enumerate(sections[:n_codes]):
+        if section != position % (2 * channels) + 1:
+            raise Refused("code sections out of order")
+    codes = tuple(payload for _, payload in sections[:n_codes])
+    return Voice(print_, n_frames, channels, quality, codes)
+
+
 def read_section(source: Bytes) -> tuple[int, bytes]:
     start = source.offset
     kind, length = source.number(1), source.varint()
@@ -160,6 +237,7 @@ class Pass(NamedTuple):
     groups: tuple[int, int]
     phases: tuple[tuple[int, int], ...]
     section: int
+    period: int = 2
 
 
 def passes(level: str, n_groups: int, n_stages: int) -> list[Pass]:
@@ -188,6 +266,17 @@ def passes(level: str, n_groups: int, n_stages: int) -> list[Pass]:
     ]
 
 
+def voice_passes(n_stages: int, first_stages: int) -> list[Pass]:
+    found = []
+    for stage in range(n_stages):
+        early = stage < first_stages
+        columns = [(0,), (2,), (1, 3)] if early else [(0, 2), (1, 3)]
+        for some in columns:
+            phases = tuple((0, column) for column in some)
+            found.append(Pass([stage], (0, 1), phases, 1 if early else 2, 4))
+    return found
+
+
 class LevelState:
     """What is known of a level in the course of the walk: codes, and Y as `known`."""
 
@@ -202,8 +291,11 @@ class LevelState:
     def read_pass(self, index: int, one: Pass, stream: RangeDecoder) -> None:
         where = np.zeros(self.known.shape[1:], np.int64)
         for row, column in one.phases:
-            where[row::2, column::2] = 127
-        planes = input_planes(self.known, self.parent, where, self.log_step)
+            where[row :: one.period, column :: one.period] = 127
+        depth = None
+        if self.level.name == "frames":
+            depth = np.minimum(6 * (self.codes != 0).sum((0, 1)), 127)
+        planes = input_planes(self.known, self.parent, where, self.log_step, depth)
         features = self.level.trunk(planes, index)
         for stage in one.stages:
             self.read_stage(stage, (index, one), np.argwhere(where), features, stream)
@@ -309,7 +401,11 @@ def haar(merged: Integers, order: Integers) -> Integers:
 
 
 def input_planes(
-    known: Integers, parent: Integers | None, where: Integers, log_step: int
+    known: Integers,
+    parent: Integers | None,
+    where: Integers,
+    log_step: int,
+    depth: Integers | None = None,
 ) -> Integers:
     planes = [compand(known)]
     if parent is not None:
@@ -317,6 +413,8 @@ def input_planes(
         across = edged[:, 1:-1, 2:] - edged[:, 1:-1, :-2]
         down = edged[:, 2:, 1:-1] - edged[:, :-2, 1:-1]
         planes += [compand(parent), compand(across), compand(down)]
+    if depth is not None:
+        planes.append(depth[None])
     steps = [np.full_like(where, log_step), np.full_like(where, log_step**2 // 128)]
     return np.concatenate([*planes, np.stack([where, *steps])])
 
@@ -377,10 +475,10 @@ class Level:
 
 
 def convolved(x: Integers, weight: Integers) -> Integers:
-    """Σ weight · input, 0 outside the grid; taps 3×3 or 1×1."""
+    """Σ weight · input, 0 outside the grid; taps 3×3, 1×3 or 1×1."""
     _, rows, columns = x.shape
-    margin = weight.shape[2] // 2
-    padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin)))
+    above, beside = weight.shape[2] // 2, weight.shape[3] // 2
+    padded = np.pad(x, ((0, 0), (above, above), (beside, beside)))
     total = np.zeros((len(weight), rows, columns), np.int64)
     for r, s in np.ndindex(weight.shape[2:]):
         total += np.tensordot(weight[:, :, r, s], padded[:, r : r + rows, s : s + columns], 1)

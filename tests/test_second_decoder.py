@@ -106,7 +106,7 @@ def test_other_weights_are_refused(tensors):
 def test_the_worked_example_of_the_format_document():
     text = (ROOT / "FORMAT.md").read_text(encoding="utf-8").split("## Worked example")[1]
     rows = re.findall(r"^    [0-9a-f]{2}  ([0-9a-f ]+)$", text, flags=re.MULTILINE)
-    data = bytes.fromhex(" ".join(rows))
+    data = bytes.fromhex(" ".join(rows[:4]))
     picture = read_picture(data)
     assert len(data) == 50
     assert (picture.model, picture.fingerprint.hex()) == (1, "5ec0de01")
