@@ -348,6 +348,11 @@ def train_image(device: str, **options: Any) -> None:
     help="Weights to start from.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@click.option(
+    "--half-precision",
+    is_flag=True,
+    help="Networks in bfloat16: much faster on processors with matrix units (AMX).",
+)
 def train_speech(**options: Any) -> None:
     """Train the voice model."""
     speech = importlib.import_module("luxvox.models.training.speech")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 GROUP_WIDTH = 8
 RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
 ANCHOR_WEIGHT = 8.0  # vectors that a lattice point is worth against the data of its cell
+PLACES_AT_ONCE = 1 << 11  # whose costs of all words are held at a time
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
 
@@ -83,28 +84,36 @@ class ResidualVQ(nn.Module):
             Codes, `code_type` [B, stages, groups, H, W].
         """
         batch, _, height, width = latents.shape
-        residual = self.group(latents).reshape(len(self.slots), batch, height * width, self.width)
-        codes = residual.new_zeros((batch, self.n_stages, len(self.slots), height * width))
-        codes = codes.to(self.code_type)
-        bins = rate_bin(position)
+        vectors = self.group(latents)
+        n_places = vectors.shape[1]
+        codes = torch.zeros(
+            (self.n_stages, len(self.slots), n_places), dtype=self.code_type, device=latents.device
+        )
+        item = torch.arange(batch, device=latents.device).repeat_interleave(height * width)
         weights = torch.as_tensor(rate_weight, device=latents.device).expand(batch)
-        for item in range(batch):
-            rest = residual[:, item]
+        bits = weights[:, None, None, None] * self.bits[rate_bin(position)]
+        costs = self.codebooks.square().sum(-1) + bits  # [B, stages, groups, K]
+        deepest = None if limits is None else limits.flatten()
+        for rows in torch.arange(n_places, device=latents.device).split(PLACES_AT_ONCE):
+            rest = vectors[:, rows]
             alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
             for stage in range(self.n_stages):
+                if deepest is not None:
+                    alive = alive & (deepest[rows] > stage)
+                some = alive.any(0)
+                rows, rest, alive = rows[some], rest[:, some], alive[:, some]
+                if not len(rows):
+                    break
                 books = self.codebooks[stage]
-                bias = books.square().sum(-1) + weights[item] * self.bits[bins[item], stage]
-                cost = torch.baddbmm(bias[:, None, :], rest, books.transpose(1, 2), alpha=-2.0)
-                if limits is not None:
-                    alive &= limits[item].flatten() > stage
+                # Under autocast the products are in half precision, all else is not.
+                products = torch.bmm(rest, books.transpose(1, 2))
+                cost = torch.add(costs[item[rows], stage].transpose(0, 1), products, alpha=-2.0)
                 choice = cost.argmin(-1) * alive
                 alive = choice != 0
-                codes[item, stage] = choice.to(self.code_type)
-                if not bool(alive.any()):
-                    break
-                index = choice[..., None].expand(-1, -1, self.width)
-                rest = rest - books.gather(1, index)
-        return codes.reshape(batch, self.n_stages, len(self.slots), height, width)
+                codes[stage][:, rows] = choice.to(self.code_type)
+                rest = rest - books.gather(1, choice[..., None].expand(-1, -1, self.width))
+        shape = (self.n_stages, len(self.slots), batch, height, width)
+        return codes.reshape(shape).permute(2, 0, 1, 3, 4).contiguous()
 
     def decode(self, codes: Tensor, n_stages: int | None = None) -> Tensor:
         """Sum the codewords of the first `n_stages` stages: latents [B, C, H, W] in steps."""

@@ -158,10 +158,15 @@ class ConvNeXtBlock(nn.Module):
 
 
 class SidePath(nn.Module):
-    """A convolutional correction [B, inputs, F] → [B, outputs, F] that starts at zero."""
+    """A convolutional correction [B, inputs, F] → [B, outputs, F] that starts at zero.
+
+    Attributes:
+        half_precision: whether it is computed in bfloat16, which training may do.
+    """
 
     def __init__(self, n_inputs: int, n_outputs: int, config: SpeechConfig, n_blocks: int) -> None:
         super().__init__()
+        self.half_precision = False
         self.enter = nn.Conv1d(n_inputs, config.width, 3, padding=1)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(config.width, config.expansion, config.kernel) for _ in range(n_blocks)
@@ -173,11 +178,12 @@ class SidePath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the correction."""
-        y = self.enter(x)
-        for block in self.blocks:
-            y = block(y)
-        correction: Tensor = self.leave(self.norm(y.transpose(1, 2))).transpose(1, 2)
-        return correction
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half_precision):
+            y = self.enter(x)
+            for block in self.blocks:
+                y = block(y)
+            correction: Tensor = self.leave(self.norm(y.transpose(1, 2))).transpose(1, 2)
+        return correction.float()
 
 
 class SpeechModel(nn.Module):

@@ -76,7 +76,7 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
     names = [name for name, p in module.named_parameters() if p.requires_grad]
     parameters = dict(module.named_parameters())
     groups = [{"params": [parameters[n]], "factor": phase.learning_rate_factor(n)} for n in names]
-    optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.98), fused=True)
     ema = {name: parameters[name].detach().clone() for name in names}
     progress = Progress()
     state_path = run / f"phase-{phase.name}"

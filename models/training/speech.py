@@ -69,6 +69,7 @@ class Job:
     training: Recordings
     held_back: Recordings
     resume: bool
+    half_precision: bool
 
 
 def train_speech(  # noqa: PLR0913
@@ -78,6 +79,7 @@ def train_speech(  # noqa: PLR0913
     phase: str | None = None,
     init: Path | None = None,
     resume: bool = False,
+    half_precision: bool = False,
 ) -> None:
     """Train the voice codec.
 
@@ -89,6 +91,8 @@ def train_speech(  # noqa: PLR0913
         phase: one of `PHASES`; all in turn by default.
         init: model card of weights to start from, instead of phase 0.
         resume: go on from the run folder's last checkpoint of the phase.
+        half_precision: compute the networks in bfloat16, which processors with matrix units
+            (AMX) do several times faster.
 
     Raises:
         UsageError: if phase, minutes or the state of the run folder do not allow it.
@@ -102,7 +106,7 @@ def train_speech(  # noqa: PLR0913
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     out.mkdir(parents=True, exist_ok=True)
     training, held_back = Recordings(data).split(HELD_BACK)
-    job = Job(out, training, held_back, resume)
+    job = Job(out, training, held_back, resume, half_precision)
     if phase in (None, "0") and not (resume and (out / "run.json").exists()):
         torch.manual_seed(SEED)
         _begin(job, data, init)
@@ -153,5 +157,5 @@ def _phase(name: str, job: Job) -> Phase:
             phase.twins = load_speech_context(model, job.run)
         return phase
     if name == "2":
-        return SpeechSynthesisPhase(model, job.training, job.held_back)
-    return JointSpeechPhase(model, job.training, job.held_back)
+        return SpeechSynthesisPhase(model, job.training, job.held_back, job.half_precision)
+    return JointSpeechPhase(model, job.training, job.held_back, job.half_precision)

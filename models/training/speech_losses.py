@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +13,8 @@ from torch.nn import functional
 from luxvox.models.level import REFERENCE
 from luxvox.models.speech import SAMPLE_RATE_HZ
 
-WINDOWS = (320, 640, 1280)
+HOPS = {320: 160, 640: 160, 1280: 640}
+WINDOW = 640  # of the mel bands and of the texture
 POWER_FLOOR = 1e-6
 N_MELS = 40
 MEL_POWER = 0.15  # of the band's power: magnitude to the power 0.3
@@ -33,43 +36,59 @@ SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
 
-def spectral_distances(decoded: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two distances of samples [B, T]: of complex spectra, and of mel envelopes.
+@dataclass(frozen=True)
+class Spectra:
+    """Short-time spectra of samples [B, T] that the distances share.
+
+    Attributes:
+        bins: complex [B, bins, frames] by window length.
+        barks: powers [B, 42, frames] of bands of half a Bark, in units of 0 dB SPL.
+    """
+
+    bins: Mapping[int, Tensor]
+    barks: Tensor
+
+
+def spectra(samples: Tensor) -> Spectra:
+    """Return the spectra of samples [B, T]."""
+    return Spectra({w: _bins(samples, w, hop) for w, hop in HOPS.items()}, _bark_powers(samples))
+
+
+def spectral_distances(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, Tensor]:
+    """Return two distances: of complex spectra, and of mel envelopes.
 
     Complex: squared difference of X·|X|^−½ at three window lengths, over the squared reference.
     Mel: squared difference of the 40 mel bands' magnitudes to the power 0.3, relative too.
     """
-    total, envelopes = torch.zeros(()), torch.zeros(())
-    for window in WINDOWS:
-        one, other = _bins(decoded, window), _bins(samples, window)
-        compressed, target = _compressed(one), _compressed(other)
+    total = torch.zeros(())
+    for window in HOPS:
+        compressed, target = _compressed(decoded.bins[window]), _compressed(wanted.bins[window])
         reference = target.abs().square().mean().clamp(min=1e-6)
         total = total + _square(compressed - target).mean() / reference
-        if window == WINDOWS[1]:
-            mel, mel_target = _mel(one), _mel(other)
-            envelopes = (mel - mel_target).square().mean() / mel_target.square().mean()
-    return total / len(WINDOWS), envelopes
+    mel, mel_target = (_mel(one.bins[WINDOW]) for one in (decoded, wanted))
+    envelopes = (mel - mel_target).square().mean() / mel_target.square().mean()
+    return total / len(HOPS), envelopes
 
 
-def texture_distance(decoded: Tensor, samples: Tensor) -> Tensor:
-    """Return how far fine-grained spectra of samples [B, T] are apart, relative, 0 and more.
+def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
+    """Return how far fine-grained spectra are apart, relative, 0 and more.
 
     Squared difference of powers to the power 0.15, averaged over 3 bins (75 Hz) and 9 frames
     (0.1 s): bands of loudness are wide at high frequencies, and would be content with a few lines
     in place of noise.
     """
-    one, other = (_texture(x) for x in (decoded, samples))
+    one, other = (_texture(x.bins[WINDOW]) for x in (decoded, wanted))
     return (one - other).square().mean() / other.square().mean()
 
 
-def _texture(samples: Tensor) -> Tensor:
-    power = _square(_bins(samples, WINDOWS[1]))
+def _texture(bins: Tensor) -> Tensor:
+    power = _square(bins)
     smooth = functional.avg_pool2d(power[:, None], TEXTURE_SPAN, stride=TEXTURE_STRIDE)
     return (smooth + POWER_FLOOR * power.shape[1]).pow(MEL_POWER)
 
 
-def loudness_distance(decoded: Tensor, samples: Tensor) -> Tensor:
-    """Return how different samples [B, T] sound, about 4.5 minus their raw PESQ score.
+def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
+    """Return how different two voices sound, about 4.5 minus their raw PESQ score.
 
     The disturbances of ITU-T P.862 (Rix et al., 2001) without its alignment in time and with
     bands of half a Bark: loudness differences beyond what is masked, after compensation of
@@ -77,7 +96,7 @@ def loudness_distance(decoded: Tensor, samples: Tensor) -> Tensor:
     played at the standard's level.
     """
     threshold = _thresholds()[None, :, None]
-    added, wanted = (_bark_powers(x) for x in (decoded, samples))
+    added, wanted = decoded.barks, original.barks
     average, reference = added.mean(2, keepdim=True), wanted.mean(2, keepdim=True)
     filtered = (average + AVERAGE_FLOOR) / (reference + AVERAGE_FLOOR)
     wanted = wanted * filtered.clamp(0.01, 100.0)
@@ -100,12 +119,12 @@ def loudness_distance(decoded: Tensor, samples: Tensor) -> Tensor:
     )
 
 
-def timbre_distance(decoded: Tensor, samples: Tensor) -> Tensor:
+def timbre_distance(decoded: Spectra, original: Spectra) -> Tensor:
     """Return the mean square, over bands of half a Bark, of long-term level differences in bels.
 
     `loudness_distance` forgives a gain and a filter, as its standard does; listeners do not.
     """
-    added, wanted = (_bark_powers(x).mean(2) + AVERAGE_FLOOR for x in (decoded, samples))
+    added, wanted = (x.barks.mean(2) + AVERAGE_FLOOR for x in (decoded, original))
     return torch.log10(added / wanted).square().mean()
 
 
@@ -134,9 +153,8 @@ def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
     return functional.relu(loudness)
 
 
-def _bins(samples: Tensor, window: int, hop: int | None = None) -> Tensor:
+def _bins(samples: Tensor, window: int, hop: int) -> Tensor:
     shape = torch.hann_window(window, periodic=True)
-    hop = hop or window // 4
     return torch.stft(samples, window, hop, window=shape, center=False, return_complex=True)
 
 

@@ -29,6 +29,7 @@ from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_losses import (
     loudness_distance,
+    spectra,
     spectral_distances,
     texture_distance,
     timbre_distance,
@@ -36,14 +37,13 @@ from luxvox.models.training.speech_losses import (
 
 BATCH = 8
 CROP_FRAMES = 75
-ANALYSIS_FACTOR = 0.5  # the analysis moves slowly, so that codebooks can follow
 COMMITMENT = 0.01
 RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
-COMPLEX_WEIGHT = 0.3
+COMPLEX_WEIGHT = 0.15
 MEL_WEIGHT = 0.5
-TEXTURE_WEIGHT = 0.5
+TEXTURE_WEIGHT = 0.3
 TIMBRE_WEIGHT = 0.15
-LOUDNESS_WEIGHT = 0.3
+LOUDNESS_WEIGHT = 0.35
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.6, 0.3, -0.2)
@@ -60,8 +60,15 @@ class JointSpeechPhase:
     name = "3"
     learning_rate = 7e-4
 
-    def __init__(self, model: SpeechModel, voices: Recordings, held_back: Recordings) -> None:
+    def __init__(
+        self,
+        model: SpeechModel,
+        voices: Recordings,
+        held_back: Recordings,
+        half_precision: bool = False,
+    ) -> None:
         self.model, self.voices, self.held_back = model, voices, held_back
+        self.half_precision = half_precision
         self.follower = CodebookFollower(
             model.vq, model.config.n_stages, torch.tensor([True]), RESTART_SHARE
         )
@@ -71,17 +78,19 @@ class JointSpeechPhase:
         return self.model
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Let the analysis move at a fraction of the synthesis's rate."""
-        return ANALYSIS_FACTOR if parameter_name.startswith(("analysis.", "down")) else 1.0
+        """Move all at one rate: codebooks that restart can follow the analysis."""
+        return 1.0
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s at random rates."""
         samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
         position = random_positions(BATCH, generator)
+        self._set_precision(self.half_precision)
         latents = self.model.latents(spectrum(samples))
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
             quantised, bits = self._quantised(latents, position, generator)
         decoded = self.model.synthesise(latents + (quantised - latents).detach())
+        self._set_precision(False)
         heard = samples_from_spectrum(decoded)
         distortion, figures = distortions(heard, samples)
         power = latents.detach().square().mean()
@@ -90,6 +99,9 @@ class JointSpeechPhase:
         figures["kbps"] = bits / 1000.0 / seconds
         figures["alive"] = self.follower.alive_share()
         return distortion + COMMITMENT * commitment, figures
+
+    def _set_precision(self, half: bool) -> None:
+        self.model.analysis.half_precision = self.model.synthesis.half_precision = half
 
     def _quantised(
         self, latents: Tensor, position: Tensor, generator: torch.Generator
@@ -139,8 +151,14 @@ class SpeechSynthesisPhase(JointSpeechPhase):
     name = "2"
     learning_rate = 4e-4
 
-    def __init__(self, model: SpeechModel, voices: Recordings, held_back: Recordings) -> None:
-        super().__init__(model.eval(), voices, held_back)
+    def __init__(
+        self,
+        model: SpeechModel,
+        voices: Recordings,
+        held_back: Recordings,
+        half_precision: bool = False,
+    ) -> None:
+        super().__init__(model.eval(), voices, held_back, half_precision)
         model.requires_grad_(False)
         model.synthesis.requires_grad_(True)
         model.up.requires_grad_(True)
@@ -148,13 +166,14 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 
 def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Return what decoded samples [B, T] are trained by, and its parts before they are weighted."""
-    complex_, mel = spectral_distances(decoded, samples)
+    pair = spectra(decoded), spectra(samples)
+    complex_, mel = spectral_distances(*pair)
     parts = {
         "complex": (COMPLEX_WEIGHT, complex_),
         "mel": (MEL_WEIGHT, mel),
-        "texture": (TEXTURE_WEIGHT, texture_distance(decoded, samples)),
-        "timbre": (TIMBRE_WEIGHT, timbre_distance(decoded, samples)),
-        "loudness": (LOUDNESS_WEIGHT, loudness_distance(decoded, samples)),
+        "texture": (TEXTURE_WEIGHT, texture_distance(*pair)),
+        "timbre": (TIMBRE_WEIGHT, timbre_distance(*pair)),
+        "loudness": (LOUDNESS_WEIGHT, loudness_distance(*pair)),
     }
     total = torch.stack([weight * value for weight, value in parts.values()]).sum()
     return total, {name: value.item() for name, (_, value) in parts.items()}

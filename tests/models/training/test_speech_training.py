@@ -24,7 +24,11 @@ from luxvox.models.training import (
 )
 from luxvox.models.training.export import export_run
 from luxvox.models.training.follower import CodebookFollower
-from luxvox.models.training.speech_losses import loudness_distance, spectral_distances
+from luxvox.models.training.speech_losses import (
+    loudness_distance,
+    spectra,
+    spectral_distances,
+)
 
 A_STEP = 1e-6  # minutes
 TINY = SpeechConfig(
@@ -174,8 +178,9 @@ def test_losses_vanish_for_equal_voices_and_rise_with_noise():
     samples = torch.from_numpy(voice(48_000, 1)).float().reshape(2, -1)
     noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
     losses = [
-        (*spectral_distances(decoded, samples), loudness_distance(decoded, samples))
+        (*spectral_distances(*pair), loudness_distance(*pair))
         for decoded in (samples, samples + 0.003 * noise, samples + 0.03 * noise)
+        for pair in [(spectra(decoded), spectra(samples))]
     ]
     for same, little, much in zip(*losses, strict=True):
         assert float(same) < 0.02
@@ -184,16 +189,17 @@ def test_losses_vanish_for_equal_voices_and_rise_with_noise():
 
 def test_loudness_does_not_hear_gain_but_hears_what_is_added():
     samples = torch.from_numpy(voice(48_000, 2)).float().reshape(2, -1)
-    gain = loudness_distance(0.7 * samples, samples)
+    gain = loudness_distance(spectra(0.7 * samples), spectra(samples))
     noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
-    added = loudness_distance(samples + 0.01 * noise, samples)
+    added = loudness_distance(spectra(samples + 0.01 * noise), spectra(samples))
     assert float(gain) < 0.2 * float(added)
 
 
 def test_gradients_of_the_losses_are_finite_in_silence():
     samples = torch.zeros(1, 24_000)
     decoded = torch.zeros(1, 24_000, requires_grad=True)
-    total = sum(spectral_distances(decoded, samples)) + loudness_distance(decoded, samples)
+    pair = spectra(decoded), spectra(samples)
+    total = sum(spectral_distances(*pair)) + loudness_distance(*pair)
     total.backward()
     assert decoded.grad is not None
     assert decoded.grad.isfinite().all()
