@@ -18,7 +18,7 @@ from torch import Tensor, nn
 GROUP_WIDTH = 8
 RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
 ANCHOR_WEIGHT = 8.0  # vectors that a lattice point is worth against the data of its cell
-PLACES_AT_ONCE = 1 << 11  # whose costs of all words are held at a time
+PLACES_AT_ONCE = 1 << 10  # whose costs of all words are held at a time
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
 
@@ -93,25 +93,13 @@ class ResidualVQ(nn.Module):
         weights = torch.as_tensor(rate_weight, device=latents.device).expand(batch)
         bits = weights[:, None, None, None] * self.bits[rate_bin(position)]
         costs = self.codebooks.square().sum(-1) + bits  # [B, stages, groups, K]
-        deepest = None if limits is None else limits.flatten()
-        for rows in torch.arange(n_places, device=latents.device).split(PLACES_AT_ONCE):
-            rest = vectors[:, rows]
-            alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
+        depth = torch.full_like(item, self.n_stages) if limits is None else limits.flatten()
+        for some in torch.split(torch.arange(n_places, device=latents.device), PLACES_AT_ONCE):
+            places = _Places(some, vectors[:, some], item, depth)
             for stage in range(self.n_stages):
-                if deepest is not None:
-                    alive = alive & (deepest[rows] > stage)
-                some = alive.any(0)
-                rows, rest, alive = rows[some], rest[:, some], alive[:, some]
-                if not len(rows):
+                if not places.keep_alive(stage):
                     break
-                books = self.codebooks[stage]
-                # Under autocast the products are in half precision, all else is not.
-                products = torch.bmm(rest, books.transpose(1, 2))
-                cost = torch.add(costs[item[rows], stage].transpose(0, 1), products, alpha=-2.0)
-                choice = cost.argmin(-1) * alive
-                alive = choice != 0
-                codes[stage][:, rows] = choice.to(self.code_type)
-                rest = rest - books.gather(1, choice[..., None].expand(-1, -1, self.width))
+                codes[stage][:, places.rows] = places.choose(self.codebooks[stage], costs[:, stage])
         shape = (self.n_stages, len(self.slots), batch, height, width)
         return codes.reshape(shape).permute(2, 0, 1, 3, 4).contiguous()
 
@@ -134,6 +122,45 @@ def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tenso
         row[:size] = torch.arange(start, start + size)
         start += size
     return slots
+
+
+class _Places:
+    """Places that are quantised together: which of them are left, and what is left of them.
+
+    Args:
+        rows: of the places among all.
+        rest: their vectors [groups, N, width].
+        item: sample of each of all places.
+        depth: how many stages each of all places may have.
+    """
+
+    def __init__(self, rows: Tensor, rest: Tensor, item: Tensor, depth: Tensor) -> None:
+        self.rows, self._rest, self._item, self._depth = rows, rest, item, depth
+        self._alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
+
+    def keep_alive(self, stage: int) -> bool:
+        """Drop the places that have no such stage; return whether any is left."""
+        self._alive = self._alive & (self._depth[self.rows] > stage)
+        some = self._alive.any(0)
+        self.rows, self._rest = self.rows[some], self._rest[:, some]
+        self._alive = self._alive[:, some]
+        return len(self.rows) > 0
+
+    def choose(self, books: Tensor, costs: Tensor) -> Tensor:
+        """Choose codes [groups, N] of a stage, and keep what they leave.
+
+        Args:
+            books: codewords [groups, K, width].
+            costs: squared length and cost in bits of each word, [B, groups, K].
+        """
+        # Under autocast the products are in half precision, all else is not.
+        products = torch.bmm(self._rest, books.transpose(1, 2))
+        cost = torch.add(costs[self._item[self.rows]].transpose(0, 1), products, alpha=-2.0)
+        choice = cost.argmin(-1) * self._alive
+        self._alive = choice != 0
+        chosen = choice[..., None].expand(-1, -1, books.shape[2])
+        self._rest = self._rest - books.gather(1, chosen)
+        return choice.to(torch.uint8 if books.shape[1] <= 256 else torch.int16)
 
 
 def rate_bin(position: Tensor) -> Tensor:
