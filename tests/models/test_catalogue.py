@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -170,15 +171,14 @@ def test_unknown_number_is_unsupported():
         picture_codec(65535)
 
 
-LOADERS = {"picture": load_picture_codec, "voice": load_voice_codec}
+LOADERS: dict[str, Any] = {"picture": load_picture_codec, "voice": load_voice_codec}
 LARGEST = {"picture": 12e6, "voice": 20e6}
 
 
 def test_shipped_weights_are_intact():
     for card in cards():
         assert (WEIGHTS / f"{card.id}.safetensors").stat().st_size <= LARGEST[card.kind]
-        codec = LOADERS[card.kind](WEIGHTS / f"{card.id}.json")
-        assert codec.card == card
+        assert LOADERS[card.kind](WEIGHTS / f"{card.id}.json").card == card
         assert {"licence", "training", "data"} <= set(card.extra)
         assert card.extra["training"]["phases"]
 
