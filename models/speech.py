@@ -43,10 +43,11 @@ class SpeechConfig:
         width, expansion: of the ConvNeXt blocks.
         unit: of the compressed spectrum that one step of the latents is worth.
         rate_weight: what a bit is worth in squared steps when codewords are chosen.
-        coarsest_depth, finest_depth: stages that a frame of the reference power gets at
-            quality 1 and at quality 100.
-        depth_slope: stages that a frame gets for each decibel of its latent's power.
-        reference_db: that power.
+        finest_depth: stages that a frame of the reference power gets at quality 100, if there
+            were so many; none at quality 1, and in between with the power 1.5.
+        coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
+            latent's power: at quality 1, at most, and how much more at quality 100 but for that.
+        reference_db: the power of a typical frame.
     """
 
     n_channels: int = 192
@@ -60,10 +61,11 @@ class SpeechConfig:
     synthesis_blocks: int = 6
     unit: float = 0.125
     rate_weight: float = 0.1
-    coarsest_depth: float = -4.0
-    finest_depth: float = 20.0
-    depth_slope: float = 0.5
-    reference_db: float = 39.0
+    finest_depth: float = 26.0
+    coarsest_slope: float = 0.2
+    finest_slope: float = 1.2
+    slope_rise: float = 2.6
+    reference_db: float = 53.0
 
 
 def n_frames(n_samples: int) -> int:
@@ -87,23 +89,27 @@ def depths(latents: Tensor, position: Tensor, config: SpeechConfig) -> Tensor:
         position: [B], −1 (finest) … 1 (coarsest).
         config: has the slope.
     """
-    span = config.coarsest_depth - config.finest_depth
-    middle = config.finest_depth + span * (position + 1.0) / 2.0
-    louder_db = power_db(latents) - config.reference_db
-    wanted = middle[:, None, None] + config.depth_slope * louder_db
-    limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
-    return limits
+    return _depths_of_powers(power_db(latents), position[:, None, None], config)
 
 
 def depths_of_powers(
     power: NDArray[np.float32], position: float, config: SpeechConfig
 ) -> NDArray[np.int64]:
     """Return how many stages frames of a given power in decibels [F] get, as `depths`."""
-    span = config.coarsest_depth - config.finest_depth
-    middle = config.finest_depth + span * (position + 1.0) / 2.0
-    wanted = middle + config.depth_slope * (power.astype(np.float64) - config.reference_db)
-    limits: NDArray[np.int64] = np.floor(wanted + 0.5).astype(np.int64)
-    return limits.clip(0, config.n_stages)
+    where = torch.tensor(position, dtype=torch.float64)
+    limits = _depths_of_powers(torch.from_numpy(power).double(), where, config)
+    array: NDArray[np.int64] = limits.numpy()
+    return array
+
+
+def _depths_of_powers(power: Tensor, position: Tensor, config: SpeechConfig) -> Tensor:
+    fineness = (1.0 - position) / 2.0
+    typical = config.finest_depth * fineness.pow(1.5)
+    slope = config.coarsest_slope + config.slope_rise * fineness
+    slope = slope.clamp(max=config.finest_slope)
+    wanted = typical + slope * (power - config.reference_db)
+    limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
+    return limits
 
 
 def analysis_window(device: torch.device | None = None) -> Tensor:

@@ -46,7 +46,7 @@ TIMBRE_WEIGHT = 0.15
 LOUDNESS_WEIGHT = 0.35
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
-VALIDATION_POSITIONS = (0.6, 0.3, -0.2)
+VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
 MODEL_FILE = "model.safetensors"
 
 

@@ -40,7 +40,6 @@ TINY = SpeechConfig(
     expansion=2,
     analysis_blocks=1,
     synthesis_blocks=1,
-    coarsest_depth=-2.0,
     finest_depth=4.0,
 )
 
