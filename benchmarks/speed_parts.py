@@ -1,0 +1,122 @@
+"""Say which part of compressing and decompressing a picture takes how long, at 768×512.
+
+    python benchmarks/speed_parts.py image-val/
+
+One warm run of each under Python's profiler, which adds a few percent; threads as named.
+"""
+
+import cProfile
+import json
+import pstats
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType
+
+import click
+import torch
+
+import luxvox
+from luxvox.benchmarks.picture_folder import mosaic, picture_paths, read_rgb
+from luxvox.benchmarks.results_page import (
+    describe_machine,
+    describe_packages,
+    repeat_command,
+    splice,
+    table,
+)
+from luxvox.benchmarks.speed import DOCS, SMALL
+
+Function = tuple[str, str]
+"""The end of a module's path, and a function in it."""
+
+LOGITS: tuple[Function, ...] = (
+    ("entropy/context.py", "flag_logits"),
+    ("entropy/context.py", "code_logits"),
+)
+CHOICE: Function = ("models/choice.py", "choose")
+CHOICE_PART = "choice of codes"
+PARTS: dict[str, tuple[Function, ...]] = {
+    "analysis network": (("models/strips.py", "analyse"),),
+    "context network": (("entropy/context.py", "_evaluate"),),
+    "logits of flags and words": LOGITS,
+    "counts of the coder": (("entropy/pmf.py", "counts_from_logits"),),
+    CHOICE_PART: (CHOICE,),
+    "range coder": (("entropy/coders.py", "push"), ("entropy/coders.py", "pull")),
+    "synthesis network": (("models/strips.py", "synthesise"),),
+}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--quality", default=50.0, show_default=True)
+@click.option("--threads", default=2, show_default=True, help="Threads of torch.")
+@click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
+def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
+    """Profile luxvox on the first picture of FOLDER, mirrored to 768×512."""
+    torch.set_num_threads(threads)
+    pixels = mosaic(read_rgb(picture_paths(folder)[0]), *SMALL)
+    data = luxvox.compress_image(pixels, quality=quality)
+    luxvox.decompress_image(data)
+    seconds = {
+        "compress": profiled(lambda: luxvox.compress_image(pixels, quality=quality)),
+        "decompress": profiled(lambda: luxvox.decompress_image(data)),
+    }
+    setup = {
+        "command": repeat_command(folder),
+        "machine": describe_machine(),
+        "packages": describe_packages("torch", "numpy"),
+        "quality": quality,
+        "threads": threads,
+        "seconds": seconds,
+    }
+    (docs / "results" / "speed-parts.json").write_text(json.dumps(setup, indent=2) + "\n", "utf-8")
+    rows = [[part, *(_cell(one[part]) for one in seconds.values())] for part in [*PARTS, "rest"]]
+    rows.append(["all", *(_cell(sum(one.values())) for one in seconds.values())])
+    report = "\n\n".join(
+        [
+            f"768×512, quality {quality:g}, {threads} threads, one warm run under the profiler:",
+            table(["part", "compress, s", "decompress, s"], rows),
+            f"`{setup['command']}`, {setup['machine']}, {setup['packages']}.",
+        ]
+    )
+    splice(docs / "results.md", "speed-parts", report)
+    click.echo(report)
+
+
+def profiled(work: Callable[[], object]) -> dict[str, float]:
+    """Return the seconds of each part, and of the rest, in one run."""
+    profile = cProfile.Profile()
+    profile.runcall(work)
+    stats = pstats.Stats(profile).get_stats_profile()
+    parts = {
+        part: sum(_seconds(profile, function) for function in functions)
+        for part, functions in PARTS.items()
+    }
+    parts[CHOICE_PART] -= sum(_seconds(profile, function, CHOICE[0]) for function in LOGITS)
+    return {**parts, "rest": stats.total_tt - sum(parts.values())}
+
+
+def _seconds(profile: cProfile.Profile, function: Function, caller: str = "") -> float:
+    """Return the seconds spent in a function and what it calls; by callers in one module only."""
+    total = 0.0
+    for entry in profile.getstats():
+        if not caller and _is(entry.code, function):
+            total += entry.totaltime
+        if caller and not isinstance(entry.code, str) and entry.code.co_filename.endswith(caller):
+            calls = entry.calls or []
+            total += sum(call.totaltime for call in calls if _is(call.code, function))
+    return total
+
+
+def _is(code: CodeType | str, function: Function) -> bool:
+    if isinstance(code, str):
+        return False
+    return code.co_filename.endswith(function[0]) and code.co_name == function[1]
+
+
+def _cell(seconds: float) -> str:
+    return f"{seconds:.3f}" if seconds >= 0.0005 else "–"
+
+
+if __name__ == "__main__":
+    main()
