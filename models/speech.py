@@ -29,6 +29,7 @@ N_BINS = WINDOW // 2 + 1
 N_REALS = 2 * N_BINS
 POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
 SILENT_POWER = 1e-6  # of a compressed frame
+DEPTH_POWER = 1.5  # how the stages of a typical frame grow with fineness
 LEVEL = "frames"
 
 
@@ -44,7 +45,7 @@ class SpeechConfig:
         unit: of the compressed spectrum that one step of the latents is worth.
         rate_weight: what a bit is worth in squared steps when codewords are chosen.
         finest_depth: stages that a frame of the reference power gets at quality 100, if there
-            were so many; none at quality 1, and in between with the power 1.5.
+            were so many; none at quality 1, and in between with `DEPTH_POWER`.
         coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
             latent's power: at quality 1, at most, and how much more at quality 100 but for that.
         reference_db: the power of a typical frame.
@@ -104,7 +105,7 @@ def depths_of_powers(
 
 def _depths_of_powers(power: Tensor, position: Tensor, config: SpeechConfig) -> Tensor:
     fineness = (1.0 - position) / 2.0
-    typical = config.finest_depth * fineness.pow(1.5)
+    typical = config.finest_depth * fineness.pow(DEPTH_POWER)
     slope = config.coarsest_slope + config.slope_rise * fineness
     slope = slope.clamp(max=config.finest_slope)
     wanted = typical + slope * (power - config.reference_db)

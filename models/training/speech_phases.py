@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from luxvox.models.rvq import rate_bin, usage, word_counts
 from luxvox.models.speech import (
+    DEPTH_POWER,
     HOP,
     SAMPLE_RATE_HZ,
     SpeechConfig,
@@ -84,7 +85,7 @@ class JointSpeechPhase:
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s at random rates."""
         samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
-        position = random_positions(BATCH, generator)
+        position = random_positions(BATCH, self.model.config, generator)
         self._set_precision(self.half_precision)
         latents = self.model.latents(spectrum(samples))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
@@ -179,10 +180,17 @@ def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, flo
     return total, {name: value.item() for name, (_, value) in parts.items()}
 
 
-def random_positions(n: int, generator: torch.Generator) -> Tensor:
-    """Draw positions [n] of −1 (finest) … 1 (coarsest), stratified over the n."""
-    u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
-    return 2.0 * u[torch.randperm(n, generator=generator)] - 1.0
+def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
+    """Draw positions [n] of −1 (finest) … 1 (coarsest) for training.
+
+    One from the whole range; the others so that a typical frame gets from 2 stages to nearly all,
+    each as often, stratified over them: crops of less teach little.
+    """
+    u = (torch.arange(n - 1) + torch.rand(n - 1, generator=generator)) / max(n - 1, 1)
+    few, many = 2.0, 0.9 * config.n_stages
+    fineness = ((few + (many - few) * u) / config.finest_depth).pow(1.0 / DEPTH_POWER)
+    anything = torch.rand(1, generator=generator)
+    return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), anything])
 
 
 def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor, Tensor, float]:
