@@ -426,9 +426,8 @@ class _Take:
 
     def _depths(self, power_db: NDArray[np.float32], centi: int) -> NDArray[np.int64]:
         from luxvox.codec.rate import centi_to_share
-        from luxvox.models.speech import depths_of_powers
 
-        return depths_of_powers(power_db, centi_to_share(centi), self.codec.model.config)
+        return self.codec.model.depths_of_powers(power_db, centi_to_share(centi))
 
     def _segment(self, segment: int, channel: int, centi: int) -> list[Section]:
         from luxvox.codec.rate import centi_to_position

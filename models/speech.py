@@ -30,6 +30,7 @@ N_REALS = 2 * N_BINS
 POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
 SILENT_POWER = 1e-6  # of a compressed frame
 DEPTH_POWER = 1.5  # how the stages of a typical frame grow with fineness
+UNTRAINED_REFERENCE_DB = 39.0  # training makes latents larger, and follows
 LEVEL = "frames"
 
 
@@ -48,7 +49,6 @@ class SpeechConfig:
             were so many; none at quality 1, and in between with `DEPTH_POWER`.
         coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
             latent's power: at quality 1, at most, and how much more at quality 100 but for that.
-        reference_db: the power of a typical frame.
     """
 
     n_channels: int = 192
@@ -66,7 +66,6 @@ class SpeechConfig:
     coarsest_slope: float = 0.2
     finest_slope: float = 1.2
     slope_rise: float = 2.6
-    reference_db: float = 53.0
 
 
 def n_frames(n_samples: int) -> int:
@@ -77,40 +76,6 @@ def n_frames(n_samples: int) -> int:
 def power_db(latents: Tensor) -> Tensor:
     """Return the power of latents [B, n_channels, 1, F] in decibels of a squared step [B, 1, F]."""
     return 10.0 * torch.log10(latents.square().sum(1) + 1.0)
-
-
-def depths(latents: Tensor, position: Tensor, config: SpeechConfig) -> Tensor:
-    """Return how many stages each frame gets, int64 [B, 1, F].
-
-    Loud frames get more, but by far not as many more as the least squared error would give them:
-    what is quiet is heard, too (docs/decisions.md).
-
-    Args:
-        latents: [B, n_channels, 1, F] in steps.
-        position: [B], −1 (finest) … 1 (coarsest).
-        config: has the slope.
-    """
-    return _depths_of_powers(power_db(latents), position[:, None, None], config)
-
-
-def depths_of_powers(
-    power: NDArray[np.float32], position: float, config: SpeechConfig
-) -> NDArray[np.int64]:
-    """Return how many stages frames of a given power in decibels [F] get, as `depths`."""
-    where = torch.tensor(position, dtype=torch.float64)
-    limits = _depths_of_powers(torch.from_numpy(power).double(), where, config)
-    array: NDArray[np.int64] = limits.numpy()
-    return array
-
-
-def _depths_of_powers(power: Tensor, position: Tensor, config: SpeechConfig) -> Tensor:
-    fineness = (1.0 - position) / 2.0
-    typical = config.finest_depth * fineness.pow(DEPTH_POWER)
-    slope = config.coarsest_slope + config.slope_rise * fineness
-    slope = slope.clamp(max=config.finest_slope)
-    wanted = typical + slope * (power - config.reference_db)
-    limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
-    return limits
 
 
 def analysis_window(device: torch.device | None = None) -> Tensor:
@@ -198,6 +163,7 @@ class SpeechModel(nn.Module):
 
     Attributes:
         down, up: [n_channels, 642] and its transpose: principal directions when untrained.
+        reference_db: [] power of a typical frame's latent, in decibels of a squared step.
         vq: residual VQ of whole latent vectors.
     """
 
@@ -210,6 +176,8 @@ class SpeechModel(nn.Module):
         self.analysis = SidePath(N_REALS, n, config, config.analysis_blocks)
         self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks)
         self.vq = ResidualVQ((n,), config.n_stages, config.codebook_size)
+        self.reference_db: Tensor
+        self.register_buffer("reference_db", torch.tensor(UNTRAINED_REFERENCE_DB))
 
     def latents(self, compressed: Tensor) -> Tensor:
         """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
@@ -228,6 +196,35 @@ class SpeechModel(nn.Module):
         linear = torch.einsum("ic,bcf->bif", self.up, x)
         compressed: Tensor = (linear + self.synthesis(x)) * self.config.unit
         return compressed
+
+    def depths(self, latents: Tensor, position: Tensor) -> Tensor:
+        """Return how many stages each frame gets, int64 [B, 1, F].
+
+        Loud frames get more, but by far not as many more as the least squared error would give
+        them: what is quiet is heard, too (docs/decisions.md).
+
+        Args:
+            latents: [B, n_channels, 1, F] in steps.
+            position: [B], −1 (finest) … 1 (coarsest).
+        """
+        return self._depths_of_powers(power_db(latents), position[:, None, None])
+
+    def depths_of_powers(self, power: NDArray[np.float32], position: float) -> NDArray[np.int64]:
+        """Return how many stages frames of a given power in decibels [F] get, as `depths`."""
+        where = torch.tensor(position, dtype=torch.float64)
+        limits = self._depths_of_powers(torch.from_numpy(power).double(), where)
+        array: NDArray[np.int64] = limits.numpy()
+        return array
+
+    def _depths_of_powers(self, power: Tensor, position: Tensor) -> Tensor:
+        config = self.config
+        fineness = (1.0 - position) / 2.0
+        typical = config.finest_depth * fineness.pow(DEPTH_POWER)
+        slope = config.coarsest_slope + config.slope_rise * fineness
+        slope = slope.clamp(max=config.finest_slope)
+        wanted = typical + slope * (power - self.reference_db)
+        limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
+        return limits
 
     def choose(self, latents: Tensor) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         """Choose codes [stages, F] at full depth for latents [1, n_channels, 1, F].

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from luxvox.errors import InputError
 from luxvox.models.context import ContextTwins, speech_twins
-from luxvox.models.speech import LEVEL, SpeechModel, depths, spectrum
+from luxvox.models.speech import LEVEL, SpeechModel, spectrum
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_phases import static_bits
@@ -50,7 +50,7 @@ def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, see
         ) / N_VARIANTS
         for position in torch.floor(draws * 254.0 - 127.0 + 0.5).tolist():
             where = torch.tensor([position / 127.0])
-            limits = depths(latents, where, model.config)
+            limits = model.depths(latents, where)
             codes = model.vq.encode(latents, where, model.config.rate_weight, limits)
             starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
             pieces += [codes[0, :, 0, 0, s : s + PIECE_FRAMES].numpy() for s in starts]

@@ -17,7 +17,6 @@ from luxvox.models.rvq import (
 from luxvox.models.speech import (
     SpeechConfig,
     SpeechModel,
-    depths,
     spectrum,
 )
 from luxvox.models.training.recordings import Recordings
@@ -80,7 +79,7 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
     vq.bits[..., 0] = 4.0
     position = torch.linspace(-0.999, 0.999, len(latents))
     for _ in range(n_rounds):
-        limits = depths(latents, position, model.config)
+        limits = model.depths(latents, position)
         codes = vq.encode(latents, position, model.config.rate_weight, limits)
         for number in range(N_RATE_BINS):
             some = rate_bin(position) == number

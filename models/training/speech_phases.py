@@ -21,7 +21,7 @@ from luxvox.models.speech import (
     SAMPLE_RATE_HZ,
     SpeechConfig,
     SpeechModel,
-    depths,
+    power_db,
     samples_from_spectrum,
     spectrum,
 )
@@ -48,6 +48,8 @@ LOUDNESS_WEIGHT = 0.35
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
+TYPICAL_SHARE = 0.7  # of frames have less power than a typical one
+REFERENCE_STEP = 0.02  # how fast the typical power follows the latents
 MODEL_FILE = "model.safetensors"
 
 
@@ -108,7 +110,10 @@ class JointSpeechPhase:
         self, latents: Tensor, position: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, float]:
         vq, config = self.model.vq, self.model.config
-        limits = depths(latents, position, config)
+        if self.model.training:
+            typical = torch.quantile(power_db(latents), TYPICAL_SHARE)
+            self.model.reference_db.lerp_(typical, REFERENCE_STEP)
+        limits = self.model.depths(latents, position)
         codes = vq.encode(latents, position, config.rate_weight, limits)
         bits = static_bits(self.model, codes, position)
         if self.model.training:
@@ -197,7 +202,7 @@ def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor,
     """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
     where = torch.tensor([position])
     latents = model.latents(spectrum(samples))
-    limits = depths(latents, where, model.config)
+    limits = model.depths(latents, where)
     codes = model.vq.encode(latents, where, model.config.rate_weight, limits)
     decoded = samples_from_spectrum(model.synthesise(model.vq.decode(codes)))
     return codes, decoded[:, : samples.shape[1]], static_bits(model, codes, where)

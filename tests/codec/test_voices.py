@@ -45,7 +45,6 @@ CONFIG = SpeechConfig(
     analysis_blocks=1,
     synthesis_blocks=2,
     finest_depth=6.5,
-    reference_db=39.0,
 )
 
 
