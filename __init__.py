@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from luxvox.codec.lvx import codes, inspect
-    from luxvox.codec.pictures import FileInfo, compress_image, decompress_image
+    from luxvox.codec.inspection import FileInfo, VoiceInfo, inspect
+    from luxvox.codec.lvx import codes
+    from luxvox.codec.pictures import compress_image, decompress_image
     from luxvox.codec.voices import (
-        VoiceInfo,
         compress_speech,
         decode_chunks,
         decompress_speech,
@@ -39,10 +39,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FileInfo": "luxvox.codec.pictures",
+    "FileInfo": "luxvox.codec.inspection",
     "LuxvoxError": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",
-    "VoiceInfo": "luxvox.codec.voices",
+    "VoiceInfo": "luxvox.codec.inspection",
     "codes": "luxvox.codec.lvx",
     "compress_image": "luxvox.codec.pictures",
     "compress_speech": "luxvox.codec.voices",
@@ -50,7 +50,7 @@ _HOMES = {
     "decompress_image": "luxvox.codec.pictures",
     "decompress_speech": "luxvox.codec.voices",
     "from_codes": "luxvox.codec.voices",
-    "inspect": "luxvox.codec.lvx",
+    "inspect": "luxvox.codec.inspection",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ class Level:
 
     mean: NDArray[np.float32]
     active: float
+
+
+_GAIN_ZERO = 128
+_GAIN_STEPS = 40.0  # a decade of amplitude
 
 
 def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
@@ -60,3 +65,14 @@ def sum_of_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
         start=np.zeros(len(samples) // FRAME),
     )
     return total
+
+
+def gain_of(level: Level) -> int:
+    """Return the gain of the header, 0 … 255, that brings a recording to the common level."""
+    exponent = -_GAIN_STEPS * math.log10(level.active)
+    return min(max(_GAIN_ZERO + math.floor(exponent + 0.5), 0), 255)
+
+
+def amplitude_of(gain: int) -> float:
+    """Return what a gain of the header multiplies samples by."""
+    return float(10.0 ** ((gain - _GAIN_ZERO) / _GAIN_STEPS))

@@ -9,8 +9,6 @@ from luxvox.codec.container import VoiceHeader
 from luxvox.errors import LuxvoxError
 
 if TYPE_CHECKING:
-    from luxvox.codec.pictures import FileInfo
-    from luxvox.codec.voices import VoiceInfo
     from luxvox.entropy.walk import Codes
 
 
@@ -24,18 +22,6 @@ def is_voice(data: bytes) -> bool:
         return isinstance(container.read_header(data)[0], VoiceHeader)
     except LuxvoxError:
         return False
-
-
-def inspect(data: bytes) -> FileInfo | VoiceInfo:
-    """Describe a file from its header and the lengths of its sections; loads no network.
-
-    Raises:
-        FormatError: if the header is malformed, altered or cut.
-        UnsupportedError: if it needs another luxvox.
-    """
-    from luxvox.codec import pictures, voices
-
-    return voices.inspect(data) if is_voice(data) else pictures.inspect(data)
 
 
 def codes(data: bytes) -> dict[str, Codes] | Codes:

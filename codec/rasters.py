@@ -45,6 +45,21 @@ class Raster:
     xmp: bytes | None = None
 
 
+def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
+    """Take an array, a PIL image or a raster as a raster.
+
+    Raises:
+        UsageError: if it is none of them.
+    """
+    if isinstance(pixels, Raster):
+        return pixels
+    if isinstance(pixels, np.ndarray):
+        return from_array(pixels)
+    if hasattr(pixels, "getbands"):
+        return from_pil(pixels)
+    raise UsageError(f"a picture is an array or a PIL image, not {type(pixels).__name__}")
+
+
 def from_array(array: NDArray[Any]) -> Raster:
     """Take an array as a picture.
 

@@ -60,6 +60,11 @@ class PictureCodec:
         """The 4 bytes that files carry."""
         return bytes.fromhex(self.card.fingerprint)
 
+    @property
+    def n_sections(self) -> int:
+        """How many code sections a file has at most."""
+        return max(max(plan.sections) for plan in self.context.plan)
+
 
 def cards(folder: Path = WEIGHTS) -> tuple[ModelCard, ...]:
     """Return the cards of all weights in a folder, by number."""

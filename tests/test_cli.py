@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import luxvox
-from luxvox import cli
+from luxvox import cli, console
 from luxvox.codec import pictures
 from luxvox.errors import FormatError, TruncatedWarning
 from luxvox.progress import Progress
@@ -228,7 +228,7 @@ def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
     def hurried(label, stream):
         return Progress(label, stream, itertools.count(step=2).__next__)
 
-    monkeypatch.setattr(cli, "Progress", hurried)
+    monkeypatch.setattr(console, "Progress", hurried)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run("photo.png") == 0
     assert "\r\x1b[Kcompressing photo.png [" in capsys.readouterr().err
@@ -261,7 +261,7 @@ def test_info_as_text_and_json(folder, capsys):
     assert "width" in capsys.readouterr().out
     assert run("cli", "info", "photo.lvx", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
-    assert set(facts) == {field.name for field in dataclasses.fields(pictures.FileInfo)}
+    assert set(facts) == {field.name for field in dataclasses.fields(luxvox.FileInfo)}
 
 
 def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):

@@ -57,7 +57,7 @@ def test_both_read_the_same_codes(tensors, picture, quality):
 
 def test_both_read_the_same_codes_of_a_cut_file(tensors):
     data = luxvox.compress_image(colour_picture(), 97)
-    last = pictures.inspect(data).sections[-1]
+    last = container.list_sections(data).entries[-1]
     cut = data[: last.offset + last.size // 2]
     with pytest.warns(luxvox.TruncatedWarning):
         codes = pictures.codes(cut)

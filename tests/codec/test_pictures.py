@@ -250,12 +250,12 @@ def test_unknown_model_is_named(tiny_file):
     data = resealed(tiny_file, model_number=65535)
     with pytest.raises(UnsupportedError, match="picture model 65535 is not among the installed"):
         luxvox.decompress_image(data)
-    assert pictures.inspect(data).model == 65535
+    assert described(data).model == 65535
 
 
 def test_other_weights_are_named(tiny_file):
     data = resealed(tiny_file, fingerprint=b"\1\2\3\4")
-    installed = pictures.inspect(tiny_file).fingerprint
+    installed = described(tiny_file).fingerprint
     with pytest.raises(UnsupportedError, match=f"weights 01020304 .*; installed are {installed}"):
         luxvox.decompress_image(data)
 
@@ -319,14 +319,20 @@ def test_codes_are_what_the_picture_is_made_of(small_file):
     assert all((again[level] == array).all() for level, array in codes.items())
 
 
+def described(data):
+    info = luxvox.inspect(data)
+    assert isinstance(info, luxvox.FileInfo)
+    return info
+
+
 def test_inspect_tells_what_the_header_says(small_file):
-    info = pictures.inspect(small_file)
+    info = described(small_file)
     assert (info.kind, info.width, info.height, info.channels) == ("picture", 80, 80, 4)
     assert (info.quality, info.coder, info.bytes) == (90.0, "constriction", len(small_file))
     assert info.rate_bpp == pytest.approx(8 * len(small_file) / 6400)
     assert [one.name for one in info.sections][-1] == "alpha"
     assert info.damage == ""
-    assert pictures.inspect(small_file[:-1]).damage
+    assert described(small_file[:-1]).damage
 
 
 def test_overhead_is_small(tiny_file):

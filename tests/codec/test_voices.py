@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from luxvox.codec import container, voices
+from luxvox.codec.levels import amplitude_of
 from luxvox.codec.timeline import SEGMENT_FRAMES
 from luxvox.errors import (
     FormatError,
@@ -18,7 +19,7 @@ from luxvox.errors import (
     UnsupportedError,
     UsageError,
 )
-from luxvox.models import speech_chunks
+from luxvox.models import speech_chunks, speech_weights
 from luxvox.models.catalogue import ModelCard
 from luxvox.models.context import speech_twins
 from luxvox.models.speech import (
@@ -78,7 +79,7 @@ def codec():
 
 @pytest.fixture(autouse=True)
 def installed(codec, monkeypatch):
-    monkeypatch.setattr(voices, "_codec", lambda number: codec)
+    monkeypatch.setattr(speech_weights, "voice_codec", lambda number: codec)
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 96_000])
@@ -166,7 +167,7 @@ def test_codes_and_back():
     codes = voices.voice_codes(data)
     assert codes.shape == (CONFIG.n_stages, 64)
     assert codes.max() < CONFIG.codebook_size
-    again = voices.from_codes(codes) / voices._amplitude(voice_header(data).gain)
+    again = voices.from_codes(codes) / amplitude_of(voice_header(data).gain)
     decoded, _ = voices.decompress_speech(data)
     assert np.allclose(again[:20_000], decoded, atol=1e-6)
 
@@ -184,7 +185,7 @@ def test_fewer_sections_give_a_prefix_of_the_stages(codec):
     coarse, _ = voices.decompress_speech(data, sections=1)
     codes = voices.voice_codes(data)[: CONFIG.first_stages]
     again = voices.from_codes(codes)
-    gain = voices._amplitude(voice_header(data).gain)
+    gain = amplitude_of(voice_header(data).gain)
     assert np.allclose(again[:30_000] / gain, coarse, atol=1e-6)
 
 

@@ -1,0 +1,94 @@
+"""The commands that train models and export them, loaded by `luxvox.cli` when asked for."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from luxvox.devices import choose_device, device_option
+
+
+@click.group()
+def train() -> None:
+    """Train models, and export what was trained."""
+
+
+@train.command("image")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pictures to learn from; may be given several times.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of this run: checkpoints, logs, reconstructions.",
+)
+@click.option("--minutes", required=True, type=float, help="How long to train.")
+@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights to start from.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@device_option
+def train_image(device: str, **options: Any) -> None:
+    """Train the picture model."""
+    image = importlib.import_module("luxvox.models.training.image")
+    options["data"] = list(options["data"])
+    image.train_image(**options, device=choose_device(device))
+
+
+@train.command("speech")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of 16 kHz recordings to learn from; may be given several times.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of this run: checkpoints, logs, samples.",
+)
+@click.option("--minutes", required=True, type=float, help="How long to train.")
+@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights to start from.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@click.option(
+    "--half-precision",
+    is_flag=True,
+    help="Networks in bfloat16: much faster on processors with matrix units (AMX).",
+)
+def train_speech(**options: Any) -> None:
+    """Train the voice model."""
+    speech = importlib.import_module("luxvox.models.training.speech")
+    speech.train_speech(**{**options, "data": list(options["data"])})
+
+
+@train.command("export")
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--weights-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to; otherwise the one luxvox loads weights from.",
+)
+@click.option("--model-id", help="Name of the model; otherwise the run's own.")
+def train_export(run: Path, weights_dir: Path | None, model_id: str | None) -> None:
+    """Freeze the tables of a RUN to integers and write its weights and model card."""
+    export = importlib.import_module("luxvox.models.training.export")
+    written = export.export_run(run=run, weights_dir=weights_dir, model_id=model_id)
+    click.echo(f"wrote {written}", err=True)

@@ -1,0 +1,90 @@
+"""A picture on its way out of a file: read and checked, its codes decoded, its pixels drawn."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from luxvox.codec import container
+from luxvox.codec.advance import Advance
+from luxvox.codec.container import Container, PictureHeader
+from luxvox.codec.rasters import round_to_uint8
+from luxvox.codec.rate import centi_to_position
+from luxvox.entropy.walk import Codes, CodesDecoder, walk
+from luxvox.errors import FormatError, InputError, TruncatedWarning, UnsupportedError, UsageError
+from luxvox.models.catalogue import PictureCodec, picture_codec
+from luxvox.models.image import quality_to_step
+from luxvox.models.strips import grid_shapes, synthesise
+
+
+def opened(data: bytes, max_pixels: int, callers: int) -> tuple[Container, PictureCodec]:
+    """Read a container and find its weights; check all that can be checked before the work.
+
+    A warning points past so many callers of this module.
+    """
+    header = picture_header(container.read_header(data)[0])
+    if header.width * header.height > max_pixels:
+        raise InputError(
+            f"{header.width}×{header.height} pixels are over the limit of {max_pixels} (max_pixels)"
+        )
+    content = container.read(data)
+    if content.truncated:
+        warnings.warn(
+            "the file is cut; decoding its whole sections",
+            TruncatedWarning,
+            stacklevel=2 + callers,
+        )
+    codec = picture_codec(header.model_number)
+    if codec.fingerprint != header.fingerprint:
+        raise UnsupportedError(
+            f"the file was made with weights {header.fingerprint.hex()} of picture model "
+            f"{header.model_number}; installed are {codec.fingerprint.hex()}"
+        )
+    if len(content.codes) > codec.n_sections:
+        raise FormatError(
+            f"{len(content.codes)} code sections, legal for this model: 0..{codec.n_sections}"
+        )
+    return content, codec
+
+
+def picture_header(header: container.Header) -> PictureHeader:
+    """Take a header as a picture's, or refuse it."""
+    if not isinstance(header, PictureHeader):
+        raise UnsupportedError("this file holds a voice, not a picture")
+    return header
+
+
+def decoded_codes(
+    codec: PictureCodec, content: Container, sections: int | None
+) -> dict[str, Codes]:
+    """Decode the first code sections of a file, all by default."""
+    if sections is not None and sections < 1:
+        raise UsageError(f"{sections} sections asked for, legal: 1 or more")
+    header = picture_header(content.header)
+    payloads = content.codes[:sections]
+    decoder = CodesDecoder(dict(enumerate(payloads, start=1)), header.coder)
+    shapes = grid_shapes(header.height, header.width)
+    decoded = walk(codec.context, shapes, centi_to_position(header.quality_centi), decoder)
+    decoder.finish()
+    return decoded
+
+
+def synthesised(
+    codec: PictureCodec, header: PictureHeader, arrays: dict[str, Codes], advance: Advance
+) -> NDArray[np.uint8]:
+    """Draw the pixels uint8 [H, W, 3] that codes stand for."""
+    model = codec.model
+    quantised = {
+        level: model.quantiser(level).decode(torch.from_numpy(array)[None])
+        for level, array in arrays.items()
+    }
+    step = quality_to_step(header.quality_centi / 100.0, model.config)
+    pixels = np.empty((header.height, header.width, 3), np.uint8)
+    row = 0
+    for part in synthesise(model, quantised, step, (header.height, header.width), advance):
+        pixels[row : row + len(part)] = round_to_uint8(part)
+        row += len(part)
+    return pixels

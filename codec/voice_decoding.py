@@ -1,0 +1,145 @@
+"""A voice on its way out of a file: segment after segment, stretch after stretch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.codec import container
+from luxvox.codec.advance import Advance, silent
+from luxvox.codec.container import Container, Header, VoiceHeader
+from luxvox.codec.levels import amplitude_of
+from luxvox.codec.timeline import (
+    CODED_RATE_HZ,
+    FRAME_SAMPLES,
+    PARTS,
+    SEGMENT_FRAMES,
+    coded_length,
+    n_frames,
+    n_segments,
+)
+from luxvox.entropy.walk import Codes
+from luxvox.errors import TruncatedWarning, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from luxvox.models.speech_weights import VoiceCodec
+
+Samples = NDArray[np.float32]
+
+
+def decompress_blocks(
+    data: bytes, sections: int | None = None, progress: Advance | None = None
+) -> tuple[int, int, int, Iterator[Samples]]:
+    """Return rate in Hz, channels, samples a channel, and the iterator of float32 [n, C]."""
+    from luxvox.codec.recordings import resample_blocks
+    from luxvox.models.speech_chunks import synthesise
+
+    if sections is not None and sections < 1:
+        raise UsageError(f"{sections} sections asked for, legal: 1 or more")
+    content, header, codec = opened(data)
+    n_coded = coded_length(header.n_samples, header.sample_rate_hz)
+    whole = _whole_segments(content, header)
+    advance = progress or silent
+    streams = [
+        synthesise(codec.model, _latents(codec, content, header, channel, sections), n_coded)
+        for channel in range(header.channels)
+    ]
+    total = n_segments(header.n_samples, header.sample_rate_hz)
+    n_samples, n_reached = header.n_samples, n_coded
+    if whole < total:
+        n_reached = min((whole * SEGMENT_FRAMES - 1) * FRAME_SAMPLES, n_coded)
+        n_samples = min(n_reached * header.sample_rate_hz // CODED_RATE_HZ, n_samples)
+    blocks = _watched(_joined(streams, header), n_reached, advance)
+    out = resample_blocks(blocks, CODED_RATE_HZ, header.sample_rate_hz, n_samples)
+    return header.sample_rate_hz, header.channels, n_samples, out
+
+
+def opened(data: bytes) -> tuple[Container, VoiceHeader, VoiceCodec]:
+    """Read a container and find its weights."""
+    from luxvox.models.speech_weights import voice_codec
+
+    header = _voice_header(container.read_header(data)[0])
+    content = container.read(data)
+    if content.truncated:
+        warnings.warn(
+            "the file is cut; decoding its whole sections", TruncatedWarning, stacklevel=4
+        )
+    codec = voice_codec(header.model_number)
+    if codec.fingerprint != header.fingerprint:
+        raise UnsupportedError(
+            f"the file was made with weights {header.fingerprint.hex()} of voice model "
+            f"{header.model_number}; installed are {codec.fingerprint.hex()}"
+        )
+    return content, header, codec
+
+
+def _voice_header(header: Header) -> VoiceHeader:
+    if not isinstance(header, VoiceHeader):
+        raise UnsupportedError("this file holds a picture, not a voice")
+    return header
+
+
+def _whole_segments(content: Container, header: VoiceHeader) -> int:
+    """Return how many segments have at least the first section of every channel."""
+    period = PARTS * header.channels
+    n_codes = len(content.codes)
+    return n_codes // period + (n_codes % period > period - PARTS)
+
+
+def segment_codes(
+    codec: VoiceCodec, content: Container, header: VoiceHeader, channel: int, sections: int | None
+) -> Iterator[Codes]:
+    """Yield the codes [stages, frames] of each segment of a channel."""
+    from luxvox.codec.rate import centi_to_position
+    from luxvox.entropy.walk import CodesDecoder, walk
+
+    level = codec.context.plan[0].name
+    total = n_frames(header.n_samples, header.sample_rate_hz)
+    payloads = content.codes
+    for segment in range(_whole_segments(content, header)):
+        first = PARTS * (segment * header.channels + channel)
+        parts = payloads[first : first + min(PARTS, sections or PARTS)]
+        decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
+        width = min(SEGMENT_FRAMES, total - segment * SEGMENT_FRAMES)
+        shape = {level: (1, width)}
+        codes = walk(codec.context, shape, centi_to_position(header.quality_centi), decoder)
+        decoder.finish()
+        yield codes[level][:, 0, 0]
+
+
+def _latents(
+    codec: VoiceCodec, content: Container, header: VoiceHeader, channel: int, sections: int | None
+) -> Iterator[Any]:
+    for codes in segment_codes(codec, content, header, channel, sections):
+        yield dequantised(codec, codes)
+
+
+def dequantised(codec: VoiceCodec, codes: Codes) -> Any:
+    """Turn codes [stages, F] into latents [n_channels, 1, F] in steps."""
+    import torch
+
+    array = torch.from_numpy(codes.astype(np.int64))[None, :, None, None]
+    return codec.model.vq.decode(array)[0]
+
+
+def _joined(streams: list[Iterator[Samples]], header: VoiceHeader) -> Iterator[Samples]:
+    """Yield float32 [n, C] at 16 kHz and the level of the recording."""
+    scale = np.float32(1.0 / amplitude_of(header.gain))
+    for blocks in zip(*streams, strict=True):
+        if len(blocks) == 1:
+            yield blocks[0][:, None] * scale
+        else:
+            mid, side = blocks
+            yield np.stack([mid + side, mid - side], axis=1) * scale
+
+
+def _watched(blocks: Iterable[Samples], n_coded: int, advance: Advance) -> Iterator[Samples]:
+    n_done = 0
+    for block in blocks:
+        yield block
+        n_done += len(block)
+        advance(min(n_done / max(n_coded, 1), 1.0))
