@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from luxvox.codec.inspection import FileInfo, VoiceInfo, inspect
     from luxvox.codec.lvx import codes
     from luxvox.codec.pictures import compress_image, decompress_image
+    from luxvox.codec.truncation import truncate
     from luxvox.codec.voices import (
         compress_speech,
         decode_chunks,
@@ -36,6 +37,7 @@ __all__ = [
     "decompress_speech",
     "from_codes",
     "inspect",
+    "truncate",
 ]
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
     "decompress_speech": "luxvox.codec.voices",
     "from_codes": "luxvox.codec.voices",
     "inspect": "luxvox.codec.inspection",
+    "truncate": "luxvox.codec.truncation",
 }
 
 

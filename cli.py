@@ -214,12 +214,14 @@ def _compress_voice(
     metavar="N",
     help="Decode the first N sections only (of a voice: of every segment): coarser.",
 )
+@click.option("--strict", is_flag=True, help="Refuse files that are cut, rather than warn.")
 @_force_option
 def decompress(
     inputs: tuple[str, ...],
     output: str | None,
     ending: str | None,
     sections: int | None,
+    strict: bool,
     force: bool,
 ) -> int:
     """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
@@ -229,6 +231,7 @@ def decompress(
     ending = ending and ending.lstrip(".").lower()
     endings = [f".{ending or _plain_ending(source)}" for source in inputs]
     targets = files.name_outputs(inputs, output, endings)
+    options: dict[str, Any] = {"sections": sections, "strict": strict}
     formats, sounds = _load("formats"), _load("sounds")
 
     def decompress_one(source: str, target: str) -> None:
@@ -239,13 +242,13 @@ def decompress(
         data = files.read(source)
         start_s = time.monotonic()
         if _load("lvx").is_voice(data):
-            _decompress_voice(data, (source, target), named or "wav", sections, force)
+            _decompress_voice(data, (source, target), named or "wav", force, options)
             return
         wanted = named or "png"
         formats.find_format(wanted)
         rasters, pictures = _load("rasters"), _load("pictures")
         label = f"decompressing {source}"
-        raster = watched(label, pictures.decompress_raster, data, sections)
+        raster = watched(label, pictures.decompress_raster, data, **options)
         written = rasters.to_bytes(raster, wanted)
         files.write(target, written, force)
         height, width = raster.pixels.shape[:2]
@@ -261,7 +264,7 @@ def _plain_ending(source: str) -> str:
 
 
 def _decompress_voice(
-    data: bytes, names: tuple[str, str], ending: str, sections: int | None, force: bool
+    data: bytes, names: tuple[str, str], ending: str, force: bool, options: dict[str, Any]
 ) -> None:
     source, target = names
     sounds, decoding = _load("sounds"), _load("voice_decoding")
@@ -269,7 +272,9 @@ def _decompress_voice(
     start_s = time.monotonic()
 
     def decode(progress: Any) -> tuple[int, float]:
-        rate_hz, channels, n_samples, blocks = decoding.decompress_blocks(data, sections, progress)
+        rate_hz, channels, n_samples, blocks = decoding.decompress_blocks(
+            data, **options, progress=progress
+        )
         with files.opened(target, force) as stream:
             shape = (n_samples, channels)
             written: int = sounds.write_blocks(stream, ending, shape, rate_hz, blocks)
@@ -278,6 +283,41 @@ def _decompress_voice(
     n_bytes, seconds = watched(f"decompressing {source}", decode)
     rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"
     summarise(source, target, (len(data), n_bytes), rate, start_s)
+
+
+@commands.command()
+@_inputs_argument
+@click.option("-o", "--output", metavar="OUT", required=True, help="File, folder, or - for a pipe.")
+@click.option(
+    "--bytes",
+    "size",
+    metavar="SIZE",
+    help="Keep what fits: 4000, 4kB, 4KiB. Metadata goes first, then what is finest.",
+)
+@click.option(
+    "--sections",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the first N code sections (of a voice: of every segment).",
+)
+@_force_option
+def truncate(
+    inputs: tuple[str, ...], output: str, size: str | None, sections: int | None, force: bool
+) -> int:
+    """Shorten .lvx files without coding them anew: previews, coarser from the same bytes."""
+    n_bytes = None if size is None else _load("sizes").parse_size(size)
+    targets = files.name_outputs(inputs, output, [files.COMPRESSED_ENDING] * len(inputs))
+
+    def truncate_one(source: str, target: str) -> None:
+        files.check_target(target, force)
+        data = files.read(source)
+        start_s = time.monotonic()
+        kept = _load("truncation").truncate(data, size=n_bytes, sections=sections)
+        files.write(target, kept, force)
+        rate = f"{len(kept) / len(data):.0%} of it"
+        summarise(source, target, (len(data), len(kept)), rate, start_s)
+
+    return each(inputs, targets, truncate_one)
 
 
 @commands.command()

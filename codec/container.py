@@ -41,6 +41,7 @@ from luxvox.errors import (
 __all__ = [
     "ALPHA",
     "CODERS",
+    "CUT",
     "EXIF",
     "FORMAT_VERSION",
     "ICC",
@@ -68,6 +69,7 @@ __all__ = [
     "write",
 ]
 
+CUT: Final = "the file is cut"
 LAST_CODES: Final = 63
 ALPHA: Final = 64
 LAST_CRITICAL: Final = 127

@@ -10,20 +10,29 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance
-from luxvox.codec.container import Container, PictureHeader
+from luxvox.codec.container import CUT, Container, PictureHeader
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.walk import Codes, CodesDecoder, walk
-from luxvox.errors import FormatError, InputError, TruncatedWarning, UnsupportedError, UsageError
+from luxvox.errors import (
+    FormatError,
+    InputError,
+    TruncatedError,
+    TruncatedWarning,
+    UnsupportedError,
+    UsageError,
+)
 from luxvox.models.catalogue import PictureCodec, picture_codec
 from luxvox.models.image import quality_to_step
 from luxvox.models.strips import grid_shapes, synthesise
 
 
-def opened(data: bytes, max_pixels: int, callers: int) -> tuple[Container, PictureCodec]:
+def opened(
+    data: bytes, max_pixels: int, callers: int, *, strict: bool = False
+) -> tuple[Container, PictureCodec]:
     """Read a container and find its weights; check all that can be checked before the work.
 
-    A warning points past so many callers of this module.
+    A cut file is refused if `strict`, else a warning points past so many callers of this module.
     """
     header = picture_header(container.read_header(data)[0])
     if header.width * header.height > max_pixels:
@@ -32,11 +41,10 @@ def opened(data: bytes, max_pixels: int, callers: int) -> tuple[Container, Pictu
         )
     content = container.read(data)
     if content.truncated:
-        warnings.warn(
-            "the file is cut; decoding its whole sections",
-            TruncatedWarning,
-            stacklevel=2 + callers,
-        )
+        if strict:
+            raise TruncatedError(CUT)
+        message = f"{CUT}; decoding its whole sections"
+        warnings.warn(message, TruncatedWarning, stacklevel=2 + callers)
     codec = picture_codec(header.model_number)
     if codec.fingerprint != header.fingerprint:
         raise UnsupportedError(

@@ -83,6 +83,7 @@ def decompress_image(
     sections: int | None = None,
     *,
     as_pil: Literal[False] = False,
+    strict: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> NDArray[np.uint8]: ...
@@ -94,6 +95,7 @@ def decompress_image(
     sections: int | None = None,
     *,
     as_pil: Literal[True],
+    strict: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> Image.Image: ...
@@ -104,6 +106,7 @@ def decompress_image(
     sections: int | None = None,
     *,
     as_pil: bool = False,
+    strict: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> NDArray[np.uint8] | Image.Image:
@@ -114,6 +117,7 @@ def decompress_image(
             a `TruncatedWarning`.
         sections: decode only so many code sections (1 is the coarsest picture); all by default.
         as_pil: return a PIL image, with metadata, rather than an array.
+        strict: refuse files that are cut.
         max_pixels: refuse larger pictures.
         progress: called with the share of the work done, 0 … 1.
 
@@ -122,17 +126,21 @@ def decompress_image(
 
     Raises:
         FormatError: if the file is malformed; `ChecksumError` if altered, `TruncatedError` if cut
-            before the first section's end.
+            before the first section's end, or anywhere with `strict`.
         UnsupportedError: if it needs another luxvox or other weights.
         InputError: if it has more than `max_pixels` pixels.
     """
-    raster = decompress_raster(data, sections, max_pixels, progress)
+    raster = decompress_raster(
+        data, sections, strict=strict, max_pixels=max_pixels, progress=progress
+    )
     return to_pil(raster) if as_pil else to_array(raster)
 
 
 def decompress_raster(
     data: bytes,
     sections: int | None = None,
+    *,
+    strict: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> Raster:
@@ -140,7 +148,7 @@ def decompress_raster(
     from luxvox.codec.picture_decoding import decoded_codes, opened, picture_header, synthesised
 
     advance = progress or silent
-    content, codec = opened(data, max_pixels, callers=2)
+    content, codec = opened(data, max_pixels, callers=2, strict=strict)
     header = picture_header(content.header)
     arrays = decoded_codes(codec, content, sections)
     advance(_CODES_SHARE)

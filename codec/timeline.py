@@ -23,3 +23,14 @@ def n_frames(n_samples: int, sample_rate_hz: int) -> int:
 def n_segments(n_samples: int, sample_rate_hz: int) -> int:
     """Return the number of segments of a recording."""
     return -(-n_frames(n_samples, sample_rate_hz) // SEGMENT_FRAMES)
+
+
+def whole_segments(n_code_sections: int, channels: int) -> int:
+    """Return how many segments have at least the first section of every channel."""
+    period = PARTS * channels
+    return n_code_sections // period + (n_code_sections % period > period - PARTS)
+
+
+def samples_of_segments(n_whole: int, sample_rate_hz: int) -> int:
+    """Return how many samples of a longer recording so many whole segments give."""
+    return (n_whole * SEGMENT_FRAMES - 1) * FRAME_SAMPLES * sample_rate_hz // CODED_RATE_HZ

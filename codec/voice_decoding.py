@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, silent
-from luxvox.codec.container import Container, Header, VoiceHeader
+from luxvox.codec.container import CUT, Container, Header, VoiceHeader
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.timeline import (
     CODED_RATE_HZ,
@@ -21,9 +21,11 @@ from luxvox.codec.timeline import (
     coded_length,
     n_frames,
     n_segments,
+    samples_of_segments,
+    whole_segments,
 )
 from luxvox.entropy.walk import Codes
-from luxvox.errors import TruncatedWarning, UnsupportedError, UsageError
+from luxvox.errors import TruncatedError, TruncatedWarning, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from luxvox.models.speech_weights import VoiceCodec
@@ -32,7 +34,11 @@ Samples = NDArray[np.float32]
 
 
 def decompress_blocks(
-    data: bytes, sections: int | None = None, progress: Advance | None = None
+    data: bytes,
+    sections: int | None = None,
+    progress: Advance | None = None,
+    *,
+    strict: bool = False,
 ) -> tuple[int, int, int, Iterator[Samples]]:
     """Return rate in Hz, channels, samples a channel, and the iterator of float32 [n, C]."""
     from luxvox.codec.recordings import resample_blocks
@@ -40,9 +46,9 @@ def decompress_blocks(
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    content, header, codec = opened(data)
+    content, header, codec = opened(data, strict)
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
-    whole = _whole_segments(content, header)
+    whole = whole_segments(len(content.codes), header.channels)
     advance = progress or silent
     streams = [
         synthesise(codec.model, _latents(codec, content, header, channel, sections), n_coded)
@@ -52,22 +58,24 @@ def decompress_blocks(
     n_samples, n_reached = header.n_samples, n_coded
     if whole < total:
         n_reached = min((whole * SEGMENT_FRAMES - 1) * FRAME_SAMPLES, n_coded)
-        n_samples = min(n_reached * header.sample_rate_hz // CODED_RATE_HZ, n_samples)
+        n_samples = min(samples_of_segments(whole, header.sample_rate_hz), n_samples)
     blocks = _watched(_joined(streams, header), n_reached, advance)
     out = resample_blocks(blocks, CODED_RATE_HZ, header.sample_rate_hz, n_samples)
     return header.sample_rate_hz, header.channels, n_samples, out
 
 
-def opened(data: bytes) -> tuple[Container, VoiceHeader, VoiceCodec]:
-    """Read a container and find its weights."""
+def opened(data: bytes, strict: bool = False) -> tuple[Container, VoiceHeader, VoiceCodec]:
+    """Read a container and find its weights; a cut one is refused if `strict`, or warned of."""
     from luxvox.models.speech_weights import voice_codec
 
     header = _voice_header(container.read_header(data)[0])
     content = container.read(data)
     if content.truncated:
-        warnings.warn(
-            "the file is cut; decoding its whole sections", TruncatedWarning, stacklevel=4
-        )
+        if strict:
+            raise TruncatedError(CUT)
+        if not whole_segments(len(content.codes), header.channels):
+            raise TruncatedError("the file is cut before its first segment is whole")
+        warnings.warn(f"{CUT}; decoding its whole sections", TruncatedWarning, stacklevel=4)
     codec = voice_codec(header.model_number)
     if codec.fingerprint != header.fingerprint:
         raise UnsupportedError(
@@ -83,13 +91,6 @@ def _voice_header(header: Header) -> VoiceHeader:
     return header
 
 
-def _whole_segments(content: Container, header: VoiceHeader) -> int:
-    """Return how many segments have at least the first section of every channel."""
-    period = PARTS * header.channels
-    n_codes = len(content.codes)
-    return n_codes // period + (n_codes % period > period - PARTS)
-
-
 def segment_codes(
     codec: VoiceCodec, content: Container, header: VoiceHeader, channel: int, sections: int | None
 ) -> Iterator[Codes]:
@@ -100,7 +101,7 @@ def segment_codes(
     level = codec.context.plan[0].name
     total = n_frames(header.n_samples, header.sample_rate_hz)
     payloads = content.codes
-    for segment in range(_whole_segments(content, header)):
+    for segment in range(whole_segments(len(payloads), header.channels)):
         first = PARTS * (segment * header.channels + channel)
         parts = payloads[first : first + min(PARTS, sections or PARTS)]
         decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)

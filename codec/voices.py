@@ -90,7 +90,11 @@ def compress_recording(
 
 
 def decompress_speech(
-    data: bytes, sections: int | None = None, *, progress: Advance | None = None
+    data: bytes,
+    sections: int | None = None,
+    *,
+    strict: bool = False,
+    progress: Advance | None = None,
 ) -> tuple[Samples, int]:
     """Decompress a voice.
 
@@ -98,6 +102,7 @@ def decompress_speech(
         data: the bytes of a `.lvx` file; one that is cut gives its whole sections, and a
             `TruncatedWarning`.
         sections: decode only the first so many code sections of each segment (1 is the coarsest).
+        strict: refuse files that are cut.
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
@@ -106,10 +111,10 @@ def decompress_speech(
 
     Raises:
         FormatError: if the file is malformed; `ChecksumError` if altered, `TruncatedError` if cut
-            before the first section's end.
+            before the first segment's end, or anywhere with `strict`.
         UnsupportedError: if it is a picture, or needs another luxvox or other weights.
     """
-    rate_hz, channels, _, blocks = decompress_blocks(data, sections, progress)
+    rate_hz, channels, _, blocks = decompress_blocks(data, sections, progress, strict=strict)
     samples = np.concatenate(list(blocks))
     return (samples[:, 0] if channels == 1 else samples), rate_hz
 

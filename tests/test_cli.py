@@ -37,6 +37,11 @@ def save_picture(name, size=(24, 16)):
     Image.fromarray(ramp.reshape(size[1], size[0], 3)).save(name)
 
 
+def save_noise(name):
+    noise = np.random.default_rng(0).normal(128, 30, (40, 60, 3)).clip(0, 255)
+    Image.fromarray(noise.astype(np.uint8)).save(name)
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -242,9 +247,9 @@ def test_options_reach_the_codec(folder, monkeypatch):
         seen.update(options, quality=quality)
         return compress(raster, quality, **options)
 
-    def note_decompress(data, sections, **options):
-        seen.update(sections=sections)
-        return decompress(data, sections, **options)
+    def note_decompress(data, **options):
+        seen.update(options)
+        return decompress(data, **options)
 
     monkeypatch.setattr(pictures, "compress_image", note_compress)
     monkeypatch.setattr(pictures, "decompress_raster", note_decompress)
@@ -383,3 +388,49 @@ def test_a_closed_or_full_stderr_costs_nothing(folder, stderr):
         done = subprocess.run(f"{luxvox_command} {words} {stderr}", shell=True, check=False)
         assert done.returncode == 0
     assert names(folder) == ["back.png", "photo.lvx", "photo.png"]
+
+
+def test_truncate(folder, capsys):
+    save_noise("photo.png")
+    assert run("photo.png") == 0
+    assert run("cli", "truncate", "photo.lvx", "--sections", "1", "-o", "small.lvx") == 0
+    assert run("cli", "truncate", "photo.lvx", "--bytes", "0.6kB", "-o", "tiny.lvx") == 0
+    capsys.readouterr()
+    assert os.path.getsize("tiny.lvx") <= 600
+    assert run("cli", "decompress", "small.lvx", "--strict", "-o", "small.png") == 0
+    assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
+    assert (folder / "small.png").read_bytes() == (folder / "back.png").read_bytes()
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--sections", "1"],
+        ["--sections", "1", "-o", "photo.lvx", "-f"],
+        ["-o", "x.lvx"],
+        ["-o", "x.lvx", "--bytes", "many"],
+        ["-o", "x.lvx", "--bytes", "20"],
+        ["-o", "x.lvx", "--sections", "0"],
+        ["-o", "x.lvx", "--sections", "1", "--bytes", "9kB"],
+    ],
+)
+def test_truncate_wrongly(folder, words, capsys):
+    run("photo.png")
+    before = (folder / "photo.lvx").read_bytes()
+    capsys.readouterr()
+    assert run("cli", "truncate", "photo.lvx", *words) == 2
+    assert names(folder) == ["photo.lvx", "photo.png"]
+    assert (folder / "photo.lvx").read_bytes() == before
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_strict_refuses_cut_files(folder, capsys):
+    save_noise("photo.png")
+    run("photo.png")
+    (folder / "cut.lvx").write_bytes((folder / "photo.lvx").read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("cli", "decompress", "cut.lvx", "-o", "back.png", "--strict") == 3
+    assert capsys.readouterr().err == "luxvox: cut.lvx: the file is cut\n"
+    assert run("cli", "decompress", "cut.lvx", "-o", "back.png") == 0
+    assert "luxvox: cut.lvx: warning: the file is cut" in capsys.readouterr().err

@@ -178,6 +178,13 @@ def test_a_cut_file_gives_its_whole_sections(small_file, n_sections, extra):
     np.testing.assert_array_equal(decoded, expected[:, :, :3])
 
 
+def test_strict_refuses_cut_files(small_file):
+    luxvox.decompress_image(small_file, strict=True)
+    for end in (borders(small_file)[0], len(small_file) - 1):
+        with pytest.raises(TruncatedError, match="the file is cut"):
+            luxvox.decompress_image(small_file[:end], strict=True)
+
+
 def test_the_warning_points_at_the_caller(small_file):
     cut = small_file[: borders(small_file)[0]]
     for call in (luxvox.decompress_image, pictures.codes):

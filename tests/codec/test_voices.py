@@ -11,10 +11,12 @@ import torch
 from luxvox.codec import container, voices
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.timeline import SEGMENT_FRAMES
+from luxvox.codec.truncation import truncate
 from luxvox.errors import (
     FormatError,
     InputError,
     LuxvoxError,
+    TruncatedError,
     TruncatedWarning,
     UnsupportedError,
     UsageError,
@@ -220,6 +222,35 @@ def test_a_cut_file_loses_its_tail():
     assert 0 < len(cut) < len(whole)
     settled = len(cut) - 30 * 320  # the networks look ahead
     assert np.allclose(cut[:settled], whole[:settled], atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_left_of_a_truncated_voice(channels):
+    samples = np.stack([tone((SEGMENT_FRAMES + 100) * 320, seed=c) for c in range(channels)], 1)
+    data = voices.compress_speech(samples, 16_000, quality=90)
+    coarse, _ = voices.decompress_speech(truncate(data, sections=1), strict=True)
+    assert np.array_equal(coarse, voices.decompress_speech(data, sections=1)[0])
+    entries = container.list_sections(data).entries
+    size = entries[0].offset + sum(entries[2 * c].size + 4 for c in range(channels))
+    short = truncate(data, size=size)
+    decoded, _ = voices.decompress_speech(short, strict=True)
+    settled = len(decoded) - 30 * 320
+    assert len(decoded) == (SEGMENT_FRAMES - 1) * 320
+    assert np.allclose(decoded[:settled], coarse[:settled], atol=1e-5)
+
+
+def test_strict_refuses_a_cut_voice():
+    data = voices.compress_speech(tone(4000), 16_000, quality=50)
+    voices.decompress_speech(data, strict=True)
+    with pytest.raises(TruncatedError, match="the file is cut"):
+        voices.decompress_speech(data[:-1], strict=True)
+
+
+def test_half_a_segment_of_two_channels_is_refused():
+    data = voices.compress_speech(np.zeros((4000, 2), np.float32), 16_000)
+    second = container.list_sections(data).entries[1]
+    with pytest.raises(TruncatedError, match="before its first segment is whole"):
+        voices.decompress_speech(data[: second.offset])
 
 
 def test_every_cut_and_every_altered_byte_is_noticed():

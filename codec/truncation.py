@@ -1,0 +1,156 @@
+"""Files made shorter without coding anything anew: previews from the same bytes.
+
+A picture gives up its metadata, last to first, then its code sections, the finest first. A voice
+gives up its tags, then the second sections of its segments from the end, then whole segments from
+the end. What is left is a file of its own, not a cut one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+from luxvox.codec import container
+from luxvox.codec.container import (
+    ALPHA,
+    LAST_CODES,
+    LAST_CRITICAL,
+    Container,
+    Header,
+    PictureHeader,
+    Section,
+    VoiceHeader,
+)
+from luxvox.codec.timeline import PARTS, n_segments, samples_of_segments, whole_segments
+from luxvox.errors import TruncatedError, TruncatedWarning, UsageError
+
+_Cut = Callable[[int], bytes]
+"""Gives the file without so many of the things it can give up."""
+
+
+def truncate(data: bytes, *, size: int | None = None, sections: int | None = None) -> bytes:
+    """Shorten a file without decoding it; what is left of it is the same, bit for bit.
+
+    Args:
+        data: the bytes of a `.lvx` file; of one that is cut the whole sections are taken, with a
+            `TruncatedWarning`.
+        size: the most bytes the result may have. Metadata goes first, then what is finest.
+        sections: keep so many code sections, 1 or more (of a voice: of every segment), alpha and
+            metadata.
+
+    Returns:
+        The bytes of a whole, legal file; the same bytes if nothing has to go.
+
+    Raises:
+        UsageError: unless exactly one of `size` and `sections` is given, or if it is less than
+            is possible; the message says what is.
+        FormatError, UnsupportedError: as decompressing does, but for the weights.
+    """
+    if (size is None) == (sections is None):
+        raise UsageError("truncating takes either a size or a number of sections")
+    content = container.read(data)
+    if content.truncated:
+        warnings.warn("the file is cut; keeping its whole sections", TruncatedWarning, stacklevel=2)
+    header, kept = _mended(content)
+    if sections is not None:
+        return container.write(header, _first_sections(header, kept, sections))
+    n_droppable, cut = _cuts(header, kept)
+    return _largest_within(cut, n_droppable, size or 0)
+
+
+def _mended(content: Container) -> tuple[Header, list[Section]]:
+    """Return header and sections of the legal file that a cut one is the beginning of."""
+    header, sections = content.header, list(content.sections)
+    if not content.truncated:
+        return header, sections
+    if isinstance(header, PictureHeader):
+        has_alpha = any(one.type == ALPHA for one in sections)
+        return replace(header, alpha=has_alpha), sections
+    n_whole = whole_segments(len(content.codes), header.channels)
+    codes = sections[: len(content.codes)]
+    if n_whole < 1:
+        raise TruncatedError("the file is cut before its first segment is whole")
+    shortened, kept = _shortened(header, codes, n_whole)
+    return shortened, kept + (sections[len(codes) :] if shortened == header else [])
+
+
+def _first_sections(header: Header, sections: list[Section], n_first: int) -> list[Section]:
+    if n_first < 1:
+        raise UsageError(f"{n_first} sections asked for, legal: 1 or more")
+    if isinstance(header, PictureHeader):
+        return [one for one in sections if one.type <= n_first or one.type > LAST_CODES]
+    return [_emptied(one) if _part(one) > n_first else one for one in sections]
+
+
+def _cuts(header: Header, sections: list[Section]) -> tuple[int, _Cut]:
+    """Return how many things a file can give up, and the file without the first so many."""
+    if isinstance(header, PictureHeader):
+        return _picture_cuts(header, sections)
+    return _voice_cuts(header, sections)
+
+
+def _picture_cuts(header: PictureHeader, sections: list[Section]) -> tuple[int, _Cut]:
+    metadata = [one for one in sections if one.type > LAST_CRITICAL]
+    codes = [one for one in sections if one.type <= LAST_CODES]
+    order = [*reversed(metadata), *reversed(codes[1:])]
+
+    def cut(n_dropped: int) -> bytes:
+        dropped = {one.type for one in order[:n_dropped]}
+        return container.write(header, [one for one in sections if one.type not in dropped])
+
+    return len(order), cut
+
+
+def _voice_cuts(header: VoiceHeader, sections: list[Section]) -> tuple[int, _Cut]:
+    n_all = n_segments(header.n_samples, header.sample_rate_hz)
+    n_codes = PARTS * header.channels * n_all
+    codes, tags = sections[:n_codes], sections[n_codes:]
+
+    def cut(n_dropped: int) -> bytes:
+        if n_dropped <= len(tags):
+            return container.write(header, sections[: len(sections) - n_dropped])
+        n_coarse = min(n_dropped - len(tags), n_all)
+        fine = PARTS * header.channels * (n_all - n_coarse)
+        coarse = [_emptied(one) if _part(one) > 1 else one for one in codes[fine:]]
+        n_kept = n_all - max(n_dropped - len(tags) - n_all, 0)
+        return container.write(*_shortened(header, [*codes[:fine], *coarse], n_kept))
+
+    return len(tags) + n_all + n_all - 1, cut
+
+
+def _shortened(
+    header: VoiceHeader, sections: list[Section], n_kept: int
+) -> tuple[VoiceHeader, list[Section]]:
+    """Keep so many segments of a voice; sections missing in the last one become empty."""
+    n_all = n_segments(header.n_samples, header.sample_rate_hz)
+    period = PARTS * header.channels
+    kept = sections[: period * n_kept]
+    kept += [Section(len(kept) % period + 1, b"") for _ in range(period * n_kept - len(kept))]
+    if n_kept == n_all:
+        return header, kept
+    n_samples = samples_of_segments(n_kept, header.sample_rate_hz)
+    return replace(header, n_samples=n_samples), kept
+
+
+def _part(section: Section) -> int:
+    """Return whether a voice's code section holds first or other stages, 1 or 2; 0 for others."""
+    return 0 if section.type > LAST_CODES else (section.type - 1) % PARTS + 1
+
+
+def _emptied(section: Section) -> Section:
+    return Section(section.type, b"")
+
+
+def _largest_within(cut: _Cut, n_droppable: int, size: int) -> bytes:
+    smallest = cut(n_droppable)
+    if len(smallest) > size:
+        raise UsageError(f"{size} bytes are too few; this file can be cut to {len(smallest)}")
+    low, high = 0, n_droppable
+    while low < high:  # the more is dropped, the shorter the file
+        middle = (low + high) // 2
+        if len(cut(middle)) > size:
+            low = middle + 1
+        else:
+            high = middle
+    return cut(low)

@@ -1,0 +1,160 @@
+"""Files shortened without coding them anew."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import luxvox
+from luxvox.codec import container, pictures
+from luxvox.codec.container import Container, PictureHeader, Section, VoiceHeader
+from luxvox.codec.rasters import Raster
+from luxvox.codec.timeline import n_frames, n_segments
+from luxvox.codec.truncation import truncate
+from luxvox.errors import TruncatedError, TruncatedWarning, UsageError
+
+VOICE = VoiceHeader(1, bytes(4), 600_000, 16_000, False, 128, 5000, 1)  # three segments
+RANDOM = np.random.default_rng(0)
+
+
+def voice_file(stereo=False, rate_hz=16_000, tags=True):
+    n_samples = 600_000 * rate_hz // 16_000
+    header = VoiceHeader(1, bytes(4), n_samples, rate_hz, stereo, 128, 5000, 1)
+    period = 4 if stereo else 2
+    n = period * n_segments(n_samples, rate_hz)
+    codes = [Section(k % period + 1, RANDOM.bytes(20 + 10 * (k % period))) for k in range(n)]
+    return container.write(header, [*codes, *[Section(131, b"tags")][: int(tags)]])
+
+
+@pytest.fixture(scope="module")
+def picture_file():
+    rows, columns = np.indices((90, 120))
+    waves = 128 + 60 * np.sin(rows / 5) * np.cos(columns / 7)
+    noisy = waves + RANDOM.normal(0, 25, (90, 120))
+    pixels = np.repeat(noisy.clip(0, 255).astype(np.uint8)[:, :, None], 3, 2)
+    alpha = np.full((90, 120), 9, np.uint8)
+    raster = Raster(pixels, alpha, b"profile" * 9, None, b"<x:xmpmeta/>")
+    return luxvox.compress_image(raster, 85)
+
+
+def read_whole(data) -> Container:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        content = container.read(data)
+    assert not content.truncated
+    return content
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 9])
+def test_a_picture_of_the_first_sections(picture_file, n):
+    cut = truncate(picture_file, sections=n)
+    content, whole = read_whole(cut), container.read(picture_file)
+    assert content.sections == tuple(s for s in whole.sections if s.type <= n or s.type > 63)
+    decoded = pictures.decompress_raster(cut)
+    expected = pictures.decompress_raster(picture_file, n)
+    np.testing.assert_array_equal(decoded.pixels, expected.pixels)
+    assert (decoded.icc, decoded.xmp) == (expected.icc, expected.xmp)
+    assert (cut == picture_file) == (n > 3)
+
+
+def test_a_picture_of_any_size(picture_file):
+    content = container.read(picture_file)
+    least = [one for one in content.sections if one.type in (1, 64)]
+    smallest = len(container.write(content.header, least))
+    before = {one.type for one in content.sections}
+    for size in [*range(len(picture_file), smallest, -97), smallest]:
+        cut = truncate(picture_file, size=size)
+        assert len(cut) <= size
+        types = {one.type for one in read_whole(cut).sections}
+        assert types <= before
+        before = types
+    assert before == {1, 64}
+    assert truncate(picture_file, size=10**6) == picture_file
+    with pytest.raises(UsageError, match=f"too few; this file can be cut to {smallest}"):
+        truncate(picture_file, size=smallest - 1)
+
+
+def test_metadata_goes_before_codes(picture_file):
+    cut = read_whole(truncate(picture_file, size=len(picture_file) - 1))
+    assert [one.type for one in cut.sections] == [1, 2, 3, 4, 64, 128]
+
+
+@pytest.mark.parametrize("stereo", [False, True])
+def test_the_first_stages_of_a_voice(stereo):
+    data = voice_file(stereo)
+    content, whole = read_whole(truncate(data, sections=1)), container.read(data)
+    assert content.header == whole.header
+    for some, other in zip(content.sections, whole.sections, strict=True):
+        kept = some.type > 63 or some.type % 2 == 1
+        assert some.payload == (other.payload if kept else b"")
+    assert truncate(data, sections=2) == data
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.booleans(), st.sampled_from([8000, 16_000, 44_100, 96_000]), st.integers(0, 700))
+def test_a_voice_of_any_size(stereo, rate_hz, size):
+    data = voice_file(stereo, rate_hz)
+    try:
+        cut = truncate(data, size=size)
+    except UsageError as error:
+        least = int(str(error).rpartition(" ")[2])
+        assert least > size and len(truncate(data, size=least)) == least
+        return
+    assert len(cut) <= size
+    content, whole = read_whole(cut), container.read(data)
+    header = content.header
+    assert isinstance(header, VoiceHeader)
+    n = n_segments(header.n_samples, rate_hz)
+    if header != whole.header:  # the segments that are left are as long as they were
+        assert n_frames(header.n_samples, rate_hz) == 750 * n
+        assert not any(one.payload for one in content.sections if one.type % 2 == 0)
+    for some, other in zip(content.sections, whole.sections, strict=False):
+        assert some.payload in (other.payload, b"")
+
+
+def test_fine_stages_go_before_time_does():
+    data = voice_file(tags=False)
+    sizes = [len(one.payload) for one in container.read(data).sections]
+    content = read_whole(truncate(data, size=len(data) - 1))
+    assert [len(one.payload) for one in content.sections] == [*sizes[:-1], 0]
+    bare = len(data) - sum(sizes[1::2])
+    assert read_whole(truncate(data, size=bare)).header == container.read(data).header
+
+
+def test_a_cut_file_becomes_a_whole_one(picture_file):
+    entries = container.list_sections(picture_file).entries
+    with pytest.warns(TruncatedWarning, match="keeping its whole sections") as caught:
+        mended = truncate(picture_file[: entries[2].offset + 1], sections=9)
+    assert caught[0].filename == __file__
+    content = read_whole(mended)
+    assert isinstance(content.header, PictureHeader)
+    assert [one.type for one in content.sections] == [1, 2] and not content.header.alpha
+    assert luxvox.decompress_image(mended).shape == (90, 120, 3)
+
+
+@pytest.mark.parametrize(("n_entries", "n_left"), [(1, 1), (2, 1), (3, 2), (5, 3), (6, 3)])
+def test_a_cut_voice_becomes_a_whole_one(n_entries, n_left):
+    data = voice_file()
+    entries = container.list_sections(data).entries
+    with pytest.warns(TruncatedWarning):
+        mended = truncate(data[: entries[n_entries].offset], sections=2)
+    header = read_whole(mended).header
+    assert isinstance(header, VoiceHeader)
+    assert n_segments(header.n_samples, header.sample_rate_hz) == n_left
+
+
+def test_a_voice_without_a_whole_segment_is_refused():
+    data = voice_file(stereo=True)
+    entries = container.list_sections(data).entries
+    with pytest.warns(TruncatedWarning), pytest.raises(TruncatedError, match="first segment"):
+        truncate(data[: entries[2].offset], sections=2)
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 5, "sections": 1}, {"sections": 0}, {"size": 0}])
+def test_what_cannot_be_asked_for(picture_file, options):
+    with pytest.raises(UsageError):
+        truncate(picture_file, **options)
