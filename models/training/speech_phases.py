@@ -61,7 +61,7 @@ class JointSpeechPhase:
     """
 
     name = "3"
-    learning_rate = 7e-4
+    learning_rate = 5e-4
 
     def __init__(
         self,
