@@ -1,14 +1,9 @@
-"""Find, verify and load shipped weights: `weights/MODEL_ID.safetensors` and its model card.
-
-A model card is the JSON file of the same name: id, number in the file format, SHA-256 of the
-weights, fingerprint of the integer tables, configuration, how it was trained, on what data.
-"""
+"""Verify and load the weights beside a model card (`luxvox.models.cards`)."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,30 +16,17 @@ from torch import Tensor
 
 from luxvox.entropy.context import Context, ContextLevel
 from luxvox.entropy.layers import LevelShape
-from luxvox.errors import ModelError, UnsupportedError
+from luxvox.errors import ModelError
+from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.context import PARENTS, parent_orders, plan_of
 from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 PICTURE_KIND = "picture"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
 CONTEXT_PREFIX = "context."
 CODEWORDS = "codewords"
 GROUPS = "groups"
 _STEPS = f"{CONTEXT_PREFIX}steps"
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What is known of a set of weights; `extra` holds the training record and data sources."""
-
-    id: str
-    number: int
-    kind: str
-    sha256: str
-    fingerprint: str
-    config: Mapping[str, Any]
-    extra: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,74 +48,25 @@ class PictureCodec:
         return max(max(plan.sections) for plan in self.context.plan)
 
 
-def cards(folder: Path = WEIGHTS) -> tuple[ModelCard, ...]:
-    """Return the cards of all weights in a folder, by number."""
-    found = [read_card(path) for path in sorted(folder.glob("*.json"))]
-    return tuple(sorted(found, key=lambda card: card.number))
+def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -> PictureCodec:
+    """Return a picture codec by what a file says of it; the newest by default.
 
-
-def default_picture_card(folder: Path = WEIGHTS) -> ModelCard:
-    """Return the card of the newest picture model.
+    Args:
+        number: of the model in the file format.
+        fingerprint: of its integer tables, 4 bytes; None for any.
 
     Raises:
-        ModelError: if no weights are installed.
+        UnsupportedError: if no such weights are installed.
+        ModelError: if there are none of pictures, or they are altered.
     """
-    pictures = [card for card in cards(folder) if card.kind == PICTURE_KIND]
-    if not pictures:
-        raise ModelError(f"no picture weights in {folder}; reinstall luxvox")
-    return pictures[-1]
-
-
-def picture_codec(number: int | None = None) -> PictureCodec:
-    """Return a shipped picture codec by its number in the file format; the newest by default.
-
-    Raises:
-        UnsupportedError: if no shipped weights have the number.
-        ModelError: if the weights are missing or altered.
-    """
-    if number is None:
-        number = default_picture_card().number
-    return _shipped(number)
+    path = find_card(PICTURE_KIND, number, fingerprint)
+    return _loaded(path, read_card(path).sha256)
 
 
 @functools.lru_cache(maxsize=4)
-def _shipped(number: int) -> PictureCodec:
-    for card in cards():
-        if card.number == number and card.kind == PICTURE_KIND:
-            return load_picture_codec(WEIGHTS / f"{card.id}.json")
-    known = ", ".join(str(card.number) for card in cards() if card.kind == PICTURE_KIND)
-    raise UnsupportedError(f"picture model {number} is not among the installed ones ({known})")
-
-
-def read_card(path: Path) -> ModelCard:
-    """Read and check a model card.
-
-    Raises:
-        ModelError: if it is not one.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        values = {name: _of_type(record[name], kind) for name, kind in _FIELD_TYPES.items()}
-        extra = {key: value for key, value in record.items() if key not in values}
-        return ModelCard(**values, extra=extra)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a model card: {error!r}") from None
-
-
-_FIELD_TYPES = {
-    "id": str,
-    "number": int,
-    "kind": str,
-    "sha256": str,
-    "fingerprint": str,
-    "config": dict,
-}
-
-
-def _of_type(value: object, kind: type) -> Any:
-    if type(value) is not kind:
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
+def _loaded(path: Path, _: str) -> PictureCodec:
+    """Load a codec once for each content that its card has announced."""
+    return load_picture_codec(path)
 
 
 def load_picture_codec(path: Path) -> PictureCodec:
@@ -148,7 +81,9 @@ def load_picture_codec(path: Path) -> PictureCodec:
     if card.kind != PICTURE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
     try:
-        model = PictureModel(config_from_json(card.config))
+        config = config_from_json(card.config)
+        check_sizes(card, tensors, _shapes(config))
+        model = PictureModel(config)
         model.load_state_dict(_unpack_floats(model, tensors))
         if tensors[_STEPS].tolist() != pack_steps(model.config)[_STEPS].tolist():
             raise ModelError(f"{card.id}: steps of the card are not those of the weights")
@@ -178,6 +113,50 @@ def verified_tensors(card: ModelCard, path: Path) -> dict[str, Tensor]:
     if fingerprint(tensors).hex() != card.fingerprint:
         raise ModelError(f"{path}: integer tables are not those of the card")
     return tensors
+
+
+def check_sizes(
+    card: ModelCard, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Check, before networks are built, that a configuration is of the size of the weights.
+
+    Args:
+        card: whose configuration it is.
+        tensors: of the weights file.
+        shapes: what the configuration makes of some of them, its widths and codebooks.
+
+    Raises:
+        ModelError: if a number is beyond any sense, or a shape is another one.
+    """
+    for name, value in card.config.items():
+        most = next((top for part, top in _MOST.items() if part in name), _MOST_OF_ALL)
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) > _MOST_OF_ALL or any(not 0 <= number <= most for number in numbers):
+            raise ModelError(
+                f"{card.id}: the weights do not fit the card: {name}, legal: 0..{most}"
+            )
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            found = list(tensors[name].shape)
+            raise ModelError(
+                f"{card.id}: the weights do not fit the card: {name} has shape {found}, "
+                f"the card says {list(shape)}"
+            )
+
+
+_MOST_OF_ALL = 4096
+_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 255, "codebook_size": 65536}
+
+
+def _shapes(config: ImageConfig) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "analysis.front.weight": (config.width_8, 192, 1, 1),
+        "analysis.down.weight": (config.width_16, config.width_8, 2, 2),
+    }
+    for level in LEVELS:
+        books = config.n_stages, config.codebook_size, config.channels(level)
+        shapes[f"vq.{level}.codebooks"] = books
+    return shapes
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:

@@ -16,20 +16,18 @@ from torch import Tensor
 
 from luxvox.entropy.context import Context, ContextLevel
 from luxvox.entropy.layers import CODEWORD_SCALE, LevelShape
-from luxvox.errors import ModelError, UnsupportedError
+from luxvox.errors import ModelError
+from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.catalogue import (
     BITS_SCALE,
     CODEWORDS,
     CONTEXT_PREFIX,
     GROUPS,
-    WEIGHTS,
-    ModelCard,
-    cards,
-    read_card,
+    check_sizes,
     verified_tensors,
 )
 from luxvox.models.context import LINE, speech_plan_of
-from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
+from luxvox.models.speech import LEVEL, N_REALS, SpeechConfig, SpeechModel
 
 VOICE_KIND = "voice"
 _CODEBOOKS = "vq.codebooks"
@@ -50,22 +48,25 @@ class VoiceCodec:
         return bytes.fromhex(self.card.fingerprint)
 
 
-@functools.lru_cache(maxsize=4)
-def voice_codec(number: int | None = None) -> VoiceCodec:
-    """Return a shipped voice codec by its number in the file format; the newest by default.
+def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> VoiceCodec:
+    """Return a voice codec by what a file says of it; the newest by default.
+
+    Args:
+        number: of the model in the file format.
+        fingerprint: of its integer tables, 4 bytes; None for any.
 
     Raises:
-        UnsupportedError: if no shipped weights have the number.
-        ModelError: if the weights are missing or altered.
+        UnsupportedError: if no such weights are installed.
+        ModelError: if there are none of voices, or they are altered.
     """
-    voices = [card for card in cards() if card.kind == VOICE_KIND]
-    if not voices:
-        raise ModelError(f"no voice weights in {WEIGHTS}; reinstall luxvox")
-    chosen = [card for card in voices if number in (None, card.number)]
-    if not chosen:
-        known = ", ".join(str(card.number) for card in voices)
-        raise UnsupportedError(f"voice model {number} is not among the installed ones ({known})")
-    return load_voice_codec(WEIGHTS / f"{chosen[-1].id}.json")
+    path = find_card(VOICE_KIND, number, fingerprint)
+    return _loaded(path, read_card(path).sha256)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(path: Path, _: str) -> VoiceCodec:
+    """Load a codec once for each content that its card has announced."""
+    return load_voice_codec(path)
 
 
 def load_voice_codec(path: Path) -> VoiceCodec:
@@ -80,13 +81,24 @@ def load_voice_codec(path: Path) -> VoiceCodec:
     if card.kind != VOICE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
     try:
-        model = SpeechModel(SpeechConfig(**card.config))
+        config = SpeechConfig(**card.config)
+        check_sizes(card, tensors, _shapes(config))
+        model = SpeechModel(config)
         level = context_level(model, tensors)
         model.load_state_dict(_unpacked(tensors, level))
         context = Context(speech_plan_of(model.config), {LEVEL: level})
     except (KeyError, RuntimeError, TypeError, IndexError) as error:
         raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
     return VoiceCodec(card, model.eval().requires_grad_(False), context)
+
+
+def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
+    books = config.n_stages, config.codebook_size, config.n_channels
+    return {
+        "down": (config.n_channels, N_REALS),
+        "analysis.enter.weight": (config.width, N_REALS, 3),
+        f"{CONTEXT_PREFIX}{LEVEL}.{CODEWORDS}": books,
+    }
 
 
 def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from luxvox.entropy.layers import check_accumulators
 from luxvox.errors import InputError
+from luxvox.models.cards import SHIPPED
 from luxvox.models.catalogue import (
     PICTURE_KIND,
-    WEIGHTS,
     fingerprint,
     pack_context,
     pack_floats,
@@ -64,7 +64,7 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
         raise InputError(f"model id {name!r} is not of the form {run_kind}-NUMBER")
     config, tensors = (_speech_parts if kind == VOICE_KIND else _picture_parts)(run)
     data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
-    folder = weights_dir or WEIGHTS
+    folder = weights_dir or SHIPPED
     folder.mkdir(parents=True, exist_ok=True)
     card = {
         "id": name,

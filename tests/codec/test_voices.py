@@ -22,7 +22,7 @@ from luxvox.errors import (
     UsageError,
 )
 from luxvox.models import speech_chunks, speech_weights
-from luxvox.models.catalogue import ModelCard
+from luxvox.models.cards import ModelCard
 from luxvox.models.context import speech_twins
 from luxvox.models.speech import (
     HOP,

@@ -10,14 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from luxvox.errors import ModelError, UnsupportedError
+from luxvox.models.cards import SHIPPED, cards, find_card, preferring, read_card
 from luxvox.models.catalogue import (
-    WEIGHTS,
-    cards,
-    default_picture_card,
     fingerprint,
     load_picture_codec,
     picture_codec,
-    read_card,
 )
 from luxvox.models.speech_weights import load_voice_codec
 
@@ -152,23 +149,114 @@ def test_another_kind_is_refused(card):
         load_picture_codec(card)
 
 
-def test_cards_are_listed_by_number(card):
+def with_numbers(card, *numbers):
+    """Lay cards of other numbers beside a card; their folder."""
     record = json.loads(card.read_text())
-    for number in (12, 3):
+    for number in numbers:
         other = card.with_name(f"picture-{number}.json")
         other.write_text(json.dumps({**record, "id": f"picture-{number}", "number": number}))
-    assert [one.number for one in cards(card.parent)] == [3, 7, 12]
-    assert default_picture_card(card.parent).number == 12
+    return card.parent
+
+
+def test_cards_are_listed_by_number(card):
+    folder = with_numbers(card, 12, 3)
+    assert [one.number for one in cards(folder)] == [3, 7, 12]
+    with preferring(folder):
+        assert find_card("picture") == folder / "picture-12.json"
+        assert find_card("picture", 3) == folder / "picture-3.json"
+
+
+def test_own_weights_come_before_shipped_ones(card, monkeypatch):
+    shipped = find_card("picture")
+    number = read_card(shipped).number
+    print_ = bytes.fromhex(read_card(shipped).fingerprint)
+    with_numbers(card, number)
+    card.unlink()
+    with preferring(card.parent):
+        own = find_card("picture", number)
+        assert own.parent == card.parent
+        assert find_card("picture", number, print_) == shipped  # the fingerprint tells them apart
+        with preferring(SHIPPED):
+            assert find_card("picture", number).parent == SHIPPED
+        assert find_card("picture", number) == own
+    assert find_card("picture", number) == shipped
+    monkeypatch.setenv("LUXVOX_WEIGHTS", str(card.parent))
+    assert find_card("picture", number) == own
+    monkeypatch.setenv("LUXVOX_WEIGHTS", "")
+    assert find_card("picture", number) == shipped
+
+
+def test_own_weights_are_loaded_and_verified(card):
+    with preferring(card.parent):
+        assert picture_codec().card.number == 7
+        assert picture_codec(7) is picture_codec(7, picture_codec().fingerprint)
+        with_tensors(card, lambda tensors: tensors["context.base.flag.bias"].add_(1))
+        changed = picture_codec()
+        assert changed.card.sha256 == read_card(card).sha256
+        altered(card, sha256="0" * 64)
+        with pytest.raises(ModelError, match="SHA-256"):
+            picture_codec()
+
+
+def test_a_card_cannot_point_elsewhere(card):
+    """The weights lie beside the card, whatever its id says."""
+    altered(card, id="../../elsewhere/picture-7")
+    with preferring(card.parent):
+        assert picture_codec(7).card.number == 7
+
+
+@pytest.mark.parametrize("named", ["missing", "picture-7.json"])
+def test_folders_that_are_none_are_named(card, monkeypatch, named):
+    folder = card.parent / named
+    with pytest.raises(ModelError, match=f"weights: there is no folder .*{named}"):
+        with preferring(folder):
+            pass
+    monkeypatch.setenv("LUXVOX_WEIGHTS", str(folder))
+    with pytest.raises(ModelError, match=f"LUXVOX_WEIGHTS: there is no folder .*{named}"):
+        find_card("picture")
 
 
 def test_no_weights_are_named(tmp_path):
-    with pytest.raises(ModelError, match="no picture weights in .*; reinstall luxvox"):
-        default_picture_card(tmp_path)
+    with preferring(tmp_path), pytest.raises(ModelError, match="no tune weights in .*; reinstall"):
+        find_card("tune")
 
 
 def test_unknown_number_is_unsupported():
     with pytest.raises(UnsupportedError, match="picture model 65535 is not among the installed"):
         picture_codec(65535)
+
+
+def test_unknown_fingerprint_is_unsupported():
+    installed = picture_codec().card
+    with pytest.raises(
+        UnsupportedError, match=f"weights 00000000 of picture model .*are {installed.fingerprint}"
+    ):
+        picture_codec(installed.number, bytes(4))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"id": "' + "x" * (1 << 20) + '"}'])
+def test_hostile_cards_cost_nothing(card, text):
+    card.write_text(text)
+    with pytest.raises(ModelError, match=r"picture-7.json: not a model card"):
+        read_card(card)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width_16": 10**12},
+        {"analysis_hidden_8": 5000},
+        {"synthesis_blocks_8": 10**6},
+        {"n_stages": 200},
+        {"codebook_size": 60_000},
+        {"top_groups": [1] * 5000},
+        {"analysis_hidden_8": -1},
+    ],
+)
+def test_a_card_cannot_make_networks_huge(card, change):
+    altered(card, config={**json.loads(card.read_text())["config"], **change})
+    with pytest.raises(ModelError, match="out of range|do not fit"):
+        load_picture_codec(card)
 
 
 LOADERS: dict[str, Any] = {"picture": load_picture_codec, "voice": load_voice_codec}
@@ -177,11 +265,12 @@ LARGEST = {"picture": 12e6, "voice": 20e6}
 
 def test_shipped_weights_are_intact():
     for card in cards():
-        assert (WEIGHTS / f"{card.id}.safetensors").stat().st_size <= LARGEST[card.kind]
-        assert LOADERS[card.kind](WEIGHTS / f"{card.id}.json").card == card
+        assert (SHIPPED / f"{card.id}.safetensors").stat().st_size <= LARGEST[card.kind]
+        assert LOADERS[card.kind](SHIPPED / f"{card.id}.json").card == card
         assert {"licence", "training", "data"} <= set(card.extra)
         assert card.extra["training"]["phases"]
 
 
 def test_shipped_weights_are_loaded_once():
-    assert picture_codec() is picture_codec(default_picture_card().number)
+    card = read_card(find_card("picture"))
+    assert picture_codec() is picture_codec(card.number, bytes.fromhex(card.fingerprint))

@@ -1,0 +1,167 @@
+"""Model cards: which weights there are, where they lie, and which of them decode a file.
+
+A model card is the JSON file beside the weights, `MODEL_ID.json` beside `MODEL_ID.safetensors`: id,
+number in the file format, SHA-256 of the weights, fingerprint of the integer tables,
+configuration, how it was trained, on what data.
+
+A folder of one's own comes before the weights that luxvox ships: that of `preferring`, or else the
+one that the environment variable `LUXVOX_WEIGHTS` names. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from luxvox.errors import ModelError, UnsupportedError
+
+SHIPPED: Final = Path(__file__).resolve().parent.parent / "weights"
+VARIABLE: Final = "LUXVOX_WEIGHTS"
+MAX_CARD_BYTES: Final = 1 << 20
+
+_preferred: ContextVar[Path | None] = ContextVar("preferred weights", default=None)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a set of weights; `extra` holds the training record and data sources."""
+
+    id: str
+    number: int
+    kind: str
+    sha256: str
+    fingerprint: str
+    config: Mapping[str, Any]
+    extra: Mapping[str, Any]
+
+
+@contextmanager
+def preferring(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Look for weights in a folder first, within the `with` block and this thread or task.
+
+    They are checked as shipped ones are: SHA-256, fingerprint of the integer tables, and bounds of
+    all sums. Files made with them name model number and fingerprint, and need them to be decoded.
+
+    Args:
+        folder: holds model cards, `*.json`, with their weights, `*.safetensors`, beside them.
+
+    Raises:
+        ModelError: if there is no such folder.
+    """
+    token = _preferred.set(_folder(folder, "weights"))
+    try:
+        yield
+    finally:
+        _preferred.reset(token)
+
+
+def folders() -> tuple[Path, ...]:
+    """Return the folders that are searched for weights, one's own first.
+
+    Raises:
+        ModelError: if `LUXVOX_WEIGHTS` names no folder.
+    """
+    own = _preferred.get()
+    if own is None and (named := os.environ.get(VARIABLE)):
+        own = _folder(named, VARIABLE)
+    return (SHIPPED,) if own is None else (own, SHIPPED)
+
+
+def find_card(kind: str, number: int | None = None, fingerprint: bytes | None = None) -> Path:
+    """Return the path of the card of the weights that decode a file, or that new files are made by.
+
+    Args:
+        kind: `picture` or `voice`.
+        number: of the model; None for the highest in the first folder that has any of the kind.
+        fingerprint: first 4 bytes of the SHA-256 of the integer tables; None for any.
+
+    Raises:
+        ModelError: if there are no weights of the kind at all, or a card cannot be read.
+        UnsupportedError: if there are, but not these.
+    """
+    searched = [_of_kind(folder, kind) for folder in folders()]
+    if not any(searched):
+        named = " or ".join(map(str, folders()))
+        raise ModelError(f"no {kind} weights in {named}; reinstall luxvox")
+    if number is None:
+        return next(found for found in searched if found)[-1][0]
+    numbered = [pair for found in searched for pair in found if pair[1].number == number]
+    for path, card in numbered:
+        if fingerprint is None or card.fingerprint == fingerprint.hex():
+            return path
+    if not numbered or fingerprint is None:
+        known = sorted({card.number for found in searched for _, card in found})
+        raise UnsupportedError(
+            f"{kind} model {number} is not among the installed ones "
+            f"({', '.join(map(str, known))}); a folder that has it can be named with {VARIABLE}"
+        )
+    installed = ", ".join(card.fingerprint for _, card in numbered)
+    raise UnsupportedError(
+        f"the file was made with weights {fingerprint.hex()} of {kind} model {number}; "
+        f"installed are {installed}"
+    )
+
+
+def cards(folder: Path = SHIPPED) -> tuple[ModelCard, ...]:
+    """Return the cards of all weights in a folder, by number.
+
+    Raises:
+        ModelError: if one cannot be read.
+    """
+    found = [read_card(path) for path in sorted(folder.glob("*.json"))]
+    return tuple(sorted(found, key=lambda card: card.number))
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read and check a model card.
+
+    Raises:
+        ModelError: if it is not one.
+    """
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_CARD_BYTES + 1)
+        if len(text) > MAX_CARD_BYTES:
+            raise ValueError(f"longer than {MAX_CARD_BYTES} bytes")
+        record = json.loads(text.decode("utf-8"))
+        values = {name: _of_type(record[name], kind) for name, kind in _FIELD_TYPES.items()}
+        extra = {key: value for key, value in record.items() if key not in values}
+        bytes.fromhex(values["fingerprint"])
+        return ModelCard(**values, extra=extra)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path}: not a model card: {error!r}") from None
+
+
+_FIELD_TYPES: Final = {
+    "id": str,
+    "number": int,
+    "kind": str,
+    "sha256": str,
+    "fingerprint": str,
+    "config": dict,
+}
+
+
+def _of_type(value: object, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
+
+
+def _of_kind(folder: Path, kind: str) -> list[tuple[Path, ModelCard]]:
+    """Return the cards of a kind in a folder and their paths, by number."""
+    found = [(path, read_card(path)) for path in sorted(folder.glob("*.json"))]
+    return sorted((pair for pair in found if pair[1].kind == kind), key=lambda pair: pair[1].number)
+
+
+def _folder(path: str | os.PathLike[str], what: str) -> Path:
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ModelError(f"{what}: there is no folder {folder}")
+    return folder
