@@ -6,7 +6,8 @@ what is known in the course of a walk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,9 +165,14 @@ class Context:
         for name, level in self.levels.items():
             check_accumulators(name, level.tensors)
 
-    def start(self, shapes: Mapping[str, tuple[int, int]], position: int) -> _Walk:
-        """Begin a walk; see `luxvox.entropy.walk.walk`."""
-        return _Walk(self, shapes, position)
+    @contextmanager
+    def walking(self, shapes: Mapping[str, tuple[int, int]], position: int) -> Iterator[_Walk]:
+        """Begin a walk; see `luxvox.entropy.walk.walk`.
+
+        Autocast, which a caller may have set for float networks, would round in here.
+        """
+        with torch.autocast("cpu", enabled=False), torch.no_grad():
+            yield _Walk(self, shapes, position)
 
 
 class _Walk:
@@ -177,7 +183,7 @@ class _Walk:
     ) -> None:
         self._context = context
         self._shapes = shapes
-        self._position = torch.tensor([float(position)])
+        self._position = torch.tensor([position], dtype=torch.float32, device="cpu")
         self._merged: Tensor | None = None
         self._own: dict[str, Tensor] = {}
         self._parent: Tensor | None = None
@@ -193,7 +199,11 @@ class _Walk:
     def _open(self, name: str) -> None:
         if name not in self._own:
             level = self._context.levels[name]
-            self._own[name] = torch.zeros(1, level.shape.n_channels, *self._shapes[name])
+            self._own[name] = torch.zeros(
+                (1, level.shape.n_channels, *self._shapes[name]),
+                dtype=level.codewords.dtype,
+                device="cpu",
+            )
             self._parent = parent_latents(self._merged, level)
 
     def close(self, name: str) -> None:
@@ -255,7 +265,7 @@ class _View:
     def _means(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Means of known neighbours [N, groups], and the first channel of all words [G, K − 1]."""
         own = self._known[0][:, self._groups]
-        known = torch.zeros(own.shape[2:])
+        known = torch.zeros(own.shape[2:], dtype=own.dtype, device="cpu")
         for one in self._plan.passes[: self._index]:
             known[torch.from_numpy(one.mask(*own.shape[2:]))] = 1.0
         means = neighbour_means(own, known[None, None])[0].flatten(1)
@@ -273,7 +283,7 @@ class _View:
         own, parent, position = self._known
         height, width = own.shape[2:]
         mask = torch.from_numpy(self._pass.mask(height, width))[None, None].float()
-        index = torch.tensor([self._index])
+        index = torch.tensor([self._index], device="cpu")
         depth = self._depth() if self._level.shape.depth else None
         inputs = level_inputs(own, parent, mask, position, depth)
         strip = max(STRIP_POSITIONS // width, 4 * _HALO)

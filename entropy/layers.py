@@ -1,7 +1,9 @@
 """The integer layers of the context model: exact, on any machine.
 
 All values are whole numbers held in float32; every accumulator stays below 2²⁴ in magnitude, so
-float32 sums are exact in any order, with any number of threads, in any memory layout.
+float32 sums are exact in any order, with any number of threads, in any memory layout. Factors stay
+within −127 … 127 wherever a library multiplies matrices, so that they are exact in half precision,
+too, if a caller allows it to use that.
 
     Q-formats    codewords           int16, 1/16 step
                  inputs              int8, companded (`compand`)
@@ -241,11 +243,12 @@ def neighbour_means(own: Tensor, known: Tensor) -> Tensor:
 
     Neighbours count 2 beside and above, 1 across a corner; the quotient is rounded half up.
     """
-    kernel = torch.tensor([[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]], device=own.device)
+    rows = [[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]]
+    kernel = torch.tensor(rows, dtype=torch.float64, device=own.device)  # for factors above 127
     channels = own.shape[1]
-    total = F.conv2d(own, kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
-    weight = F.conv2d(known, kernel.expand(1, 1, 3, 3), padding=1).clamp(min=1.0)
-    return torch.floor(total.double() / weight.double() + 0.5).to(own.dtype)
+    total = F.conv2d(own.double(), kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
+    weight = F.conv2d(known.double(), kernel.expand(1, 1, 3, 3), padding=1).clamp(min=1.0)
+    return torch.floor(total / weight + 0.5).to(own.dtype)
 
 
 def slopes(hidden: Tensor, tensors: Tensors, groups: slice) -> Tensor:
@@ -263,7 +266,11 @@ def slopes(hidden: Tensor, tensors: Tensors, groups: slice) -> Tensor:
 
 # round(2^(8 + r/8)) for r = 0 … 7
 SLOPE_BASE = (256, 279, 304, 332, 362, 395, 431, 470)
-_SLOPES = torch.tensor([float((SLOPE_BASE[s % 8] << (s // 8)) >> 8) for s in range(SLOPE_MAX + 1)])
+_SLOPES = torch.tensor(
+    [(SLOPE_BASE[s % 8] << (s // 8)) >> 8 for s in range(SLOPE_MAX + 1)],
+    dtype=torch.float32,
+    device="cpu",
+)
 
 
 def distance_cost(slope: Tensor, distance: Tensor) -> Tensor:

@@ -161,22 +161,22 @@ def walk(
         )
         for plan in context.plan
     }
-    state = context.start(shapes, position)
     plans = context.plan
     while plans and not any(map(visitor.wants, plans[-1].sections)):
         plans = plans[:-1]
-    for plan in plans:
-        for index, one in enumerate(plan.passes):
-            wanted = [s for s in one.stages if visitor.wants(plan.sections[s])]
-            if not wanted:
-                continue
-            view = state.look(plan, index, codes[plan.name])
-            for stage in wanted:
-                prediction = view.predict(stage)
-                if prediction is None:
-                    break
-                view.learn(visitor.visit(prediction), prediction)
-        state.close(plan.name)
+    with context.walking(shapes, position) as state:
+        for plan in plans:
+            for index, one in enumerate(plan.passes):
+                wanted = [s for s in one.stages if visitor.wants(plan.sections[s])]
+                if not wanted:
+                    continue
+                view = state.look(plan, index, codes[plan.name])
+                for stage in wanted:
+                    prediction = view.predict(stage)
+                    if prediction is None:
+                        break
+                    view.learn(visitor.visit(prediction), prediction)
+            state.close(plan.name)
     return codes
 
 

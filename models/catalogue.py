@@ -145,7 +145,7 @@ def check_sizes(
 
 
 _MOST_OF_ALL = 4096
-_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 255, "codebook_size": 65536}
+_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 255, "codebook_size": 1 << 15}
 
 
 def _shapes(config: ImageConfig) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxvox.entropy import context
 from luxvox.entropy.context import Context
 from luxvox.entropy.layers import (
     ACCUMULATOR_LIMIT,
@@ -26,46 +25,7 @@ from luxvox.entropy.layers import (
     slopes,
     trunk,
 )
-from luxvox.entropy.walk import known, walk
 from luxvox.errors import ModelError
-
-
-class CountsRecorder:
-    """Visitor that keeps everything the model says of given codes."""
-
-    def __init__(self, codes):
-        self._source = known(codes)
-        self.counts = []
-
-    def wants(self, section):
-        return section > 0
-
-    def visit(self, prediction):
-        codes = self._source(prediction)
-        self.counts.append(prediction.flag_counts())
-        for group in range(codes.shape[1]):
-            rows = np.flatnonzero(codes[:, group])
-            self.counts.append(prediction.code_counts(group, rows))
-        return codes
-
-
-def counts_of(small, codes):
-    recorder = CountsRecorder(codes)
-    walk(small.context, small.shapes, -30, recorder)
-    return recorder.counts
-
-
-def assert_same(some, others):
-    assert len(some) == len(others)
-    for one, other in zip(some, others, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@pytest.fixture
-def large(small):
-    shapes = {"top": (16, 5), "base": (32, 10), "detail": (64, 20)}
-    return dataclasses.replace(small, shapes=shapes)
-
 
 # Layer by layer in whole numbers of 64 bits.
 
@@ -233,27 +193,6 @@ def test_batch_size_does_not_matter(trunk_case):
     tensors, inputs, index = trunk_case
     singly = [trunk(inputs[n : n + 1], tensors, index[n : n + 1]) for n in range(len(inputs))]
     assert torch.equal(trunk(inputs, tensors, index), torch.cat(singly))
-
-
-def test_threads_do_not_matter(large):
-    codes = large.random_codes(0)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        one = counts_of(large, codes)
-        torch.set_num_threads(2)
-        two = counts_of(large, codes)
-    finally:
-        torch.set_num_threads(before)
-    assert_same(one, two)
-
-
-def test_strips_do_not_matter(large, monkeypatch):
-    codes = large.random_codes(1)
-    whole = counts_of(large, codes)
-    monkeypatch.setattr(context, "STRIP_POSITIONS", 1)
-    monkeypatch.setattr(context, "ROWS_AT_ONCE", 7)
-    assert_same(counts_of(large, codes), whole)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3", "conv4", "head", "flag", "table"])
