@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         from_codes,
     )
     from luxvox.errors import LuxvoxError, TruncatedWarning
+    from luxvox.models.cards import preferring
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "decompress_speech",
     "from_codes",
     "inspect",
+    "preferring",
     "truncate",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "decompress_speech": "luxvox.codec.voices",
     "from_codes": "luxvox.codec.voices",
     "inspect": "luxvox.codec.inspection",
+    "preferring": "luxvox.models.cards",
     "truncate": "luxvox.codec.truncation",
 }
 

@@ -19,10 +19,12 @@ import click
 
 from luxvox import __version__
 from luxvox.codec import files
+from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.console import each, report, say, shown, summarise, watched
 from luxvox.devices import choose_device, device_option
 from luxvox.errors import SystemFailure, UsageError
 from luxvox.facts import as_text, fact_lines
+from luxvox.own_weights import weights_option
 
 _INTERRUPTED = 130
 _ELSEWHERE = {"train": "luxvox.cli_training"}  # commands in modules of their own
@@ -126,6 +128,7 @@ def _in_range(low: float, high: float) -> Callable[..., float | None]:
     help="Voices only: kbit/s of the file, 0.3..12.  [default: 3]",
 )
 @device_option
+@weights_option
 @click.option("--strip", is_flag=True, help="Pictures only: leave out ICC profile, EXIF and XMP.")
 @_force_option
 def compress(
@@ -215,14 +218,33 @@ def _compress_voice(
     help="Decode the first N sections only (of a voice: of every segment): coarser.",
 )
 @click.option("--strict", is_flag=True, help="Refuse files that are cut, rather than warn.")
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse larger pictures.",
+)
+@click.option(
+    "--max-seconds",
+    type=float,
+    callback=_in_range(0, float("inf")),
+    default=DEFAULT_MAX_SECONDS,
+    show_default=True,
+    metavar="S",
+    help="Refuse longer recordings.",
+)
+@weights_option
 @_force_option
 def decompress(
     inputs: tuple[str, ...],
     output: str | None,
     ending: str | None,
-    sections: int | None,
-    strict: bool,
+    max_pixels: int,
+    max_seconds: float,
     force: bool,
+    **options: Any,
 ) -> int:
     """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
 
@@ -231,7 +253,6 @@ def decompress(
     ending = ending and ending.lstrip(".").lower()
     endings = [f".{ending or _plain_ending(source)}" for source in inputs]
     targets = files.name_outputs(inputs, output, endings)
-    options: dict[str, Any] = {"sections": sections, "strict": strict}
     formats, sounds = _load("formats"), _load("sounds")
 
     def decompress_one(source: str, target: str) -> None:
@@ -242,13 +263,15 @@ def decompress(
         data = files.read(source)
         start_s = time.monotonic()
         if _load("lvx").is_voice(data):
-            _decompress_voice(data, (source, target), named or "wav", force, options)
+            voice_options = {**options, "max_seconds": max_seconds}
+            _decompress_voice(data, (source, target), named or "wav", force, voice_options)
             return
         wanted = named or "png"
         formats.find_format(wanted)
         rasters, pictures = _load("rasters"), _load("pictures")
         label = f"decompressing {source}"
-        raster = watched(label, pictures.decompress_raster, data, **options)
+        picture_options = {**options, "max_pixels": max_pixels}
+        raster = watched(label, pictures.decompress_raster, data, **picture_options)
         written = rasters.to_bytes(raster, wanted)
         files.write(target, written, force)
         height, width = raster.pixels.shape[:2]
@@ -322,6 +345,7 @@ def truncate(
 
 @commands.command()
 @click.argument("file")
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(file: str, as_json: bool) -> int:
     """Say what an .lvx file holds, without decoding it; FILE may be - for standard input."""

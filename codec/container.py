@@ -186,6 +186,7 @@ def read(data: bytes) -> Container:
         UnsupportedError: another format version or kind, or an unknown critical section.
     """
     header, n_sections, start = parse_header(data)
+    _check_count(header, n_sections, start)
     sections = tuple(_whole_sections(data, start, n_sections))
     truncated = len(sections) < n_sections
     if truncated and not sections:
@@ -208,6 +209,7 @@ def list_sections(data: bytes) -> Listing:
     entries: list[SectionEntry] = []
     offset, damage = start, None
     try:
+        _check_count(header, n_sections, start)
         while len(entries) < n_sections and offset < len(data):
             entries.append(_entry(data, offset, len(entries) + 1))
             offset += entries[-1].size
@@ -244,6 +246,14 @@ def _section_bytes(section: Section) -> bytes:
 def _section_crc(front: bytes, payload: bytes) -> int:
     """Return CRC-16/IBM-3740: unlike half a CRC-32, it sees every altered byte at any length."""
     return binascii.crc_hqx(payload, binascii.crc_hqx(front, _CRC_START))
+
+
+def _check_count(header: Header, n_sections: int, end: int) -> None:
+    """Refuse a number of sections that no such file has, before they are read one by one."""
+    if isinstance(header, VoiceHeader):
+        most = _n_voice_codes(header) + LAST_SECTION_TYPE - LAST_CRITICAL
+        if n_sections > most:
+            raise FormatError(f"header, offset {end}: {n_sections} sections, legal: at most {most}")
 
 
 def _whole_sections(data: bytes, offset: int, n_sections: int) -> Iterator[Section]:
@@ -286,9 +296,13 @@ def _fault(header: Header, types: Sequence[int], whole: bool) -> str | None:
     return _order_fault(types, header.alpha, whole)
 
 
+def _n_voice_codes(header: VoiceHeader) -> int:
+    return PARTS * header.channels * n_segments(header.n_samples, header.sample_rate_hz)
+
+
 def _voice_order_fault(header: VoiceHeader, types: Sequence[int], whole: bool) -> str | None:
     """Return why these types, in this order, cannot stand in a voice's file."""
-    n_codes = PARTS * header.channels * n_segments(header.n_samples, header.sample_rate_hz)
+    n_codes = _n_voice_codes(header)
     period = PARTS * header.channels
     codes, others = types[:n_codes], types[n_codes:]
     if any(t != n % period + 1 for n, t in enumerate(codes)):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from luxvox.codec import container
-from luxvox.codec.container import Listing, PictureHeader, VoiceHeader
+from luxvox.codec.container import Header, Listing, PictureHeader, VoiceHeader
 from luxvox.codec.timeline import n_segments
+from luxvox.errors import LuxvoxError
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class FileInfo:
         quality: 1 … 100.
         model: id number of the weights.
         fingerprint: of the model's integer tables, hexadecimal.
+        weights: name of the installed weights that decode the file, empty if there are none.
         coder: name of the range coder.
         bytes: length of the file.
         rate_bpp: bits a pixel of the whole file.
@@ -35,6 +37,7 @@ class FileInfo:
     quality: float
     model: int
     fingerprint: str
+    weights: str
     coder: str
     bytes: int
     rate_bpp: float
@@ -72,6 +75,7 @@ class VoiceInfo:
         quality: 1 … 100.
         model: id number of the weights.
         fingerprint: of the model's integer tables, hexadecimal.
+        weights: name of the installed weights that decode the file, empty if there are none.
         coder: name of the range coder.
         bytes: length of the file.
         rate_kbps: kbit/s of the whole file.
@@ -88,6 +92,7 @@ class VoiceInfo:
     quality: float
     model: int
     fingerprint: str
+    weights: str
     coder: str
     bytes: int
     rate_kbps: float
@@ -109,6 +114,16 @@ def inspect(data: bytes) -> FileInfo | VoiceInfo:
     return _of_picture(listing, listing.header, len(data))
 
 
+def _installed(header: Header) -> str:
+    from luxvox.models.cards import find_card
+
+    kind = "voice" if isinstance(header, VoiceHeader) else "picture"
+    try:
+        return find_card(kind, header.model_number, header.fingerprint).stem
+    except LuxvoxError:
+        return ""
+
+
 def _of_picture(listing: Listing, header: PictureHeader, n_bytes: int) -> FileInfo:
     return FileInfo(
         kind="picture",
@@ -118,6 +133,7 @@ def _of_picture(listing: Listing, header: PictureHeader, n_bytes: int) -> FileIn
         quality=header.quality_centi / 100.0,
         model=header.model_number,
         fingerprint=header.fingerprint.hex(),
+        weights=_installed(listing.header),
         coder=container.CODERS[header.coder],
         bytes=n_bytes,
         rate_bpp=8.0 * n_bytes / (header.width * header.height),
@@ -143,6 +159,7 @@ def _of_voice(listing: Listing, header: VoiceHeader, n_bytes: int) -> VoiceInfo:
         quality=header.quality_centi / 100.0,
         model=header.model_number,
         fingerprint=header.fingerprint.hex(),
+        weights=_installed(listing.header),
         coder=container.CODERS[header.coder],
         bytes=n_bytes,
         rate_kbps=n_bytes * 8.0 / 1000.0 / duration_s,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from luxvox.codec import container
 from luxvox.codec.container import VoiceHeader
+from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.errors import LuxvoxError
 
 if TYPE_CHECKING:
@@ -24,8 +25,17 @@ def is_voice(data: bytes) -> bool:
         return False
 
 
-def codes(data: bytes) -> dict[str, Codes] | Codes:
+def codes(
+    data: bytes,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+) -> dict[str, Codes] | Codes:
     """Return the codes of a file, without running the synthesis network.
+
+    Args:
+        data: the bytes of a `.lvx` file.
+        max_pixels, max_seconds: refuse larger pictures, longer recordings.
 
     Returns:
         Of a picture: by level, uint8 [stages, groups, height, width]. Of a voice: uint16
@@ -36,4 +46,6 @@ def codes(data: bytes) -> dict[str, Codes] | Codes:
     """
     from luxvox.codec import pictures, voices
 
-    return voices.voice_codes(data) if is_voice(data) else pictures.codes(data)
+    if is_voice(data):
+        return voices.voice_codes(data, max_seconds)
+    return pictures.codes(data, max_pixels)

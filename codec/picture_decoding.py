@@ -45,12 +45,7 @@ def opened(
             raise TruncatedError(CUT)
         message = f"{CUT}; decoding its whole sections"
         warnings.warn(message, TruncatedWarning, stacklevel=2 + callers)
-    codec = picture_codec(header.model_number)
-    if codec.fingerprint != header.fingerprint:
-        raise UnsupportedError(
-            f"the file was made with weights {header.fingerprint.hex()} of picture model "
-            f"{header.model_number}; installed are {codec.fingerprint.hex()}"
-        )
+    codec = picture_codec(header.model_number, header.fingerprint)
     if len(content.codes) > codec.n_sections:
         raise FormatError(
             f"{len(content.codes)} code sections, legal for this model: 0..{codec.n_sections}"

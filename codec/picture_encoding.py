@@ -21,13 +21,17 @@ from luxvox.models.strips import analyse, grid_shapes
 _ANALYSIS_SHARE = 0.3  # of the time, for progress
 
 
-@functools.lru_cache(maxsize=4)
 def codec_on(device: str) -> PictureCodec:
     """Return the newest picture codec, its networks on a device: `cpu` or `cuda`."""
-    shipped = picture_codec(None)
-    if device == "cpu":
-        return shipped
-    return dataclasses.replace(shipped, model=copy.deepcopy(shipped.model).to(device))
+    codec = picture_codec()
+    return codec if device == "cpu" else _moved(codec.card.sha256, device)
+
+
+@functools.lru_cache(maxsize=4)
+def _moved(_: str, device: str) -> PictureCodec:
+    """Move a codec once for each content of its weights."""
+    codec = picture_codec()
+    return dataclasses.replace(codec, model=copy.deepcopy(codec.model).to(device))
 
 
 def code_sections(

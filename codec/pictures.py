@@ -11,7 +11,8 @@ from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import decode_alpha, encode_alpha
 from luxvox.codec.container import ALPHA, EXIF, ICC, XMP, PictureHeader, Section
-from luxvox.codec.rasters import DEFAULT_MAX_PIXELS, Raster, as_raster, to_array, to_pil
+from luxvox.codec.limits import DEFAULT_MAX_PIXELS
+from luxvox.codec.rasters import Raster, as_raster, to_array, to_pil
 from luxvox.entropy.walk import Codes
 from luxvox.errors import InputError, UsageError
 
@@ -150,14 +151,15 @@ def decompress_raster(
     advance = progress or silent
     content, codec = opened(data, max_pixels, callers=2, strict=strict)
     header = picture_header(content.header)
+    payload = content.payload(ALPHA)
+    alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
     arrays = decoded_codes(codec, content, sections)
     advance(_CODES_SHARE)
     drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
     pixels = synthesised(codec, header, arrays, drawing)
-    alpha = content.payload(ALPHA)
     return Raster(
         pixels if header.colour else _as_grey(pixels),
-        None if alpha is None else decode_alpha(alpha, header.width, header.height),
+        alpha,
         content.payload(ICC),
         content.payload(EXIF),
         content.payload(XMP),

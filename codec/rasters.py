@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from luxvox.codec import files, formats
+from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.metadata import Metadata, metadata_of, orientation_of, turned_upright
 from luxvox.codec.modes import Samples, samples_of
 from luxvox.codec.pillow import Source, deep_pixels, opened
 from luxvox.errors import UsageError
-
-DEFAULT_MAX_PIXELS = 2**28
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)

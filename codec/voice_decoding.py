@@ -13,6 +13,7 @@ from luxvox.codec import container
 from luxvox.codec.advance import Advance, silent
 from luxvox.codec.container import CUT, Container, Header, VoiceHeader
 from luxvox.codec.levels import amplitude_of
+from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.timeline import (
     CODED_RATE_HZ,
     FRAME_SAMPLES,
@@ -25,7 +26,7 @@ from luxvox.codec.timeline import (
     whole_segments,
 )
 from luxvox.entropy.walk import Codes
-from luxvox.errors import TruncatedError, TruncatedWarning, UnsupportedError, UsageError
+from luxvox.errors import InputError, TruncatedError, TruncatedWarning, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from luxvox.models.speech_weights import VoiceCodec
@@ -39,6 +40,7 @@ def decompress_blocks(
     progress: Advance | None = None,
     *,
     strict: bool = False,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
 ) -> tuple[int, int, int, Iterator[Samples]]:
     """Return rate in Hz, channels, samples a channel, and the iterator of float32 [n, C]."""
     from luxvox.codec.recordings import resample_blocks
@@ -46,7 +48,7 @@ def decompress_blocks(
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    content, header, codec = opened(data, strict)
+    content, header, codec = opened(data, max_seconds, strict)
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
     whole = whole_segments(len(content.codes), header.channels)
     advance = progress or silent
@@ -64,11 +66,21 @@ def decompress_blocks(
     return header.sample_rate_hz, header.channels, n_samples, out
 
 
-def opened(data: bytes, strict: bool = False) -> tuple[Container, VoiceHeader, VoiceCodec]:
-    """Read a container and find its weights; a cut one is refused if `strict`, or warned of."""
+def opened(
+    data: bytes, max_seconds: float, strict: bool = False
+) -> tuple[Container, VoiceHeader, VoiceCodec]:
+    """Read a container and find its weights; check all that can be checked before the work.
+
+    A cut file is refused if `strict`, or warned of.
+    """
     from luxvox.models.speech_weights import voice_codec
 
     header = _voice_header(container.read_header(data)[0])
+    seconds = header.n_samples / header.sample_rate_hz
+    if not seconds <= max_seconds:
+        raise InputError(
+            f"{seconds:.1f} s of sound are over the limit of {max_seconds:g} s (max_seconds)"
+        )
     content = container.read(data)
     if content.truncated:
         if strict:
@@ -76,13 +88,7 @@ def opened(data: bytes, strict: bool = False) -> tuple[Container, VoiceHeader, V
         if not whole_segments(len(content.codes), header.channels):
             raise TruncatedError("the file is cut before its first segment is whole")
         warnings.warn(f"{CUT}; decoding its whole sections", TruncatedWarning, stacklevel=4)
-    codec = voice_codec(header.model_number)
-    if codec.fingerprint != header.fingerprint:
-        raise UnsupportedError(
-            f"the file was made with weights {header.fingerprint.hex()} of voice model "
-            f"{header.model_number}; installed are {codec.fingerprint.hex()}"
-        )
-    return content, header, codec
+    return content, header, voice_codec(header.model_number, header.fingerprint)
 
 
 def _voice_header(header: Header) -> VoiceHeader:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.advance import Advance, part_of, silent
+from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 from luxvox.codec.voice_decoding import (
     Samples,
@@ -94,6 +95,7 @@ def decompress_speech(
     sections: int | None = None,
     *,
     strict: bool = False,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
     progress: Advance | None = None,
 ) -> tuple[Samples, int]:
     """Decompress a voice.
@@ -103,6 +105,7 @@ def decompress_speech(
             `TruncatedWarning`.
         sections: decode only the first so many code sections of each segment (1 is the coarsest).
         strict: refuse files that are cut.
+        max_seconds: refuse longer recordings.
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
@@ -113,33 +116,41 @@ def decompress_speech(
         FormatError: if the file is malformed; `ChecksumError` if altered, `TruncatedError` if cut
             before the first segment's end, or anywhere with `strict`.
         UnsupportedError: if it is a picture, or needs another luxvox or other weights.
+        InputError: if it is longer than `max_seconds`.
     """
-    rate_hz, channels, _, blocks = decompress_blocks(data, sections, progress, strict=strict)
+    rate_hz, channels, _, blocks = decompress_blocks(
+        data, sections, progress, strict=strict, max_seconds=max_seconds
+    )
     samples = np.concatenate(list(blocks))
     return (samples[:, 0] if channels == 1 else samples), rate_hz
 
 
-def decode_chunks(file: bytes | str | Path, sections: int | None = None) -> Iterator[Samples]:
+def decode_chunks(
+    file: bytes | str | Path,
+    sections: int | None = None,
+    *,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+) -> Iterator[Samples]:
     """Yield the samples of a file as float32 [n, C], stretch after stretch, for players.
 
     Args:
         file: a path, or the bytes of a `.lvx` file.
-        sections: as in `decompress_speech`.
+        sections, max_seconds: as in `decompress_speech`.
 
     Raises:
         As `decompress_speech`, at the first stretch or before; OSError if the file cannot be read.
     """
     data = file if isinstance(file, bytes) else Path(file).read_bytes()
-    return decompress_blocks(data, sections)[3]
+    return decompress_blocks(data, sections, max_seconds=max_seconds)[3]
 
 
-def voice_codes(data: bytes) -> Codes:
+def voice_codes(data: bytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
     """Return the codes of a file, uint16 [stages, frames] (mono) or [2, stages, frames].
 
     Raises:
         As `decompress_speech`.
     """
-    content, header, codec = opened(data)
+    content, header, codec = opened(data, max_seconds)
     channels = [
         np.concatenate(list(segment_codes(codec, content, header, channel, None)), axis=1)
         for channel in range(header.channels)

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from PIL import Image
 
 import luxvox
 from luxvox import cli, console
-from luxvox.codec import pictures
+from luxvox.codec import container, pictures
 from luxvox.errors import FormatError, TruncatedWarning
+from luxvox.models.cards import find_card
 from luxvox.progress import Progress
 
 
@@ -28,6 +30,7 @@ from luxvox.progress import Progress
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LUXVOX_DEBUG", raising=False)
+    monkeypatch.delenv("LUXVOX_WEIGHTS", raising=False)
     save_picture("photo.png")
     return tmp_path
 
@@ -257,6 +260,50 @@ def test_options_reach_the_codec(folder, monkeypatch):
     assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
     assert (seen["quality"], seen["strip"], seen["device"]) == (12.5, True, "cpu")
     assert seen["sections"] == 1
+
+
+def test_limits_are_options(folder, capsys):
+    run("photo.png")
+    assert run("cli", "decompress", "photo.lvx", "-o", "a.png", "--max-pixels", "384") == 0
+    assert run("cli", "decompress", "photo.lvx", "-o", "b.png", "--max-pixels", "383") == 3
+    assert "24×16 pixels are over the limit of 383" in capsys.readouterr().err
+    header = container.VoiceHeader(1, bytes(4), 32_000, 16_000, False, 128, 5000, 1)
+    parts = [container.Section(n, b"") for n in (1, 2)]
+    (folder / "voice.lvx").write_bytes(container.write(header, parts))
+    assert run("cli", "decompress", "voice.lvx", "--max-seconds", "1.5") == 3
+    assert "2.0 s of sound are over the limit of 1.5 s" in capsys.readouterr().err
+    for words in (["--max-pixels", "0"], ["--max-seconds", "nan"], ["--max-seconds", "-1"]):
+        assert run("cli", "decompress", "photo.lvx", *words) == 2
+    assert names(folder) == ["a.png", "photo.lvx", "photo.png", "voice.lvx"]
+
+
+def test_weights_of_ones_own(folder, monkeypatch, capsys):
+    """A folder is searched first, for this command only, and what is there is verified."""
+    shipped = find_card("picture")
+    own = folder / "own"
+    own.mkdir()
+    record = json.loads(shipped.read_text(encoding="utf-8"))
+    (own / "mine.json").write_text(json.dumps({**record, "id": "mine", "number": 40}))
+    (own / "mine.safetensors").symlink_to(shipped.with_suffix(".safetensors"))
+    assert run("photo.png", "--weights", "own") == 0
+    assert run("cli", "decompress", "photo.lvx", "-o", "a.png") == 3
+    assert "picture model 40 is not among the installed" in capsys.readouterr().err
+    assert run("cli", "decompress", "photo.lvx", "-o", "a.png", "--weights", "own") == 0
+    assert run("cli", "info", "photo.lvx") == 0
+    assert re.search(r"weights +\n", capsys.readouterr().out)
+    monkeypatch.setenv("LUXVOX_WEIGHTS", "own")
+    assert run("cli", "info", "photo.lvx") == 0
+    assert re.search(r"weights +mine\n", capsys.readouterr().out)
+    assert run("cli", "decompress", "photo.lvx", "-o", "b.png") == 0
+    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
+    (own / "mine.safetensors").unlink()
+    (own / "mine.safetensors").write_bytes(b"\0" * 100)
+    (own / "mine.json").write_text(json.dumps({**record, "number": 40, "sha256": "1" * 64}))
+    assert run("cli", "decompress", "photo.lvx", "-o", "c.png") == 1
+    assert "SHA-256" in capsys.readouterr().err
+    monkeypatch.setenv("LUXVOX_WEIGHTS", "")
+    assert run("photo.png", "-f", "--weights", "nowhere") == 1
+    assert "there is no folder nowhere" in capsys.readouterr().err
 
 
 def test_info_as_text_and_json(folder, capsys):

@@ -137,6 +137,16 @@ def test_other_orders_are_refused(types: list[int]) -> None:
         box.write(HEADER, [Section(t, b"x") for t in types])
 
 
+@pytest.mark.parametrize("n_sections", [131, 2**32 - 1])
+def test_more_sections_than_a_voice_has_are_refused_at_once(n_sections: int) -> None:
+    """A voice of one segment has 2 sections of codes, and 128 types of others."""
+    data = write_header(HEADER, n_sections) + EXAMPLE[25:]
+    with pytest.raises(FormatError, match=f"{n_sections} sections, legal: at most 130"):
+        box.read(data)
+    assert box.list_sections(data).damage is not None
+    assert box.read(write_header(HEADER, 130) + EXAMPLE[25:]).truncated
+
+
 def test_every_cut_gives_whole_sections_or_a_clear_error() -> None:
     header = replace(HEADER, n_samples=300_000)
     data = box.write(header, MONO * 2)

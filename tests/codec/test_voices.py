@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import luxvox
 from luxvox.codec import container, voices
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.timeline import SEGMENT_FRAMES
@@ -81,7 +82,7 @@ def codec():
 
 @pytest.fixture(autouse=True)
 def installed(codec, monkeypatch):
-    monkeypatch.setattr(speech_weights, "voice_codec", lambda number: codec)
+    monkeypatch.setattr(speech_weights, "voice_codec", lambda number=None, fingerprint=None: codec)
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 96_000])
@@ -275,11 +276,15 @@ def test_a_picture_is_refused():
         voices.decompress_speech(data)
 
 
-def test_other_weights_are_refused(codec):
-    header = container.VoiceHeader(9, bytes(4), 100, 16_000, False, 128, 5000, 1)
-    data = container.write(header, [container.Section(1, b""), container.Section(2, b"")])
-    with pytest.raises(UnsupportedError, match="made with weights"):
-        voices.decompress_speech(data)
+@pytest.mark.parametrize("limit", [0.99, 0, -1, float("nan")])
+def test_too_long_voices_are_refused_before_any_work(limit):
+    data = voices.compress_speech(tone(8000), 8000, quality=30)
+    voices.decompress_speech(data, max_seconds=1)
+    for read in (voices.decompress_speech, voices.voice_codes, voices.decode_chunks, luxvox.codes):
+        with pytest.raises(InputError, match=r"1.0 s of sound are over the limit .* \(max_seconds"):
+            read(data, max_seconds=limit)
+    with pytest.raises(InputError, match="max_seconds"):
+        voices.decompress_speech(data[:30], max_seconds=limit)
 
 
 @pytest.mark.parametrize(

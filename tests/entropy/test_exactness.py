@@ -17,14 +17,15 @@ import torch
 from safetensors.numpy import load_file
 
 import luxvox
-from luxvox.codec import container
+from luxvox.codec import container, pictures
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy import coders, context, layers, walk
 from luxvox.entropy.context import Context
+from luxvox.entropy.pmf import counts_from_logits
 from luxvox.entropy.walk import CodesDecoder, CodesEncoder, known
 from luxvox.models.cards import find_card
 from luxvox.models.catalogue import picture_codec
-from luxvox.tests.second_decoder import Level, LevelState, haar, passes, pmf
+from luxvox.tests.second_decoder import Level, LevelState, RangeDecoder, haar, passes, pmf
 
 SHAPES = {"top": (3, 5), "base": (6, 10), "detail": (12, 20)}
 POSITION = -30
@@ -104,10 +105,11 @@ def shipped_file(quality=70):
 # --- number types ----------------------------------------------------------------------------
 
 
-class CodesOf:
+class CodesOf(RangeDecoder):
     """Stands in for the range decoder of the second decoder: keeps counts, gives known symbols."""
 
     def __init__(self, symbols):
+        super().__init__(b"\0")
         self._symbols = iter(symbols)
         self.counts = []
 
@@ -185,7 +187,7 @@ def test_floats_of_64_bits_give_the_same(small, codes, expected):
 def test_counts_in_whole_numbers_of_64_bits(size):
     logits = np.random.default_rng(size).integers(-900, 900, (200, size)).astype(np.int32)
     logits[0], logits[1] = 0, np.arange(size) * 300
-    counts = context.counts_from_logits(logits)
+    counts = counts_from_logits(logits)
     for row, line in zip(counts, logits, strict=True):
         assert pmf(line.astype(np.int64)).tolist() == row.tolist()
     assert (counts.sum(1) == 1 << 16).all()
@@ -278,7 +280,7 @@ def test_settings_of_torch_do_not_matter(small, codes, expected, surroundings):
 def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
     """Analysis is float; but what is written must be what is read, and the codes decide it."""
     data = shipped_file()
-    codes = luxvox.codes(data)
+    codes = pictures.codes(data)
     content = container.read(data)
     position = centi_to_position(content.header.quality_centi)
     shapes = {level: array.shape[2:] for level, array in codes.items()}
@@ -300,7 +302,7 @@ def test_what_a_gpu_encodes_is_read_without_one(shipped_tensors):
     y, x = np.mgrid[:70, :90]
     picture = np.stack([128 + 90 * np.sin(x / 7), 2 * y, x], -1).clip(0, 255).astype(np.uint8)
     data = luxvox.compress_image(picture, 70, device="cuda")
-    codes = luxvox.codes(data)
+    codes = pictures.codes(data)
     for level, array in read_codes(data, shipped_tensors).items():
         np.testing.assert_array_equal(codes[level], array)
     assert luxvox.decompress_image(data).shape == picture.shape

@@ -1,0 +1,8 @@
+"""How large a file may say it is before it is refused, unless told otherwise (SECURITY.md)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_MAX_PIXELS: Final = 2**28
+DEFAULT_MAX_SECONDS: Final = 86_400.0

@@ -1,0 +1,25 @@
+"""The choice of weights that commands offer: `--weights DIR`, which goes before LUXVOX_WEIGHTS."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+
+
+def _prefer(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
+    """Look for weights in a folder first, as long as the command runs."""
+    if folder is not None:
+        preferring = importlib.import_module("luxvox.models.cards").preferring
+        context.with_resource(preferring(folder))
+
+
+weights_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_prefer,
+    metavar="DIR",
+    help="Folder of weights that come before those shipped.  [env: LUXVOX_WEIGHTS]",
+)
