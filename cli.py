@@ -27,7 +27,8 @@ from luxvox.facts import as_text, fact_lines
 from luxvox.own_weights import weights_option
 
 _INTERRUPTED = 130
-_ELSEWHERE = {"train": "luxvox.cli_training"}  # commands in modules of their own
+# Commands in modules of their own.
+_ELSEWHERE = {"evaluate": "luxvox.evaluate.command", "train": "luxvox.cli_training"}
 
 _output_option = click.option(
     "-o", "--output", metavar="OUT", help="File, folder (for several inputs), or - for a pipe."

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.benchmarks.ablations import static_bits
-from luxvox.benchmarks.bd_rate import Curve, bd_rate_percent
 from luxvox.benchmarks.metrics import multiscale_ssim, psnr_db, ssim_db
 from luxvox.benchmarks.results_page import repeat_command, signed, splice, table
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.walk import CodesMeter, walk
+from luxvox.evaluate.bd import Curve, bd_rate_percent
 from luxvox.models.catalogue import PictureCodec, load_picture_codec
 from luxvox.models.choice import CONTEXT_RATE_WEIGHT, RateAwareChoice
 from luxvox.models.image import LEVELS, quality_to_step

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from luxvox.benchmarks.bd_rate import Curve, bd_rate_percent
 from luxvox.benchmarks.metrics import ssim_db
+from luxvox.evaluate.bd import Curve, bd_rate_percent
 
 
 @dataclass(frozen=True, order=True)
@@ -152,5 +152,5 @@ def _mean_point(setting: float, rows: Sequence[Measurement]) -> MeanPoint:
 def _curve(points: Sequence[Measurement] | Sequence[MeanPoint], quality: Quality) -> Curve:
     return Curve(
         rates=tuple(point.rate_bpp for point in points),
-        qualities_db=tuple(quality(point) for point in points),
+        qualities=tuple(quality(point) for point in points),
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxvox.benchmarks.bd_rate import Curve, bd_rate_percent
+from luxvox.evaluate.bd import Curve, bd_rate_percent
 
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0)
 QUALITIES_DB = (24.0, 27.5, 30.0, 33.0, 37.0)

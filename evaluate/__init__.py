@@ -1,0 +1,1 @@
+"""Rate–quality evaluation of luxvox and its peers on anybody's pictures and voices."""

@@ -1,0 +1,201 @@
+"""The whole of an evaluation: find files, codecs and metrics, measure, and say what came out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from luxvox.codec import files
+from luxvox.errors import InputError, SystemFailure, UsageError
+from luxvox.evaluate import against, metrics, peers, results, timing
+from luxvox.evaluate.cache import Cache
+from luxvox.evaluate.measure import Job, run_all
+from luxvox.evaluate.metrics import Gauge, Setting
+from luxvox.evaluate.peers import OWN, Absent, Entrant, PeerSpec
+from luxvox.evaluate.study import Study, gather
+from luxvox.evaluate.subjects import PICTURES, VOICES, Failure, Found, Kind, Subject, find
+
+Watch = Callable[[str], AbstractContextManager[Callable[[float], None]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        inputs: files and folders.
+        out: folder of the report, and of the cache in it.
+        command: how the command line read.
+        peers: names of codecs beside luxvox; None for the usual ones.
+        own_peers: codecs by `module:object`, besides.
+        metrics: their names; None for the usual ones.
+        points: by name of a codec, in place of its own.
+        checkpoints: by name of a codec, weights, one file a point.
+        limit: most files of a kind; None for all.
+        n_processes: how many measure at a time.
+        setting: what metrics need to be told.
+        slow_every: take slow metrics on every so many files.
+        timed_files: how many files codecs are timed on; 0 for none.
+        is_fresh: whether to measure anew what is cached.
+        against: files of curves from elsewhere.
+        against_names: patterns of the curves that are wanted; none for all.
+    """
+
+    inputs: Sequence[Path]
+    out: Path
+    command: str
+    peers: Sequence[str] | None = None
+    own_peers: Sequence[str] = ()
+    metrics: Sequence[str] | None = None
+    points: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    checkpoints: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    limit: int | None = None
+    n_processes: int = 1
+    setting: Setting = Setting()
+    slow_every: int = 1
+    timed_files: int = 2
+    is_fresh: bool = False
+    against: Sequence[Path] = ()
+    against_names: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of one kind: the study, its record, and the folder for its report."""
+
+    study: Study
+    record: dict[str, Any]
+    folder: Path
+
+
+def evaluate(plan: Plan, watch: Watch) -> list[Result]:
+    """Measure, and write results.json and results.csv.
+
+    Args:
+        plan: what is asked for.
+        watch: makes a progress bar of a label.
+
+    Returns:
+        A result for each kind that was found: pictures, voices.
+
+    Raises:
+        UsageError: a name or an input that does not exist.
+        InputError: nothing could be measured.
+        SystemFailure: no codec can run, or the folder cannot be written.
+    """
+    foreign = [c for path in plan.against for c in against.read(path, plan.against_names)]
+    specs = _specs(plan)
+    found = find(plan.inputs, plan.limit)
+    of_kind = {PICTURES: found.pictures, VOICES: found.voices}
+    kinds = [kind for kind, subjects in of_kind.items() if subjects]
+    if not kinds:
+        raise InputError("; ".join(f"{f.file}: {f.reason}" for f in found.failures))
+    _make(plan.out)
+    prepared = [_prepare(plan, kind, of_kind[kind], specs) for kind in kinds]
+    results_of_kinds = []
+    for part in prepared:
+        folder = plan.out / part.kind if len(prepared) > 1 else plan.out
+        study = _measure(plan, part, found, watch)
+        run = results.Run(plan.command, _data(plan, study), timing.machine())
+        record = results.collect(study, run, [c for c in foreign if c.kind == part.kind])
+        _make(folder)
+        write(folder / "results.json", results.to_json(record))
+        write(folder / "results.csv", results.to_csv(record))
+        results_of_kinds.append(Result(study, record, folder))
+    return results_of_kinds
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file of a report in one move; an earlier one is replaced."""
+    files.write(os.fspath(path), data, overwrite=True)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One kind, ready to be measured."""
+
+    kind: Kind
+    subjects: tuple[Subject, ...]
+    entrants: list[Entrant]
+    gauges: list[Gauge]
+    absent: list[Absent]
+
+
+def _specs(plan: Plan) -> list[PeerSpec]:
+    named = peers.usual_specs() if plan.peers is None else peers.named_specs(plan.peers)
+    own = peers.named_specs([OWN])
+    specs = list(dict.fromkeys([*own, *named, *(PeerSpec(name) for name in plan.own_peers)]))
+    for name in {*plan.points, *plan.checkpoints} - {spec.name for spec in specs}:
+        raise UsageError(f"{name} is not among the codecs to measure")
+    return [
+        replace(
+            spec,
+            points=plan.points.get(spec.name, ()),
+            checkpoints=plan.checkpoints.get(spec.name, ()),
+        )
+        for spec in specs
+    ]
+
+
+def _prepare(
+    plan: Plan, kind: Kind, subjects: tuple[Subject, ...], specs: Sequence[PeerSpec]
+) -> _Part:
+    entered = [peers.enter(spec) for spec in specs if peers.load(spec).kind == kind]
+    entrants = [codec for codec in entered if isinstance(codec, Entrant)]
+    names = [entrant.name for entrant in entrants]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two codecs have one name: {', '.join(names)}")
+    absent = [codec for codec in entered if isinstance(codec, Absent)]
+    gauges, absent_metrics = metrics.choose(kind, plan.metrics, plan.setting)
+    if not entrants:
+        raise SystemFailure("; ".join(f"{codec.name}: {codec.reason}" for codec in absent))
+    if not gauges:
+        raise UsageError(f"no metric for {kind} can run here")
+    return _Part(kind, subjects, entrants, gauges, [*absent, *absent_metrics])
+
+
+def _measure(plan: Plan, part: _Part, found: Found, watch: Watch) -> Study:
+    cache = Cache(plan.out / "cache")
+    if plan.is_fresh:
+        cache = Cache(None)
+    jobs = [
+        Job(subject, entrant, _gauges_for(plan, part, place), plan.setting, cache)
+        for place, subject in enumerate(part.subjects)
+        for entrant in part.entrants
+    ]
+    with watch(f"measuring {part.kind}") as progress:
+        outcomes = run_all(jobs, plan.n_processes, progress)
+    study = gather(part.kind, part.subjects, part.entrants, part.gauges, outcomes)
+    unknown: tuple[Failure, ...] = found.failures
+    study = replace(study, failures=(*unknown, *study.failures), absent=tuple(part.absent))
+    if not study.subjects or not study.entrants:
+        raise InputError(
+            "nothing could be measured: "
+            + "; ".join(f"{f.file}, {f.codec or 'file'}: {f.reason}" for f in study.failures[:3])
+        )
+    with watch("timing") as progress:
+        timed = study.subjects[: plan.timed_files]
+        times = timing.measure_all(timed, study.entrants, cache, progress)
+    return replace(study, times=tuple(times))
+
+
+def _gauges_for(plan: Plan, part: _Part, place: int) -> tuple[Gauge, ...]:
+    is_full = place % plan.slow_every == 0
+    return tuple(gauge for gauge in part.gauges if is_full or not gauge.is_slow)
+
+
+def _data(plan: Plan, study: Study) -> str:
+    names = ", ".join(path.resolve().name for path in plan.inputs[:3])
+    more = f" and {len(plan.inputs) - 3} more" if len(plan.inputs) > 3 else ""
+    return f"{names}{more}: {len(study.subjects)} {study.kind}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemFailure(f"{folder}: cannot be made: {files.reason(error)}") from error

@@ -1,0 +1,273 @@
+"""Measure codecs on files: encode, decode, compare; each point once, kept, and found again.
+
+A job is one codec on one file. What it gives depends on nothing but the two, so jobs may run in any
+order and in any number of processes.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.errors import LuxvoxError, SystemFailure
+from luxvox.evaluate import peers
+from luxvox.evaluate.cache import Cache
+from luxvox.evaluate.metrics import Gauge, NotApplicable, Setting, all_metrics
+from luxvox.evaluate.peers import Entrant, Peer
+from luxvox.evaluate.subjects import VOICES, Failure, Subject, one_line, rate_of, read, size_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """One codec on one file.
+
+    Attributes:
+        subject: the file.
+        entrant: the codec.
+        gauges: the metrics to take.
+        setting: what they need to be told.
+        cache: where figures are kept.
+    """
+
+    subject: Subject
+    entrant: Entrant
+    gauges: tuple[Gauge, ...]
+    setting: Setting
+    cache: Cache
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one file cost by one codec at one point, and what it gave.
+
+    Attributes:
+        file: name of the file.
+        codec: name of the codec.
+        point: its setting.
+        n_bytes: bytes that count.
+        rate: bits per pixel or kbit/s.
+        figures: by name of the metric; None where it says nothing.
+        reasons: why it says nothing.
+    """
+
+    file: str
+    codec: str
+    point: float
+    n_bytes: int
+    rate: float
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job gives: rows by point, or the reason why there are none."""
+
+    rows: tuple[Row, ...] = ()
+    size: Mapping[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+def run_all(
+    jobs: Sequence[Job], n_processes: int, progress: Callable[[float], None]
+) -> list[Outcome]:
+    """Run jobs in processes of their own, or in this one if there is one only.
+
+    Args:
+        jobs: what to measure.
+        n_processes: how many at a time.
+        progress: called with the share of the points done, 0 … 1.
+
+    Returns:
+        The outcomes in the order of the jobs.
+
+    Raises:
+        SystemFailure: a process died.
+    """
+    total = max(1, sum(len(job.entrant.points) for job in jobs))
+    done = 0
+
+    def advance(n_points: int) -> None:
+        nonlocal done
+        done += n_points
+        progress(done / total)
+
+    if n_processes == 1:
+        with one_thread():
+            return [run(job, advance) for job in jobs]
+    return _run_in_processes(jobs, n_processes, advance)
+
+
+def run(job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
+    """Run one job, point by point; whatever a codec or metric raises becomes a failure."""
+    rows: list[Row] = []
+    size: Mapping[str, float] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of libraries that are measured or measure
+            for point in job.entrant.points:
+                row, size = _measure(job, point)
+                rows.append(row)
+                if advance is not None:
+                    advance(1)
+    except SystemFailure:
+        raise
+    except _Unreadable as error:
+        return Outcome(failure=Failure(job.subject.name, str(error)))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        where = f"at {point:g}: " if rows else ""
+        return Outcome(failure=Failure(job.subject.name, where + reason, job.entrant.name))
+    return Outcome(tuple(rows), size)
+
+
+def fitted(decoded: NDArray[Any], original: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Cut or pad a decoded voice to its original's length; check a decoded picture's shape.
+
+    Raises:
+        ValueError: the picture has another shape or type.
+    """
+    if kind == VOICES:
+        samples = np.asarray(decoded, dtype=np.float32)[: len(original)]
+        return np.pad(samples, (0, len(original) - len(samples)))
+    if decoded.shape != original.shape or decoded.dtype != original.dtype:
+        raise ValueError(
+            f"decoded to {decoded.dtype} {list(decoded.shape)},"
+            f" not {original.dtype} {list(original.shape)}"
+        )
+    return decoded
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread, so that sums have one order, and set it back."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Unreadable(Exception):
+    """Report a file that cannot be read: no codec is to blame."""
+
+
+def _measure(job: Job, point: float) -> tuple[Row, Mapping[str, float]]:
+    key = {
+        "file": job.subject.sha256,
+        "codec": job.entrant.name,
+        "label": job.entrant.label,
+        "version": job.entrant.version,
+        "point": point,
+    }
+    value = job.cache.read(key) or {"figures": {}, "reasons": {}}
+    missing = [gauge for gauge in job.gauges if _is_missing(gauge, value, job.subject)]
+    if missing or "bytes" not in value:
+        value = _coded(job, point, missing, value)
+        job.cache.write(key, value)
+    keys = {gauge.name: _key_of(gauge, job.subject) for gauge in job.gauges}
+    row = Row(
+        file=job.subject.name,
+        codec=job.entrant.name,
+        point=point,
+        n_bytes=value["bytes"],
+        rate=value["rate"],
+        figures={name: value["figures"][key] for name, key in keys.items()},
+        reasons={n: value["reasons"][k] for n, k in keys.items() if k in value["reasons"]},
+    )
+    return row, value["size"]
+
+
+def _key_of(gauge: Gauge, subject: Subject) -> str:
+    # Only words depend on more than the file.
+    return (
+        f"{gauge.key} of {subject.language}: {subject.text}" if gauge.name == "wer" else gauge.key
+    )
+
+
+def _is_missing(gauge: Gauge, value: Mapping[str, Any], subject: Subject) -> bool:
+    return _key_of(gauge, subject) not in value["figures"]
+
+
+def _coded(
+    job: Job, point: float, gauges: Sequence[Gauge], known: Mapping[str, Any]
+) -> dict[str, Any]:
+    subject, peer = job.subject, peers.load(job.entrant.spec)
+    try:
+        original = read(subject)
+    except (LuxvoxError, OSError) as error:
+        raise _Unreadable(one_line(error)) from error
+    data, decoded = coded(peer, original, point)
+    n_bytes = peer.payload_bytes(data)
+    figures, reasons = dict(known["figures"]), dict(known["reasons"])
+    if known.get("bytes", n_bytes) != n_bytes:  # the codec is not what it was
+        figures, reasons, gauges = {}, {}, job.gauges
+    for gauge in gauges:
+        key = _key_of(gauge, subject)
+        try:
+            figures[key] = _metric(gauge.name).measure(original, decoded, subject, job.setting)
+        except NotApplicable as error:
+            figures[key], reasons[key] = None, str(error)
+    return {
+        "bytes": n_bytes,
+        "rate": rate_of(subject.kind, n_bytes, original),
+        "size": size_of(subject, original),
+        "figures": figures,
+        "reasons": reasons,
+    }
+
+
+def coded(peer: Peer, original: NDArray[Any], point: float) -> tuple[bytes, NDArray[Any]]:
+    """Encode and decode: the bytes that were written, and what was read from them.
+
+    Raises:
+        ValueError: a picture came back in another shape.
+    """
+    data = peer.encode(original, point)
+    return data, fitted(peer.decode(data), original, peer.kind)
+
+
+@functools.lru_cache(maxsize=64)
+def _metric(name: str) -> Any:
+    return all_metrics()[name]
+
+
+def _run_in_processes(
+    jobs: Sequence[Job], n_processes: int, advance: Callable[[int], None]
+) -> list[Outcome]:
+    context = multiprocessing.get_context("spawn")
+    outcomes: dict[int, Outcome] = {}
+    pool = ProcessPoolExecutor(n_processes, mp_context=context, initializer=_use_one_thread)
+    try:
+        futures: dict[Future[Outcome], int] = {
+            pool.submit(run, job): place for place, job in enumerate(jobs)
+        }
+        for future in as_completed(futures):
+            outcomes[futures[future]] = future.result()
+            advance(len(jobs[futures[future]].entrant.points))
+    except BrokenProcessPool as error:
+        raise SystemFailure(
+            "a measuring process died; run again to go on, with --jobs 1 to see why"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [outcomes[place] for place in range(len(jobs))]
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

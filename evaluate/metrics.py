@@ -1,0 +1,192 @@
+"""Metrics as the evaluation sees them: a small protocol, and the list of those that there are."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from luxvox.errors import LuxvoxError, UsageError
+from luxvox.evaluate.peers import Absent
+from luxvox.evaluate.subjects import Kind, Subject, one_line
+
+EXTRA = "pip install 'luxvox[evaluate]'"
+EXTRA_VOICES = "pip install 'luxvox[evaluate-voices]'"
+LARGEST_DB = 100.0
+
+
+class NotApplicable(ValueError):
+    """Report that a metric says nothing of a file; the message says why, in a line."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What metrics need to be told.
+
+    Attributes:
+        recogniser: folder of a Whisper model as faster-whisper takes it, or None.
+    """
+
+    recogniser: str | None = None
+
+
+class Metric(Protocol):
+    """A measure of a decoded file against its original."""
+
+    @property
+    def name(self) -> str:
+        """A short word, for options and files."""
+
+    @property
+    def label(self) -> str:
+        """What tables and plots call it."""
+
+    @property
+    def unit(self) -> str:
+        """Its unit, or nothing."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it measures."""
+
+    @property
+    def is_higher_better(self) -> bool:
+        """Whether better files get higher figures."""
+
+    @property
+    def digits(self) -> int:
+        """Decimals that are worth printing."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it takes seconds a file."""
+
+    @property
+    def install(self) -> str:
+        """The command that installs what it needs."""
+
+    def version(self, setting: Setting) -> str:
+        """Name library and version.
+
+        Raises:
+            ImportError: the library is missing.
+            LuxvoxError or OSError: weights are missing.
+        """
+
+    def measure(
+        self, original: NDArray[Any], decoded: NDArray[Any], subject: Subject, setting: Setting
+    ) -> float:
+        """Measure a decoded picture or voice of its original's size.
+
+        Raises:
+            NotApplicable: the metric says nothing of this file.
+        """
+
+
+@dataclass(frozen=True)
+class LibraryMetric:
+    """A metric that a library computes; `compute` and `describe` are its two actions."""
+
+    name: str
+    label: str
+    kind: Kind
+    compute: Callable[[NDArray[Any], NDArray[Any], Subject, Setting], float]
+    describe: Callable[[Setting], str]
+    unit: str = ""
+    is_higher_better: bool = True
+    digits: int = 2
+    is_slow: bool = False
+    install: str = EXTRA
+
+    def version(self, setting: Setting) -> str:
+        """Name library and version."""
+        return self.describe(setting)
+
+    def measure(
+        self, original: NDArray[Any], decoded: NDArray[Any], subject: Subject, setting: Setting
+    ) -> float:
+        """Measure."""
+        value = float(self.compute(original, decoded, subject, setting))
+        if not math.isfinite(value):
+            raise NotApplicable(f"{self.label} is {value}")
+        return value
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A metric that can run here."""
+
+    name: str
+    label: str
+    unit: str
+    is_higher_better: bool
+    digits: int
+    is_slow: bool
+    version: str
+
+    @property
+    def key(self) -> str:
+        """What cached figures are kept under."""
+        return f"{self.name} by {self.version}"
+
+
+_HOMES = ("picture_metrics", "voice_metrics")
+# They cost much and say little beside the others; they are measured when they are named.
+_ON_REQUEST = frozenset({"lasi"})
+
+
+def all_metrics() -> dict[str, Metric]:
+    """Return all metrics by name, in the order of reports."""
+    homes = [importlib.import_module(f"luxvox.evaluate.{home}") for home in _HOMES]
+    return {metric.name: metric for home in homes for metric in home.METRICS}
+
+
+def choose(
+    kind: Kind, names: Sequence[str] | None, setting: Setting
+) -> tuple[list[Gauge], list[Absent]]:
+    """Return the metrics of a kind that can run here, and those that cannot.
+
+    Args:
+        kind: pictures or voices.
+        names: those that are wanted; None for the usual ones.
+        setting: what metrics need to be told.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    known = all_metrics()
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"no metric is called {name}; known: {', '.join(known)}")
+    usual = [name for name in known if name not in _ON_REQUEST]
+    chosen = [known[name] for name in (usual if names is None else dict.fromkeys(names))]
+    entered = [_enter(metric, setting) for metric in chosen if metric.kind == kind]
+    return (
+        [metric for metric in entered if isinstance(metric, Gauge)],
+        [metric for metric in entered if isinstance(metric, Absent)],
+    )
+
+
+def decibels(similarity: float) -> float:
+    """Spread a similarity (0 to 1) on a decibel scale: −10 · log10(1 − similarity), 100 at most."""
+    return -10.0 * math.log10(max(1.0 - similarity, 10.0 ** (-LARGEST_DB / 10.0)))
+
+
+def _enter(metric: Metric, setting: Setting) -> Gauge | Absent:
+    try:
+        version = metric.version(setting)
+    except (ImportError, LuxvoxError, OSError, RuntimeError) as error:
+        return Absent(metric.name, one_line(error), metric.install)
+    return Gauge(
+        metric.name,
+        metric.label,
+        metric.unit,
+        metric.is_higher_better,
+        metric.digits,
+        metric.is_slow,
+        version,
+    )

@@ -1,0 +1,267 @@
+"""Codecs as the evaluation sees them: one small protocol, and the ways to join.
+
+A codec joins by the built-in list, by an entry point of the group `luxvox.peers`, or by
+`--peer module:object`. Whoever brings their own needs `name`, `points`, `encode` and `decode`; what
+else the protocol asks for is filled in.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from luxvox.errors import LuxvoxError, UsageError
+from luxvox.evaluate.subjects import PICTURES, VOICES, Kind, one_line
+
+ENTRY_POINTS = "luxvox.peers"
+OWN = "luxvox"
+
+
+class Peer(Protocol):
+    """A codec beside others.
+
+    An original is a picture, RGB, uint8 [H, W, 3], or a voice, 16 kHz mono, float32 [T]; so is what
+    `decode` returns, of the same size (voices are cut or padded with silence to their length).
+    """
+
+    @property
+    def name(self) -> str:
+        """A short word, for options and files."""
+
+    @property
+    def label(self) -> str:
+        """Name and settings, as tables print them."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it codes."""
+
+    @property
+    def points(self) -> tuple[float, ...]:
+        """The settings to measure, from the smallest file to the largest."""
+
+    @property
+    def install(self) -> str:
+        """The command that installs what it needs."""
+
+    def version(self) -> str:
+        """Name libraries and versions.
+
+        Raises:
+            ImportError: a library is missing.
+            LuxvoxError or OSError: weights are missing.
+        """
+
+    def encode(self, original: NDArray[Any], point: float) -> bytes:
+        """Return a whole file."""
+
+    def decode(self, data: bytes) -> NDArray[Any]:
+        """Return what a file that `encode` wrote holds."""
+
+    def payload_bytes(self, data: bytes) -> int:
+        """Return how many bytes of a file count: all, unless its container is not the codec's."""
+
+
+@dataclass(frozen=True)
+class PeerSpec:
+    """How to find a codec, in this process and in others.
+
+    Attributes:
+        name: a built-in name, the name of an entry point, or `module:object`.
+        kind: of a built-in name.
+        points: in place of the codec's own; none for its own.
+        checkpoints: files of weights, one a point, for codecs that take them.
+    """
+
+    name: str
+    kind: Kind = PICTURES
+    points: tuple[float, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A codec that can run here."""
+
+    spec: PeerSpec
+    name: str
+    label: str
+    kind: Kind
+    points: tuple[float, ...]
+    version: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A codec or metric that cannot run here, why, and the command that helps."""
+
+    name: str
+    reason: str
+    install: str
+
+
+# The module, and the name in it, of every built-in codec; those a plain run measures come first.
+_BUILT_IN: dict[Kind, dict[str, tuple[str, str]]] = {
+    PICTURES: {
+        OWN: ("picture_peers", "LUXVOX"),
+        "jpeg": ("picture_peers", "JPEG"),
+        "webp": ("picture_peers", "WEBP"),
+        "avif": ("picture_peers", "AVIF"),
+        "jxl": ("picture_peers", "JXL"),
+        "jpeg2000": ("picture_peers", "JPEG2000"),
+        "bmshj2018-factorized": ("compressai_peers", "FACTORIZED"),
+        "mbt2018-mean": ("compressai_peers", "MEAN_SCALE"),
+    },
+    VOICES: {
+        OWN: ("voice_peers", "LUXVOX"),
+        "opus": ("voice_peers", "OPUS"),
+        "codec2": ("voice_peers", "CODEC2"),
+        "luxvox-prefix": ("voice_peers", "LUXVOX_PREFIX"),
+        "original": ("voice_peers", "ORIGINAL"),
+    },
+}
+_USUAL: dict[Kind, tuple[str, ...]] = {
+    PICTURES: ("jpeg", "webp", "avif", "jxl", "jpeg2000"),
+    VOICES: ("opus", "codec2"),
+}
+
+
+def usual_specs() -> list[PeerSpec]:
+    """Return the codecs that are measured when none are named, entry points included."""
+    usual = [PeerSpec(name, kind) for kind, names in _USUAL.items() for name in names]
+    return [*usual, *(PeerSpec(entry.name) for entry in entry_points(group=ENTRY_POINTS))]
+
+
+def named_specs(names: Sequence[str]) -> list[PeerSpec]:
+    """Find codecs by the names of the command line, of both kinds if both know the name.
+
+    Raises:
+        UsageError: an unknown name; the message lists the known ones.
+    """
+    return [spec for name in names for spec in _specs_named(name)]
+
+
+def _specs_named(name: str) -> list[PeerSpec]:
+    of_kinds = [PeerSpec(name, kind) for kind, known in _BUILT_IN.items() if name in known]
+    entries = [entry.name for entry in entry_points(group=ENTRY_POINTS)]
+    if of_kinds or ":" in name or name in entries:
+        return of_kinds or [PeerSpec(name)]
+    known = dict.fromkeys(word for kind in _BUILT_IN.values() for word in (*kind, *entries))
+    raise UsageError(f"no codec is called {name}; known: {', '.join(known)}, or module:object")
+
+
+@functools.lru_cache(maxsize=64)
+def load(spec: PeerSpec) -> Peer:
+    """Return the codec of a spec; it may still lack a library.
+
+    Raises:
+        UsageError: there is no such object, or it lacks what a codec needs.
+    """
+    built_in = _BUILT_IN[spec.kind].get(spec.name)
+    if built_in is not None:
+        module = importlib.import_module(f"luxvox.evaluate.{built_in[0]}")
+        peer: Peer = getattr(module, built_in[1])
+        if spec.checkpoints:
+            peer = _with_checkpoints(peer, spec.checkpoints)
+        return peer
+    return adopt(_foreign_object(spec.name), spec.name)
+
+
+def enter(spec: PeerSpec) -> Entrant | Absent:
+    """Find out whether a codec can run here, and as which version.
+
+    Raises:
+        UsageError: there is no such codec.
+    """
+    peer = load(spec)
+    try:
+        version = peer.version()
+    except (ImportError, LuxvoxError, OSError) as error:
+        return Absent(peer.name, one_line(error), peer.install)
+    points = spec.points or peer.points
+    return Entrant(spec, peer.name, peer.label, peer.kind, tuple(points), version)
+
+
+def _with_checkpoints(peer: Peer, paths: tuple[str, ...]) -> Peer:
+    with_checkpoints = getattr(peer, "with_checkpoints", None)
+    if with_checkpoints is None:
+        raise UsageError(f"{peer.name} takes no checkpoint")
+    taken: Peer = with_checkpoints(paths)
+    return taken
+
+
+def _foreign_object(name: str) -> Any:
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            return entry.load()
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """Somebody's own codec, with what it does not say filled in."""
+
+    own: Any
+    name: str
+    label: str
+    kind: Kind
+    points: tuple[float, ...]
+    install: str
+
+    def version(self) -> str:
+        """Return what it says, or a digest of its source, so that cached figures are its own."""
+        said = getattr(self.own, "version", None)
+        return str(said() if callable(said) else said) if said else _source_digest(self.own)
+
+    def encode(self, original: NDArray[Any], point: float) -> bytes:
+        """Encode."""
+        return bytes(self.own.encode(original, point))
+
+    def decode(self, data: bytes) -> NDArray[Any]:
+        """Decode."""
+        decoded: NDArray[Any] = self.own.decode(data)
+        return decoded
+
+    def payload_bytes(self, data: bytes) -> int:
+        """Count what it says, or everything."""
+        count = getattr(self.own, "payload_bytes", len)
+        return int(count(data))
+
+
+def adopt(own: Any, name: str) -> Peer:
+    """Make a codec of an object, or of a class or function that returns one without arguments.
+
+    Raises:
+        UsageError: it lacks `name`, `points`, `encode` or `decode`; or its kind is unknown.
+    """
+    if inspect.isclass(own) or inspect.isfunction(own):
+        own = own()
+    missing = [part for part in ("name", "points", "encode", "decode") if not hasattr(own, part)]
+    if missing:
+        raise UsageError(f"{name}: a codec needs {', '.join(missing)}")
+    kind = getattr(own, "kind", PICTURES)
+    if kind not in (PICTURES, VOICES):
+        raise UsageError(f"{name}: its kind is {kind!r}, legal: {PICTURES}, {VOICES}")
+    label, install = getattr(own, "label", own.name), getattr(own, "install", "")
+    return Adopted(own, str(own.name), str(label), kind, tuple(map(float, own.points)), install)
+
+
+def _source_digest(own: Any) -> str:
+    try:
+        source = Path(inspect.getfile(type(own) if not inspect.ismodule(own) else own)).read_bytes()
+    except (OSError, TypeError):
+        return "unknown version"
+    return f"source {hashlib.sha256(source).hexdigest()[:8]}"

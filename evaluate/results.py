@@ -1,0 +1,208 @@
+"""`results.json` and `results.csv`: everything a report shows, for programs.
+
+The form of the JSON file is written down in docs/evaluate.md and in results.schema.json; its
+version changes when a reader would have to.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from luxvox.evaluate import timing
+from luxvox.evaluate.against import SCHEMA_PREFIX, Foreign
+from luxvox.evaluate.study import Scale, Study, scales
+from luxvox.evaluate.subjects import Kind
+from luxvox.evaluate.summary import DRAWS, Comparison, compare, mean_curve, mean_with_interval
+
+SCHEMA = f"{SCHEMA_PREFIX}1"
+RATE_UNITS: Mapping[Kind, str] = {"pictures": "bits per pixel", "voices": "kbit/s"}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How results came about.
+
+    Attributes:
+        command: the command line, with folders by their names alone.
+        data: the inputs, and how many files of them count.
+        machine: processor, cores, Python.
+    """
+
+    command: str
+    data: str
+    machine: str
+
+
+def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
+    """Bring a study into the form of results.json.
+
+    Args:
+        study: what was measured.
+        run: how.
+        foreign: curves from elsewhere, of the study's kind.
+    """
+    on = scales(study.gauges)
+    comparisons = [c for scale in on if scale.is_compared for c in compare(study, scale, foreign)]
+    return {
+        "schema": SCHEMA,
+        "kind": study.kind,
+        "run": asdict(run),
+        "rate_unit": RATE_UNITS[study.kind],
+        "files": [_file(study, place) for place in range(len(study.subjects))],
+        "skipped": [asdict(failure) for failure in study.failures],
+        "codecs": [
+            {"name": e.name, "label": e.label, "version": e.version, "points": list(e.points)}
+            for e in study.entrants
+        ],
+        "absent": [asdict(absent) for absent in study.absent],
+        "scales": [_scale(study, scale) for scale in on],
+        "rows": [_row(study, place) for place in range(len(study.rows))],
+        "means": _means(study, on),
+        "bootstrap_draws": DRAWS,
+        "comparisons": [_comparison(comparison) for comparison in comparisons],
+        "times": _times(study),
+        "against": [
+            {"name": curve.name, "source": curve.source, "points": _pairs(curve)}
+            for curve in foreign
+        ],
+    }
+
+
+def to_json(record: Mapping[str, Any]) -> bytes:
+    """Return results.json."""
+    return f"{json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
+
+
+def to_csv(record: Mapping[str, Any]) -> bytes:
+    """Return results.csv: a line for each file, codec and point."""
+    metrics = list(dict.fromkeys(scale["metric"] for scale in record["scales"]))
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["file", "codec", "point", "bytes", "rate", *metrics])
+    for row in record["rows"]:
+        figures = [_cell(row["figures"][metric]) for metric in metrics]
+        rate = f"{row['rate']:.6g}"
+        writer.writerow(
+            [row["file"], row["codec"], f"{row['point']:g}", row["bytes"], rate, *figures]
+        )
+    return stream.getvalue().encode()
+
+
+def _file(study: Study, place: int) -> Record:
+    subject = study.subjects[place]
+    return {"name": subject.name, "sha256": subject.sha256, **study.sizes[subject.name]}
+
+
+def _scale(study: Study, scale: Scale) -> Record:
+    gauge = next(gauge for gauge in study.gauges if gauge.name == scale.metric)
+    reasons = {
+        row.file: row.reasons[scale.metric] for row in study.rows if scale.metric in row.reasons
+    }
+    return {
+        "name": scale.name,
+        "label": scale.label,
+        "unit": scale.unit,
+        "digits": scale.digits,
+        "is_higher_better": scale.is_higher_better,
+        "metric": scale.metric,
+        "version": gauge.version,
+        "is_compared": scale.is_compared,
+        "files": int(study.counted(scale.metric).sum()),
+        "left_out": [{"file": file, "reason": reason} for file, reason in reasons.items()],
+    }
+
+
+def _row(study: Study, place: int) -> Record:
+    row = study.rows[place]
+    return {
+        "file": row.file,
+        "codec": row.codec,
+        "point": row.point,
+        "bytes": row.n_bytes,
+        "rate": row.rate,
+        "figures": {gauge.name: row.figures.get(gauge.name) for gauge in study.gauges},
+    }
+
+
+def _means(study: Study, on: Sequence[Scale]) -> list[Record]:
+    means = []
+    for entrant in study.entrants:
+        rates, ends = mean_with_interval(study.rates(entrant.name))
+        curves = {scale.name: mean_curve(study, scale, entrant.name) for scale in on}
+        for place, point in enumerate(entrant.points):
+            figures = {
+                name: {
+                    "rate": float(curve.rates[place]),
+                    "mean": float(curve.figures[place]),
+                    "interval": _interval(curve.ends, place),
+                }
+                for name, curve in curves.items()
+                if curve is not None
+            }
+            means.append(
+                {
+                    "codec": entrant.name,
+                    "point": point,
+                    "rate": float(rates[place]),
+                    "interval": _interval(ends, place),
+                    "figures": figures,
+                }
+            )
+    return means
+
+
+def _interval(ends: Any, place: int) -> list[float] | None:
+    return None if ends is None else [float(ends[0, place]), float(ends[1, place])]
+
+
+def _comparison(comparison: Comparison) -> Record:
+    record = asdict(comparison)
+    for part in ("rate", "quality"):
+        interval = record[part]["interval"]
+        record[part]["interval"] = None if interval is None else list(interval)
+    return record
+
+
+def _times(study: Study) -> Record | None:
+    if not study.times:
+        return None
+    rows = []
+    for entrant in study.entrants:
+        for point in entrant.points:
+            some = [t for t in study.times if t.codec == entrant.name and t.point == point]
+            if not some:
+                continue
+            rows.append(
+                {
+                    "codec": entrant.name,
+                    "point": point,
+                    "rate": float(np.mean([t.rate for t in some])),
+                    "encode_s": float(np.mean([t.encode_s for t in some])),
+                    "decode_s": float(np.mean([t.decode_s for t in some])),
+                }
+            )
+    files = list(dict.fromkeys(t.file for t in study.times))
+    return {
+        "files": files,
+        "threads": timing.THREADS,
+        "runs": timing.RUNS,
+        "machine": timing.machine(),
+        "points": rows,
+    }
+
+
+def _pairs(curve: Foreign) -> Record:
+    return {scale: [list(pair) for pair in pairs] for scale, pairs in curve.points.items()}
+
+
+def _cell(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.6g}"

@@ -1,0 +1,171 @@
+"""What was measured, brought into tables that can be averaged: who took part on what, and who not.
+
+Codecs are compared on the same files only. A codec that fails on every file is left out; a file on
+which any of the others fails is left out for all of them. A metric that says nothing of a file, by
+any codec at any point, is averaged over the other files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.evaluate.measure import Outcome, Row
+from luxvox.evaluate.metrics import Gauge, decibels
+from luxvox.evaluate.peers import Absent, Entrant
+from luxvox.evaluate.subjects import Failure, Kind, Subject
+from luxvox.evaluate.timing import Times
+
+Figures = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that is known of one kind.
+
+    Attributes:
+        kind: pictures or voices.
+        subjects: the files that count, by name.
+        sizes: of each file: width and height, or seconds.
+        entrants: the codecs that count, in the order they were named.
+        gauges: the metrics.
+        rows: of those files and codecs.
+        failures: what was left out and why.
+        absent: codecs and metrics that could not run.
+        times: what codecs took, if that was measured.
+    """
+
+    kind: Kind
+    subjects: tuple[Subject, ...]
+    sizes: Mapping[str, Mapping[str, float]]
+    entrants: tuple[Entrant, ...]
+    gauges: tuple[Gauge, ...]
+    rows: tuple[Row, ...]
+    failures: tuple[Failure, ...] = ()
+    absent: tuple[Absent, ...] = ()
+    times: tuple[Times, ...] = field(default=())
+
+    def rates(self, codec: str) -> Figures:
+        """Return rates [files, points]."""
+        return self._table(codec, lambda row: row.rate)
+
+    def figures(self, codec: str, metric: str) -> Figures:
+        """Return figures [files, points], NaN where the metric says nothing."""
+        return self._table(codec, lambda row: _or_nan(row.figures.get(metric)))
+
+    def counted(self, metric: str) -> NDArray[np.bool_]:
+        """Return which files [files] a metric is averaged over."""
+        tables = [self.figures(entrant.name, metric) for entrant in self.entrants]
+        some: NDArray[np.bool_] = ~np.any([np.isnan(t).any(axis=1) for t in tables], axis=0)
+        return some
+
+    def _table(self, codec: str, value: Callable[[Row], float]) -> Figures:
+        files = {subject.name: place for place, subject in enumerate(self.subjects)}
+        points = {p: k for e in self.entrants if e.name == codec for k, p in enumerate(e.points)}
+        table = np.full((len(files), len(points)), np.nan)
+        for row in self.rows:
+            if row.codec == codec:
+                table[files[row.file], points[row.point]] = value(row)
+        return table
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a plot or table shows: a metric as it is, or the mean of one on another scale.
+
+    Attributes:
+        metric: whose figures are averaged.
+        transform: applied to the means; None for none.
+        is_compared: whether Bjøntegaard differences are taken on it.
+    """
+
+    name: str
+    label: str
+    unit: str
+    digits: int
+    is_higher_better: bool
+    metric: str
+    transform: Callable[[float], float] | None = None
+    is_compared: bool = True
+
+    def of(self, means: Figures) -> Figures:
+        """Bring means of the metric to this scale."""
+        return means if self.transform is None else np.vectorize(self.transform)(means)
+
+    def upward(self, qualities: Figures) -> Figures:
+        """Return figures that are higher for better files."""
+        return qualities if self.is_higher_better else -qualities
+
+
+def scales(gauges: Sequence[Gauge]) -> list[Scale]:
+    """Return the scales of metrics; MS-SSIM is averaged before it goes to dB, as is usual."""
+    found = []
+    for gauge in gauges:
+        plain = Scale(
+            gauge.name,
+            gauge.label,
+            gauge.unit,
+            gauge.digits,
+            gauge.is_higher_better,
+            gauge.name,
+            is_compared=gauge.name not in ("ms_ssim", "wer"),
+        )
+        found.append(plain)
+        if gauge.name == "ms_ssim":
+            found.append(Scale("ms_ssim_db", "MS-SSIM", "dB", 2, True, gauge.name, decibels))
+    return found
+
+
+def gather(
+    kind: Kind,
+    subjects: Sequence[Subject],
+    entrants: Sequence[Entrant],
+    gauges: Sequence[Gauge],
+    outcomes: Sequence[Outcome],
+) -> Study:
+    """Decide who counts.
+
+    Args:
+        kind: pictures or voices.
+        subjects: the files that were tried, by name.
+        entrants: the codecs.
+        gauges: the metrics.
+        outcomes: of each codec on each file.
+
+    Returns:
+        The study, without what is absent and without times.
+    """
+    failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+    unreadable = {failure.file for failure in failures if failure.codec is None}
+    readable = [subject for subject in subjects if subject.name not in unreadable]
+    failed = {
+        entrant.name: [failure for failure in failures if failure.codec == entrant.name]
+        for entrant in entrants
+    }
+    useless = {name for name, some in failed.items() if some and len(some) == len(readable)}
+    broken = {failure.file for name in failed.keys() - useless for failure in failed[name]}
+    kept = tuple(subject for subject in readable if subject.name not in broken)
+    names = {subject.name for subject in kept}
+    rows = [row for outcome in outcomes for row in outcome.rows]
+    sizes = {outcome.rows[0].file: outcome.size for outcome in outcomes if outcome.rows}
+    return Study(
+        kind=kind,
+        subjects=kept,
+        sizes={name: sizes[name] for name in sorted(names & sizes.keys())},
+        entrants=tuple(entrant for entrant in entrants if entrant.name not in useless),
+        gauges=tuple(gauges),
+        rows=tuple(
+            sorted(
+                (row for row in rows if row.file in names and row.codec not in useless),
+                key=lambda row: (row.file, [e.name for e in entrants].index(row.codec), row.point),
+            )
+        ),
+        failures=tuple(dict.fromkeys(failures)),
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value

@@ -1,0 +1,103 @@
+"""How long codecs take: alone, one thread, warm, the median of several runs.
+
+Figures of time are never taken while anything else is measured, and are kept by machine.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from luxvox.evaluate import peers
+from luxvox.evaluate.cache import Cache
+from luxvox.evaluate.measure import one_thread
+from luxvox.evaluate.peers import Entrant
+from luxvox.evaluate.subjects import Subject, rate_of, read
+
+RUNS = 3
+THREADS = 1
+
+
+@dataclass(frozen=True)
+class Times:
+    """Medians of a codec at a point on one file, in seconds, and the rate there."""
+
+    file: str
+    codec: str
+    point: float
+    rate: float
+    encode_s: float
+    decode_s: float
+
+
+def measure_all(
+    subjects: Sequence[Subject],
+    entrants: Sequence[Entrant],
+    cache: Cache,
+    progress: Callable[[float], None],
+) -> list[Times]:
+    """Time all codecs at all points, file after file, one warm-up and three runs each."""
+    places = [(s, e, point) for s in subjects for e in entrants for point in e.points]
+    times = []
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for done, place in enumerate(places, 1):
+            times.append(_measure(*place, cache))
+            progress(done / len(places))
+    return times
+
+
+def machine() -> str:
+    """Say processor, cores and Python version in a line."""
+    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def _measure(subject: Subject, entrant: Entrant, point: float, cache: Cache) -> Times:
+    key = {
+        "time of": subject.sha256,
+        "codec": entrant.name,
+        "label": entrant.label,
+        "version": entrant.version,
+        "point": point,
+        "machine": machine(),
+    }
+    value = cache.read(key)
+    if value is None:
+        value = _timed(subject, entrant, point)
+        cache.write(key, value)
+    return Times(subject.name, entrant.name, point, **value)
+
+
+def _timed(subject: Subject, entrant: Entrant, point: float) -> dict[str, float]:
+    peer, original = peers.load(entrant.spec), read(subject)
+    data = peer.encode(original, point)
+    peer.decode(data)
+    return {
+        "rate": rate_of(subject.kind, peer.payload_bytes(data), original),
+        "encode_s": _median_s(lambda: peer.encode(original, point)),
+        "decode_s": _median_s(lambda: peer.decode(data)),
+    }
+
+
+def _median_s(action: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

@@ -1,0 +1,232 @@
+"""Miniature evaluations: what is measured, left out, kept and gone on with."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from luxvox.evaluate import peers, results
+
+SCHEMA = json.loads((Path(results.__file__).parent / "results.schema.json").read_text())
+PEER = """
+import os, signal
+from pathlib import Path
+import numpy as np
+
+class Coarse:
+    name = "coarse"
+    points = (32, 8)
+    version = "1"
+
+    def encode(self, original, step):
+        log = Path(os.environ["PEER_LOG"])
+        with log.open("a") as stream:
+            stream.write(f"{original.shape} {step}\\n")
+        if os.environ.get("PEER_DIES") and len(log.read_text().splitlines()) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if original.shape[0] == int(os.environ.get("PEER_REFUSES", 0)):
+            raise ValueError("not that one")
+        codes = (original // step).astype(np.uint8)
+        head = np.array([*codes.shape, step], dtype="<u2").tobytes()
+        return head + np.packbits(np.unpackbits(codes[..., None], axis=-1)[..., -6:]).tobytes()
+
+    def decode(self, data):
+        height, width, depth, step = np.frombuffer(data[:8], "<u2")
+        n = int(height) * int(width) * int(depth) * 6
+        bits = np.unpackbits(np.frombuffer(data[8:], np.uint8))[:n].reshape(-1, 6)
+        codes = np.packbits(np.pad(bits, ((0, 0), (2, 0))), axis=-1)
+        return (codes * step + step // 2).reshape(height, width, depth).astype(np.uint8)
+"""
+
+
+@pytest.fixture
+def own_peer(tmp_path, monkeypatch):
+    """Lay a codec of our own where Python finds it; return the log of what it encodes."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "own_peer.py").write_text(PEER)
+    monkeypatch.syspath_prepend(str(folder))
+    paths = filter(None, (str(folder), os.environ.get("PYTHONPATH")))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("PEER_LOG", str(folder / "log"))
+    peers.load.cache_clear()
+    yield folder / "log"
+    sys.modules.pop("own_peer", None)
+    peers.load.cache_clear()
+
+
+def test_two_pictures_with_every_peer_that_is_here(pictures, evaluate, tmp_path):
+    ends = ("jpeg=20,80", "webp=20,80", "avif=30,70", "jxl=30,80", "jpeg2000=0.3,1")
+    points = [word for end in ends for word in ("--points", end)]
+    code, records = evaluate(pictures, *points)
+    assert code == 0
+    record = records["pictures"]
+    jsonschema.validate(record, SCHEMA)
+    assert [file["name"] for file in record["files"]] == ["a.png", "b.png"]
+    assert not record["skipped"]
+    here = {codec["name"] for codec in record["codecs"]}
+    away = {absent["name"] for absent in record["absent"]}
+    assert here | away >= {"luxvox", "jpeg", "webp", "avif", "jxl", "jpeg2000"}
+    assert "luxvox" in here
+    assert len(record["rows"]) == 2 * sum(len(codec["points"]) for codec in record["codecs"])
+    for row in record["rows"]:
+        pixels = {"a.png": 24 * 40, "b.png": 168 * 176}[row["file"]]
+        assert row["rate"] == pytest.approx(8 * row["bytes"] / pixels)
+        assert 5 < row["figures"]["psnr"] <= 100
+    scale = {scale["name"]: scale for scale in record["scales"]}
+    assert scale["psnr"]["files"] == 2
+    assert scale["ms_ssim"]["files"] == 1
+    assert scale["ms_ssim"]["left_out"][0]["file"] == "a.png"
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "report/results.csv").read_text())))
+    assert len(rows) == len(record["rows"])
+    assert rows[0]["bytes"] == str(record["rows"][0]["bytes"])
+
+
+def test_a_voice_with_every_peer_that_is_here(voice, evaluate):
+    words = ["--peers", "opus,codec2,original", "--metrics", "pesq,stoi,si_sdr,wer"]
+    code, records = evaluate(voice, *words, points="opus=6,16")
+    assert code == 0
+    record = records["voices"]
+    jsonschema.validate(record, SCHEMA)
+    assert record["files"][0]["seconds"] == 2.0
+    absent = {absent["name"]: absent for absent in record["absent"]}
+    assert "--recogniser" in absent["wer"]["install"]
+    rows = {(row["codec"], row["point"]): row for row in record["rows"]}
+    assert rows["original", 256.0]["bytes"] == 64_000
+    assert rows["original", 256.0]["figures"]["stoi"] == pytest.approx(1.0, abs=1e-3)
+    assert rows["opus", 6.0]["rate"] < rows["opus", 16.0]["rate"] < 24.0
+    assert rows["opus", 6.0]["figures"]["stoi"] < rows["opus", 16.0]["figures"]["stoi"]
+
+
+def test_both_kinds_give_two_reports(pictures, voice, evaluate, tmp_path):
+    words = ["--peers", "original", "--metrics", "psnr,stoi"]
+    code, records = evaluate(pictures, voice / "hum.flac", *words)
+    assert code == 0
+    assert sorted(records) == ["pictures", "voices"]
+    assert (tmp_path / "report/voices/results.csv").is_file()
+
+
+def test_damaged_files_are_told_and_passed_over(pictures, evaluate, capsys):
+    (pictures / "cut.png").write_bytes((pictures / "b.png").read_bytes()[:3000])
+    (pictures / "empty.png").touch()
+    code, records = evaluate(pictures, "--peers", "none", "--metrics", "psnr")
+    assert code == 0
+    assert [file["name"] for file in records["pictures"]["files"]] == ["a.png", "b.png"]
+    assert {skip["file"] for skip in records["pictures"]["skipped"]} == {"cut.png", "empty.png"}
+    assert "cut.png skipped: " in capsys.readouterr().err
+
+
+def test_nothing_but_damaged_files_is_an_error(tmp_path, evaluate, capsys):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG and nothing")
+    code, records = evaluate(tmp_path / "bad.png")
+    assert (code, records) == (3, {})
+    assert "bad.png" in capsys.readouterr().err
+
+
+def test_a_codec_that_fails_on_a_file_takes_it_from_all(pictures, evaluate, own_peer, monkeypatch):
+    monkeypatch.setenv("PEER_REFUSES", "24")
+    words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics", "psnr"]
+    code, records = evaluate(pictures, *words)
+    assert code == 0
+    record = records["pictures"]
+    assert [file["name"] for file in record["files"]] == ["b.png"]
+    assert record["skipped"][0]["codec"] == "coarse"
+    assert "not that one" in record["skipped"][0]["reason"]
+
+
+def test_a_codec_that_fails_on_every_file_is_left_out(pictures, evaluate, own_peer, monkeypatch):
+    monkeypatch.setenv("PEER_REFUSES", "24")
+    words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics", "psnr"]
+    code, records = evaluate(pictures / "a.png", *words)
+    assert code == 0
+    assert [codec["name"] for codec in records["pictures"]["codecs"]] == ["luxvox"]
+
+
+def test_a_missing_package_is_named_with_what_installs_it(pictures, evaluate, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    monkeypatch.setitem(sys.modules, "ssimulacra2", None)
+    words = ["--peers", "jxl", "--metrics", "psnr,ssimulacra2"]
+    code, records = evaluate(pictures, *words)
+    assert code == 0
+    absent = {absent["name"]: absent["install"] for absent in records["pictures"]["absent"]}
+    assert absent == dict.fromkeys(("jxl", "ssimulacra2"), "pip install 'luxvox[evaluate]'")
+
+
+def test_processes_and_order_change_nothing(pictures, evaluate):
+    words = ["--peers", "jpeg", "--metrics", "psnr,ms_ssim"]
+    _, alone = evaluate(pictures, *words, out="one")
+    files = [pictures / "b.png", pictures / "a.png"]
+    code, together = evaluate(*files, *words, out="two", jobs="2")
+    assert code == 0
+    for record in (alone["pictures"], together["pictures"]):
+        del record["run"]
+    assert alone == together
+
+
+def test_a_killed_run_goes_on_where_it_was(pictures, evaluate, own_peer, tmp_path, monkeypatch):
+    words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics", "psnr"]
+    options = ["--out", str(tmp_path / "report"), "--jobs", "1", "--timed-files", "0"]
+    command = [sys.executable, "-m", "luxvox", "evaluate", str(pictures), *words, *options]
+    environment = {**os.environ, "PEER_DIES": "yes"}
+    killed = subprocess.run(
+        [*command, "--points", "luxvox=20"], env=environment, check=False, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(own_peer.read_text().splitlines()) == 3
+    own_peer.unlink()
+    code, records = evaluate(pictures, *words, points="luxvox=20")
+    assert code == 0
+    assert own_peer.read_text().splitlines() == ["(168, 176, 3) 32.0", "(168, 176, 3) 8.0"]
+    _, anew = evaluate(pictures, *words, "--fresh", points="luxvox=20", out="anew")
+    for record in (records["pictures"], anew["pictures"]):
+        del record["run"]
+    assert records == anew
+
+
+def test_a_new_metric_adds_to_what_is_kept(pictures, evaluate, own_peer):
+    words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics"]
+    evaluate(pictures, *words, "psnr")
+    _, records = evaluate(pictures, *words, "psnr,psnr_y")
+    assert len(own_peer.read_text().splitlines()) == 8
+    evaluate(pictures, *words, "psnr_y")
+    assert len(own_peer.read_text().splitlines()) == 8
+    assert {"psnr", "psnr_y"} == records["pictures"]["rows"][0]["figures"].keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--peers", "jpg"], "no codec is called jpg; known: luxvox, jpeg"),
+        (["--metrics", "sharpness"], "no metric is called sharpness"),
+        (["--points", "jpeg"], "jpeg: is not NAME=VALUE"),
+        (["--points", "avif=20"], "avif is not among the codecs"),
+        (["--checkpoint", "jpeg=x.pth"], "jpeg takes no checkpoint"),
+        (["--peer", "no_such:thing"], "no_such:thing: No module named"),
+        (["--peer", "json:JSONDecoder"], "a codec needs name, points, encode"),
+    ],
+)
+def test_wrong_words_are_refused(words, said, pictures, evaluate, capsys):
+    peers = [] if words[0] == "--peers" else ["--peers", "jpeg"]
+    code, records = evaluate(pictures, *peers, *words, points=None)
+    assert (code, records) == (2, {})
+    assert said in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_refused(tmp_path, evaluate, capsys):
+    (tmp_path / "nothing").mkdir()
+    code, _ = evaluate(tmp_path / "nothing")
+    assert code == 2
+    assert "no picture and no recording" in capsys.readouterr().err
+
+
+def test_results_can_be_printed(pictures, evaluate, capsys):
+    words = ["--peers", "none", "--metrics", "psnr", "--json"]
+    _, records = evaluate(pictures, *words)
+    assert json.loads(capsys.readouterr().out) == records
