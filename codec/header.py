@@ -96,7 +96,7 @@ def write_header(header: Header, n_sections: int) -> bytes:
     """
     values = {**asdict(header), "n_sections": n_sections}
     if fault := _first_fault(header.kind, values):
-        raise InputError(f"header: {fault[1]}")
+        raise InputError(f"header: {fault[2]}")
     head = MAGIC + bytes([FORMAT_VERSION, header.kind])
     head += b"".join(field.write(values) for field in _fields(header.kind))
     return head + zlib.crc32(head).to_bytes(_CRC_SIZE, "little")
@@ -117,13 +117,16 @@ def parse_header(data: bytes) -> tuple[Header, int, int]:
     cursor = Cursor(data, 0, "header")
     kind = _parse_preamble(cursor)
     values: dict[str, Any] = {}
+    offsets = []
     for field in _fields(kind):
+        offsets.append(cursor.offset)
         values |= field.parse(cursor)
     computed, place = zlib.crc32(data[: cursor.offset]), cursor.at()
     if cursor.unsigned(_CRC_SIZE) != computed:
         raise ChecksumError(f"{place}: the checksum does not match, the header was altered")
     if fault := _first_fault(kind, values):
-        raise fault[0](f"header, offset {_PREAMBLE_SIZE}: {fault[1]}")
+        index, refusal, reason = fault
+        raise refusal(f"header, offset {offsets[index]}: {reason}")
     header_type = _KINDS[kind].header_type
     header = header_type(**{field.name: values[field.name] for field in fields(header_type)})
     return header, values["n_sections"], cursor.offset
@@ -157,16 +160,17 @@ def _parse_preamble(cursor: Cursor) -> int:
     return kind
 
 
-def _first_fault(kind: int, values: Mapping[str, Any]) -> _Fault | None:
+def _first_fault(kind: int, values: Mapping[str, Any]) -> tuple[int, type[LuxvoxError], str] | None:
     return next(_faults(kind, values), None)
 
 
-def _faults(kind: int, values: Mapping[str, Any]) -> Iterator[_Fault]:
-    for field in _fields(kind):
+def _faults(kind: int, values: Mapping[str, Any]) -> Iterator[tuple[int, type[LuxvoxError], str]]:
+    """Yield what is illegal: the place of the field among all, the error, and the reason."""
+    for index, field in enumerate(_fields(kind)):
         if fault := field.fault(values):
-            yield fault
+            yield index, *fault
     if joint_fault := _KINDS[kind].joint_fault(values):
-        yield FormatError, joint_fault
+        yield len(_BEFORE), FormatError, joint_fault
 
 
 class _Field(Protocol):
@@ -272,9 +276,9 @@ class _RateAndChannels:
         listed = index < len(RATES_HZ)
         rate_hz = RATES_HZ[index] if listed else cursor.varint() if index == OTHER_RATE else 0
         return {
+            "rate_number": index,
             "sample_rate_hz": rate_hz,
             "stereo": bool(byte & _STEREO),
-            "listed_rate": listed,
             "reserved_flags": byte // (2 * _STEREO),
         }
 
@@ -287,11 +291,17 @@ class _RateAndChannels:
     def fault(self, values: Mapping[str, Any]) -> _Fault | None:
         rate_hz = values["sample_rate_hz"]
         if values.get("reserved_flags", 0):
-            return UnsupportedError, "reserved flags are set beside rate and channels"
+            return UnsupportedError, "reserved flags are set beside rate and channels, legal: none"
+        number = values.get("rate_number", OTHER_RATE)
+        if len(RATES_HZ) <= number < OTHER_RATE:
+            return FormatError, (
+                f"rate number {number}, legal: 0..{len(RATES_HZ) - 1}, or {OTHER_RATE} and a rate"
+            )
         if not RATES_HZ[0] <= rate_hz <= RATES_HZ[-1]:
             return FormatError, f"rate {rate_hz} Hz, legal: {RATES_HZ[0]}..{RATES_HZ[-1]}"
-        if rate_hz in RATES_HZ and not values.get("listed_rate", True):
-            return FormatError, f"rate {rate_hz} Hz is spelt out, though it has a number"
+        if rate_hz in RATES_HZ and values.get("rate_number") == OTHER_RATE:
+            rule = f"it has number {RATES_HZ.index(rate_hz)}"
+            return FormatError, f"rate {rate_hz} Hz is spelt out, though {rule}"
         return None
 
     def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:

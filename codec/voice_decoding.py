@@ -26,7 +26,14 @@ from luxvox.codec.timeline import (
     whole_segments,
 )
 from luxvox.entropy.walk import Codes
-from luxvox.errors import InputError, TruncatedError, TruncatedWarning, UnsupportedError, UsageError
+from luxvox.errors import (
+    FormatError,
+    InputError,
+    TruncatedError,
+    TruncatedWarning,
+    UnsupportedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from luxvox.models.speech_weights import VoiceCodec
@@ -110,11 +117,15 @@ def segment_codes(
     for segment in range(whole_segments(len(payloads), header.channels)):
         first = PARTS * (segment * header.channels + channel)
         parts = payloads[first : first + min(PARTS, sections or PARTS)]
-        decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
         width = min(SEGMENT_FRAMES, total - segment * SEGMENT_FRAMES)
         shape = {level: (1, width)}
-        codes = walk(codec.context, shape, centi_to_position(header.quality_centi), decoder)
-        decoder.finish()
+        try:
+            decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
+            codes = walk(codec.context, shape, centi_to_position(header.quality_centi), decoder)
+            decoder.finish()
+        except FormatError as error:
+            where = f"segment {segment}, channel {channel}"
+            raise FormatError(f"{where}, {error}") from None
         yield codes[level][:, 0, 0]
 
 

@@ -104,8 +104,8 @@ class _ConstrictionDecoder:
         self._pulled = True
         try:
             symbols = self._coder.decode(self._family, _probabilities(counts))
-        except (ValueError, AssertionError) as error:
-            raise FormatError(f"the coded bytes are not valid: {error}") from None
+        except (ValueError, AssertionError):
+            raise FormatError("the coded bytes are those of no codes") from None
         return np.asarray(symbols, np.int64)
 
     def finish(self) -> None:

@@ -10,6 +10,7 @@ coded again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from luxvox.entropy import coders
 from luxvox.entropy.pmf import bits_of
+from luxvox.errors import FormatError
 
 if TYPE_CHECKING:
     from luxvox.entropy.context import Context, Prediction
@@ -221,7 +223,11 @@ class CodesDecoder:
     """Visitor that reads codes from sections; codes of missing and empty ones are null."""
 
     def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
-        self._decoders = {n: coders.decoder(coder, data) for n, data in sections.items() if data}
+        self._decoders: dict[int, coders.Decoder] = {}
+        for number, data in sections.items():
+            if data:
+                with _named(number):
+                    self._decoders[number] = coders.decoder(coder, data)
 
     def wants(self, section: int) -> bool:
         """Want the sections that hold something."""
@@ -229,12 +235,23 @@ class CodesDecoder:
 
     def visit(self, prediction: Prediction) -> Codes:
         """Pull the codes of a prediction."""
-        return pull_codes(self._decoders[prediction.section], prediction)
+        with _named(prediction.section):
+            return pull_codes(self._decoders[prediction.section], prediction)
 
     def finish(self) -> None:
         """Check that all bytes were used."""
-        for coder in self._decoders.values():
-            coder.finish()
+        for number, coder in self._decoders.items():
+            with _named(number):
+                coder.finish()
+
+
+@contextmanager
+def _named(section: int) -> Iterator[None]:
+    """Put the name of a section before what is wrong with it."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"codes {section}: {error}") from None
 
 
 class CodesMeter:

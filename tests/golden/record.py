@@ -1,0 +1,142 @@
+"""Record golden files: add those that the manifests do not list yet, and change nothing else.
+
+    python tests/golden/record.py
+
+`tests/golden/` holds files that decode to the recorded codes for ever, `tests/golden_errors/` files
+that are refused for ever, with the recorded class and message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import luxvox
+from luxvox.codec import container, lvx
+from luxvox.errors import LuxvoxError
+from luxvox.models.cards import find_card, preferring
+
+HERE = Path(__file__).resolve().parent
+ERRORS = HERE.parent / "golden_errors"
+MANIFEST = "manifest.json"
+
+
+def codes_record(data: bytes) -> dict[str, dict[str, Any]]:
+    """Return shape, type and SHA-256 of the codes of a file, by level."""
+    codes = lvx.codes(data)
+    levels = codes if isinstance(codes, dict) else {"frames": codes}
+    return {
+        level: {
+            "shape": list(array.shape),
+            "sha256": hashlib.sha256(
+                array.astype(array.dtype.newbyteorder("<")).tobytes()
+            ).hexdigest(),
+        }
+        for level, array in levels.items()
+    }
+
+
+def decoded_record(data: bytes) -> dict[str, Any]:
+    """Return what a file decodes to, as far as all machines agree: rate, shape, means, spread."""
+    if lvx.is_voice(data):
+        samples, rate_hz = luxvox.decompress_speech(data)
+        return {
+            "rate_hz": rate_hz,
+            "shape": list(samples.shape),
+            "rms": round(float(np.sqrt(np.square(samples, dtype=np.float64).mean())), 6),
+        }
+    pixels = luxvox.decompress_image(data)
+    planes = pixels.reshape(*pixels.shape[:2], -1).astype(np.float64)
+    return {
+        "shape": list(pixels.shape),
+        "mean": [round(float(value), 2) for value in planes.mean(axis=(0, 1))],
+        "deviation": [round(float(value), 2) for value in planes.std(axis=(0, 1))],
+    }
+
+
+def file_record(data: bytes, feature: str) -> dict[str, Any]:
+    """Return the entry of a legal file."""
+    header = container.read_header(data)[0]
+    kind = "voice" if isinstance(header, container.VoiceHeader) else "picture"
+    return {
+        "feature": feature,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "weights": find_card(kind, header.model_number, header.fingerprint).stem,
+        "fingerprint": header.fingerprint.hex(),
+        "release": luxvox.__version__,
+        "cut": container.read(data).truncated,
+        "codes": codes_record(data),
+        "decoded": decoded_record(data),
+    }
+
+
+def refusal(data: bytes, limits: dict[str, Any]) -> LuxvoxError:
+    """Decode a file that must be refused, and return what is raised."""
+    try:
+        if lvx.is_voice(data):
+            luxvox.decompress_speech(data, **limits)
+        else:
+            luxvox.decompress_image(data, **limits)
+    except LuxvoxError as error:
+        return error
+    raise AssertionError("not refused")
+
+
+def error_record(data: bytes, feature: str, limits: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a file that is refused."""
+    error = refusal(data, limits)
+    message = str(error).split(" is not among")[0]  # which weights are installed may change
+    return {
+        "feature": feature,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        **({"limits": limits} if limits else {}),
+        "error": type(error).__name__,
+        "message": message,
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the entries of a folder by name."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    entries: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return entries
+
+
+def write_manifest(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
+    """Write the entries of a folder, one a line."""
+    lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items())
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Add what is missing."""
+    from luxvox.tests.golden.files import FILES, TINY, quietly
+    from luxvox.tests.golden.refusals import REFUSALS
+
+    entries, refused = read_manifest(HERE), read_manifest(ERRORS)
+    with quietly():
+        for name, (feature, make) in FILES.items():
+            if name not in entries:
+                data = make()
+                with preferring(TINY):
+                    entries[name] = file_record(data, feature)
+                (HERE / f"{name}.lvx").write_bytes(data)
+        for name, (feature, hostile, limits) in REFUSALS.items():
+            if name not in refused:
+                data = hostile()
+                with preferring(TINY):
+                    refused[name] = error_record(data, feature, limits)
+                (ERRORS / f"{name}.lvx").write_bytes(data)
+    write_manifest(HERE, entries)
+    write_manifest(ERRORS, refused)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""The files that are refused for ever: one for each way of being illegal, as small as can be."""
+
+from __future__ import annotations
+
+import binascii
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from luxvox.codec import container
+from luxvox.codec.container import Section
+from luxvox.codec.wire import varint_bytes
+from luxvox.models.cards import find_card, preferring, read_card
+from luxvox.tests.golden.files import (
+    TINY,
+    alpha_ramp,
+    coded_picture,
+    coded_voice,
+    cut,
+    png,
+    webp,
+    with_sections,
+)
+
+Make = Callable[[], bytes]
+
+SMALL = coded_picture((32, 32), 5000)
+VOICE = coded_voice(4000, 16_000)
+STEREO = coded_voice(4000, 16_000, stereo=True)
+
+
+def raw(data: bytes) -> Make:
+    """Give bytes as they are."""
+    return lambda: data
+
+
+def sealed(front: bytes, rest: bytes = b"") -> bytes:
+    """Put the right checksum behind a header."""
+    return front + zlib.crc32(front).to_bytes(4, "little") + rest
+
+
+def print_of(kind: str) -> bytes:
+    """Return the fingerprint of the tiny weights."""
+    with preferring(TINY):
+        return bytes.fromhex(read_card(find_card(kind)).fingerprint)
+
+
+def picture_header(
+    *,
+    width: bytes = b"\x20",
+    height: bytes = b"\x20",
+    flags: int = 1,
+    quality: int = 5000,
+    coder: int = 1,
+    n_sections: int = 0,
+    model: int = 0,
+    fingerprint: bytes | None = None,
+) -> Make:
+    """Spell a picture's header, legal or not, with the right checksum and no section behind it."""
+
+    def make() -> bytes:
+        front = b"\x89LVX\1\1" + model.to_bytes(2, "little")
+        front += print_of("picture") if fingerprint is None else fingerprint
+        front += width + height + bytes([flags]) + quality.to_bytes(2, "little")
+        return sealed(front + bytes([coder, n_sections]))
+
+    return make
+
+
+def voice_header(
+    samples: bytes = b"\x64", rate: bytes = b"\x03", quality: int = 5000, n_sections: int = 2
+) -> Make:
+    """Spell a voice's header, legal or not, with the right checksum, and two empty sections."""
+
+    def make() -> bytes:
+        front = b"\x89LVX\1\2\0\0" + print_of("voice") + samples + rate + b"\x80"
+        front += quality.to_bytes(2, "little") + b"\1" + varint_bytes(n_sections)
+        return sealed(front, section(1, b"") + section(2, b""))
+
+    return make
+
+
+def section(number: int, payload: bytes) -> bytes:
+    """Spell a section with the right checksum."""
+    front = bytes([number]) + varint_bytes(len(payload))
+    return front + binascii.crc_hqx(front + payload, 0xFFFF).to_bytes(2, "little") + payload
+
+
+def with_types(make: Make, *sections: tuple[int, bytes], flags: int = 1) -> Make:
+    """Put sections that need not be legal behind the header of a file."""
+
+    def made() -> bytes:
+        data = make()
+        header = bytearray(data[: container.read_header(data)[1] - 4])
+        if header[5] == container.KIND_PICTURE:
+            header[-5] = flags
+        header[-1] = len(sections)
+        return sealed(bytes(header), b"".join(section(*one) for one in sections))
+
+    return made
+
+
+def recoded(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
+    """Change the payload of the section of that place, under a right checksum."""
+
+    def made() -> bytes:
+        content = container.read(make())
+        sections = list(content.sections)
+        one = sections[number]
+        sections[number] = Section(one.type, change(one.payload))
+        return container.write(content.header, sections)
+
+    return made
+
+
+def altered(make: Make, offset: int) -> Make:
+    """Flip a bit."""
+
+    def made() -> bytes:
+        data = bytearray(make())
+        data[offset] ^= 1
+        return bytes(data)
+
+    return made
+
+
+def sixteen_bits() -> bytes:
+    """Return a PNG of 16 bits a pixel."""
+    import io
+
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((32, 32), np.uint16)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+ALPHA_RAMP = np.pad(alpha_ramp(), ((0, 8), (0, 8)), mode="edge")
+CODES = (1, b"\x12\x34\x56\x78")
+
+REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
+    "empty": ("no byte", raw(b""), {}),
+    "not-luxvox": ("another format", raw(b"\x89PNG\r\n\x1a\n" + bytes(30)), {}),
+    "cut-magic": ("cut in the magic", raw(b"\x89LV"), {}),
+    "version-2": ("another format version", raw(b"\x89LVX\2\1" + bytes(30)), {}),
+    "kind-0": ("kind 0", raw(b"\x89LVX\1\0" + bytes(30)), {}),
+    "kind-3": ("kind 3", raw(b"\x89LVX\1\3" + bytes(30)), {}),
+    "cut-header": ("cut in the header", lambda: SMALL()[:15], {}),
+    "cut-header-checksum": ("cut in its checksum", lambda: picture_header()()[:-1], {}),
+    "altered-header": ("a bit of the header flipped", altered(SMALL, 12), {}),
+    "width-0": ("width 0", picture_header(width=b"\0"), {}),
+    "height-0": ("height 0", picture_header(height=b"\0"), {}),
+    "width-too-large": ("width 2^30 + 1", picture_header(width=varint_bytes(2**30 + 1)), {}),
+    "too-many-pixels": (
+        "2^16 × (2^14 + 1) pixels",
+        picture_header(width=varint_bytes(2**16), height=varint_bytes(2**14 + 1)),
+        {},
+    ),
+    "largest-picture": (
+        "2^30 pixels, legal, over the default limit",
+        picture_header(width=varint_bytes(2**15), height=varint_bytes(2**15)),
+        {},
+    ),
+    "over-max-pixels": ("over a limit of one's own", picture_header(), {"max_pixels": 1023}),
+    "varint-long": ("a varint in a longer form", picture_header(width=b"\xa0\0"), {}),
+    "varint-2-32": ("a varint of 2^32", picture_header(width=b"\x80\x80\x80\x80\x10"), {}),
+    "varint-6-bytes": ("a varint of 6 bytes", picture_header(width=b"\xff" * 5 + b"\1"), {}),
+    "flags-reserved": ("a reserved flag", picture_header(flags=5), {}),
+    "quality-99": ("quality 0.99", picture_header(quality=99), {}),
+    "quality-10001": ("quality 100.01", picture_header(quality=10001), {}),
+    "coder-0": ("coder 0", picture_header(coder=0), {}),
+    "coder-3": ("coder 3", picture_header(coder=3), {}),
+    "unknown-model": ("weights that nobody has", picture_header(model=65535), {}),
+    "unknown-fingerprint": ("other integer tables", picture_header(fingerprint=b"\1\2\3\4"), {}),
+    "cut-first-section": ("cut in the first section", cut(SMALL, 0, 7), {}),
+    "cut-before-sections": ("no section at all", picture_header(n_sections=3), {}),
+    "length-2-32": (
+        "a first section of 2^32 - 1 bytes",
+        lambda: picture_header(n_sections=1)() + b"\1" + varint_bytes(2**32 - 1) + b"\0\0x",
+        {},
+    ),
+    "altered-section": ("a bit of a payload flipped", altered(SMALL, 32), {}),
+    "altered-type": ("a bit of a type flipped", altered(SMALL, 25), {}),
+    "altered-skippable": (
+        "an altered section that may be skipped",
+        altered(with_sections(SMALL, type_200=b"later"), -1),
+        {},
+    ),
+    "trailing-bytes": ("a byte behind the end", lambda: SMALL() + b"\0", {}),
+    "type-0": ("section of type 0", with_types(SMALL, (0, b"x")), {}),
+    "type-65": ("a section of a newer format", with_types(SMALL, CODES, (65, b"x")), {}),
+    "type-twice": ("ICC profile twice", with_types(SMALL, (128, b"x"), (128, b"x")), {}),
+    "types-descending": ("XMP before EXIF", with_types(SMALL, (130, b"x"), (129, b"x")), {}),
+    "codes-gap": ("codes 1 and 3", with_types(SMALL, CODES, (3, b"x")), {}),
+    "codes-after-alpha": ("alpha first", with_types(SMALL, (64, b"x"), CODES, flags=3), {}),
+    "codes-5": (
+        "more code sections than the model has",
+        with_types(SMALL, *((n, b"\1") for n in range(1, 6))),
+        {},
+    ),
+    "alpha-unannounced": ("alpha without its flag", with_types(SMALL, (64, b"\xff")), {}),
+    "alpha-missing": ("the flag without alpha", with_types(SMALL, CODES, flags=3), {}),
+    "alpha-empty": ("alpha of no byte", with_types(SMALL, (64, b""), flags=3), {}),
+    "alpha-junk": ("alpha of no format", with_types(SMALL, (64, b"GIF89a"), flags=3), {}),
+    "alpha-png-size": (
+        "alpha of another size",
+        with_types(SMALL, (64, png(alpha_ramp())), flags=3),
+        {},
+    ),
+    "alpha-webp-size": (
+        "alpha of another size",
+        with_types(SMALL, (64, webp(alpha_ramp())), flags=3),
+        {},
+    ),
+    "alpha-png-16-bits": ("alpha of 16 bits", with_types(SMALL, (64, sixteen_bits()), flags=3), {}),
+    "alpha-png-colour": (
+        "alpha in colour",
+        with_types(SMALL, (64, png(ALPHA_RAMP, "RGBA")), flags=3),
+        {},
+    ),
+    "alpha-png-cut": ("alpha cut", with_types(SMALL, (64, png(ALPHA_RAMP)[:60]), flags=3), {}),
+    "codes-zero-end": ("codes that end in a zero", recoded(SMALL, 0, lambda p: p + b"\0"), {}),
+    "codes-too-long": ("codes with words left", recoded(SMALL, 1, lambda p: p + b"\1" * 8), {}),
+    "codes-too-short": (
+        "codes that lack their end",
+        recoded(SMALL, 3, lambda p: p[: len(p) // 2]),
+        {},
+    ),
+    "codes-invalid": ("bytes no encoder writes", recoded(SMALL, 0, lambda p: b"\xff" * len(p)), {}),
+    "codes-none-open": (
+        "codes of stages that nothing is left for",
+        with_types(SMALL, (1, b""), (2, b"\1")),
+        {},
+    ),
+    "voice-samples-0": ("no sample", voice_header(samples=b"\0"), {}),
+    "voice-rate-13": ("a rate without a number", voice_header(rate=b"\x0d"), {}),
+    "voice-rate-spelt": ("16,000 Hz spelt out", voice_header(rate=b"\x0f\x80\x7d"), {}),
+    "voice-rate-7999": ("7999 Hz", voice_header(rate=b"\x0f" + varint_bytes(7999)), {}),
+    "voice-rate-96001": ("96,001 Hz", voice_header(rate=b"\x0f" + varint_bytes(96_001)), {}),
+    "voice-reserved": ("a reserved bit", voice_header(rate=b"\x23"), {}),
+    "voice-quality-0": ("quality 0", voice_header(quality=0), {}),
+    "voice-sections-131": ("more sections than can be", voice_header(n_sections=131), {}),
+    "voice-sections-2-32": ("2^32 - 1 sections", voice_header(n_sections=2**32 - 1), {}),
+    "voice-longest": (
+        "2^32 - 1 samples, over the default limit",
+        voice_header(samples=varint_bytes(2**32 - 1)),
+        {},
+    ),
+    "voice-over-max-seconds": ("over a limit of one's own", VOICE, {"max_seconds": 0.24}),
+    "voice-order": ("codes in another order", with_types(VOICE, (2, b""), (1, b"")), {}),
+    "voice-missing": ("a section too few", with_types(VOICE, (1, b"")), {}),
+    "voice-alpha": ("alpha in a voice", with_types(VOICE, (1, b""), (2, b""), (64, b"\xff")), {}),
+    "voice-tags-twice": (
+        "tags twice",
+        with_types(VOICE, (1, b""), (2, b""), (131, b""), (131, b"")),
+        {},
+    ),
+    "voice-codes-invalid": (
+        "bytes no encoder writes",
+        recoded(VOICE, 0, lambda p: b"\xff" * 9),
+        {},
+    ),
+    "voice-cut": ("cut before a segment is whole", cut(STEREO, 2, 2), {}),
+}

@@ -1,0 +1,87 @@
+"""Golden files: what is recorded stays true for ever; `tests/golden/record.py` only adds."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+
+import numpy as np
+import pytest
+
+from luxvox.errors import UnsupportedError
+from luxvox.models.cards import find_card, preferring
+from luxvox.tests.golden.files import FILES, TINY, quietly
+from luxvox.tests.golden.record import (
+    ERRORS,
+    HERE,
+    MANIFEST,
+    codes_record,
+    decoded_record,
+    read_manifest,
+    refusal,
+)
+from luxvox.tests.golden.refusals import REFUSALS
+
+GOLDEN, REFUSED = read_manifest(HERE), read_manifest(ERRORS)
+WITHOUT_TORCHAC = importlib.util.find_spec("torchac") is None
+
+RETIRED: dict[str, str] = {}
+"""Weights that are no longer shipped, and the last release that has them."""
+
+
+@pytest.fixture(autouse=True)
+def tiny_weights_beside_the_shipped_ones():
+    with preferring(TINY), quietly():
+        yield
+
+
+def golden_bytes(folder, name, entry):
+    data = (folder / f"{name}.lvx").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry["sha256"], "the file itself was changed"
+    return data
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_codes_and_picture_or_sound_are_the_recorded_ones(name):
+    entry = GOLDEN[name]
+    data = golden_bytes(HERE, name, entry)
+    if entry["weights"] in RETIRED:
+        pytest.skip(f"{entry['weights']} is in luxvox {RETIRED[entry['weights']]}")
+    if "torchac" in name and WITHOUT_TORCHAC:
+        pytest.skip("torchac is not installed")
+    assert codes_record(data) == entry["codes"]
+    decoded, recorded = decoded_record(data), entry["decoded"]
+    assert decoded["shape"] == recorded["shape"]
+    for key in set(recorded) - {"shape"}:
+        np.testing.assert_allclose(decoded[key], recorded[key], rtol=0.01, atol=0.3)
+
+
+@pytest.mark.parametrize("weights", sorted({entry["weights"] for entry in GOLDEN.values()}))
+def test_weights_of_golden_files_stay_shipped(weights):
+    """A model that is replaced stays, or `RETIRED` says which release has it."""
+    if weights in RETIRED:
+        return
+    kind, number = weights.split("-")
+    prints = {e["fingerprint"] for e in GOLDEN.values() if e["weights"] == weights}
+    assert len(prints) == 1, "one id, several weights: ids are immutable"
+    try:
+        find_card(kind, int(number), bytes.fromhex(prints.pop()))
+    except UnsupportedError as error:
+        pytest.fail(f"{error}; ship {weights} on, or write into RETIRED which release has it")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_are_the_recorded_ones(name):
+    entry = REFUSED[name]
+    error = refusal(golden_bytes(ERRORS, name, entry), entry.get("limits", {}))
+    assert type(error).__name__ == entry["error"]
+    assert str(error).startswith(entry["message"])
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("folder", "made"), [(HERE, FILES), (ERRORS, REFUSALS)])
+def test_manifests_list_all_files(folder, made):
+    listed = set(read_manifest(folder))
+    assert listed == {path.stem for path in folder.glob("*.lvx")}
+    assert set(made) <= listed, "run tests/golden/record.py"
+    assert (folder / MANIFEST).stat().st_size < 60_000
