@@ -33,6 +33,7 @@ AVERAGE_FLOOR = 1e3  # of a band over a long time
 ASYMMETRY_POWER = 1.2
 ASYMMETRY_RANGE = (3.0, 12.0)
 SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
+LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
 
@@ -92,11 +93,11 @@ def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
 
     The disturbances of ITU-T P.862 (Rix et al., 2001) without its alignment in time and with
     bands of half a Bark: loudness differences beyond what is masked, after compensation of
-    linear filtering and of gain; what was added counts once more.  Samples at an RMS of 0.1 are
-    played at the standard's level.
+    level, of linear filtering and of gain; what was added counts once more.
+    Samples at an RMS of 0.1 are played at the standard's level.
     """
     threshold = _thresholds()[None, :, None]
-    added, wanted = decoded.barks, original.barks
+    added, wanted = _levelled(decoded.barks, original.barks), original.barks
     average, reference = added.mean(2, keepdim=True), wanted.mean(2, keepdim=True)
     filtered = (average + AVERAGE_FLOOR) / (reference + AVERAGE_FLOOR)
     wanted = wanted * filtered.clamp(0.01, 100.0)
@@ -134,6 +135,17 @@ def _overall(disturbance: Tensor) -> Tensor:
     syllables = frames.unfold(1, SYLLABLE_FRAMES, SYLLABLE_HOP).pow(SYLLABLE_POWER).mean(2)
     worst = syllables.pow(1.0 / SYLLABLE_POWER)
     return worst.square().mean(1).sqrt().mean()
+
+
+def _levelled(added: Tensor, wanted: Tensor) -> Tensor:
+    """Bring powers [B, 42, F] to the level of others in the band of speech.
+
+    Without this a voice that is too soft is disturbed less, and training makes it so.
+    """
+    level, reference = (
+        x[:, LEVEL_BANDS].mean(dim=(1, 2), keepdim=True) + AVERAGE_FLOOR for x in (added, wanted)
+    )
+    return added * (reference / level)
 
 
 def _audible(powers: Tensor, threshold: Tensor) -> Tensor:
