@@ -159,6 +159,10 @@ class ContextPhase:
             return 100.0
         return 30.0 if "embedding" in parameter_name else 1.0
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: all that this phase changes has a gradient."""
+        return {}
+
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return bits a pixel of a batch, estimated from one pass of each level."""
         batch, plans = (

@@ -42,6 +42,16 @@ class CodebookFollower:
         self.counts = self.usage.mean(0)
         self.sums = vq.codebooks * self.counts[..., None]
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return the tensors that change as codebooks follow."""
+        return {
+            "usage": self.usage,
+            "counts": self.counts,
+            "sums": self.sums,
+            "codebooks": self.vq.codebooks,
+            "bits": self.vq.bits,
+        }
+
     @torch.no_grad()
     def learn(
         self, latents: Tensor, codes: Tensor, position: Tensor, generator: torch.Generator

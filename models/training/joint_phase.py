@@ -52,6 +52,14 @@ class JointPhase(SynthesisPhase):
             return super().learning_rate_factor(parameter_name)
         return ANALYSIS_FACTOR
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return the state of the codebooks."""
+        return {
+            f"{level}/{name}": tensor
+            for level, follower in self.followers.items()
+            for name, tensor in follower.memory().items()
+        }
+
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return distortion plus rate of a batch of 8 crops of 128² at random steps."""
         pixels = self.pictures.crops(8, 128, generator).to(self.device)

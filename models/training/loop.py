@@ -54,11 +54,24 @@ class Phase(Protocol):
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return a scalar loss on a fresh batch and figures to log."""
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return what changes in training without a gradient; a resume writes into it."""
+
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure on held-back training pictures; write pictures to `folder`."""
 
     def finish(self, run: Path) -> None:
         """Write the trained part of the codec into the run folder."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """All that a phase changes: parameters, their running means, and what else it remembers."""
+
+    parameters: dict[str, nn.Parameter]
+    means: dict[str, Tensor]
+    optimiser: torch.optim.Adam
+    memory: dict[str, Tensor]
 
 
 @dataclass
@@ -72,16 +85,12 @@ class Progress:
 
 def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) -> None:
     """Train one phase for `minutes` (counted over resumes) and write its part of the codec."""
-    module = phase.trained()
-    names = [name for name, p in module.named_parameters() if p.requires_grad]
-    parameters = dict(module.named_parameters())
-    groups = [{"params": [parameters[n]], "factor": phase.learning_rate_factor(n)} for n in names]
-    optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.98), fused=True)
-    ema = {name: parameters[name].detach().clone() for name in names}
+    learner = _learner(phase)
+    parameters, optimiser = learner.parameters, learner.optimiser
     progress = Progress()
     state_path = run / f"phase-{phase.name}"
     if resume and state_path.with_suffix(".json").exists():
-        progress = _load_state(state_path, parameters, ema, optimiser, names)
+        progress = _load_state(state_path, learner)
         log.info("phase %s: resumed at step %d", phase.name, progress.step)
     start = time.monotonic() - progress.elapsed_s
     last_report = last_checkpoint = time.monotonic()
@@ -101,8 +110,8 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
         progress.elapsed_s = time.monotonic() - start
         decay = min(EMA_DECAY, progress.step / (progress.step + 20.0))
         with torch.no_grad():
-            for name in names:
-                ema[name].lerp_(parameters[name], 1.0 - decay)
+            for name, mean in learner.means.items():
+                mean.lerp_(parameters[name], 1.0 - decay)
         for key, value in {"loss": loss.item(), **figures}.items():
             sums[key] = sums.get(key, 0.0) + value
         n_sums += 1
@@ -112,9 +121,19 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
             _report(phase, run, progress, means, minutes)
             sums, n_sums, last_report = {}, 0, now
         if now - last_checkpoint > CHECKPOINT_S:
-            _checkpoint(phase, run, progress, (parameters, ema, optimiser, names), minutes)
+            _checkpoint(phase, run, progress, learner, minutes)
             last_checkpoint = time.monotonic()
-    _checkpoint(phase, run, progress, (parameters, ema, optimiser, names), minutes)
+    _checkpoint(phase, run, progress, learner, minutes)
+
+
+def _learner(phase: Phase) -> Learner:
+    parameters = {n: p for n, p in phase.trained().named_parameters() if p.requires_grad}
+    groups = [
+        {"params": [p], "factor": phase.learning_rate_factor(n)} for n, p in parameters.items()
+    ]
+    optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.98), fused=True)
+    means = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    return Learner(parameters, means, optimiser, phase.memory())
 
 
 def _schedule(step: int, share: float) -> float:
@@ -122,51 +141,45 @@ def _schedule(step: int, share: float) -> float:
     return warm_up * max(0.5 * (1.0 + math.cos(math.pi * min(share, 1.0))), 0.01)
 
 
-Parts = tuple[dict[str, nn.Parameter], dict[str, Tensor], torch.optim.Adam, list[str]]
-
-
-def _checkpoint(phase: Phase, run: Path, progress: Progress, parts: Parts, minutes: float) -> None:
+def _checkpoint(
+    phase: Phase, run: Path, progress: Progress, learner: Learner, minutes: float
+) -> None:
     """Save all, and write and validate the averaged weights as this phase's part of the codec."""
-    parameters, ema, _, names = parts
-    _save_state(run / f"phase-{phase.name}", progress, parts)
-    live = {name: parameters[name].detach().clone() for name in names}
+    _save_state(run / f"phase-{phase.name}", progress, learner)
+    live = {name: p.detach().clone() for name, p in learner.parameters.items()}
     with torch.no_grad():
-        for name in names:
-            parameters[name].copy_(ema[name])
+        for name, mean in learner.means.items():
+            learner.parameters[name].copy_(mean)
         figures = phase.validate(run / f"phase-{phase.name}")
         phase.finish(run)
-        for name in names:
-            parameters[name].copy_(live[name])
+        for name, value in live.items():
+            learner.parameters[name].copy_(value)
     _report(phase, run, progress, {f"val_{k}": v for k, v in figures.items()}, minutes)
     record_phase(run, phase.name, progress)
 
 
-def _save_state(path: Path, progress: Progress, parts: Parts) -> None:
-    parameters, ema, optimiser, names = parts
-    tensors: dict[str, Tensor] = {}
-    for name in names:
-        tensors[f"live/{name}"] = parameters[name].detach().contiguous()
-        tensors[f"mean/{name}"] = ema[name].contiguous()
-        for key, value in optimiser.state[parameters[name]].items():
+def _save_state(path: Path, progress: Progress, learner: Learner) -> None:
+    tensors = {f"memory/{name}": tensor.contiguous() for name, tensor in learner.memory.items()}
+    for name, parameter in learner.parameters.items():
+        tensors[f"live/{name}"] = parameter.detach().contiguous()
+        tensors[f"mean/{name}"] = learner.means[name].contiguous()
+        for key, value in learner.optimiser.state[parameter].items():
             tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
     save_atomically(tensors, path.with_suffix(".safetensors"))
     record = {"step": progress.step, "elapsed_s": progress.elapsed_s}
     write_json(path.with_suffix(".json"), record)
 
 
-def _load_state(
-    path: Path,
-    parameters: dict[str, nn.Parameter],
-    ema: dict[str, Tensor],
-    optimiser: torch.optim.Adam,
-    names: list[str],
-) -> Progress:
+def _load_state(path: Path, learner: Learner) -> Progress:
     tensors = load_file(path.with_suffix(".safetensors"))
     with torch.no_grad():
-        for name in names:
-            parameters[name].copy_(tensors[f"live/{name}"])
-            ema[name].copy_(tensors[f"mean/{name}"])
-            optimiser.state[parameters[name]] = {
+        for name, tensor in learner.memory.items():
+            if f"memory/{name}" in tensors:
+                tensor.copy_(tensors[f"memory/{name}"])
+        for name, parameter in learner.parameters.items():
+            parameter.copy_(tensors[f"live/{name}"])
+            learner.means[name].copy_(tensors[f"mean/{name}"])
+            learner.optimiser.state[parameter] = {
                 key: tensors[f"adam/{key}/{name}"]
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"adam/{key}/{name}" in tensors

@@ -47,6 +47,10 @@ class SynthesisPhase:
         """Move the linear skeleton more slowly than the blocks."""
         return 1.0 if "blocks" in parameter_name else 0.5
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: all that this phase changes has a gradient."""
+        return {}
+
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of 8 crops of 128² at random steps."""
         pixels = self.pictures.crops(8, 128, generator).to(self.device)

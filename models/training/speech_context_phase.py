@@ -83,6 +83,10 @@ class SpeechContextPhase:
         """Move all at one rate but the embedding, whose unit is an activation."""
         return 30.0 if "embedding" in parameter_name else 1.0
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: all that this phase changes has a gradient."""
+        return {}
+
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return bits a frame of a batch, estimated from a few passes."""
         picks = torch.randint(len(self.positions), (BATCH,), generator=generator).numpy()

@@ -84,6 +84,10 @@ class JointSpeechPhase:
         """Move all at one rate: codebooks that restart can follow the analysis."""
         return 1.0
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return the state of the codebooks, and the power of a typical frame."""
+        return {"reference_db": self.model.reference_db, **self.follower.memory()}
+
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s at random rates."""
         samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
@@ -168,6 +172,10 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         model.requires_grad_(False)
         model.synthesis.requires_grad_(True)
         model.up.requires_grad_(True)
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: codebooks and reference stay."""
+        return {}
 
 
 def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, float]]:

@@ -113,6 +113,24 @@ def test_each_phase_resumes(run, voices, phase):
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
+def test_a_resumed_run_is_the_run_that_never_stopped(run, voices, monkeypatch):
+    """Some steps at once, or one by one, codebooks included."""
+    monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 0.1)
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
+    other = shutil.copytree(run, run.parent / "other")
+    speech.train_speech([voices], run, 5 / 60, "3")
+    n_steps = steps_of(run, "3")
+    at_once = load_file(run / "phase-3.safetensors")
+    assert n_steps > 1
+    speech.train_speech([voices], other, A_STEP, "3")
+    while steps_of(other, "3") < n_steps:
+        elapsed_s = json.loads((other / "phase-3.json").read_text())["elapsed_s"]
+        speech.train_speech([voices], other, elapsed_s / 60 + A_STEP, "3", resume=True)
+    bit_by_bit = load_file(other / "phase-3.safetensors")
+    assert [name for name in at_once if not torch.equal(at_once[name], bit_by_bit[name])] == []
+
+
 def test_phase_2_moves_the_synthesis_alone(run, voices):
     before = load_file(run / "model.safetensors")
     speech.train_speech([voices], run, A_STEP, "2")
