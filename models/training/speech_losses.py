@@ -20,6 +20,11 @@ N_MELS = 40
 MEL_POWER = 0.15  # of the band's power: magnitude to the power 0.3
 TEXTURE_SPAN, TEXTURE_STRIDE = (3, 9), (1, 3)  # bins, frames
 
+N_THIRDS, LOWEST_THIRD_HZ = 15, 150.0
+STOI_FRAMES, STOI_STRIDE = 38, 6  # of 10 ms
+STOI_CLIP = 1.0 + 10.0 ** (15.0 / 20.0)
+STOI_SILENCE = 1e-4  # of the loudest stretch
+
 # Loudness and its disturbance as in ITU-T P.862, powers in units of 0 dB SPL.
 LOUDNESS_WINDOW = 512
 N_BARKS = 42  # half a Bark each
@@ -129,6 +134,33 @@ def timbre_distance(decoded: Spectra, original: Spectra) -> Tensor:
     return torch.log10(added / wanted).square().mean()
 
 
+def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
+    """Return one minus the short-time objective intelligibility, about: 0 and more.
+
+    As in Taal et al. (2011): correlation of the envelopes of 15 third octaves over 0.4 s, the
+    decoded ones brought to the others' energy and clipped at an SDR of −15 dB.  Here at 16 kHz
+    with a window of 40 ms, and stretches of silence count little instead of being cut out.
+    """
+    envelopes, wanted = (
+        torch.einsum("mf,bft->bmt", _third_octaves(), _square(x.bins[WINDOW]))
+        .clamp(min=1e-6)
+        .sqrt()
+        for x in (decoded, original)
+    )
+    part, target = (
+        x.unfold(2, STOI_FRAMES, STOI_STRIDE) for x in (envelopes, wanted)
+    )  # [B, 15, segments, 38]
+    energy = target.square().sum(3, keepdim=True)
+    scaled = part * (energy / part.square().sum(3, keepdim=True)).sqrt()
+    clipped = torch.minimum(scaled, target * STOI_CLIP)
+    one, other = (x - x.mean(3, keepdim=True) for x in (clipped, target))
+    norms = one.square().sum(3) * other.square().sum(3)
+    correlation = (one * other).sum(3) / (norms + 1e-8 * energy[..., 0].square()).sqrt()
+    weight = energy.sum((1, 3)) > STOI_SILENCE * energy.sum((1, 3)).amax(1, keepdim=True)
+    heard = weight.float() / weight.sum(1, keepdim=True)
+    return 1.0 - (correlation.mean(1) * heard).sum(1).mean()
+
+
 def _overall(disturbance: Tensor) -> Tensor:
     """Average the disturbances of frames [B, F]: the worst of each syllable, then all."""
     frames = (disturbance + 1e-3).clamp(max=45.0)
@@ -190,6 +222,15 @@ def _bark_bands() -> Tensor:
     share = (barks - barks[0]) / (barks[-1] - barks[0])
     bands = (share * N_BARKS).long().clamp(max=N_BARKS - 1)
     return functional.one_hot(bands, N_BARKS).T.float()
+
+
+@functools.lru_cache(maxsize=1)
+def _third_octaves() -> Tensor:
+    """Return which bins [15, 321] belong to which third of an octave from 150 Hz on."""
+    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, WINDOW // 2 + 1)
+    centres = LOWEST_THIRD_HZ * torch.exp2(torch.arange(N_THIRDS) / 3.0)[:, None]
+    low, high = centres * 2.0 ** (-1.0 / 6.0), centres * 2.0 ** (1.0 / 6.0)
+    return ((hertz >= low) & (hertz < high)).float()
 
 
 @functools.lru_cache(maxsize=1)

@@ -29,6 +29,7 @@ from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_losses import (
+    intelligibility_distance,
     loudness_distance,
     spectra,
     spectral_distances,
@@ -45,6 +46,7 @@ MEL_WEIGHT = 0.5
 TEXTURE_WEIGHT = 0.3
 TIMBRE_WEIGHT = 0.3
 LOUDNESS_WEIGHT = 0.35
+INTELLIGIBILITY_WEIGHT = 0.6
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
@@ -187,6 +189,7 @@ def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, flo
         "mel": (MEL_WEIGHT, mel),
         "texture": (TEXTURE_WEIGHT, texture_distance(*pair)),
         "timbre": (TIMBRE_WEIGHT, timbre_distance(*pair)),
+        "intelligibility": (INTELLIGIBILITY_WEIGHT, intelligibility_distance(*pair)),
         "loudness": (LOUDNESS_WEIGHT, loudness_distance(*pair)),
     }
     total = torch.stack([weight * value for weight, value in parts.values()]).sum()

@@ -25,6 +25,7 @@ from luxvox.models.training import (
 from luxvox.models.training.export import export_run
 from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.speech_losses import (
+    intelligibility_distance,
     loudness_distance,
     spectra,
     spectral_distances,
@@ -195,7 +196,11 @@ def test_losses_vanish_for_equal_voices_and_rise_with_noise():
     samples = torch.from_numpy(voice(48_000, 1)).float().reshape(2, -1)
     noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
     losses = [
-        (*spectral_distances(*pair), loudness_distance(*pair))
+        (
+            *spectral_distances(*pair),
+            loudness_distance(*pair),
+            intelligibility_distance(*pair),
+        )
         for decoded in (samples, samples + 0.003 * noise, samples + 0.03 * noise)
         for pair in [(spectra(decoded), spectra(samples))]
     ]
@@ -212,11 +217,22 @@ def test_loudness_does_not_hear_gain_but_hears_what_is_added():
     assert float(gain) < 0.2 * float(added)
 
 
+def test_a_softer_voice_is_no_better():
+    """A distance that shrinks with the level would teach the codec to whisper."""
+    samples = torch.from_numpy(voice(32_000, 1)).float()[None]
+    noisy = samples + 0.05 * torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0))
+    distances = [
+        loudness_distance(spectra(gain * noisy), spectra(samples)) for gain in (1.0, 0.5, 0.25)
+    ]
+    assert max(distances) < 1.03 * min(distances)
+
+
 def test_gradients_of_the_losses_are_finite_in_silence():
     samples = torch.zeros(1, 24_000)
     decoded = torch.zeros(1, 24_000, requires_grad=True)
     pair = spectra(decoded), spectra(samples)
     total = sum(spectral_distances(*pair)) + loudness_distance(*pair)
+    total = total + intelligibility_distance(*pair)
     total.backward()
     assert decoded.grad is not None
     assert decoded.grad.isfinite().all()
