@@ -155,7 +155,7 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
     clipped = torch.minimum(scaled, target * STOI_CLIP)
     one, other = (x - x.mean(3, keepdim=True) for x in (clipped, target))
     norms = one.square().sum(3) * other.square().sum(3)
-    correlation = (one * other).sum(3) / (norms + 1e-8 * energy[..., 0].square()).sqrt()
+    correlation = (one * other).sum(3) / (norms + 1e-10 * energy[..., 0].square()).sqrt()
     weight = energy.sum((1, 3)) > STOI_SILENCE * energy.sum((1, 3)).amax(1, keepdim=True)
     heard = weight.float() / weight.sum(1, keepdim=True)
     return 1.0 - (correlation.mean(1) * heard).sum(1).mean()
