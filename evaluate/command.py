@@ -101,6 +101,13 @@ def _cores() -> int:
     help="Files that codecs are timed on, one after the other; 0 for none.",
 )
 @click.option(
+    "--shown-files",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Files of which the report shows, or plays, a piece by every codec.",
+)
+@click.option(
     "--against",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -208,6 +215,6 @@ def _tell(result: Any) -> None:
         click.echo(f"luxvox: {failure.file}{codec} skipped: {failure.reason}", err=True)
     click.echo(
         f"{len(study.subjects)} {study.kind}, {len(study.entrants)} codecs →"
-        f" {result.folder / 'results.json'}",
+        f" {result.folder / 'report.html'}",
         err=True,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from luxvox.codec import files
 from luxvox.errors import InputError, SystemFailure, UsageError
-from luxvox.evaluate import against, metrics, peers, results, timing
+from luxvox.evaluate import against, exhibits, metrics, peers, report, results, timing
 from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.measure import Job, run_all
 from luxvox.evaluate.metrics import Gauge, Setting
@@ -40,6 +40,7 @@ class Plan:
         setting: what metrics need to be told.
         slow_every: take slow metrics on every so many files.
         timed_files: how many files codecs are timed on; 0 for none.
+        shown_files: how many files the report shows a piece of.
         is_fresh: whether to measure anew what is cached.
         against: files of curves from elsewhere.
         against_names: patterns of the curves that are wanted; none for all.
@@ -58,6 +59,7 @@ class Plan:
     setting: Setting = Setting()
     slow_every: int = 1
     timed_files: int = 2
+    shown_files: int = 3
     is_fresh: bool = False
     against: Sequence[Path] = ()
     against_names: Sequence[str] = ()
@@ -73,7 +75,7 @@ class Result:
 
 
 def evaluate(plan: Plan, watch: Watch) -> list[Result]:
-    """Measure, and write results.json and results.csv.
+    """Measure, and write report.html, results.json and results.csv.
 
     Args:
         plan: what is asked for.
@@ -105,6 +107,9 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
         _make(folder)
         write(folder / "results.json", results.to_json(record))
         write(folder / "results.csv", results.to_csv(record))
+        with watch("drawing the report") as progress:
+            shown = exhibits.exhibits(study, plan.shown_files, progress)
+            write(folder / "report.html", report.page(record, shown).encode())
         results_of_kinds.append(Result(study, record, folder))
     return results_of_kinds
 

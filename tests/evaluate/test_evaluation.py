@@ -163,7 +163,7 @@ def test_processes_and_order_change_nothing(pictures, evaluate):
     words = ["--peers", "jpeg", "--metrics", "psnr,ms_ssim"]
     _, alone = evaluate(pictures, *words, out="one")
     files = [pictures / "b.png", pictures / "a.png"]
-    code, together = evaluate(*files, *words, out="two", jobs="2")
+    code, together = evaluate(*files, *words, "--jobs", "2", out="two")
     assert code == 0
     for record in (alone["pictures"], together["pictures"]):
         del record["run"]

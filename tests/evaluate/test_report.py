@@ -1,0 +1,124 @@
+"""The report as a browser shows it: narrow and wide, without errors and without a network."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from luxvox.tests.evaluate.browser import opened_browser
+from luxvox.tests.evaluate.miniature import run_command, write_pictures, write_voice
+
+PUBLISHED = {
+    "Some <codec> & more": {
+        "bpp": [0.2, 0.9, 40.0],
+        "psnr": [20.0, 30.0, 50.0],
+        "source": "a paper",
+    },
+    "Far away": {"bpp": [90.0, 99.0], "psnr": [90.0, 99.0], "source": "another paper"},
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Return a page of a headless browser."""
+    with opened_browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Return the reports of two pictures and of a voice."""
+    folder = tmp_path_factory.mktemp("reports")
+    (folder / "published.json").write_text(json.dumps(PUBLISHED))
+    write_pictures(folder / "pictures")
+    write_voice(folder / "voices")
+    points = ("jpeg=10,40,80", "jpeg2000=0.2,0.6,1.5", "luxvox=10,40,70")
+    words = ["--peers", "jpeg,jpeg2000", "--metrics", "psnr,ms_ssim", "--timed-files", "1"]
+    words += [word for some in points for word in ("--points", some)]
+    against = ["--against", folder / "published.json"]
+    run_command(folder / "pictures", *words, *against, "--out", folder / "p")
+    words = ["--peers", "original,codec2,opus", "--metrics", "stoi", "--timed-files", "0"]
+    run_command(folder / "voices", *words, "--out", folder / "v")
+    return {kind: folder / kind[0] / "report.html" for kind in ("pictures", "voices")}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("kind", ["pictures", "voices"])
+def test_it_fits_and_needs_nothing_else(kind, width, browser, reports):
+    browser.errors.clear()
+    browser.requests.clear()
+    browser.open(reports[kind], width)
+    assert browser.value("document.documentElement.scrollWidth") == width
+    assert not browser.errors
+    assert [url for url in browser.requests if not url.startswith("data:")] == [
+        reports[kind].resolve().as_uri()
+    ]
+    images = "[...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+    assert browser.value(images)
+    heights = (
+        "[...document.querySelectorAll('.plots svg text')]"
+        ".map((text) => text.getBoundingClientRect().height)"
+    )
+    assert browser.value(f"Math.min(...{heights})") > 10
+
+
+def test_the_reference_can_be_chosen(browser, reports):
+    browser.open(reports["pictures"], 1280)
+    shown = "document.querySelector('[data-reference]:not([hidden]) thead th').textContent"
+    assert browser.value(shown) == "against JPEG (optimize, progressive)"
+    browser.value(
+        "{ const select = document.getElementById('reference'); select.value = '0';"
+        " select.dispatchEvent(new Event('change')); }"
+    )
+    assert browser.value(shown) == "against luxvox"
+    rows = "document.querySelectorAll('[data-reference]:not([hidden]) tbody tr').length"
+    assert browser.value(rows) == 4
+
+
+def test_curves_can_be_hidden_and_marks_read(browser, reports):
+    browser.open(reports["pictures"], 390)
+    seen = "getComputedStyle(document.querySelector('[data-curve=\"jpeg\"]')).display"
+    assert browser.value(seen) != "none"
+    browser.tap("[data-toggles='jpeg']")
+    assert browser.value(seen) == "none"
+    browser.tap("[data-curve='luxvox'] .point .hit")
+    assert browser.value("document.querySelector('.readout').textContent").startswith(
+        "luxvox at 10:"
+    )
+
+
+def test_a_tap_shows_the_original(browser, reports):
+    browser.open(reports["pictures"], 390)
+    same = (
+        "document.querySelector('[data-codec=jpeg] img').src ==="
+        " document.querySelector('[data-codec=original] img').src"
+    )
+    assert not browser.value(same)
+    browser.tap("[data-codec=jpeg] .swap")
+    assert browser.value(same)
+    browser.tap("[data-codec=jpeg] .swap")
+    assert not browser.value(same)
+
+
+def test_a_dash_says_why(browser, reports):
+    browser.open(reports["pictures"], 390)
+    browser.tap("[data-reference]:not([hidden]) button.why")
+    said = browser.value("document.querySelector('.reason').textContent")
+    assert "the curves share no" in said
+
+
+def test_voices_can_be_played(browser, reports):
+    browser.open(reports["voices"], 390)
+    plays = """new Promise((done) => {
+        const sound = document.querySelector('[data-codec=original] audio');
+        sound.addEventListener('loadedmetadata', () => done(sound.duration));
+        sound.addEventListener('error', () => done(-1));
+        sound.load();
+    })"""
+    assert browser.value(plays) == pytest.approx(2.0, abs=0.1)
+
+
+def test_words_from_elsewhere_are_escaped(reports):
+    page = Path(reports["pictures"]).read_text(encoding="utf-8")
+    assert "Some &lt;codec&gt; &amp; more (published)" in page
+    assert "<codec>" not in page
