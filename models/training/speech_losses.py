@@ -230,7 +230,8 @@ def _third_octaves() -> Tensor:
     hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, WINDOW // 2 + 1)
     centres = LOWEST_THIRD_HZ * torch.exp2(torch.arange(N_THIRDS) / 3.0)[:, None]
     low, high = centres * 2.0 ** (-1.0 / 6.0), centres * 2.0 ** (1.0 / 6.0)
-    return ((hertz >= low) & (hertz < high)).float()
+    inside: Tensor = (hertz >= low) & (hertz < high)
+    return inside.float()
 
 
 @functools.lru_cache(maxsize=1)
