@@ -1,0 +1,146 @@
+"""What is fuzzed: each target takes hostile bytes and may raise nothing but a `LuxvoxError`.
+
+A target also checks what must hold of the result, with `assert`. Limits are small, so that memory
+and time beyond them show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+import luxvox
+from luxvox.codec import container, rasters
+from luxvox.codec.inspection import inspect
+from luxvox.entropy import coders
+from luxvox.entropy.pmf import TOTAL, counts_from_logits
+from luxvox.fuzz.mutations import blind, structured
+
+MAX_PIXELS = 1 << 14
+MAX_SECONDS = 16.0
+GOLDEN = Path(__file__).resolve().parent.parent / "tests"
+TINY = GOLDEN / "golden" / "weights"
+
+Corpus = tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """How inputs are made from a corpus, and what is done with one."""
+
+    make: Callable[[Corpus, Random], bytes]
+    run: Callable[[bytes], None]
+
+
+def corpus(prefix: str, folders: tuple[str, ...] = ("golden", "golden_errors")) -> Corpus:
+    """Return the golden files whose names begin so."""
+    paths = [path for name in folders for path in sorted((GOLDEN / name).glob(f"{prefix}*.lvx"))]
+    return tuple(path.read_bytes() for path in paths if "torchac" not in path.name)
+
+
+def blindly(files: Corpus, random: Random) -> bytes:
+    """Change a file byte by byte."""
+    return blind(random.choice(files), files, random)
+
+
+def by_structure(files: Corpus, random: Random) -> bytes:
+    """Change a file field by field."""
+    return structured(random.choice(files), files, random)
+
+
+def either(files: Corpus, random: Random) -> bytes:
+    """Change a file in one of the two ways, mostly by structure."""
+    return (blindly if random.random() < 0.25 else by_structure)(files, random)
+
+
+def junk(_: Corpus, random: Random) -> bytes:
+    """Make bytes from nothing."""
+    return random.randbytes(random.choice((0, 1, 2, 3, 4, 5, 8, 12, 40, 300)))
+
+
+def read_container(data: bytes) -> None:
+    """Read, list and inspect; what is read whole is written the same again."""
+    try:
+        inspect(data)
+    finally:
+        content = container.read(data)
+    if not content.truncated:
+        assert container.read(container.write(content.header, content.sections)).codes is not None
+    container.list_sections(data)
+
+
+def decode_picture(data: bytes) -> None:
+    """Decode to an array of the size the header says."""
+    pixels = luxvox.decompress_image(data, max_pixels=MAX_PIXELS)
+    header = container.read_header(data)[0]
+    assert isinstance(header, container.PictureHeader)
+    assert pixels.shape[:2] == (header.height, header.width)
+    assert pixels.dtype == np.uint8
+
+
+def decode_voice(data: bytes) -> None:
+    """Decode to finite samples, no more than the header says."""
+    samples, rate_hz = luxvox.decompress_speech(data, max_seconds=MAX_SECONDS)
+    header = container.read_header(data)[0]
+    assert isinstance(header, container.VoiceHeader)
+    assert rate_hz == header.sample_rate_hz
+    assert len(samples) <= header.n_samples
+    assert np.isfinite(samples).all()
+
+
+def write_picture(data: bytes) -> None:
+    """Write a decoded picture with its hostile metadata to the usual formats, and read those."""
+    image = luxvox.decompress_image(data, as_pil=True, max_pixels=MAX_PIXELS)
+    raster = rasters.from_pil(image)
+    for name in ("png", "jpg", "webp", "tiff"):
+        again = rasters.from_file(rasters.to_bytes(raster, name))
+        assert again.pixels.shape[:2] == raster.pixels.shape[:2]
+
+
+def pull_symbols(data: bytes) -> None:
+    """Decode junk with the range coder, under counts that the junk itself seeds."""
+    generator = np.random.default_rng(list(data[:8]))
+    decoder = coders.decoder(coders.CONSTRICTION, data[8:] or b"\1")
+    for size in generator.choice([2, 2, 2, 3, 15, 255, 1023], 6):
+        logits = generator.integers(-600, 600, (int(generator.integers(0, 40)), int(size)))
+        counts = counts_from_logits(logits.astype(np.int32))
+        symbols = decoder.pull(counts)
+        assert symbols.shape == (len(counts),)
+        assert ((symbols >= 0) & (symbols < size)).all()
+    decoder.finish()
+
+
+def make_counts(data: bytes) -> None:
+    """Turn bytes into logits, and logits into counts: a sum of 2^16, none below 1."""
+    values = np.frombuffer(data[1:].ljust(8, b"\0")[: 4 * ((len(data) + 3) // 4)], "u1")
+    reach = (1, 16, 300, 40_000)[data[0] % 4 if data else 0]
+    logits = (values.astype(np.int32) - 128) * reach
+    n = 1 + len(logits) // 1023
+    table = np.resize(logits, (n, max(2, min(len(logits), 1023)))).astype(np.int32)
+    counts = counts_from_logits(table)
+    assert counts.min() >= 1
+    assert (counts.sum(axis=1) == TOTAL).all()
+    assert (counts[np.arange(n), table.argmax(axis=1)] == counts.max(axis=1)).all()
+
+
+ALL = corpus("")
+PICTURES = corpus("tiny") + corpus("codes", ("golden_errors",))
+VOICES = corpus("voice")
+SHIPPED = corpus("rgb", ("golden",)) + corpus("grey", ("golden",))
+METADATA = corpus("metadata", ("golden",)) + corpus("alpha", ("golden",))
+
+TARGETS: Mapping[str, tuple[Corpus, Target]] = {
+    "container-blind": (ALL, Target(blindly, read_container)),
+    "container": (ALL, Target(by_structure, read_container)),
+    "container-junk": (ALL, Target(junk, read_container)),
+    "pmf": (ALL, Target(junk, make_counts)),
+    "coder": (ALL, Target(junk, pull_symbols)),
+    "picture": (PICTURES, Target(either, decode_picture)),
+    "voice": (VOICES, Target(either, decode_voice)),
+    "shipped-picture": (SHIPPED, Target(either, decode_picture)),
+    "metadata": (METADATA, Target(either, write_picture)),
+}

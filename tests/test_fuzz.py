@@ -1,0 +1,88 @@
+"""The fuzzing harness: a few executions of each target, and that it sees what goes wrong."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from luxvox.codec import container
+from luxvox.errors import ChecksumError, FormatError, LuxvoxError
+from luxvox.fuzz import run
+from luxvox.fuzz.mutations import blind, put_together, structured, taken_apart
+from luxvox.fuzz.targets import ALL, PICTURES, TARGETS, TINY, VOICES, Target
+from luxvox.models.cards import preferring
+
+FEW = {"picture": 15, "voice": 15, "shipped-picture": 3, "metadata": 5, "coder": 30}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_few_executions(name, tmp_path):
+    with preferring(TINY):
+        found = run.fuzz(name, (FEW.get(name, 100), 1e9), 0, tmp_path)
+    assert (found["crashes"], found["hangs"]) == (0, 0)
+    assert found["executions"] == FEW.get(name, 100)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("data", [*PICTURES[:12], *VOICES[:12]])
+def test_files_are_put_together_as_they_were(data):
+    parts = taken_apart(data)
+    try:
+        is_cut = container.read(data).truncated
+    except LuxvoxError:
+        return
+    assert parts is not None
+    assert is_cut or put_together(parts) == data
+
+
+def test_structured_mutations_get_past_the_checksums():
+    """Most of what they make is refused for what it says, not for a checksum."""
+    random, altered, alike = Random(3), 0, 0
+    for _ in range(400):
+        data = structured(random.choice(PICTURES[:12]), ALL, random)
+        try:
+            container.read(data)
+            alike += 1
+        except ChecksumError:
+            altered += 1
+        except LuxvoxError:
+            pass
+    assert altered < 40
+    assert alike > 150
+
+
+def test_mutations_are_repeatable():
+    for mutation in (blind, structured):
+        made = [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
+        assert made == [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
+
+
+def refuse(data):
+    raise FormatError("no")
+
+
+def crash(data):
+    if len(data) == 2:
+        raise IndexError("yes")
+
+
+def hang(data):
+    while len(data) == 2:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("job", "refused", "crashes", "hangs"), [(refuse, 3, 0, 0), (crash, 0, 1, 0), (hang, 0, 0, 1)]
+)
+def test_what_goes_wrong_is_counted_and_kept(  # noqa: PLR0917
+    job, refused, crashes, hangs, tmp_path, monkeypatch, capfd
+):
+    inputs = iter([b"abc", b"ab", b"a"])
+    target = Target(lambda files, random: next(inputs), job)
+    monkeypatch.setattr(run, "TARGETS", {"it": ((b"warm-up",), target)})
+    monkeypatch.setattr(run, "HANG_S", 0.05)
+    found = run.fuzz("it", (3, 1e9), 7, tmp_path / "crashes")
+    assert [found[key] for key in ("refused", "crashes", "hangs")] == [refused, crashes, hangs]
+    kept = [path.read_bytes() for path in tmp_path.glob("crashes/*")]
+    assert kept == [b"ab"] * (crashes + hangs)
