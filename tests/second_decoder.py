@@ -2,16 +2,16 @@
 
 It shares no code with luxvox, so that where both agree, the document says enough and luxvox does
 what it says.  Whole numbers throughout, slow and plain; each part names the chapter it follows.
-It reads coder 1 and keeps nothing but the codes.
+It keeps nothing but the codes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,9 @@ def read_codes(data: bytes, tensors: Tensors) -> dict[str, Integers]:
         raise Refused("other weights")
     if len(picture.codes) > N_SECTIONS:
         raise Refused("too many code sections")
-    streams = {n: RangeDecoder(codes) for n, codes in enumerate(picture.codes, 1) if codes}
+    streams = {
+        n: stream_of(picture.coder, codes) for n, codes in enumerate(picture.codes, 1) if codes
+    }
     codes, merged = {}, None
     for name, stride in STRIDES.items():
         level = Level(tensors, name)
@@ -69,7 +71,7 @@ def read_voice_codes(data: bytes, tensors: Tensors, first_stages: int) -> list[I
         for channel, parts in enumerate(channels):
             first = period * segment + 2 * channel
             payloads = enumerate(voice.codes[first : first + 2], 1)
-            streams = {n: RangeDecoder(payload) for n, payload in payloads if payload}
+            streams = {n: stream_of(voice.coder, payload) for n, payload in payloads if payload}
             state = LevelState(level, (1, n_frames), None, log_step(voice.quality))
             for index, one in enumerate(walked):
                 if one.section in streams:
@@ -91,6 +93,7 @@ class Voice:
     n_frames: int
     channels: int
     quality: int
+    coder: int
     codes: tuple[bytes, ...]
 
 
@@ -103,6 +106,7 @@ class Picture:
     width: int
     height: int
     quality: int
+    coder: int
     codes: tuple[bytes, ...]
 
 
@@ -135,6 +139,8 @@ class Bytes:
 
 def read_picture(data: bytes) -> Picture:
     """Read the container; a file that was cut gives its whole sections."""
+    if len(data) < 6 and b"\x89LVX\1\1".startswith(data):
+        raise Cut("the file ends inside the header")
     if data[:6] != b"\x89LVX\1\1":
         raise Refused("not a picture of format version 1")
     source = Bytes(data)
@@ -145,8 +151,10 @@ def read_picture(data: bytes) -> Picture:
     coder, n_sections = source.number(1), source.number(1)
     if zlib.crc32(data[: source.offset]) != source.number(4):
         raise Refused("the header was altered")
-    if flags > 3 or coder != 1 or not 100 <= quality <= 10000 or not 1 <= width * height <= 2**30:
+    if flags > 3 or coder not in (1, 2) or not 100 <= quality <= 10000:
         raise Refused("a header field is out of range")
+    if not 1 <= width * height <= 2**30:
+        raise Refused("no pixels, or too many")
     sections: dict[int, bytes] = {}
     try:
         for _ in range(n_sections):
@@ -163,7 +171,7 @@ def read_picture(data: bytes) -> Picture:
     codes = [payload for kind, payload in sections.items() if kind < 64]
     if any(number not in sections for number in range(1, len(codes) + 1)):
         raise Refused("a gap among the code sections")
-    return Picture(model, print_, width, height, quality, tuple(codes))
+    return Picture(model, print_, width, height, quality, coder, tuple(codes))
 
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -183,12 +191,15 @@ def read_voice(data: bytes) -> Voice:
     quality, coder, n_sections = source.number(2), source.number(1), source.varint()
     if zlib.crc32(data[: source.offset]) != source.number(4):
         raise Refused("the header was altered")
-    if kind > 31 or coder != 1 or not 100 <= quality <= 10000 or not 8000 <= rate <= 96000:
-        raise Refused("a header field is out of range")
+    check_voice_header(kind, coder, quality, n_samples)
+    if not 8000 <= rate <= 96000 or (number == 15 and rate in RATES):
+        raise Refused("a rate out of range, or spelt out though it has a number")
     channels = 1 + (kind >> 4)
     n_coded = -(-n_samples * 16000 // rate)
     n_frames = -(-n_coded // 320) + 1
     n_codes = 2 * channels * -(-n_frames // 750)
+    if n_sections > n_codes + 128:
+        raise Refused("more sections than a voice can have")
     sections: list[tuple[int, bytes]] = []
     try:
         for _ in range(n_sections):
@@ -202,8 +213,21 @@ def read_voice(data: bytes) -> Voice:
     for position, (section, _) in enumerate(sections[:n_codes]):
         if section != position % (2 * channels) + 1:
             raise Refused("code sections out of order")
+    check_other_sections([section for section, _ in sections[n_codes:]])
+    if len(sections) < 2 * channels - 1:
+        raise Cut("no segment is whole")
     codes = tuple(payload for _, payload in sections[:n_codes])
-    return Voice(print_, n_frames, channels, quality, codes)
+    return Voice(print_, n_frames, channels, quality, coder, codes)
+
+
+def check_other_sections(kinds: list[int]) -> None:
+    if any(kind < 128 for kind in kinds) or kinds != sorted(set(kinds)):
+        raise Refused("other sections out of order")
+
+
+def check_voice_header(kind: int, coder: int, quality: int, n_samples: int) -> None:
+    if kind > 31 or coder not in (1, 2) or not 100 <= quality <= 10000 or not n_samples:
+        raise Refused("a header field is out of range")
 
 
 def read_section(source: Bytes) -> tuple[int, bytes]:
@@ -288,7 +312,7 @@ class LevelState:
         self.known = np.zeros((level.n_channels, *shape), np.int64)
         self.earlier = np.zeros(shape, np.int64)  # 1 where an earlier pass was
 
-    def read_pass(self, index: int, one: Pass, stream: RangeDecoder) -> None:
+    def read_pass(self, index: int, one: Pass, stream: Stream) -> None:
         where = np.zeros(self.known.shape[1:], np.int64)
         for row, column in one.phases:
             where[row :: one.period, column :: one.period] = 127
@@ -318,19 +342,23 @@ class LevelState:
         place: tuple[int, Pass],
         positions: Integers,
         features: Integers,
-        stream: RangeDecoder,
+        stream: Stream,
     ) -> None:
         index, one = place
         known = self.earlier
         groups = range(*one.groups)
         leans = stage == 0 and 0 < index < 3 and self.level.name == "top"
         hidden = {}  # of the places whose flag is 1
+        rows, columns = positions.T
+        before = self.codes[stage - 1, groups.start : groups.stop][:, rows, columns]
+        if before.any() if stage else len(positions):
+            stream.begin()
         for y, x in positions:
             for g in groups:
-                before = int(self.codes[stage - 1, g, y, x]) if stage else None
-                if before == 0:
+                word = int(self.codes[stage - 1, g, y, x]) if stage else None
+                if word == 0:
                     continue
-                vector = self.level.hidden(stage, g, features[:, y, x], before)
+                vector = self.level.hidden(stage, g, features[:, y, x], word)
                 flag = self.level.flag_logits(stage, g, vector)
                 if leans:
                     mean = self.mean(g, y, x, known)
@@ -338,8 +366,12 @@ class LevelState:
                 if stream.pull(pmf(flag)):
                     hidden[g, y, x] = vector
         for g in groups:
+            n_words = 0
             for y, x in positions:
                 if (g, y, x) in hidden:
+                    if n_words % 2**14 == 0:
+                        stream.begin()
+                    n_words += 1
                     logits = self.level.word_logits(stage, g, hidden[g, y, x])
                     if leans:
                         mean = self.mean(g, y, x, known)
@@ -518,8 +550,20 @@ def boundaries(counts: Integers) -> Integers:
     return result
 
 
+class Stream(Protocol):
+    """Gives the symbols of one section."""
+
+    def begin(self) -> None: ...
+    def pull(self, counts: Integers) -> int: ...
+    def finish(self) -> None: ...
+
+
+def stream_of(coder: int, payload: bytes) -> Stream:
+    return RangeDecoder(payload) if coder == 1 else BatchDecoder(payload)
+
+
 class RangeDecoder:
-    """Reads the symbols of one section."""
+    """Coder 1: reads the symbols of one section."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) > 1 and data[-1] == 0:
@@ -529,6 +573,9 @@ class RangeDecoder:
         self._n_symbols, self._n_read = 0, 0
         self._lower, self._range = 0, STATE - 1
         self._point = self._next_word() * WORD + self._next_word()
+
+    def begin(self) -> None:
+        """Begin a batch, which this coder knows nothing of."""
 
     def pull(self, counts: Integers) -> int:
         """Return the next symbol."""
@@ -558,3 +605,51 @@ class RangeDecoder:
     def _next_word(self) -> int:
         self._n_read += 1
         return self._words[self._n_read - 1] if self._n_read <= len(self._words) else 0
+
+
+class BatchDecoder:
+    """Coder 2: reads the symbols of one section, batch after batch."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._offset = data, 0
+        self._bits: Iterator[int] = iter(())
+        self._low, self._high, self._value = 0, 0, 0
+
+    def begin(self) -> None:
+        """Begin the next batch."""
+        start = self._offset + 4
+        end = start + int.from_bytes(self._data[self._offset : start], "little")
+        if end > len(self._data) or start > len(self._data):
+            raise Refused("a batch is missing or too long")
+        batch, self._offset = self._data[start:end], end
+        self._bits = iter([byte >> shift & 1 for byte in batch for shift in range(7, -1, -1)])
+        self._low, self._high, self._value = 0, WORD - 1, 0
+        for _ in range(32):
+            self._value = 2 * self._value + next(self._bits, 0)
+
+    def pull(self, counts: Integers) -> int:
+        """Return the next symbol."""
+        bounds = [0, *np.cumsum(counts).tolist()]
+        span = self._high - self._low + 1
+        quantile = ((self._value - self._low + 1) * 2**16 - 1) // span
+        symbol = int(np.searchsorted(bounds, quantile, side="right")) - 1
+        self._high = self._low - 1 + span * bounds[symbol + 1] // 2**16
+        self._low += span * bounds[symbol] // 2**16
+        half, quarter = WORD // 2, WORD // 4
+        while True:
+            if self._high < half:
+                offset = 0
+            elif self._low >= half:
+                offset = half
+            elif self._low >= quarter and self._high < 3 * quarter:
+                offset = quarter
+            else:
+                return symbol
+            self._low = 2 * (self._low - offset)
+            self._high = 2 * (self._high - offset) + 1
+            self._value = 2 * (self._value - offset) + next(self._bits, 0)
+
+    def finish(self) -> None:
+        """Refuse bytes behind the last batch."""
+        if self._offset != len(self._data):
+            raise Refused("bytes are left")

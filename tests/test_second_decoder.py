@@ -1,5 +1,7 @@
 """A second decoder, made from FORMAT.md alone, reads the same codes as luxvox, to the last one."""
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -13,9 +15,18 @@ from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION
 from luxvox.entropy.walk import CodesEncoder, known, walk
 from luxvox.models.catalogue import picture_codec
-from luxvox.tests.second_decoder import Refused, read_codes, read_picture
+from luxvox.tests.golden.files import TINY
+from luxvox.tests.golden.record import ERRORS, HERE, read_manifest
+from luxvox.tests.second_decoder import (
+    Cut,
+    Refused,
+    read_codes,
+    read_picture,
+    read_voice_codes,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
+GOLDEN, REFUSED = read_manifest(HERE), read_manifest(ERRORS)
 
 
 def grey_picture():
@@ -101,6 +112,47 @@ def test_other_weights_are_refused(tensors):
     other = {**tensors, "order_16": tensors["order_16"][::-1]}
     with pytest.raises(Refused, match="other weights"):
         read_codes(data, other)
+
+
+def weights_of(entry):
+    folder = TINY if entry["weights"].endswith("-0") else ROOT / "weights"
+    card = json.loads((folder / f"{entry['weights']}.json").read_text(encoding="utf-8"))
+    return load_file(folder / f"{entry['weights']}.safetensors"), card
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_files_give_the_recorded_codes(name):
+    entry = GOLDEN[name]
+    data = (HERE / f"{name}.lvx").read_bytes()
+    tables, card = weights_of(entry)
+    if card["kind"] == "voice":
+        channels = read_voice_codes(data, tables, card["config"]["first_stages"])
+        found = {"frames": np.stack(channels) if len(channels) == 2 else channels[0]}
+    else:
+        found = read_codes(data, tables)
+    assert found.keys() == entry["codes"].keys()
+    small = "<u1" if card["config"]["codebook_size"] <= 256 else "<u2"
+    for level, recorded in entry["codes"].items():
+        assert list(found[level].shape) == recorded["shape"]
+        digest = hashlib.sha256(found[level].astype(small).tobytes()).hexdigest()
+        assert digest == recorded["sha256"], level
+
+
+BEYOND_THE_CODES = ("alpha-png", "alpha-webp", "alpha-junk", "alpha-empty", "unknown-model")
+LIMITS = ("over-max-pixels", "largest-picture", "voice-longest", "voice-over-max-seconds")
+
+
+@pytest.mark.parametrize("name", sorted(set(REFUSED) - set(LIMITS)))
+def test_both_refuse_the_same(name):
+    if name.startswith(BEYOND_THE_CODES):
+        pytest.skip("the second decoder reads codes alone")
+    data = (ERRORS / f"{name}.lvx").read_bytes()
+    with pytest.raises(Refused) as refusal:
+        if data[:6] == b"\x89LVX\1\2":
+            read_voice_codes(data, load_file(TINY / "voice-0.safetensors"), 2)
+        else:
+            read_codes(data, load_file(TINY / "picture-0.safetensors"))
+    assert isinstance(refusal.value, Cut) == (REFUSED[name]["error"] == "TruncatedError")
 
 
 def test_the_worked_example_of_the_format_document():
