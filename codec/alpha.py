@@ -1,7 +1,8 @@
 """The alpha plane without loss: one byte when it is constant, else the smaller of WebP and PNG.
 
 The payload tells which by itself: one byte is the value everywhere, `RIFF` begins a lossless WebP
-(alpha in all three colours), and PNG's signature an 8-bit or 1-bit grey PNG.
+(alpha in all three colours), and PNG's signature an 8-bit or 1-bit grey PNG. No other kinds of
+either format are read, nor is their metadata.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from luxvox.errors import FormatError, InputError
 
 _WEBP_MAGIC = b"RIFF"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_GREY_PNGS = (b"\x01\0", b"\x08\0")  # bits a sample, colour type
+_LOSSLESS_WEBP = b"WEBPVP8L"
 _WEBP_LONGEST_SIDE = 16383
 
 
@@ -58,7 +61,7 @@ def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
             if image.size != (width, height):
                 raise InputError(f"{image.width} × {image.height} where {width} × {height} belongs")
             if image.mode not in ("L", "1", "RGB"):
-                raise InputError(f"mode {image.mode} where grey belongs")
+                raise InputError(f"mode {image.mode} where opaque pixels belong")
             plane = np.asarray(image if image.mode == "RGB" else image.convert("L"))
     except (InputError, OSError) as error:
         raise FormatError(f"alpha section: {error}") from error
@@ -67,8 +70,12 @@ def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 def _format_of(payload: bytes) -> str:
     if payload.startswith(_PNG_MAGIC):
+        if payload[12:16] != b"IHDR" or payload[24:26] not in _GREY_PNGS:
+            raise InputError("a PNG that is not grey of 1 or 8 bits")
         return "PNG"
     if payload.startswith(_WEBP_MAGIC):
+        if payload[8:16] != _LOSSLESS_WEBP:
+            raise InputError("a WebP that is not simple and lossless")
         return "WEBP"
     raise InputError("neither one byte, nor PNG, nor WebP")
 

@@ -18,13 +18,12 @@ from luxvox.entropy.context import Context, ContextLevel
 from luxvox.entropy.layers import LevelShape
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
-from luxvox.models.context import PARENTS, parent_orders, plan_of
+from luxvox.models.context import CODEWORDS, PARENTS, check_tables, parent_orders, plan_of
 from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 
 PICTURE_KIND = "picture"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
 CONTEXT_PREFIX = "context."
-CODEWORDS = "codewords"
 GROUPS = "groups"
 _STEPS = f"{CONTEXT_PREFIX}steps"
 
@@ -145,7 +144,8 @@ def check_sizes(
 
 
 _MOST_OF_ALL = 4096
-_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 255, "codebook_size": 1 << 15}
+# With more than 60 stages sums of codewords could reach 2^24 on their way through the Haar steps.
+_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 60, "codebook_size": 1 << 15}
 
 
 def _shapes(config: ImageConfig) -> dict[str, tuple[int, ...]]:
@@ -245,16 +245,22 @@ def pack_steps(config: ImageConfig) -> dict[str, Tensor]:
 
 
 def _context_levels(model: PictureModel, tensors: Mapping[str, Tensor]) -> dict[str, ContextLevel]:
+    for name in ("order_16", "order_32"):
+        if sorted(tensors[name].tolist()) != list(range(len(tensors[name]))):
+            raise ModelError(f"{name} is no permutation")
     orders = parent_orders(model)
+    plans = {plan.name: plan for plan in plan_of(model.config)}
     levels = {}
     for level in LEVELS:
         prefix = f"{CONTEXT_PREFIX}{level}."
-        own = {k[len(prefix) :]: t.float() for k, t in tensors.items() if k.startswith(prefix)}
-        width, hidden = own["conv1.weight"].shape[0], own["head.weight"].shape[2]
+        raw = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
+        if raw.pop(GROUPS).tolist() != list(model.config.groups(level)):
+            raise ModelError(f"{level}: groups of the card are not those of the weights")
+        width, hidden = raw["conv1.weight"].shape[0], raw["head.weight"].shape[2]
         shape = LevelShape(model.config.channels(level), PARENTS[level], width, hidden)
+        check_tables(shape, plans[level], raw)
+        own = {name: table.float() for name, table in raw.items()}
         slots = model.quantiser(level).slots
         codewords = by_group(own.pop(CODEWORDS), slots)
-        if own.pop(GROUPS).tolist() != list(model.config.groups(level)):
-            raise ModelError(f"{level}: groups of the card are not those of the weights")
         levels[level] = ContextLevel(shape, own, codewords, slots, orders.get(level))
     return levels

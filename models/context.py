@@ -33,6 +33,7 @@ from luxvox.entropy.layers import (
 )
 from luxvox.entropy.pmf import LOGITS_PER_BIT
 from luxvox.entropy.walk import LevelPlan, picture_plan, voice_plan
+from luxvox.errors import ModelError
 from luxvox.models.dct import N_HAAR_BASE, N_HAAR_TOP
 from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 from luxvox.models.rvq import ResidualVQ
@@ -45,6 +46,7 @@ SLOPE_START = 32.0  # in 1/8 octave: hardly anything
 PARENTS = {"top": 0, "base": N_HAAR_TOP, "detail": N_HAAR_BASE}
 SPEECH_HIDDEN = 48
 SPEECH_WIDTH = 160
+CODEWORDS = "codewords"
 LINE = (1, 3)  # the kernel on a line of frames
 
 
@@ -68,36 +70,71 @@ def parent_orders(model: PictureModel) -> dict[str, Tensor]:
     return {"base": torch.argsort(model.order_32), "detail": torch.argsort(model.order_16)}
 
 
+def table_shapes(shape: LevelShape, plan: LevelPlan) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tables of a level's context model, by name (FORMAT.md, Tensors)."""
+    width, hidden = shape.width, shape.hidden
+    places = plan.n_stages, plan.n_groups
+    words = plan.codebook_size - 1
+    shapes: dict[str, tuple[int, ...]] = {
+        "conv1.weight": (width, shape.n_inputs, *shape.kernel),
+        "conv2.weight": (width, width, 1, 1),
+        "conv3.weight": (width, width, *shape.kernel),
+        "conv4.weight": (width, width, 1, 1),
+        "conv1.bias": (len(plan.passes), width),
+        **{f"conv{n}.bias": (width,) for n in (2, 3, 4)},
+        "head.weight": (*places, hidden, width),
+        "head.bias": (*places, hidden),
+        "embedding": (plan.n_stages - 1, plan.n_groups, plan.codebook_size, hidden),
+        "flag.weight": (*places, hidden),
+        "flag.bias": places,
+        "table.weight": (*places, words, hidden),
+        "table.bias": (*places, words),
+    }
+    if plan.name in SLOPED:
+        n_sloped = plan.passes[0].end_group
+        shapes |= {"slope.weight": (n_sloped, hidden), "slope.bias": (n_sloped,)}
+    return shapes
+
+
+def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tensor]) -> None:
+    """Check the integer tables of a level as a weights file holds them.
+
+    Args:
+        shape, plan: of the level.
+        tensors: its tables and its codewords [stages, K, channels].
+
+    Raises:
+        ModelError: if one is missing, too many, of another shape or type, or if word 0 is not zero.
+    """
+    books = plan.n_stages, plan.codebook_size, shape.n_channels
+    expected = {**table_shapes(shape, plan), CODEWORDS: books}
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        known = name in expected
+        raise ModelError(f"{plan.name}: table {name} is {'missing' if known else 'unknown'}")
+    for name, size in expected.items():
+        wide = torch.int32 if name.endswith("bias") else torch.int8
+        kind = torch.int16 if name == CODEWORDS else wide
+        if tuple(tensors[name].shape) != size or tensors[name].dtype != kind:
+            found = f"{tensors[name].dtype} {list(tensors[name].shape)}"
+            raise ModelError(f"{plan.name}: table {name} is {found}, legal: {kind} {list(size)}")
+    if tensors[CODEWORDS][:, 0].any():
+        raise ModelError(f"{plan.name}: word 0 is not zero, which null codes need")
+
+
 class ContextTwin(nn.Module):
     """Trainable context model of one level."""
 
     def __init__(self, shape: LevelShape, plan: LevelPlan) -> None:
         super().__init__()
         self.shape, self.plan = shape, plan
-        codebook_size = plan.codebook_size
-        width, hidden = shape.width, shape.hidden
-        stages, groups = plan.n_stages, plan.n_groups
-        sizes = {
-            "conv1.weight": (width, shape.n_inputs, *shape.kernel),
-            "conv2.weight": (width, width, 1, 1),
-            "conv3.weight": (width, width, *shape.kernel),
-            "conv4.weight": (width, width, 1, 1),
-        }
-        values = {name: torch.randn(size) * _he(size) for name, size in sizes.items()}
-        values["conv1.bias"] = torch.zeros(len(plan.passes), width)
-        for name in ("conv2.bias", "conv3.bias", "conv4.bias"):
-            values[name] = torch.zeros(width)
-        values["head.weight"] = torch.randn(stages, groups, hidden, width) * 0.02
-        values["head.bias"] = torch.zeros(stages, groups, hidden)
-        values["embedding"] = torch.zeros(stages - 1, groups, codebook_size, hidden)
-        values["flag.weight"] = torch.randn(stages, groups, hidden) * 0.3
-        values["flag.bias"] = torch.zeros(stages, groups)
-        values["table.weight"] = torch.randn(stages, groups, codebook_size - 1, hidden) * 0.1
-        values["table.bias"] = torch.zeros(stages, groups, codebook_size - 1)
+        spreads = {"head.weight": 0.02, "flag.weight": 0.3, "table.weight": 0.1}
+        values = {}
+        for name, size in table_shapes(shape, plan).items():
+            spread = _he(size) if name.startswith("conv") else spreads.get(name, 0.0)
+            random = name.endswith("weight") and spread
+            values[name] = torch.randn(size) * spread if random else torch.zeros(size)
         if plan.name in SLOPED:
-            n_sloped = plan.passes[0].end_group
-            values["slope.weight"] = torch.zeros(n_sloped, hidden)
-            values["slope.bias"] = torch.full((n_sloped,), SLOPE_START)
+            values["slope.bias"].fill_(SLOPE_START)
         self.values = nn.ParameterDict(
             {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
         )

@@ -20,13 +20,12 @@ from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.catalogue import (
     BITS_SCALE,
-    CODEWORDS,
     CONTEXT_PREFIX,
     GROUPS,
     check_sizes,
     verified_tensors,
 )
-from luxvox.models.context import LINE, speech_plan_of
+from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
 from luxvox.models.speech import LEVEL, N_REALS, SpeechConfig, SpeechModel
 
 VOICE_KIND = "voice"
@@ -120,12 +119,14 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
 def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextLevel:
     """Return the integer tables of a weights file as the runtime takes them."""
     prefix = f"{CONTEXT_PREFIX}{LEVEL}."
-    own = {k[len(prefix) :]: t.float() for k, t in tensors.items() if k.startswith(prefix)}
-    codewords = own.pop(CODEWORDS)[:, None]
-    if own.pop(GROUPS).tolist() != [model.config.n_channels]:
+    raw = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
+    if raw.pop(GROUPS).tolist() != [model.config.n_channels]:
         raise ModelError("the channels of the card are not those of the weights")
-    width, hidden = own["conv1.weight"].shape[0], own["head.weight"].shape[2]
+    width, hidden = raw["conv1.weight"].shape[0], raw["head.weight"].shape[2]
     shape = LevelShape(model.config.n_channels, 0, width, hidden, depth=True, kernel=LINE)
+    check_tables(shape, speech_plan_of(model.config)[0], raw)
+    own = {name: table.float() for name, table in raw.items()}
+    codewords = own.pop(CODEWORDS)[:, None]
     return ContextLevel(shape, own, codewords, model.vq.slots, None)
 
 

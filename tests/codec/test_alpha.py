@@ -56,6 +56,12 @@ def png(mode, size):
     return stream.getvalue()
 
 
+def webp(mode, size, **options):
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, "WEBP", **options)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -67,6 +73,11 @@ def png(mode, size):
         png("L", (4000, 4000)),
         png("RGBA", (4, 5)),
         png("L", (4, 5))[:-20],
+        png("RGB", (4, 5)),
+        png("P", (4, 5)),
+        webp("RGB", (4, 5), quality=50),
+        webp("RGBA", (4, 5), lossless=True, exact=True),
+        webp("RGB", (4, 5), lossless=True, exif=b"Exif"),
     ],
 )
 def test_junk_is_refused(payload):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import binascii
+import io
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from luxvox.codec import container
 from luxvox.codec.container import Section
@@ -126,18 +128,16 @@ def altered(make: Make, offset: int) -> Make:
     return made
 
 
-def sixteen_bits() -> bytes:
-    """Return a PNG of 16 bits a pixel."""
-    import io
-
-    from PIL import Image
-
+def saved(pixels: Any, format: str, **options: Any) -> bytes:
+    """Return pixels as a file of a usual format."""
     stream = io.BytesIO()
-    Image.fromarray(np.zeros((32, 32), np.uint16)).save(stream, "PNG")
+    Image.fromarray(pixels).save(stream, format, **options)
     return stream.getvalue()
 
 
 ALPHA_RAMP = np.pad(alpha_ramp(), ((0, 8), (0, 8)), mode="edge")
+ALPHA_RGB = np.repeat(ALPHA_RAMP[..., None], 3, 2)
+ALPHA_RGBA = np.repeat(ALPHA_RAMP[..., None], 4, 2)
 CODES = (1, b"\x12\x34\x56\x78")
 
 REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
@@ -214,10 +214,34 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
         with_types(SMALL, (64, webp(alpha_ramp())), flags=3),
         {},
     ),
-    "alpha-png-16-bits": ("alpha of 16 bits", with_types(SMALL, (64, sixteen_bits()), flags=3), {}),
+    "alpha-png-16-bits": (
+        "alpha of 16 bits",
+        with_types(SMALL, (64, saved(np.zeros((32, 32), np.uint16), "PNG")), flags=3),
+        {},
+    ),
     "alpha-png-colour": (
         "alpha in colour",
         with_types(SMALL, (64, png(ALPHA_RAMP, "RGBA")), flags=3),
+        {},
+    ),
+    "alpha-png-palette": (
+        "alpha in a palette",
+        with_types(SMALL, (64, png(ALPHA_RAMP, "P")), flags=3),
+        {},
+    ),
+    "alpha-png-4-bits": (
+        "alpha of 4 bits",
+        with_types(SMALL, (64, saved(ALPHA_RAMP // 18, "PNG", bits=4)), flags=3),
+        {},
+    ),
+    "alpha-webp-lossy": (
+        "alpha as lossy WebP",
+        with_types(SMALL, (64, saved(ALPHA_RGB, "WEBP", quality=50)), flags=3),
+        {},
+    ),
+    "alpha-webp-transparent": (
+        "alpha as WebP that has alpha itself",
+        with_types(SMALL, (64, saved(ALPHA_RGBA, "WEBP", lossless=True)), flags=3),
         {},
     ),
     "alpha-png-cut": ("alpha cut", with_types(SMALL, (64, png(ALPHA_RAMP)[:60]), flags=3), {}),

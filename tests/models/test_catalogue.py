@@ -103,7 +103,7 @@ def test_weights_that_do_not_fit_the_card_are_refused(card, changes):
 
 def test_missing_tensors_are_refused(card):
     with_tensors(card, lambda tensors: tensors.pop("context.base.flag.bias"))
-    with pytest.raises(ModelError, match="do not fit the card"):
+    with pytest.raises(ModelError, match="base: table flag.bias is missing"):
         load_picture_codec(card)
 
 
@@ -232,6 +232,39 @@ def test_unknown_fingerprint_is_unsupported():
         UnsupportedError, match=f"weights 00000000 of picture model .*are {installed.fingerprint}"
     ):
         picture_codec(installed.number, bytes(4))
+
+
+def cast(name, kind):
+    return lambda tensors: tensors.update({name: tensors[name].to(kind)})
+
+
+HOSTILE_TABLES = {
+    "fractions": (cast("context.top.conv2.weight", torch.float16), "conv2.weight is .*float16"),
+    "too wide": (cast("context.base.embedding", torch.int32), "embedding is .*int32"),
+    "a bias in 8 bits": (cast("context.detail.flag.bias", torch.int8), "flag.bias is .*int8"),
+    "a stage too many": (
+        lambda t: t.update({"context.top.head.bias": t["context.top.head.bias"].repeat(2, 1, 1)}),
+        r"head.bias is .* legal: torch.int32 \[3, 11, 8\]",
+    ),
+    "another table": (
+        lambda t: t.update({"context.top.tail.bias": torch.zeros(1, dtype=torch.int32)}),
+        "table tail.bias is unknown",
+    ),
+    "no slopes": (lambda t: t.pop("context.top.slope.bias"), "slope.bias is missing"),
+    "null that is something": (
+        lambda t: t["context.base.codewords"][1, 0].fill_(1),
+        "word 0 is not zero",
+    ),
+    "no permutation": (lambda t: t["order_16"].fill_(3), "order_16 is no permutation"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), HOSTILE_TABLES.values(), ids=list(HOSTILE_TABLES))
+def test_tables_of_another_form_are_refused(card, change, message):
+    """A right fingerprint says who made them, not that they are legal."""
+    with_tensors(card, change)
+    with pytest.raises(ModelError, match=message):
+        load_picture_codec(card)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"id": "' + "x" * (1 << 20) + '"}'])
