@@ -15,10 +15,13 @@ from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION
 from luxvox.entropy.walk import CodesEncoder, known, walk
 from luxvox.models.catalogue import picture_codec
+from luxvox.tests import second_decoder
 from luxvox.tests.golden.files import TINY
 from luxvox.tests.golden.record import ERRORS, HERE, read_manifest
 from luxvox.tests.second_decoder import (
+    STATE,
     Cut,
+    RangeDecoder,
     Refused,
     read_codes,
     read_picture,
@@ -153,6 +156,60 @@ def test_both_refuse_the_same(name):
         else:
             read_codes(data, load_file(TINY / "picture-0.safetensors"))
     assert isinstance(refusal.value, Cut) == (REFUSED[name]["error"] == "TruncatedError")
+
+
+class Traced(RangeDecoder):
+    """Keeps what the table of the format document shows of each symbol."""
+
+    rows: list[tuple[int, int, int, int, str, str]] = []
+
+    def pull(self, counts):
+        quantile = (self._point - self._lower) % STATE // (self._range // 2**24)
+        symbol = super().pull(counts)
+        before, own = int(counts[:symbol].sum()), int(counts[symbol])
+        state = f"{self._lower:016x}", f"{self._range:016x}"
+        self.rows.append((symbol, before, own, quantile, *state))
+        return symbol
+
+
+def test_the_real_file_of_the_format_document(tensors, monkeypatch):
+    text = (ROOT / "FORMAT.md").read_text(encoding="utf-8").split("### A real file")[1]
+    text = text.split("## Codes and the walk")[0]
+    rows = re.findall(r"^    [0-9a-f]{2}  ([0-9a-f ]+)$", text, flags=re.MULTILINE)
+    data = bytes.fromhex(" ".join(rows))
+    assert data == (HERE / "grey-1x1.lvx").read_bytes()
+    logits = []
+    monkeypatch.setattr(second_decoder, "RangeDecoder", Traced)
+    monkeypatch.setattr(Traced, "rows", [])
+    flag_logits = second_decoder.Level.flag_logits
+
+    def keep(level, stage, group, hidden):
+        pair = flag_logits(level, stage, group, hidden)
+        logits.append(int(pair[0]))
+        return pair
+
+    monkeypatch.setattr(second_decoder.Level, "flag_logits", keep)
+    codes = read_codes(data, tensors)
+    assert {level: array.sum() for level, array in codes.items()} == {
+        "top": 84,
+        "base": 0,
+        "detail": 0,
+    }
+    assert codes["top"][0, 0, 0, 0] == 84
+    assert len(Traced.rows) == 258
+    printed = re.findall(
+        r"^\| (\d+) \| (\S+) \| (\d+) \| (\d+) \| (\d+) \| `(\w+)` \| `(\w+)` \|$", text, re.M
+    )
+    assert len(printed) == 10
+    flags = iter(logits)
+    for row, traced in zip(printed, Traced.rows, strict=False):
+        symbol, logit, before, own, quantile, lower, range_ = row
+        numbers = tuple(map(int, (symbol, before, own, quantile)))
+        assert (*numbers, lower, range_) == traced
+        assert logit == "–" or int(logit.replace("−", "-")) == next(flags)
+    lower, range_ = Traced.rows[-1][-2:]
+    assert int(range_, 16) >= 2**32
+    assert f"{(int.from_bytes(data[-4:], 'little') << 32) - int(lower, 16):x}" in text
 
 
 def test_the_worked_example_of_the_format_document():
