@@ -30,7 +30,9 @@ CONTEXT_FILE = "context.safetensors"
 
 @torch.no_grad()
 def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, seed: int) -> None:
-    """Code every recording `N_VARIANTS` times and write the codes in pieces of 128 frames.
+    """Code every recording at `N_VARIANTS` rates and write the codes in pieces of 128 frames.
+
+    As the encoder does: words are chosen once, at full depth, and cut to the depth of each rate.
 
     Writes `codes.npy`, uint16 [pieces, stages, 128], and `positions.npy`, int64 [pieces].
 
@@ -48,12 +50,12 @@ def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, see
         draws = (
             torch.arange(N_VARIANTS) + torch.rand(N_VARIANTS, generator=generator)
         ) / N_VARIANTS
+        all_stages = model.choose(latents)[0]
         for position in torch.floor(draws * 254.0 - 127.0 + 0.5).tolist():
-            where = torch.tensor([position / 127.0])
-            limits = model.depths(latents, where)
-            codes = model.vq.encode(latents, where, model.config.rate_weight, limits)
+            limits = model.depths(latents, torch.tensor([position / 127.0]))[0, 0].numpy()
+            codes = all_stages * (np.arange(len(all_stages))[:, None] < limits)
             starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
-            pieces += [codes[0, :, 0, 0, s : s + PIECE_FRAMES].numpy() for s in starts]
+            pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
             positions += [int(position)] * len(starts)
         if index % 50 == 0:
             log.info("coded %d of %d recordings", index, len(voices.samples))
