@@ -22,7 +22,8 @@ from pathlib import Path
 import click
 import torch
 
-from luxvox.benchmarks.results_page import repeat_command, splice, table
+from luxvox.benchmarks.origin import repeat_command
+from luxvox.evaluate.pages import splice, table
 from luxvox.models.context import ContextTwins
 from luxvox.models.image import LEVELS, ImageConfig, PictureModel, step_to_position
 from luxvox.models.rvq import RATE_WEIGHT, ResidualVQ, rate_bin

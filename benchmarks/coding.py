@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 import luxvox
-from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
-from luxvox.benchmarks.results_page import describe_machine, repeat_command, splice, table
+from luxvox.benchmarks.origin import repeat_command
 from luxvox.codec import container, pictures
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.walk import CodesMeter, known, walk
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
 from luxvox.models.catalogue import picture_codec
 from luxvox.models.strips import grid_shapes
 
@@ -42,7 +44,7 @@ def main(folder: Path, docs: Path) -> None:
         histograms: Histograms = {}
         coded_bits = file_bits = 0
         for path in picture_paths(folder):
-            data = luxvox.compress_image(read_rgb(path), quality=quality)
+            data = luxvox.compress_image(read_picture(path), quality=quality)
             payload = 8 * sum(map(len, container.read(data).codes))
             bits = measure(data, histograms)
             for key, value in bits.items():
@@ -71,7 +73,7 @@ def main(folder: Path, docs: Path) -> None:
         writer.writerow(["picture", "quality", "file_bytes", "code_bytes", "cross_entropy_bytes"])
         writer.writerows(rows)
     head = ["quality", "bytes a file", "code bytes over cross-entropy", "other bytes", "saved"]
-    text = f"`{repeat_command(folder)}` ({describe_machine()})\n\n{table(head, totals)}\n\n"
+    text = f"`{repeat_command(folder)}` ({machine()})\n\n{table(head, totals)}\n\n"
     text += table(["quality", "level", "stage", "share of bits", "saved"], parts)
     splice(docs / "results.md", "coding", text)
 

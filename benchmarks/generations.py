@@ -16,17 +16,13 @@ from pathlib import Path
 
 import click
 
-from luxvox.benchmarks.metrics import psnr_db
-from luxvox.benchmarks.picture_codecs import CODECS
-from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    signed,
-    splice,
-    table,
-)
+from luxvox.benchmarks.origin import describe_packages, repeat_command
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.picture_metrics import psnr_db
+from luxvox.evaluate.picture_peers import LUXVOX
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
+from luxvox.evaluate.wording import signed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -75,7 +71,7 @@ def main(folder: Path, qualities: tuple[float, ...], count: int, docs: Path) -> 
     setup = {
         "command": repeat_command(folder),
         "data": f"{folder.name}, {len(paths)} pictures",
-        "machine": describe_machine(),
+        "machine": machine(),
         "packages": describe_packages("torch", "numpy"),
     }
     summary = setup | {"mean_psnr_db": {f"{q:g}": values for q, values in means.items()}}
@@ -94,7 +90,7 @@ def main(folder: Path, qualities: tuple[float, ...], count: int, docs: Path) -> 
 
 def reencode(path: Path, quality: float, count: int) -> Iterator[Generation]:
     """Yield each of `count` generations of one picture."""
-    codec, original = CODECS["luxvox"], read_rgb(path)
+    codec, original = LUXVOX, read_picture(path)
     pixels = original
     for generation in range(1, count + 1):
         data = codec.encode(pixels, quality)

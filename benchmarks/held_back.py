@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.benchmarks.ablations import static_bits
-from luxvox.benchmarks.metrics import multiscale_ssim, psnr_db, ssim_db
-from luxvox.benchmarks.results_page import repeat_command, signed, splice, table
+from luxvox.benchmarks.origin import repeat_command
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.walk import CodesMeter, walk
 from luxvox.evaluate.bd import Curve, bd_rate_percent
+from luxvox.evaluate.metrics import decibels
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.picture_metrics import multiscale_ssim, psnr_db
+from luxvox.evaluate.wording import signed
 from luxvox.models.catalogue import PictureCodec, load_picture_codec
 from luxvox.models.choice import CONTEXT_RATE_WEIGHT, RateAwareChoice
 from luxvox.models.image import LEVELS, quality_to_step
@@ -105,7 +108,7 @@ def curves(points: list[list[tuple[float, float, float]]]) -> tuple[Curve, Curve
     """Return the mean curves of PSNR and of MS-SSIM in dB over [settings][pictures]."""
     means = np.array(points).mean(axis=1)
     rates = tuple(means[:, 0])
-    similarity = tuple(ssim_db(value) for value in means[:, 2])
+    similarity = tuple(decibels(value) for value in means[:, 2])
     return Curve(rates, tuple(means[:, 1])), Curve(rates, similarity)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import luxvox
-from luxvox.benchmarks.metrics import psnr_db
+from luxvox.evaluate.picture_metrics import psnr_db
 
 Pixels = NDArray[np.uint8]
 

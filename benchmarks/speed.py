@@ -22,14 +22,11 @@ from typing import TypeVar
 import click
 import numpy as np
 
-from luxvox.benchmarks.picture_folder import mosaic, picture_paths, read_rgb
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    splice,
-    table,
-)
+from luxvox.benchmarks.mosaic import mosaic
+from luxvox.benchmarks.origin import describe_packages, repeat_command
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SMALL = (512, 768)
@@ -103,7 +100,7 @@ def main(
     docs: Path,
 ) -> None:
     """Measure luxvox on the first picture of FOLDER, mirrored to each size."""
-    source = read_rgb(picture_paths(folder)[0])
+    source = read_picture(picture_paths(folder)[0])
     timings = []
     for size, warm_runs in [(SMALL, runs), *((_shape(number), 1) for number in megapixels)]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -114,7 +111,7 @@ def main(
             click.echo("  ".join(_cells(timing)), err=True)
     setup = {
         "command": repeat_command(folder),
-        "machine": describe_machine(),
+        "machine": machine(),
         "packages": describe_packages("torch", "numpy"),
         "timings": [asdict(timing) for timing in timings],
     }

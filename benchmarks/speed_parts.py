@@ -16,15 +16,12 @@ import click
 import torch
 
 import luxvox
-from luxvox.benchmarks.picture_folder import mosaic, picture_paths, read_rgb
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    splice,
-    table,
-)
+from luxvox.benchmarks.mosaic import mosaic
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.speed import DOCS, SMALL
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
 
 Function = tuple[str, str]
 """The end of a module's path, and a function in it."""
@@ -54,7 +51,7 @@ PARTS: dict[str, tuple[Function, ...]] = {
 def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
     """Profile luxvox on the first picture of FOLDER, mirrored to 768×512."""
     torch.set_num_threads(threads)
-    pixels = mosaic(read_rgb(picture_paths(folder)[0]), *SMALL)
+    pixels = mosaic(read_picture(picture_paths(folder)[0]), *SMALL)
     data = luxvox.compress_image(pixels, quality=quality)
     luxvox.decompress_image(data)
     seconds = {
@@ -63,7 +60,7 @@ def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
     }
     setup = {
         "command": repeat_command(folder),
-        "machine": describe_machine(),
+        "machine": machine(),
         "packages": describe_packages("torch", "numpy"),
         "quality": quality,
         "threads": threads,

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.benchmarks.coding import entropy
-from luxvox.benchmarks.results_page import describe_machine, repeat_command, splice, table
+from luxvox.benchmarks.origin import repeat_command
 from luxvox.codec import container, voices
 from luxvox.codec.rate import centi_to_position
 from luxvox.codec.timeline import SEGMENT_FRAMES
 from luxvox.entropy.walk import CodesMeter, known, walk
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.timing import machine
 from luxvox.models.speech import LEVEL
 from luxvox.models.speech_weights import voice_codec
 
@@ -82,7 +84,7 @@ def main(folder: Path, docs: Path) -> None:
         writer.writerow(["clip", "bitrate", "file_bytes", "code_bytes", "cross_entropy_bytes"])
         writer.writerows(rows)
     head = ["kbit/s", "bytes a file", "code bytes over cross-entropy", "other bytes", "saved"]
-    text = f"`{repeat_command(folder)}` ({describe_machine()})\n\n"
+    text = f"`{repeat_command(folder)}` ({machine()})\n\n"
     text += table([*head, "largest miss of the bitrate, clips over 10 s"], totals) + "\n\n"
     text += table(["kbit/s", "stage", "share of bits", "saved"], parts)
     splice(docs / "results.md", "voice-coding", text)

@@ -16,14 +16,10 @@ import click
 import numpy as np
 import soundfile
 
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    splice,
-    table,
-)
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.speed import in_own_process, peak_bytes
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -81,7 +77,7 @@ def main(
                 click.echo("  ".join(_cells(timings[-1])), err=True)
     record = {
         "command": repeat_command(folder),
-        "machine": describe_machine(),
+        "machine": machine(),
         "packages": describe_packages("torch", "numpy"),
         "timings": [asdict(timing) for timing in timings],
     }

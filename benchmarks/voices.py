@@ -26,14 +26,10 @@ import soundfile
 import torch
 
 from luxvox.benchmarks import voice_metrics
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    splice,
-    table,
-)
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_codecs import CODECS, RATE_HZ, Samples, VoiceCodec
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PACKAGES = ("torch", "pesq", "pystoi", "av", "pycodec2", "visqol-python", "Resemblyzer")
@@ -92,7 +88,7 @@ def main(
         origin = {
             "label": CODECS[name]().label,
             "command": repeat_command(folder, *([Path(recogniser)] if recogniser else [])),
-            "machine": describe_machine(),
+            "machine": machine(),
             "packages": ", ".join(installed(PACKAGES)),
         }
         text = json.dumps(origin, indent=2) + "\n"

@@ -116,6 +116,14 @@ def _cores() -> int:
 @click.option(
     "--against-names", multiple=True, metavar="PATTERN", help="Those of them to draw, as 'VTM*'."
 )
+@click.option(
+    "--page",
+    "pages",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Renew the tables between the markers <!-- pictures:begin --> and <!-- pictures:end -->,"
+    " pictures-summary, voices, voices-summary of a Markdown page.",
+)
 @click.option("--fresh", is_flag=True, help="Measure anew what is cached, and keep nothing.")
 def evaluate(as_json: bool, **options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.
@@ -124,12 +132,15 @@ def evaluate(as_json: bool, **options: Any) -> int:
     What is measured is kept: an interrupted run goes on where it was.
     """
     evaluation = importlib.import_module("luxvox.evaluate.evaluation")
+    pages = options.pop("pages")
     results = evaluation.evaluate(_plan(evaluation, **options), _watch)
     for result in results:
         _tell(result)
+    records = {result.study.kind: result.record for result in results}
+    for page in pages:
+        importlib.import_module("luxvox.evaluate.pages").write(page, records)
     if as_json:
         to_json = importlib.import_module("luxvox.evaluate.results").to_json
-        records = {result.study.kind: result.record for result in results}
         click.echo(to_json(records).decode(), nl=False)
     return 0
 
@@ -169,7 +180,7 @@ def _numbers(name: str, words: str) -> tuple[float, ...]:
 
 
 def _command_line(inputs: Sequence[Path], out: Path) -> str:
-    """Repeat the command line, with folders and files by their names alone."""
+    """Repeat the command line, with what an absolute path names by its name alone."""
     context = click.get_current_context()
     words = ["luxvox", "evaluate", *(_name(path) for path in inputs)]
     for parameter in context.command.params:
@@ -193,7 +204,8 @@ def _shown(option: click.Option, value: Any) -> list[str]:
 
 
 def _name(path: Path) -> str:
-    return f"{path.name}/" if path.is_dir() else path.name
+    name = path.name if path.is_absolute() else str(path)
+    return f"{name}/" if path.is_dir() else name
 
 
 @contextlib.contextmanager

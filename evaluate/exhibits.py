@@ -106,6 +106,8 @@ def _exhibit(study: Study, subject: Subject) -> Exhibit:
     draw = _crop_at(original) if subject.kind == PICTURES else _clip_at(original)
     tiles = [Tile(ORIGINAL, ORIGINAL, None, *draw(original))]
     for entrant, some in zip(study.entrants, rows, strict=True):
+        if entrant.name == ORIGINAL:
+            continue
         row = closest(some, yardstick.n_bytes)
         _, decoded = coded(peers.load(entrant.spec), original, row.point)
         tiles.append(Tile(entrant.name, entrant.label, row, *draw(decoded)))

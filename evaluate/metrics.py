@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -178,7 +179,9 @@ def decibels(similarity: float) -> float:
 
 def _enter(metric: Metric, setting: Setting) -> Gauge | Absent:
     try:
-        version = metric.version(setting)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of libraries that are imported
+            version = metric.version(setting)
     except (ImportError, LuxvoxError, OSError, RuntimeError) as error:
         return Absent(metric.name, one_line(error), metric.install)
     return Gauge(

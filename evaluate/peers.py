@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -184,8 +185,11 @@ def enter(spec: PeerSpec) -> Entrant | Absent:
     """
     peer = load(spec)
     try:
-        version = peer.version()
-    except (ImportError, LuxvoxError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of libraries that are imported
+            version = peer.version()
+    except (ImportError, LuxvoxError, OSError, RuntimeError) as error:
+        # A library that does not fit torch says so by a RuntimeError.
         return Absent(peer.name, one_line(error), peer.install)
     points = spec.points or peer.points
     return Entrant(spec, peer.name, peer.label, peer.kind, tuple(points), version)

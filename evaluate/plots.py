@@ -51,7 +51,7 @@ def plot(lines: Sequence[Line], axes: Axes) -> str:
     Returns:
         An SVG element.
     """
-    rates = [rate for line in lines for rate, _, _ in line.points]
+    rates = [rate for line in _curves(lines) for rate, _, _ in line.points]
     figures = [figure for line in lines for _, figure, _ in line.points]
     across = _Axis(min(rates), max(rates), _LEFT, WIDTH - _RIGHT, True)
     up = _Axis(min(figures), max(figures), HEIGHT - _BOTTOM, _TOP, axes.is_log)
@@ -59,10 +59,16 @@ def plot(lines: Sequence[Line], axes: Axes) -> str:
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">',
         *_grid(across, up, axes),
-        *(_line(line, across, up) for line in reversed(lines)),
+        *(_line(line, across, up) for line in _curves(lines)[::-1]),
+        *(_level(line, up) for line in lines if line not in _curves(lines)),
         "</svg>",
     ]
     return "\n".join(parts)
+
+
+def _curves(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines of several points, or all if there are none: one alone is but a level."""
+    return [line for line in lines if len(line.points) > 1] or list(lines)
 
 
 def mark(style: int) -> str:
@@ -152,6 +158,17 @@ def _line(line: Line, across: _Axis, up: _Axis) -> str:
     return (
         f'<g class="curve {name}" data-curve="{escape(line.key, quote=True)}">'
         f'<polyline points="{path}" class="{name} stroke"/>{"".join(marks)}</g>'
+    )
+
+
+def _level(line: Line, up: _Axis) -> str:
+    ((_, figure, said),) = line.points
+    y, name = up.place(figure), style_class(line.style)
+    ends = f'x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH - _RIGHT}" y2="{y:.1f}"'
+    return (
+        f'<g class="curve {name}" data-curve="{escape(line.key, quote=True)}">'
+        f'<g class="point"><title>{escape(said)}</title>'
+        f'<line {ends} class="{name} stroke level"/><line {ends} class="hit wide"/></g></g>'
     )
 
 

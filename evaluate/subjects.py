@@ -108,6 +108,18 @@ def find(inputs: Sequence[Path], limit: int | None = None) -> Found:
     )
 
 
+def picture_paths(folder: Path) -> list[Path]:
+    """List the pictures of a folder by name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    paths = [subject.path for subject in find([folder]).pictures]
+    if not paths:
+        raise UsageError(f"{folder}: holds no picture")
+    return paths
+
+
 def one_line(error: BaseException) -> str:
     """Say in a line what an exception says."""
     if isinstance(error, OSError) and error.strerror:

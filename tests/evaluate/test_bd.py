@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxvox.evaluate.bd import Curve, bd_rate_percent
+from luxvox.evaluate.bd import Curve, NoComparison, bd_quality, bd_rate_percent
 
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0)
 QUALITIES_DB = (24.0, 27.5, 30.0, 33.0, 37.0)
@@ -57,3 +57,35 @@ def test_curves_without_common_quality_are_refused() -> None:
 def test_a_curve_of_one_point_is_refused() -> None:
     with pytest.raises(ValueError, match="two points"):
         bd_rate_percent(CURVE, Curve((1.0, 1.0), (30.0, 30.0)))
+
+
+# CompressAI's published means over Kodak, in bits per pixel and dB of PSNR.
+BPG = Curve(
+    (0.0678, 0.161, 0.3516, 0.6847, 1.1997, 1.9297, 3.0579, 4.7031),
+    (26.1951, 28.6815, 31.5947, 34.8575, 38.2599, 41.4789, 44.7031, 47.6325),
+)
+VTM = Curve(
+    (0.0482, 0.1125, 0.2458, 0.4905, 0.8748, 1.4308, 2.3246, 3.6326),
+    (26.1448, 28.493, 31.1999, 34.2615, 37.4198, 40.4244, 43.5058, 46.5918),
+)
+
+
+def test_a_published_pair_is_as_another_implementation_has_it() -> None:
+    # The figures are those of the package bjontegaard 1.3.0, which follows the sheet of the JVET.
+    assert bd_rate_percent(BPG, VTM) == pytest.approx(-18.0311870849, abs=1e-8)
+    assert bd_quality(BPG, VTM) == pytest.approx(0.9777616419, abs=1e-8)
+    one = Curve((85.95, 157.11, 309.58, 686.76), (31.42, 34.24, 37.18, 40.28))
+    other = Curve((112.75, 204.93, 407.8, 893.34), (31.24, 34.17, 37.21, 40.39))
+    assert bd_rate_percent(one, other) == pytest.approx(31.3798782024, abs=1e-8)
+    assert bd_quality(one, other) == pytest.approx(-1.1834724046, abs=1e-8)
+
+
+def test_quality_gained_everywhere_is_found() -> None:
+    better = Curve(RATES, tuple(quality + 1.25 for quality in QUALITIES_DB))
+    assert bd_quality(CURVE, better) == pytest.approx(1.25)
+    assert bd_quality(better, CURVE) == pytest.approx(-1.25)
+
+
+def test_curves_without_common_rate_have_no_difference_of_quality() -> None:
+    with pytest.raises(NoComparison, match="share no rate: 0.1 to 2 and 3 to 4"):
+        bd_quality(CURVE, Curve((3.0, 4.0), (24.0, 37.0)))

@@ -230,3 +230,48 @@ def test_results_can_be_printed(pictures, evaluate, capsys):
     words = ["--peers", "none", "--metrics", "psnr", "--json"]
     _, records = evaluate(pictures, *words)
     assert json.loads(capsys.readouterr().out) == records
+
+
+def test_pages_get_their_tables(pictures, evaluate, tmp_path):
+    page = tmp_path / "page.md"
+    parts = ("pictures", "pictures-summary")
+    page.write_text("# Page\n" + "".join(f"<!-- {p}:begin -->\n<!-- {p}:end -->\n" for p in parts))
+    words = ["--peers", "jpeg", "--metrics", "psnr", "--points", "jpeg=10,80", "--page", page]
+    code, _ = evaluate(pictures, *words)
+    assert code == 0
+    text = page.read_text()
+    assert "| against JPEG (optimize, progressive) | PSNR, dB |" in text
+    assert "| **luxvox** | **−" in text
+    assert "`luxvox evaluate pictures/ --peers jpeg" in text
+    assert "bytes and PSNR rise at every step on 2 of 2 files" in text
+
+
+def test_a_page_without_markers_is_refused(pictures, evaluate, tmp_path, capsys):
+    (tmp_path / "page.md").write_text("# Page\n")
+    words = ["--peers", "none", "--metrics", "psnr", "--page", tmp_path / "page.md"]
+    code, _ = evaluate(pictures, *words)
+    assert code == 1
+    assert "has no marker <!-- pictures:begin -->" in capsys.readouterr().err
+
+
+def test_earlier_results_are_drawn_beside_new_ones(pictures, evaluate, tmp_path, capsys):
+    words = ["--peers", "jpeg", "--metrics", "psnr", "--points", "jpeg=10,80"]
+    evaluate(pictures, *words, out="earlier")
+    earlier = ["--against", tmp_path / "earlier/results.json", "--against-names", "JPEG*"]
+    code, _ = evaluate(pictures, *words, *earlier, out="later")
+    assert code == 0
+    record = json.loads((tmp_path / "later/results.json").read_text())
+    (curve,) = record["against"]
+    assert curve["name"].startswith("JPEG (optimize, progressive) (earlier")
+    same = [
+        c for c in record["comparisons"] if (c["reference"], c["codec"]) == ("jpeg", curve["name"])
+    ]
+    assert same[0]["rate"]["value"] == pytest.approx(0.0, abs=1e-9)
+    jsonschema.validate(record, SCHEMA)
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[1]", '{"a": {"bpp": [1, 2], "psnr": [3]}}', "{}"])
+def test_what_is_no_curves_is_refused(text, pictures, evaluate, tmp_path):
+    (tmp_path / "curves.json").write_text(text)
+    code, _ = evaluate(pictures, "--against", tmp_path / "curves.json")
+    assert code == 2

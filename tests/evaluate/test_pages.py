@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from luxvox.benchmarks.results_page import signed, splice, table
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.wording import signed
 
 
 def test_splice_renews_only_its_own_part(tmp_path: Path) -> None:
@@ -33,4 +34,4 @@ def test_table() -> None:
 
 
 def test_signed() -> None:
-    assert [signed(-46.04), signed(0.06, 2)] == ["−46.0", "+0.06"]
+    assert [signed(-46.04, 1), signed(0.06, 2)] == ["−46.0", "+0.06"]

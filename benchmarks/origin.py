@@ -1,0 +1,18 @@
+"""How figures came about: the command of a benchmark, the machine, the packages."""
+
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+
+def repeat_command(*folders: Path) -> str:
+    """Repeat the command line of this process, with folders by their names alone."""
+    names = {folder: f"{folder.name}/" for folder in folders}
+    arguments = [names.get(Path(argument), argument) for argument in sys.argv[1:]]
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
+
+
+def describe_packages(*names: str) -> str:
+    """Say which versions of installed packages took part."""
+    return ", ".join(f"{name} {version(name)}" for name in names)
