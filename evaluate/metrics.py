@@ -136,8 +136,6 @@ class Gauge:
 
 
 _HOMES = ("picture_metrics", "voice_metrics")
-# They cost much and say little beside the others; they are measured when they are named.
-_ON_REQUEST = frozenset({"lasi"})
 
 
 def all_metrics() -> dict[str, Metric]:
@@ -153,7 +151,7 @@ def choose(
 
     Args:
         kind: pictures or voices.
-        names: those that are wanted; None for the usual ones.
+        names: those that are wanted; None for all.
         setting: what metrics need to be told.
 
     Raises:
@@ -163,8 +161,7 @@ def choose(
     for name in names or ():
         if name not in known:
             raise UsageError(f"no metric is called {name}; known: {', '.join(known)}")
-    usual = [name for name in known if name not in _ON_REQUEST]
-    chosen = [known[name] for name in (usual if names is None else dict.fromkeys(names))]
+    chosen = [known[name] for name in (known if names is None else dict.fromkeys(names))]
     entered = [_enter(metric, setting) for metric in chosen if metric.kind == kind]
     return (
         [metric for metric in entered if isinstance(metric, Gauge)],
