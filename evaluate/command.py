@@ -182,13 +182,15 @@ def _numbers(name: str, words: str) -> tuple[float, ...]:
 def _command_line(inputs: Sequence[Path], out: Path) -> str:
     """Repeat the command line, with what an absolute path names by its name alone."""
     context = click.get_current_context()
-    words = ["luxvox", "evaluate", *(_name(path) for path in inputs)]
+    words: list[str] = ["luxvox", "evaluate", *(_name(path) for path in inputs)]
     for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        is_given = value not in (None, (), False) and value != parameter.get_default(context)
-        if parameter.name == "inputs" or not isinstance(parameter, click.Option) or not is_given:
+        if not isinstance(parameter, click.Option):
             continue
-        singles = value if parameter.multiple and value is not None else [value]
+        value: Any = context.params.get(parameter.name or "")
+        is_none = value is None or (parameter.multiple and not value)
+        if is_none or str(value) == str(parameter.get_default(context)):
+            continue
+        singles = value if parameter.multiple else [value]
         for single in singles:
             words += [parameter.opts[0], *_shown(parameter, single)]
     return shlex.join(words)
