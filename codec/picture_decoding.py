@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from luxvox.errors import (
 )
 from luxvox.models.catalogue import PictureCodec, picture_codec
 from luxvox.models.image import quality_to_step
+from luxvox.models.rvq import ResidualVQ
 from luxvox.models.strips import grid_shapes, synthesise
 
 
@@ -81,8 +83,7 @@ def synthesised(
     """Draw the pixels uint8 [H, W, 3] that codes stand for."""
     model = codec.model
     quantised = {
-        level: model.quantiser(level).decode(torch.from_numpy(array)[None])
-        for level, array in arrays.items()
+        level: _Dequantised(model.quantiser(level), array) for level, array in arrays.items()
     }
     step = quality_to_step(header.quality_centi / 100.0, model.config)
     pixels = np.empty((header.height, header.width, 3), np.uint8)
@@ -91,3 +92,17 @@ def synthesised(
         pixels[row : row + len(part)] = round_to_uint8(part)
         row += len(part)
     return pixels
+
+
+@dataclass(frozen=True)
+class _Dequantised:
+    """Latents [1, channels, h, w] that codes [stages, groups, h, w] stand for, rows at a time.
+
+    All of them at once would take more memory than the picture, several times over.
+    """
+
+    quantiser: ResidualVQ
+    codes: Codes
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> torch.Tensor:
+        return self.quantiser.decode(torch.from_numpy(self.codes[index])[None])

@@ -6,8 +6,9 @@ that of the whole picture but for the last bit of a float.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,6 +22,12 @@ from luxvox.models.image import LEVELS, PIXELS_PER_UNIT, STRIDES, PictureModel
 STRIP_PIXELS = 1 << 20
 
 Advance = Callable[[float], None]
+
+
+class Rows(Protocol):
+    """Gives rows of an array [1, channels, h, w], as slicing a tensor does."""
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def analyse(
 @torch.inference_mode()
 def synthesise(
     model: PictureModel,
-    quantised: dict[str, Tensor],
+    quantised: Mapping[str, Rows],
     step: float,
     size: tuple[int, int],
     advance: Advance,
@@ -113,7 +120,8 @@ def synthesise(
 
     Args:
         model: on the device the work is to be done on.
-        quantised: sums of codewords in steps, [1, channels, h, w] by level.
+        quantised: sums of codewords in steps, [1, channels, h, w] by level; tensors, or whatever
+            makes rows of them when they are asked for.
         step: quantiser step in 8-bit levels.
         size: height and width of the picture.
         advance: called with the share of the work done.

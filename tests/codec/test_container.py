@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import luxvox.codec.container as box
 from luxvox.codec.container import PictureHeader, Section
+from luxvox.codec.header import parse_header, write_header
 from luxvox.codec.wire import Cursor, varint_bytes
 from luxvox.errors import (
     ChecksumError,
@@ -455,6 +456,33 @@ def test_junk_behind_a_sound_header(junk: bytes) -> None:
         pass
     listing = box.list_sections(data)
     assert listing.damage is not None or data == EXAMPLE
+
+
+def spellings(words: str) -> st.SearchStrategy[bytes]:
+    return st.sampled_from([bytes.fromhex(word) for word in words.split()])
+
+
+SIZES = spellings("00 01 05 8000 8001 ff01 8101 ffffff7f ffffffff0f 8080808010")
+QUALITIES = spellings("6400 8813 1027 6300 1127")
+CODERS = spellings("01 02 00 03")
+PICTURE_FIELDS = (SIZES, SIZES, spellings("00 01 02 03 04"), QUALITIES, CODERS, spellings("00 09"))
+RATES = spellings("00 03 0b 0c 13 1f8b7d 0fc13e 0f807d 0f8000 23")
+VOICE_FIELDS = (SIZES, RATES, spellings("00 80 ff"), QUALITIES, CODERS, SIZES)
+
+
+@settings(law, max_examples=200)
+@given(
+    st.one_of(st.tuples(st.just(b"\1"), *PICTURE_FIELDS), st.tuples(st.just(b"\2"), *VOICE_FIELDS))
+)
+def test_a_header_has_one_spelling(fields: tuple[bytes, ...]) -> None:
+    """Whatever bytes are read as a header are those that would be written for it."""
+    head = box.MAGIC + b"\1" + fields[0] + bytes(6) + b"".join(fields[1:])
+    data = head + zlib.crc32(head).to_bytes(4, "little")
+    try:
+        header, n_sections, offset = parse_header(data)
+    except LuxvoxError:
+        return
+    assert write_header(header, n_sections) == data[:offset]
 
 
 @law
