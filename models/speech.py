@@ -64,7 +64,7 @@ class SpeechConfig:
     rate_weight: float = 0.1
     finest_depth: float = 26.0
     coarsest_slope: float = 0.2
-    finest_slope: float = 1.2
+    finest_slope: float = 1.45
     slope_rise: float = 2.6
 
 
