@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import luxvox
-from luxvox.benchmarks.results_page import splice, table
 from luxvox.codec import container
+from luxvox.evaluate.pages import splice, table
 from luxvox.models.catalogue import picture_codec
 
 ROOT = Path(__file__).resolve().parent.parent
