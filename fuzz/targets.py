@@ -6,19 +6,28 @@ and time beyond them show.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import numpy as np
+import safetensors.torch
 
 import luxvox
 from luxvox.codec import container, rasters
 from luxvox.codec.inspection import inspect
 from luxvox.entropy import coders
 from luxvox.entropy.pmf import TOTAL, counts_from_logits
+from luxvox.entropy.walk import CodesDecoder, walk
+from luxvox.errors import UsageError
 from luxvox.fuzz.mutations import blind, structured
+from luxvox.models.catalogue import fingerprint, load_picture_codec
+from luxvox.models.speech_weights import load_voice_codec
 
 MAX_PIXELS = 1 << 14
 MAX_SECONDS = 16.0
@@ -132,7 +141,53 @@ def make_counts(data: bytes) -> None:
     assert (counts[np.arange(n), table.argmax(axis=1)] == counts.max(axis=1)).all()
 
 
+def shorten(data: bytes) -> None:
+    """Shorten a file in both ways; what is left is whole and legal."""
+    size = max(40, len(data) // 2)
+    for options in ({"sections": 1}, {"size": size}):
+        try:
+            kept = luxvox.truncate(data, **options)
+        except UsageError:  # there is no less
+            continue
+        assert not container.read(kept).truncated
+        assert len(kept) <= (size if "size" in options else len(data) + 16)  # empty sections
+
+
+def altered_weights(files: Corpus, random: Random) -> bytes:
+    """Change the front of a weights file, which names types, shapes and places of its tensors."""
+    weights = random.choice(files)
+    size = 8 + int.from_bytes(weights[:8], "little")
+    front = blind(weights[8:size], [weights[8:size]], random)
+    for old, new in random.sample(_WORDS, random.choice((0, 1, 2))):
+        front = front.replace(old, new, random.choice((1, 1, -1)))
+    length = len(front).to_bytes(8, "little") if random.random() < 0.9 else random.randbytes(8)
+    return length + front + weights[size:]
+
+
+_WORDS = (
+    *((b'"I8"', b'"U8"'), (b'"I8"', b'"BOOL"'), (b'"F16"', b'"BF16"'), (b'"I16"', b'"BF16"')),
+    *((b'"I16"', b'"F16"'), (b'"I32"', b'"F32"'), (b"context.", b"context_"), (b"[3,", b"[1,3,")),
+)
+
+
+def load_weights(data: bytes) -> None:
+    """Load a weights file under a card that vouches for it; use the model if it is taken."""
+    kind = "voice" if b"context.frames" in data else "picture"
+    card = json.loads((TINY / f"{kind}-0.json").read_text(encoding="utf-8"))
+    card["sha256"] = hashlib.sha256(data).hexdigest()
+    with contextlib.suppress(Exception):
+        card["fingerprint"] = fingerprint(safetensors.torch.load(data)).hex()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "it.json"
+        path.write_text(json.dumps(card), encoding="utf-8")
+        path.with_suffix(".safetensors").write_bytes(data)
+        codec = load_voice_codec(path) if kind == "voice" else load_picture_codec(path)
+    shapes = {"top": (1, 2), "base": (2, 4), "detail": (4, 8), "frames": (1, 9)}
+    walk(codec.context, shapes, 3, CodesDecoder({1: data[-40:-1] + b"\1"}, coders.CONSTRICTION))
+
+
 ALL = corpus("")
+WEIGHTS = tuple((TINY / f"{kind}-0.safetensors").read_bytes() for kind in ("picture", "voice"))
 PICTURES = corpus("tiny") + corpus("codes", ("golden_errors",))
 VOICES = corpus("voice")
 SHIPPED = corpus("rgb", ("golden",)) + corpus("grey", ("golden",))
@@ -147,5 +202,7 @@ TARGETS: Mapping[str, tuple[Corpus, Target]] = {
     "picture": (PICTURES, Target(either, decode_picture)),
     "voice": (VOICES, Target(either, decode_voice)),
     "shipped-picture": (SHIPPED, Target(either, decode_picture)),
+    "truncate": (ALL, Target(either, shorten)),
+    "weights": (WEIGHTS, Target(altered_weights, load_weights)),
     "metadata": (METADATA, Target(either, write_picture)),
 }

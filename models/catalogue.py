@@ -24,6 +24,8 @@ from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 PICTURE_KIND = "picture"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
 CONTEXT_PREFIX = "context."
+STEERING = (CONTEXT_PREFIX, "order_")  # how tables that steer the decoding of codes begin
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 GROUPS = "groups"
 _STEPS = f"{CONTEXT_PREFIX}steps"
 
@@ -109,6 +111,9 @@ def verified_tensors(card: ModelCard, path: Path) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load_tensors(data)
     except SafetensorError as error:
         raise ModelError(f"{path}: {error}") from None
+    for name, table in tensors.items():
+        if name.startswith(STEERING) and table.dtype not in _WHOLE:
+            raise ModelError(f"{path}: {name} holds {table.dtype}, legal: whole numbers")
     if fingerprint(tensors).hex() != card.fingerprint:
         raise ModelError(f"{path}: integer tables are not those of the card")
     return tensors
@@ -163,7 +168,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:
     """Return the first 4 bytes of the SHA-256 of all tables that steer the decoding of codes."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        if name.startswith((CONTEXT_PREFIX, "order_")):
+        if name.startswith(STEERING):
             array = tensors[name].contiguous().numpy()
             digest.update(f"{name} {array.dtype.str[1:]} {array.shape}\n".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())

@@ -13,7 +13,15 @@ from luxvox.fuzz.mutations import blind, put_together, structured, taken_apart
 from luxvox.fuzz.targets import ALL, PICTURES, TARGETS, TINY, VOICES, Target
 from luxvox.models.cards import preferring
 
-FEW = {"picture": 15, "voice": 15, "shipped-picture": 3, "metadata": 5, "coder": 30}
+FEW = {
+    "picture": 15,
+    "voice": 15,
+    "shipped-picture": 3,
+    "metadata": 5,
+    "coder": 30,
+    "truncate": 60,
+    "weights": 12,
+}
 
 
 @pytest.mark.parametrize("name", TARGETS)

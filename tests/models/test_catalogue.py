@@ -239,7 +239,10 @@ def cast(name, kind):
 
 
 HOSTILE_TABLES = {
-    "fractions": (cast("context.top.conv2.weight", torch.float16), "conv2.weight is .*float16"),
+    "weights of 16 bits": (
+        cast("context.top.conv2.weight", torch.int16),
+        "conv2.weight is .*int16",
+    ),
     "too wide": (cast("context.base.embedding", torch.int32), "embedding is .*int32"),
     "a bias in 8 bits": (cast("context.detail.flag.bias", torch.int8), "flag.bias is .*int8"),
     "a stage too many": (
@@ -257,6 +260,19 @@ HOSTILE_TABLES = {
     ),
     "no permutation": (lambda t: t["order_16"].fill_(3), "order_16 is no permutation"),
 }
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32, torch.bool, torch.int64])
+def test_tables_that_are_no_whole_numbers_are_refused(card, kind):
+    """Found by fuzzing: bfloat16 has no type in numpy, and could not even be fingerprinted."""
+    path = card.with_suffix(".safetensors")
+    tensors = load_file(path)
+    save_file(
+        tensors | {"context.top.conv1.bias": tensors["context.top.conv1.bias"].to(kind)}, path
+    )
+    altered(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(ModelError, match="context.top.conv1.bias holds .* legal: whole numbers"):
+        load_picture_codec(card)
 
 
 @pytest.mark.parametrize(("change", "message"), HOSTILE_TABLES.values(), ids=list(HOSTILE_TABLES))
