@@ -31,7 +31,7 @@ def pesq_wb(original: Samples, decoded: Samples, subject: Subject, setting: Sett
     package = importlib.import_module("pesq")
     try:
         return float(package.pesq(VOICE_RATE_HZ, original, decoded, "wb"))
-    except package.PesqError as error:
+    except (package.PesqError, ValueError) as error:  # the latter where there is but silence
         raise NotApplicable(_said(error)) from error
 
 
