@@ -154,14 +154,18 @@ def shorten(data: bytes) -> None:
 
 
 def altered_weights(files: Corpus, random: Random) -> bytes:
-    """Change the front of a weights file, which names types, shapes and places of its tensors."""
+    """Change numbers of a weights file, and its front, which names types, shapes and places."""
     weights = random.choice(files)
     size = 8 + int.from_bytes(weights[:8], "little")
-    front = blind(weights[8:size], [weights[8:size]], random)
+    front, numbers = weights[8:size], bytearray(weights[size:])
+    for _ in range(random.choice((0, 1, 100))):
+        numbers[random.randrange(len(numbers))] = random.randrange(256)
+    if random.random() < 0.2:
+        front = blind(front, [front], random)
     for old, new in random.sample(_WORDS, random.choice((0, 1, 2))):
         front = front.replace(old, new, random.choice((1, 1, -1)))
     length = len(front).to_bytes(8, "little") if random.random() < 0.9 else random.randbytes(8)
-    return length + front + weights[size:]
+    return length + front + numbers
 
 
 _WORDS = (
