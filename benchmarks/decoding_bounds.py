@@ -10,6 +10,7 @@ decoding a small file.
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import resource
 import subprocess
@@ -28,7 +29,7 @@ from luxvox.models.catalogue import picture_codec
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "decoding_bounds.csv"
-ROWS = (*(("empty", side) for side in (1024, 2048, 4096)), ("busy", 1024), ("busy", 2048))
+ROWS = tuple(itertools.product(("empty", "busy"), (1024, 2048, 4096)))
 COLUMNS = ("file", "megapixels", "bytes", "seconds", "mebibytes", "bytes_per_pixel")
 
 
