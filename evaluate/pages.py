@@ -123,7 +123,7 @@ def _differences(record: Record, reference: str) -> str:
     rows = [
         [labels[name], *(_cell(_rate(record, scale, reference, name)) for scale in scales)]
         for name in labels
-        if name != reference
+        if any(_rate(record, scale, reference, name) for scale in scales)
     ]
     return table([f"against {labels[reference]}", *(scale_label(scale) for scale in scales)], rows)
 
