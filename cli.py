@@ -19,6 +19,7 @@ import click
 
 from luxvox import __version__
 from luxvox.codec import files
+from luxvox.codec.effort import DEFAULT_EFFORT, EFFORTS
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.console import each, report, say, shown, summarise, watched
 from luxvox.devices import choose_device, device_option
@@ -121,12 +122,27 @@ def _in_range(low: float, high: float) -> Callable[..., float | None]:
     help="Higher is better and takes more bytes; fractions are fine.  [default: 50 for pictures]",
 )
 @click.option(
+    "--size",
+    metavar="SIZE",
+    help="Bytes of the whole file, 20000, 20kB, 64KiB, 1.5MB: never more, and within 2 % of it.",
+)
+@click.option("--bpp", type=float, metavar="RATE", help="Pictures only: bits a pixel of the file.")
+@click.option("--psnr", type=float, metavar="DB", help="Pictures only: PSNR within 0.1 dB.")
+@click.option(
     "-b",
     "--bitrate",
     type=float,
     callback=_in_range(0.3, 12),
     metavar="KBIT/S",
     help="Voices only: kbit/s of the file, 0.3..12.  [default: 3]",
+)
+@click.option(
+    "--effort",
+    type=click.IntRange(min(EFFORTS), max(EFFORTS)),
+    default=DEFAULT_EFFORT,
+    show_default=True,
+    metavar="1..9",
+    help="1 is fast, 9 makes the smallest files; all decode alike.",
 )
 @device_option
 @weights_option
@@ -135,19 +151,19 @@ def _in_range(low: float, high: float) -> Callable[..., float | None]:
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
-    quality: float | None,
-    bitrate: float | None,
     device: str,
     strip: bool,
     force: bool,
+    **options: Any,
 ) -> int:
     """Compress pictures and voices: photo.png becomes photo.lvx, and so does voice.wav.
 
     Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings. IN
     may be - for standard input, and OUT - for standard output; the inputs are kept.
+    Of -q, --size, --bpp, --psnr and -b one may be given.
     """
-    if quality is not None and bitrate is not None:
-        raise UsageError("-q and -b exclude each other")
+    effort = options.pop("effort")
+    asked = _what_is_asked(options)
     targets = files.name_outputs(inputs, output, [files.COMPRESSED_ENDING] * len(inputs))
 
     def compress_one(source: str, target: str) -> None:
@@ -155,19 +171,19 @@ def compress(
         recordings = _load("recordings")
         data = b"" if _is_recording_file(source) else files.read(source)
         if not data or recordings.is_recording(data[:16]):
+            if asked.keys() & {"bpp", "psnr"}:
+                raise UsageError("--bpp and --psnr are for pictures; voices take -b, --size or -q")
             opened = recordings.open_recording(data or source)
-            _compress_voice(opened, (source, target), quality, bitrate, force)
+            _compress_voice(opened, (source, target), force, {**asked, "effort": effort})
             return
-        if bitrate is not None:
+        if "bitrate" in asked:
             raise UsageError("-b is for voices, and this is none; pictures take -q")
         rasters, pictures = _load("rasters"), _load("pictures")
-        chosen_device = choose_device(device)
+        picture_options = {"device": choose_device(device), "strip": strip, "effort": effort}
         start_s = time.monotonic()
         raster = rasters.from_file(data)
-        options = {"device": chosen_device, "strip": strip}
         label = f"compressing {source}"
-        wanted = 50.0 if quality is None else quality
-        lvx = watched(label, pictures.compress_image, raster, wanted, **options)
+        lvx = watched(label, pictures.compress_image, raster, **asked, **picture_options)
         files.write(target, lvx, force)
         height, width = raster.pixels.shape[:2]
         rate = f"{8 * len(lvx) / (width * height):.3f} bpp"
@@ -176,22 +192,28 @@ def compress(
     return each(inputs, targets, compress_one)
 
 
+def _what_is_asked(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the only one of the options that was given, or none."""
+    asked = {name: value for name, value in options.items() if value is not None}
+    if len(asked) > 1:
+        names = [{"quality": "-q", "bitrate": "-b"}.get(name, f"--{name}") for name in asked]
+        raise UsageError(f"{' and '.join(names)} exclude each other")
+    if "size" in asked:
+        asked["size"] = _load("sizes").parse_size(asked["size"])
+    return asked
+
+
 def _is_recording_file(source: str) -> bool:
     is_recording: bool = _load("recordings").is_recording(files.peek(source, 16))
     return is_recording
 
 
 def _compress_voice(
-    opened: Any,
-    names: tuple[str, str],
-    quality: float | None,
-    bitrate: float | None,
-    force: bool,
+    opened: Any, names: tuple[str, str], force: bool, options: dict[str, Any]
 ) -> None:
     source, target = names
     voices = _load("voices")
     start_s = time.monotonic()
-    options = {"quality": quality} if quality is not None else {"bitrate": bitrate or 3.0}
     lvx = watched(f"compressing {source}", voices.compress_recording, opened, **options)
     files.write(target, lvx, force)
     if opened.sample_rate_hz > 2 * voices.BANDWIDTH_HZ:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance
+from luxvox.codec.advance import Advance, silent
 from luxvox.codec.container import CUT, Container, PictureHeader
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
@@ -77,10 +77,20 @@ def decoded_codes(
     return decoded
 
 
-def synthesised(
+def drawn(
+    codec: PictureCodec,
+    header: PictureHeader,
+    arrays: dict[str, Codes],
+    advance: Advance = silent,
+) -> NDArray[np.uint8]:
+    """Draw the pixels uint8 [H, W, 3], or [H, W, 1] of a grey picture, that codes stand for."""
+    pixels = _synthesised(codec, header, arrays, advance)
+    return pixels if header.colour else _as_grey(pixels)
+
+
+def _synthesised(
     codec: PictureCodec, header: PictureHeader, arrays: dict[str, Codes], advance: Advance
 ) -> NDArray[np.uint8]:
-    """Draw the pixels uint8 [H, W, 3] that codes stand for."""
     model = codec.model
     quantised = {
         level: _Dequantised(model.quantiser(level), array) for level, array in arrays.items()
@@ -106,3 +116,9 @@ class _Dequantised:
 
     def __getitem__(self, index: tuple[slice, slice, slice]) -> torch.Tensor:
         return self.quantiser.decode(torch.from_numpy(self.codes[index])[None])
+
+
+def _as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    total = pixels.sum(axis=2, dtype=np.uint16, keepdims=True)
+    grey: NDArray[np.uint8] = ((2 * total + 3) // 6).astype(np.uint8)
+    return grey

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
-from luxvox.codec.alpha import decode_alpha, encode_alpha
-from luxvox.codec.container import ALPHA, EXIF, ICC, XMP, PictureHeader, Section
+from luxvox.codec.alpha import decode_alpha
+from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
+from luxvox.codec.effort import DEFAULT_EFFORT, PICTURE_CHOICES, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.rasters import Raster, as_raster, to_array, to_pil
+from luxvox.codec.targets import picture_target
 from luxvox.entropy.walk import Codes
 from luxvox.errors import InputError, UsageError
 
@@ -22,22 +24,30 @@ if TYPE_CHECKING:
 _CODES_SHARE = 0.6  # of the time of decompressing, for progress
 
 
-def compress_image(
+def compress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
     pixels: NDArray[Any] | Image.Image | Raster,
-    quality: float = 50.0,
+    quality: float | None = None,
     *,
+    bpp: float | None = None,
+    size: float | None = None,
+    psnr: float | None = None,
+    effort: int = DEFAULT_EFFORT,
     device: str = "cpu",
     strip: bool = False,
     coder: str = "constriction",
     progress: Advance | None = None,
 ) -> bytes:
-    """Compress a picture.
+    """Compress a picture, to a quality or to a rate, size or PSNR.
 
     Args:
         pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a PIL image, or a
             `Raster`, with at most 2³⁰ pixels.
-        quality: 1 (small) to 100 (about 40 dB); continuous.
-        device: where the analysis network runs, `cpu` or `cuda`; never changes how files decode.
+        quality: 1 (small) to 100 (about 40 dB), in hundredths; 50 unless something else is asked.
+        bpp: bits a pixel of the whole file, instead of a quality; met within 2 %.
+        size: bytes of the whole file, instead; never more, and at most 2 % less.
+        psnr: dB over all samples but alpha, instead; met within 0.1 dB.
+        effort: 1 (fast) to 9 (smallest files); never changes how files decode.
+        device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         strip: leave out ICC profile, EXIF and XMP.
         coder: `constriction` or `torchac` (extra `luxvox[torchac]`).
         progress: called with the share of the work done, 0 … 1.
@@ -46,15 +56,20 @@ def compress_image(
         The bytes of a `.lvx` file.
 
     Raises:
-        UsageError: if quality, coder or the array's shape or type is not legal.
+        UsageError: if an argument or the array's shape or type is not legal, more than one of
+            quality, bpp, size and psnr is given, or what is asked for is out of reach; the
+            message says what is not.
         InputError: if the picture is over the limit.
         ModelError: if no intact weights are installed.
     """
-    from luxvox.codec.picture_encoding import code_sections, codec_on
+    from luxvox.codec.picture_encoding import PictureEncoder, codec_on, sections_beside_codes
+    from luxvox.codec.picture_rates import at_target
     from luxvox.codec.rate import quality_to_centi
     from luxvox.entropy.coders import CODER_NUMBERS
 
-    centi, advance = quality_to_centi(quality), progress or silent
+    target, advance = picture_target(quality, bpp, size, psnr), progress or silent
+    centi = quality_to_centi(target.value) if target.what == "quality" else None
+    choices = PICTURE_CHOICES[check_effort(effort)]
     if coder not in CODER_NUMBERS:
         raise UsageError(f"coder {coder!r} is unknown, legal: {', '.join(CODER_NUMBERS)}")
     raster = as_raster(pixels)
@@ -62,18 +77,12 @@ def compress_image(
     if height * width > container.MAX_PIXELS:
         raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
     codec = codec_on(device)
-    sections = code_sections(codec, raster.pixels, centi, CODER_NUMBERS[coder], advance)
-    header = PictureHeader(
-        model_number=codec.card.number,
-        fingerprint=codec.fingerprint,
-        width=width,
-        height=height,
-        colour=raster.pixels.shape[2] > 1,
-        alpha=raster.alpha is not None,
-        quality_centi=centi,
-        coder=CODER_NUMBERS[coder],
-    )
-    data = container.write(header, [*sections, *_other_sections(raster, strip)])
+    others = sections_beside_codes(raster, strip)
+    encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
+    if centi is None:
+        data = at_target(encoder, raster.pixels, target, choices, (codec, advance))
+    else:
+        data = encoder.at(centi, choices, 1.0, advance).data
     advance(1.0)
     return data
 
@@ -146,7 +155,7 @@ def decompress_raster(
     progress: Advance | None = None,
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
-    from luxvox.codec.picture_decoding import decoded_codes, opened, picture_header, synthesised
+    from luxvox.codec.picture_decoding import decoded_codes, drawn, opened, picture_header
 
     advance = progress or silent
     content, codec = opened(data, max_pixels, callers=2, strict=strict)
@@ -156,9 +165,9 @@ def decompress_raster(
     arrays = decoded_codes(codec, content, sections)
     advance(_CODES_SHARE)
     drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
-    pixels = synthesised(codec, header, arrays, drawing)
+    pixels = drawn(codec, header, arrays, drawing)
     return Raster(
-        pixels if header.colour else _as_grey(pixels),
+        pixels,
         alpha,
         content.payload(ICC),
         content.payload(EXIF),
@@ -176,17 +185,3 @@ def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Codes]
 
     content, codec = opened(data, max_pixels, callers=1)
     return decoded_codes(codec, content, None)
-
-
-def _as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    total = pixels.sum(axis=2, dtype=np.uint16, keepdims=True)
-    grey: NDArray[np.uint8] = ((2 * total + 3) // 6).astype(np.uint8)
-    return grey
-
-
-def _other_sections(raster: Raster, strip: bool) -> list[Section]:
-    metadata = ((ICC, raster.icc), (EXIF, raster.exif), (XMP, raster.xmp))
-    sections = [] if raster.alpha is None else [Section(ALPHA, encode_alpha(raster.alpha))]
-    if not strip:
-        sections += [Section(number, payload) for number, payload in metadata if payload]
-    return sections

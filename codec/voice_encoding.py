@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of
 from luxvox.codec.container import Section, VoiceHeader
+from luxvox.codec.levels import amplitude_of, gain_of, measure
+from luxvox.codec.rate import centi_to_position, centi_to_share
+from luxvox.codec.recordings import resample_blocks
+from luxvox.codec.search import Window
+from luxvox.codec.targets import SIZE_TOLERANCE
 from luxvox.codec.timeline import (
     CODED_RATE_HZ,
     FRAME_SAMPLES,
@@ -21,7 +27,10 @@ from luxvox.codec.timeline import (
     coded_length,
     n_segments,
 )
-from luxvox.entropy.walk import Codes
+from luxvox.entropy.walk import Codes, CodesEncoder, known, walk
+from luxvox.errors import UsageError
+from luxvox.models.speech import power_db
+from luxvox.models.speech_chunks import analyse
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
@@ -39,19 +48,25 @@ _ALL = slice(None)
 
 @dataclass(frozen=True)
 class Take:
-    """A recording analysed once: its codes at full depth, from which every rate is cut."""
+    """A recording analysed once: its codes at full depth, from which every rate is cut.
+
+    With a beam wider than 1 codes are chosen anew for the depth that each frame has at a rate;
+    the latents they are chosen for are kept, 38 kB a second.
+    """
 
     codec: VoiceCodec
     header: VoiceHeader
     codes: tuple[Codes, ...]
     power_db: tuple[NDArray[np.float32], ...]
     static_bits: tuple[NDArray[np.float32], ...]
+    latents: tuple[Tensor | None, ...]
+    beam_width: int
 
     @classmethod
-    def of(cls, codec: VoiceCodec, recording: OpenRecording, advance: Advance) -> Take:
+    def of(
+        cls, codec: VoiceCodec, recording: OpenRecording, beam_width: int, advance: Advance
+    ) -> Take:
         """Read and analyse a recording."""
-        from luxvox.codec.levels import amplitude_of, gain_of, measure
-
         channels = recording.channels
         n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
         level = measure(_coded_blocks(recording))
@@ -74,9 +89,10 @@ class Take:
                 for block in _coded_blocks(recording)
             )
             done = part_of(advance, channel / channels, 1.0 / channels)
-            parts.append(_coded_at_full_depth(codec, blocks, n_coded, done))
-        codes, power, bits = zip(*parts, strict=True)
-        return cls(codec, header, codes, power, bits)
+            analysed = _analysed(codec, blocks, n_coded, done)
+            parts.append(_coded_at_full_depth(codec, analysed, keep_latents=beam_width > 1))
+        codes, power, bits, latents = zip(*parts, strict=True)
+        return cls(codec, header, codes, power, bits, latents, beam_width)
 
     def at_quality(self, centi: int) -> bytes:
         """Return the file at a quality in hundredths."""
@@ -90,11 +106,32 @@ class Take:
         return container.write(header, sections)
 
     def at_bitrate(self, bitrate: float) -> bytes:
-        """Return the file that comes nearest to a bitrate in kbit/s; bits rise with quality."""
+        """Return the file that comes nearest to a bitrate in kbit/s."""
         seconds = self.header.n_samples / self.header.sample_rate_hz
-        target = bitrate * 1000.0 * seconds
+        n_bytes = bitrate * 1000.0 * seconds / 8.0
+        return self._nearest(_around(n_bytes, _TOLERANCE))
+
+    def at_size(self, size: float) -> bytes:
+        """Return a file of at most so many bytes, and at most 2 % less.
+
+        Raises:
+            UsageError: if there is none; the message says what sizes there are.
+        """
+        window = Window((1 - SIZE_TOLERANCE) * size, (1 - SIZE_TOLERANCE / 2) * size, size)
+        data = self._nearest(window)
+        if window.holds(len(data)):
+            return data
+        least, most = (self.at_quality(centi) for centi in (100, 10000))
+        if not len(least) <= size <= len(most):
+            reach = f"which takes {len(least)} to {len(most)}"
+            raise UsageError(f"{size:.10g} bytes is out of reach for this recording, {reach}")
+        return data if len(data) <= size else least
+
+    def _nearest(self, window: Window) -> bytes:
+        """Return a file whose size lies in a window, or the nearest, not above it if possible."""
+        target = 8.0 * window.aim
         low, high = 100, 10000
-        ratio, best, best_miss = _TYPICAL_RATIO, b"", math.inf
+        ratio, best = _TYPICAL_RATIO, b""
         n = n_segments(self.header.n_samples, self.header.sample_rate_hz)
         if n >= 2 * _SAMPLED_EVERY:
             ratio = self._sampled_ratio(
@@ -103,14 +140,10 @@ class Take:
         for _ in range(_MAX_TRIES):
             centi = self._centi_for_static_bits(target / ratio, low, high)
             data = self.at_quality(centi)
-            miss = len(data) * 8.0 / target - 1.0
-            if abs(miss) < best_miss:
-                best, best_miss = data, abs(miss)
-            if (
-                best_miss < _TOLERANCE
-                or (centi == low and miss > 0)
-                or (centi == high and miss < 0)
-            ):
+            miss = len(data) - window.aim
+            best = min(best or data, data, key=lambda one: _fault(len(one), window))
+            ends = (centi == low and miss > 0) or (centi == high and miss < 0)
+            if window.holds(len(data)) or ends:
                 break
             low, high = (low, centi - 1) if miss > 0 else (centi + 1, high)
             if low > high:
@@ -147,18 +180,20 @@ class Take:
         return total
 
     def _depths(self, power_db: NDArray[np.float32], centi: int) -> NDArray[np.int64]:
-        from luxvox.codec.rate import centi_to_share
-
         return self.codec.model.depths_of_powers(power_db, centi_to_share(centi))
 
-    def _segment(self, segment: int, channel: int, centi: int) -> list[Section]:
-        from luxvox.codec.rate import centi_to_position
-        from luxvox.entropy.walk import CodesEncoder, known, walk
-
-        frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
+    def _cut(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Codes:
+        """Return the codes [stages, frames] of so many stages of each frame."""
+        latents = self.latents[channel]
+        if latents is not None:
+            return self.codec.model.choose_to_depths(latents[:, :, frames], depths, self.beam_width)
         codes = self.codes[channel][:, frames]
+        return codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
+
+    def _segment(self, segment: int, channel: int, centi: int) -> list[Section]:
+        frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
         depths = self._depths(self.power_db[channel][frames], centi)
-        cut = codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
+        cut = self._cut(channel, frames, depths)
         level = self.codec.context.plan[0].name
         encoder = CodesEncoder(known({level: cut[:, None, None]}), self.header.coder)
         shape = {level: (1, cut.shape[1])}
@@ -167,33 +202,46 @@ class Take:
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 
 
-def _coded_at_full_depth(
+def _analysed(
     codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, advance: Advance
-) -> tuple[Codes, NDArray[np.float32], NDArray[np.float32]]:
-    """Return codes [stages, F], power of the latents in dB [F], and static bits [stages, F]."""
-    from luxvox.models.speech import power_db
-    from luxvox.models.speech_chunks import analyse
-
-    parts: list[tuple[Codes, NDArray[np.float32], NDArray[np.float32]]] = []
+) -> Iterator[Tensor]:
+    """Yield latents [n_channels, 1, frames], and tell of the work done."""
     total = -(-n_coded // FRAME_SAMPLES) + 1
     n_done = 0
     for latents in analyse(codec.model, blocks, n_coded):
-        codes, bits = codec.model.choose(latents[None])
-        parts.append((codes, power_db(latents[None])[0, 0].numpy(), bits))
-        n_done += codes.shape[1]
+        yield latents
+        n_done += latents.shape[2]
         advance(n_done / total)
-    columns = list(zip(*parts, strict=True))
+
+
+def _coded_at_full_depth(
+    codec: VoiceCodec, analysed: Iterable[Tensor], keep_latents: bool
+) -> tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor | None]:
+    """Return codes [stages, F], power in dB [F], static bits [stages, F], and maybe latents."""
+    parts = []
+    for latents in analysed:
+        codes, bits = codec.model.choose(latents[None])
+        power = power_db(latents[None])[0, 0].numpy()
+        parts.append((codes, power, bits, latents if keep_latents else latents[:, :, :0]))
+    codes_of, power_of, bits_of, latents_of = zip(*parts, strict=True)
     return (
-        np.concatenate(columns[0], axis=1),
-        np.concatenate(columns[1]),
-        np.concatenate(columns[2], axis=1),
+        np.concatenate(codes_of, axis=1),
+        np.concatenate(power_of),
+        np.concatenate(bits_of, axis=1),
+        torch.cat(latents_of, 2) if keep_latents else None,
     )
+
+
+def _fault(n_bytes: int, window: Window) -> tuple[bool, float]:
+    return n_bytes > window.high, abs(n_bytes - window.aim)
+
+
+def _around(aim: float, tolerance: float) -> Window:
+    return Window(aim * (1.0 - tolerance), aim, aim * (1.0 + tolerance))
 
 
 def _coded_blocks(recording: OpenRecording) -> Iterator[Samples]:
     """Yield the recording at 16 kHz, float32 [n, C]; two channels as mid and side."""
-    from luxvox.codec.recordings import resample_blocks
-
     n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
     blocks = resample_blocks(recording.blocks(), recording.sample_rate_hz, CODED_RATE_HZ, n_coded)
     for block in blocks:

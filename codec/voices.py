@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.advance import Advance, part_of, silent
+from luxvox.codec.effort import BEAM_WIDTHS, DEFAULT_EFFORT, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_SECONDS
+from luxvox.codec.targets import voice_target
 from luxvox.codec.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 from luxvox.codec.voice_decoding import (
     Samples,
@@ -26,33 +28,38 @@ if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
 
 BANDWIDTH_HZ = CODED_RATE_HZ // 2
-MIN_BITRATE_KBPS, MAX_BITRATE_KBPS = 0.3, 12.0
 _ANALYSIS_SHARE = 0.5
 
 
 def compress_speech(
     samples: NDArray[Any],
     sample_rate: int,
-    bitrate: float = 3.0,
+    bitrate: float | None = None,
     *,
+    size: float | None = None,
     quality: float | None = None,
+    effort: int = DEFAULT_EFFORT,
     progress: Advance | None = None,
 ) -> bytes:
-    """Compress a voice.
+    """Compress a voice, to a bitrate or to a size or quality.
 
     Args:
         samples: float32 or float64 of about −1 … 1, or int16; [T], or [T, C] with 1 or 2 channels.
         sample_rate: 8000 … 96000 Hz; what lies above 8 kHz in the recording is not kept.
-        bitrate: kbit/s of the whole file, on average, 0.3 … 12. A bitrate beyond what the model
-            reaches for this recording gives the nearest it can.
-        quality: 1 … 100 instead of a bitrate.
+        bitrate: kbit/s of the whole file, on average, 0.3 … 12; 3 unless something else is asked.
+            One beyond what the model reaches for this recording gives the nearest it can.
+        size: bytes of the whole file, instead; never more, and at most 2 % less.
+        quality: 1 … 100, instead.
+        effort: 1 (fast) to 9 (best); never changes how files decode.
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
         The bytes of a `.lvx` file.
 
     Raises:
-        UsageError: if the bitrate, the quality or the array's shape or type is not legal.
+        UsageError: if an argument or the array's shape or type is not legal, more than one of
+            bitrate, size and quality is given, or the size is out of reach; the message says what
+            is not.
         InputError: if there are no samples, some are NaN or infinite, or rate or number of
             channels cannot be coded.
         ModelError: if no intact weights are installed.
@@ -60,15 +67,17 @@ def compress_speech(
     from luxvox.codec.recordings import recording_of
 
     recording = recording_of(samples, sample_rate)
-    rate = None if quality is not None else bitrate
-    return compress_recording(recording, bitrate=rate, quality=quality, progress=progress)
+    asked = {"bitrate": bitrate, "size": size, "quality": quality}
+    return compress_recording(recording, **asked, effort=effort, progress=progress)
 
 
 def compress_recording(
     recording: OpenRecording,
     *,
     bitrate: float | None = None,
+    size: float | None = None,
     quality: float | None = None,
+    effort: int = DEFAULT_EFFORT,
     progress: Advance | None = None,
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
@@ -76,16 +85,18 @@ def compress_recording(
     from luxvox.codec.voice_encoding import Take
     from luxvox.models.speech_weights import voice_codec
 
-    if bitrate is not None and not MIN_BITRATE_KBPS <= bitrate <= MAX_BITRATE_KBPS:
-        legal = f"{MIN_BITRATE_KBPS:g}..{MAX_BITRATE_KBPS:g}"
-        raise UsageError(f"bitrate {bitrate:g} kbit/s is out of range, legal: {legal}")
-    centi = None if quality is None else quality_to_centi(quality)
-    advance = progress or silent
-    take = Take.of(voice_codec(None), recording, part_of(advance, 0.0, _ANALYSIS_SHARE))
-    if centi is None:
-        data = take.at_bitrate(3.0 if bitrate is None else bitrate)
-    else:
+    target = voice_target(quality, bitrate, size)
+    centi = quality_to_centi(target.value) if target.what == "quality" else None
+    width, advance = BEAM_WIDTHS[check_effort(effort)], progress or silent
+    take = Take.of(voice_codec(None), recording, width, part_of(advance, 0.0, _ANALYSIS_SHARE))
+    if centi is not None:
         data = take.at_quality(centi)
+    else:
+        data = (
+            take.at_bitrate(target.value)
+            if target.what == "bitrate"
+            else take.at_size(target.value)
+        )
     advance(1.0)
     return data
 

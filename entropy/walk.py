@@ -191,6 +191,21 @@ def known(codes: Mapping[str, Codes]) -> Source:
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
+class CodesChooser:
+    """Visitor that takes codes from a source and writes nothing."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Return what the source gives."""
+        return self._source(prediction)
+
+
 class CodesEncoder:
     """Visitor that writes codes, a coder a section."""
 

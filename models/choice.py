@@ -1,4 +1,4 @@
-"""The rate-aware choice of codes with the context model's own costs."""
+"""The rate-aware choice of codes: with the context model's own costs, or with static ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from luxvox.entropy.context import Prediction
 from luxvox.entropy.pmf import LOGITS_PER_BIT
 from luxvox.entropy.walk import Codes
-from luxvox.models.rvq import ResidualVQ
+from luxvox.models.rvq import RATE_WEIGHT, ResidualVQ, rate_bin
 
 CONTEXT_RATE_WEIGHT = 0.18  # squared steps a bit is worth; measured in docs/decisions.md
 _CHUNK = 1 << 14  # positions whose costs are held at once
@@ -92,6 +92,43 @@ class RateAwareChoice:
         chosen = books.gather(1, index.expand(-1, -1, vq.width))
         rows = torch.from_numpy(prediction.rows)
         self._residuals[prediction.level][prediction.groups, rows] -= chosen
+
+
+@torch.no_grad()
+def static_codes(
+    vq: ResidualVQ, latents: Tensor, position: float, rate_weight: float = RATE_WEIGHT
+) -> Codes:
+    """Choose codes by distortion plus the static tables' rate, where they may not be null.
+
+    Args:
+        vq: residual VQ of a level.
+        latents: [1, C, H, W] in steps.
+        position: log-step, −1 (finest) … 1 (coarsest).
+        rate_weight: squared steps that a bit is worth.
+
+    Returns:
+        Codes [stages, groups, H, W], those of `ResidualVQ.encode`, by far faster.
+    """
+    rest = vq.group(latents).clone()
+    n_groups, n_places, _ = rest.shape
+    bits = rate_weight * vq.bits[int(rate_bin(torch.tensor(position)))]
+    codes = torch.zeros(vq.n_stages, n_groups, n_places, dtype=vq.code_type)
+    alive = torch.ones(n_groups, n_places, dtype=torch.bool)
+    for stage in range(vq.n_stages):
+        # Any other word costs at least the cheapest one's bits.
+        gain = bits[stage, :, 1:].amin(1) - bits[stage, :, 0]
+        alive &= rest.square().sum(-1) > gain[:, None]
+        for group in range(n_groups):
+            places = torch.nonzero(alive[group])[:, 0]
+            for some in torch.split(places, _CHUNK):
+                book = vq.codebooks[stage, group]
+                bias = book.square().sum(-1) + bits[stage, group]
+                chosen = torch.addmm(bias[None], rest[group, some], book.T, alpha=-2.0).argmin(1)
+                codes[stage, group, some] = chosen.to(codes.dtype)
+                rest[group, some] -= book[chosen]
+        alive = codes[stage] != 0
+    array: Codes = codes.numpy().reshape(vq.n_stages, n_groups, *latents.shape[2:])
+    return array
 
 
 def _chunks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

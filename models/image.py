@@ -256,6 +256,21 @@ class PictureModel(nn.Module):
         pixels: Tensor = self.synthesis(scaled, position, gain)
         return pixels
 
+    def at_step(self, latents: dict[str, Tensor], before: float, after: float) -> dict[str, Tensor]:
+        """Return latents in steps of another size: those of a step nearby, but for its analysis.
+
+        Args:
+            latents: [B, C, H, W] in steps, by level.
+            before, after: step they are in, and step they shall be in, in 8-bit levels.
+        """
+        device = self.order_16.device
+        old, new = (self._conditions(torch.tensor([s], device=device)) for s in (before, after))
+        with torch.no_grad():
+            return {
+                level: y * (self._scale(level, *old) / self._scale(level, *new)).to(y.device)
+                for level, y in latents.items()
+            }
+
     def _conditions(self, step: Tensor) -> tuple[Tensor, Tensor]:
         position = step_to_position(step, self.config)[:, None, None, None]
         return position, (step / PIXELS_PER_UNIT)[:, None, None, None]

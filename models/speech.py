@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from luxvox.models.beam import beam_codes
 from luxvox.models.rvq import ResidualVQ, rate_bin
 
 SAMPLE_RATE_HZ = 16_000
@@ -237,6 +238,20 @@ class SpeechModel(nn.Module):
         bits = self.vq.bits[int(rate_bin(middle)), :, 0].gather(1, codes)
         reached = torch.cat([torch.ones_like(codes[:1]), codes[:-1]]) != 0
         return codes.numpy().astype(np.uint16), (bits * reached).numpy()
+
+    def choose_to_depths(
+        self, latents: Tensor, depths: NDArray[np.int64], width: int
+    ) -> NDArray[np.uint16]:
+        """Choose codes [stages, F] by a beam search for latents [n_channels, 1, F].
+
+        Args:
+            latents: in steps.
+            depths: how many stages each frame may have [F].
+            width: sequences kept from stage to stage.
+        """
+        costs = self.config.rate_weight * self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0]
+        codes = beam_codes(self.vq, latents[:, 0].T, torch.from_numpy(depths), width, costs)
+        return codes.numpy().astype(np.uint16)
 
     @property
     def halo(self) -> int:

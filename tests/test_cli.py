@@ -138,6 +138,13 @@ def test_inputs_are_never_replaced(folder, words):
         ["photo.png", "-q", "nan"],
         ["photo.png", "-q", "high"],
         ["photo.png", "--no-such-option"],
+        ["photo.png", "-q", "50", "--size", "20kB"],
+        ["photo.png", "--bpp", "1", "--psnr", "30"],
+        ["photo.png", "-q", "50", "-b", "3"],
+        ["photo.png", "-b", "3"],
+        ["photo.png", "--size", "big"],
+        ["photo.png", "--bpp", "0"],
+        ["photo.png", "--effort", "10"],
         ["photo.png", "other.png", "-o", "one.lvx"],
         ["cli", "compress"],
         ["cli", "decompress", "photo.png", "--sections", "0"],
@@ -246,9 +253,9 @@ def test_options_reach_the_codec(folder, monkeypatch):
     seen: dict[str, object] = {}
     compress, decompress = pictures.compress_image, pictures.decompress_raster
 
-    def note_compress(raster, quality, **options):
-        seen.update(options, quality=quality)
-        return compress(raster, quality, **options)
+    def note_compress(raster, **options):
+        seen.update(options)
+        return compress(raster, **options)
 
     def note_decompress(data, **options):
         seen.update(options)
@@ -256,7 +263,8 @@ def test_options_reach_the_codec(folder, monkeypatch):
 
     monkeypatch.setattr(pictures, "compress_image", note_compress)
     monkeypatch.setattr(pictures, "decompress_raster", note_decompress)
-    assert run("photo.png", "-q", "12.5", "--strip") == 0
+    assert run("photo.png", "-q", "12.5", "--strip", "--effort", "1") == 0
+    assert seen["effort"] == 1
     assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
     assert (seen["quality"], seen["strip"], seen["device"]) == (12.5, True, "cpu")
     assert seen["sections"] == 1
@@ -481,3 +489,12 @@ def test_strict_refuses_cut_files(folder, capsys):
     assert capsys.readouterr().err == "luxvox: cut.lvx: the file is cut\n"
     assert run("cli", "decompress", "cut.lvx", "-o", "back.png") == 0
     assert "luxvox: cut.lvx: warning: the file is cut" in capsys.readouterr().err
+
+
+def test_size_on_the_command_line(folder, capsys):
+    save_noise("photo.png")
+    assert run("photo.png", "--size", "0.9kB", "--effort", "1") == 0
+    assert 882 <= os.path.getsize("photo.lvx") <= 900
+    capsys.readouterr()
+    assert run("photo.png", "--size", "9MB", "--effort", "1", "-f") == 2
+    assert "9000000 bytes is out of reach for this picture, which takes" in capsys.readouterr().err

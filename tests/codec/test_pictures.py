@@ -215,12 +215,15 @@ def test_every_cut_is_an_error_or_a_warning(tiny_file):
     assert whole == list(range(borders(tiny_file)[0], len(tiny_file)))
 
 
-def test_every_flipped_byte_is_an_error(tiny_file):
+def test_every_flipped_byte_is_noticed(tiny_file):
     for offset in range(len(tiny_file)):
         for bits in (1, 0xFF):
             data = bytearray(tiny_file)
             data[offset] ^= bits
-            assert not survives(bytes(data)), offset
+            # A length that is altered may look like a cut, of which there is a warning.
+            with pytest.raises((LuxvoxError, TruncatedWarning)), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                luxvox.decompress_image(bytes(data))
 
 
 def test_kinds_of_damage(tiny_file):

@@ -13,6 +13,7 @@ from luxvox.codec import container, voices
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.timeline import SEGMENT_FRAMES
 from luxvox.codec.truncation import truncate
+from luxvox.codec.voice_decoding import dequantised
 from luxvox.errors import (
     FormatError,
     InputError,
@@ -150,6 +151,43 @@ def test_bitrate_is_hit(bitrate):
     samples = np.concatenate([tone(160_000), np.zeros(32_000, np.float32)])
     data = voices.compress_speech(samples, 16_000, bitrate)
     assert len(data) * 8 / 12 / 1000 == pytest.approx(bitrate, rel=0.03)
+
+
+@pytest.mark.parametrize(("size", "effort"), [(500, 5), (900, 7)])
+def test_size_is_never_more(size, effort):
+    data = voices.compress_speech(tone(160_000), 16_000, size=size, effort=effort)
+    assert 0.98 * size <= len(data) <= size
+
+
+def test_sizes_out_of_reach_are_refused():
+    samples = tone(8000)
+    for size in (20, 10_000):
+        with pytest.raises(UsageError, match=rf"{size} bytes is out of reach .* \d+ to \d+$"):
+            voices.compress_speech(samples, 16_000, size=size)
+
+
+def error_of(samples, effort):
+    data = voices.compress_speech(samples, 16_000, quality=60, effort=effort)
+    codec = speech_weights.voice_codec(None)
+    scale = amplitude_of(voice_header(data).gain)
+    blocks = [(samples - samples.mean()).astype(np.float32) * np.float32(scale)]
+    latents = torch.cat(list(speech_chunks.analyse(codec.model, blocks, len(samples))), 2)
+    codes = voices.voice_codes(data)
+    left = latents - dequantised(codec, codes)
+    return float(left.square().sum()), codes
+
+
+def test_a_wider_beam_leaves_less():
+    samples = tone(32_000)
+    greedy, _ = error_of(samples, 5)
+    beam, codes = error_of(samples, 8)
+    assert beam < greedy
+    assert not codes[1:][codes[:-1] == 0].any()
+
+
+def test_a_beam_of_silence_is_silence():
+    data = voices.compress_speech(np.zeros(32_000, np.float32), 16_000, quality=50, effort=9)
+    assert not voices.voice_codes(data).any()
 
 
 def test_out_of_reach_bitrates_give_the_nearest():
@@ -306,7 +344,13 @@ def test_bad_input_is_refused(samples, rate, error):
         voices.compress_speech(samples, rate)
 
 
-@pytest.mark.parametrize("options", [{"bitrate": 0.1}, {"bitrate": float("nan")}, {"quality": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *[{"bitrate": 0.1}, {"bitrate": float("nan")}, {"quality": 0}, {"size": 0}],
+        *[{"effort": 0}, {"bitrate": 3.0, "quality": 50}, {"size": 900, "bitrate": 3.0}],
+    ],
+)
 def test_bad_options_are_refused(options):
     with pytest.raises(UsageError):
         voices.compress_speech(tone(100), 16_000, **options)

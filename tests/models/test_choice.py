@@ -6,7 +6,7 @@ import torch
 
 from luxvox.entropy.walk import CodesMeter, walk
 from luxvox.models.catalogue import load_picture_codec
-from luxvox.models.choice import CONTEXT_RATE_WEIGHT, RateAwareChoice
+from luxvox.models.choice import CONTEXT_RATE_WEIGHT, RateAwareChoice, static_codes
 from luxvox.models.image import LEVELS, quality_to_step
 from luxvox.models.strips import analyse, grid_shapes
 
@@ -95,3 +95,14 @@ def test_nothing_to_code_is_null(codec, latents):
     codes, _, error = chosen(codec, nothing, RateAwareChoice(quantisers(codec), nothing).choose)
     assert error == 0.0
     assert not any(array.any() for array in codes.values())
+
+
+@pytest.mark.parametrize("rate_weight", [0.1155, 0.3])
+def test_static_codes_are_those_of_the_vq(codec, latents, rate_weight):
+    position = torch.tensor([0.2])
+    for level, vq in quantisers(codec).items():
+        expected = vq.encode(latents[level], position, rate_weight)[0].numpy()
+        codes = static_codes(vq, latents[level], 0.2, rate_weight)
+        assert codes.dtype == expected.dtype
+        assert (codes != expected).mean() < 1e-3  # ties of floats may fall either way
+        assert codes.any() and not codes[1:][codes[:-1] == 0].any()

@@ -1,0 +1,97 @@
+"""Pictures of a wanted size, rate or PSNR, and of any effort."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import luxvox
+from luxvox.codec import pictures
+from luxvox.codec.rasters import Raster
+from luxvox.errors import UsageError
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "eileen_collins.png"
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    with Image.open(EXAMPLE) as image:
+        return np.asarray(image.convert("RGB"))[60:156, 180:276].copy()
+
+
+def psnr(some, other):
+    return 10 * np.log10(255**2 / np.square(some.astype(np.float64) - other).mean())
+
+
+@pytest.mark.parametrize("bpp", [0.25, 0.9])
+def test_rate(photograph, bpp):
+    data = luxvox.compress_image(photograph, bpp=bpp, effort=1)
+    assert 8 * len(data) / (96 * 96) == pytest.approx(bpp, rel=0.02)
+
+
+@pytest.mark.parametrize(("size", "effort"), [(400, 5), (1500, 1)])
+def test_size_is_never_more(photograph, size, effort):
+    raster = Raster(photograph, None, b"profile" * 9)
+    data = luxvox.compress_image(raster, size=size, effort=effort)
+    assert 0.98 * size <= len(data) <= size
+    assert pictures.decompress_raster(data).icc == raster.icc
+
+
+@pytest.mark.parametrize(("wanted", "channels"), [(30.0, 3), (34.5, 1)])
+def test_psnr(photograph, wanted, channels):
+    pixels = photograph if channels == 3 else photograph[:, :, 1]
+    decoded = luxvox.decompress_image(luxvox.compress_image(pixels, psnr=wanted, effort=4))
+    assert psnr(decoded, pixels) == pytest.approx(wanted, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": 30}, r"30 bytes is out of reach for this picture, which takes \d+ to \d+$"),
+        ({"bpp": 20}, r"20 bits a pixel is out of reach .* takes 0\.\d{3} to \d+\.\d{3}$"),
+        ({"psnr": 60}, r"60 dB is out of reach .* reaches \d+\.\d\d to \d+\.\d\d$"),
+    ],
+)
+def test_out_of_reach(photograph, options, said):
+    with pytest.raises(UsageError, match=said):
+        luxvox.compress_image(photograph[:48, :48], effort=1, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"quality": 50, "bpp": 1.0}, "quality and bpp exclude each other"),
+        ({"size": 1000, "psnr": 30}, "size and psnr exclude each other"),
+        ({"size": 0}, "size 0 is out of range, legal: above 0"),
+        ({"bpp": float("nan")}, "bpp nan is out of range"),
+        ({"psnr": float("inf")}, "psnr inf is out of range"),
+        *[({"effort": effort}, r"effort .* legal: 1\.\.9") for effort in (0, 10, 5.0, True, "5")],
+    ],
+)
+def test_what_cannot_be_asked_for(options, said):
+    with pytest.raises(UsageError, match=said):
+        luxvox.compress_image(np.zeros((2, 2), np.uint8), **options)
+
+
+def test_every_effort_decodes_and_more_of_it_is_worth_it(photograph):
+    photograph, costs = photograph[:64], {}
+    for effort in range(1, 10):
+        data = luxvox.compress_image(photograph, 40, effort=effort)
+        decoded = luxvox.decompress_image(data)
+        step = 160 * (1 / 16) ** (39 / 99)
+        error = np.square(decoded.astype(np.float64) - photograph).sum() / step**2
+        costs[effort] = error + 0.14 * 8 * len(data)
+    assert len({round(cost, 3) for cost in costs.values()}) > 5
+    assert costs[9] < costs[5] < costs[1]
+
+
+@pytest.mark.parametrize("effort", [2, 5])
+def test_strips_of_corrected_latents_are_the_whole(photograph, effort, monkeypatch):
+    from luxvox.models import refinement
+
+    whole = luxvox.compress_image(photograph, 50, effort=effort)
+    monkeypatch.setattr(refinement, "STRIP_PIXELS", 1)
+    cut = luxvox.compress_image(photograph, 50, effort=effort)
+    assert len(cut) == pytest.approx(len(whole), rel=0.01)
+    assert psnr(luxvox.decompress_image(cut), luxvox.decompress_image(whole)) > 45
