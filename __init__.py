@@ -19,12 +19,13 @@ if TYPE_CHECKING:
         decompress_speech,
         from_codes,
     )
-    from luxvox.errors import LuxvoxError, TruncatedWarning
+    from luxvox.errors import DamageWarning, LuxvoxError, TruncatedWarning
     from luxvox.models.cards import preferring
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DamageWarning",
     "FileInfo",
     "LuxvoxError",
     "TruncatedWarning",
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DamageWarning": "luxvox.errors",
     "FileInfo": "luxvox.codec.inspection",
     "LuxvoxError": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",

@@ -241,6 +241,7 @@ def _compress_voice(
     help="Decode the first N sections only (of a voice: of every segment): coarser.",
 )
 @click.option("--strict", is_flag=True, help="Refuse files that are cut, rather than warn.")
+@click.option("--conceal", is_flag=True, help="Decode damaged files, too, and guess what is lost.")
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

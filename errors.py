@@ -61,3 +61,7 @@ class SystemFailure(LuxvoxError):
 
 class TruncatedWarning(UserWarning):
     """Warn that a file was cut, and that what was decoded comes from its whole sections only."""
+
+
+class DamageWarning(UserWarning):
+    """Warn that sections of a file were altered, and that what they held was guessed."""

@@ -65,6 +65,7 @@ __all__ = [
     "list_sections",
     "read",
     "read_header",
+    "salvage",
     "section_name",
     "write",
 ]
@@ -199,6 +200,31 @@ def read(data: bytes) -> Container:
     return Container(header, sections, truncated)
 
 
+def salvage(data: bytes) -> tuple[Container, frozenset[int]]:
+    """Read a file as `read` does, but take altered sections for empty ones.
+
+    Where sections can no longer be followed behind an altered one, the file counts as cut there.
+
+    Returns:
+        The content, and the positions of the altered sections in it.
+
+    Raises:
+        As `read`, but for altered sections; ChecksumError if nothing sound is left.
+    """
+    header, n_sections, start = parse_header(data)
+    _check_count(header, n_sections, start)
+    altered: list[int] = []
+    sections = tuple(_whole_sections(data, start, n_sections, altered))
+    if not altered:
+        return read(data), frozenset()
+    lost = frozenset(altered)
+    if _fault(header, [s.type for s in sections], whole=len(sections) == n_sections):
+        sections, lost = sections[: altered[0]], frozenset()
+    if len(lost) == len(sections):
+        raise ChecksumError("no section is whole and as it was written")
+    return Container(header, sections, len(sections) < n_sections), lost
+
+
 def list_sections(data: bytes) -> Listing:
     """List the sections of a file without raising for damage behind the header.
 
@@ -256,8 +282,13 @@ def _check_count(header: Header, n_sections: int, end: int) -> None:
             raise FormatError(f"header, offset {end}: {n_sections} sections, legal: at most {most}")
 
 
-def _whole_sections(data: bytes, offset: int, n_sections: int) -> Iterator[Section]:
-    """Yield the whole sections; stop where the file was cut, raise where it was altered."""
+def _whole_sections(
+    data: bytes, offset: int, n_sections: int, altered: list[int] | None = None
+) -> Iterator[Section]:
+    """Yield the whole sections; stop where the file was cut, raise where it was altered.
+
+    With a list for their positions, altered sections come out empty.
+    """
     for number in range(1, n_sections + 1):
         try:
             entry = _entry(data, offset, number)
@@ -267,13 +298,15 @@ def _whole_sections(data: bytes, offset: int, n_sections: int) -> Iterator[Secti
         if end > len(data):
             return
         place = f"section {number} ({entry.name}), offset {offset}"
-        if not entry.crc_ok:
+        if not entry.crc_ok and altered is None:
             raise ChecksumError(f"{place}: the checksum does not match, the file was altered")
         if ALPHA < entry.type <= LAST_CRITICAL:
             raise UnsupportedError(f"{place}: a newer luxvox is needed to decode it")
-        yield Section(entry.type, data[end - entry.length : end])
+        if not entry.crc_ok and altered is not None:
+            altered.append(number - 1)
+        yield Section(entry.type, data[end - entry.length : end] if entry.crc_ok else b"")
         offset = end
-    if offset < len(data):
+    if offset < len(data) and not altered:
         raise FormatError(f"end, offset {offset}: {len(data) - offset} bytes too many")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, silent
-from luxvox.codec.container import CUT, Container, PictureHeader
+from luxvox.codec.container import CUT, LAST_CODES, Container, PictureHeader
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.walk import Codes, CodesDecoder, walk
+from luxvox.entropy.walk import Codes, CodesConcealer, CodesDecoder, walk
 from luxvox.errors import (
+    DamageWarning,
     FormatError,
     InputError,
     TruncatedError,
@@ -30,18 +31,28 @@ from luxvox.models.strips import grid_shapes, synthesise
 
 
 def opened(
-    data: bytes, max_pixels: int, callers: int, *, strict: bool = False
-) -> tuple[Container, PictureCodec]:
+    data: bytes, max_pixels: int, callers: int, *, strict: bool = False, conceal: bool = False
+) -> tuple[Container, PictureCodec, int | None]:
     """Read a container and find its weights; check all that can be checked before the work.
 
     A cut file is refused if `strict`, else a warning points past so many callers of this module.
+    An altered one is refused unless `conceal`; then alpha and metadata that were altered are left
+    out, and the number of the first altered code section is returned.
     """
     header = picture_header(container.read_header(data)[0])
     if header.width * header.height > max_pixels:
         raise InputError(
             f"{header.width}×{header.height} pixels are over the limit of {max_pixels} (max_pixels)"
         )
-    content = container.read(data)
+    content, altered = container.salvage(data) if conceal else (container.read(data), frozenset())
+    first_lost = min((content.sections[n].type for n in altered), default=None)
+    if first_lost is not None:
+        message = f"{len(altered)} sections are altered; what they held is guessed or left out"
+        warnings.warn(message, DamageWarning, stacklevel=2 + callers)
+        sound = [
+            s for n, s in enumerate(content.sections) if n not in altered or s.type <= LAST_CODES
+        ]
+        content = replace(content, sections=tuple(sound))
     if content.truncated:
         if strict:
             raise TruncatedError(CUT)
@@ -52,7 +63,7 @@ def opened(
         raise FormatError(
             f"{len(content.codes)} code sections, legal for this model: 0..{codec.n_sections}"
         )
-    return content, codec
+    return content, codec, first_lost
 
 
 def picture_header(header: container.Header) -> PictureHeader:
@@ -63,14 +74,18 @@ def picture_header(header: container.Header) -> PictureHeader:
 
 
 def decoded_codes(
-    codec: PictureCodec, content: Container, sections: int | None
+    codec: PictureCodec, content: Container, sections: int | None, first_lost: int | None = None
 ) -> dict[str, Codes]:
-    """Decode the first code sections of a file, all by default."""
+    """Decode the first code sections of a file, all by default; guess from a lost one on."""
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
     header = picture_header(content.header)
     payloads = content.codes[:sections]
-    decoder = CodesDecoder(dict(enumerate(payloads, start=1)), header.coder)
+    numbered = dict(enumerate(payloads, start=1))
+    decoder: CodesDecoder | CodesConcealer = CodesDecoder(numbered, header.coder)
+    if first_lost is not None and first_lost <= len(payloads):
+        words = {name: one.codewords.numpy() for name, one in codec.context.levels.items()}
+        decoder = CodesConcealer(numbered, header.coder, first_lost, words)
     shapes = grid_shapes(header.height, header.width)
     decoded = walk(codec.context, shapes, centi_to_position(header.quality_centi), decoder)
     decoder.finish()

@@ -94,6 +94,7 @@ def decompress_image(
     *,
     as_pil: Literal[False] = False,
     strict: bool = False,
+    conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> NDArray[np.uint8]: ...
@@ -106,6 +107,7 @@ def decompress_image(
     *,
     as_pil: Literal[True],
     strict: bool = False,
+    conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> Image.Image: ...
@@ -117,6 +119,7 @@ def decompress_image(
     *,
     as_pil: bool = False,
     strict: bool = False,
+    conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> NDArray[np.uint8] | Image.Image:
@@ -128,6 +131,8 @@ def decompress_image(
         sections: decode only so many code sections (1 is the coarsest picture); all by default.
         as_pil: return a PIL image, with metadata, rather than an array.
         strict: refuse files that are cut.
+        conceal: decode altered files, too, with a `DamageWarning`: codes are guessed from the
+            first altered section on; altered alpha and metadata are left out.
         max_pixels: refuse larger pictures.
         progress: called with the share of the work done, 0 … 1.
 
@@ -141,7 +146,12 @@ def decompress_image(
         InputError: if it has more than `max_pixels` pixels.
     """
     raster = decompress_raster(
-        data, sections, strict=strict, max_pixels=max_pixels, progress=progress
+        data,
+        sections,
+        strict=strict,
+        conceal=conceal,
+        max_pixels=max_pixels,
+        progress=progress,
     )
     return to_pil(raster) if as_pil else to_array(raster)
 
@@ -151,6 +161,7 @@ def decompress_raster(
     sections: int | None = None,
     *,
     strict: bool = False,
+    conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Advance | None = None,
 ) -> Raster:
@@ -158,11 +169,11 @@ def decompress_raster(
     from luxvox.codec.picture_decoding import decoded_codes, drawn, opened, picture_header
 
     advance = progress or silent
-    content, codec = opened(data, max_pixels, callers=2, strict=strict)
+    content, codec, first_lost = opened(data, max_pixels, callers=2, strict=strict, conceal=conceal)
     header = picture_header(content.header)
     payload = content.payload(ALPHA)
     alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-    arrays = decoded_codes(codec, content, sections)
+    arrays = decoded_codes(codec, content, sections, first_lost)
     advance(_CODES_SHARE)
     drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
     pixels = drawn(codec, header, arrays, drawing)
@@ -183,5 +194,5 @@ def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Codes]
     """
     from luxvox.codec.picture_decoding import decoded_codes, opened
 
-    content, codec = opened(data, max_pixels, callers=1)
+    content, codec, _ = opened(data, max_pixels, callers=1)
     return decoded_codes(codec, content, None)

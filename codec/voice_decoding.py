@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, silent
-from luxvox.codec.container import CUT, Container, Header, VoiceHeader
+from luxvox.codec.container import CUT, Container, Header, Section, VoiceHeader
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.timeline import (
@@ -27,6 +28,7 @@ from luxvox.codec.timeline import (
 )
 from luxvox.entropy.walk import Codes
 from luxvox.errors import (
+    DamageWarning,
     FormatError,
     InputError,
     TruncatedError,
@@ -47,6 +49,7 @@ def decompress_blocks(
     progress: Advance | None = None,
     *,
     strict: bool = False,
+    conceal: bool = False,
     max_seconds: float = DEFAULT_MAX_SECONDS,
 ) -> tuple[int, int, int, Iterator[Samples]]:
     """Return rate in Hz, channels, samples a channel, and the iterator of float32 [n, C]."""
@@ -55,7 +58,7 @@ def decompress_blocks(
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    content, header, codec = opened(data, max_seconds, strict)
+    content, header, codec = opened(data, max_seconds, strict, conceal)
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
     whole = whole_segments(len(content.codes), header.channels)
     advance = progress or silent
@@ -74,11 +77,12 @@ def decompress_blocks(
 
 
 def opened(
-    data: bytes, max_seconds: float, strict: bool = False
+    data: bytes, max_seconds: float, strict: bool = False, conceal: bool = False
 ) -> tuple[Container, VoiceHeader, VoiceCodec]:
     """Read a container and find its weights; check all that can be checked before the work.
 
-    A cut file is refused if `strict`, or warned of.
+    A cut file is refused if `strict`, or warned of. An altered one is refused unless `conceal`;
+    then sections of a segment are empty from the first altered one on.
     """
     from luxvox.models.speech_weights import voice_codec
 
@@ -88,7 +92,11 @@ def opened(
         raise InputError(
             f"{seconds:.1f} s of sound are over the limit of {max_seconds:g} s (max_seconds)"
         )
-    content = container.read(data)
+    content, altered = container.salvage(data) if conceal else (container.read(data), frozenset())
+    if altered:
+        message = f"{len(altered)} sections are altered; what they held is left out"
+        warnings.warn(message, DamageWarning, stacklevel=4)
+        content = replace(content, sections=_without_lost(content, altered))
     if content.truncated:
         if strict:
             raise TruncatedError(CUT)
@@ -96,6 +104,18 @@ def opened(
             raise TruncatedError("the file is cut before its first segment is whole")
         warnings.warn(f"{CUT}; decoding its whole sections", TruncatedWarning, stacklevel=4)
     return content, header, voice_codec(header.model_number, header.fingerprint)
+
+
+def _without_lost(content: Container, altered: frozenset[int]) -> tuple[Section, ...]:
+    """Empty the second sections whose first is altered, for they were predicted from it."""
+    n_codes = len(content.codes)
+    sections = []
+    for n, section in enumerate(content.sections):
+        if n < n_codes and n % PARTS and n - 1 in altered:
+            sections.append(Section(section.type, b""))
+        elif n < n_codes or n not in altered:
+            sections.append(section)
+    return tuple(sections)
 
 
 def _voice_header(header: Header) -> VoiceHeader:

@@ -106,6 +106,7 @@ def decompress_speech(
     sections: int | None = None,
     *,
     strict: bool = False,
+    conceal: bool = False,
     max_seconds: float = DEFAULT_MAX_SECONDS,
     progress: Advance | None = None,
 ) -> tuple[Samples, int]:
@@ -116,6 +117,8 @@ def decompress_speech(
             `TruncatedWarning`.
         sections: decode only the first so many code sections of each segment (1 is the coarsest).
         strict: refuse files that are cut.
+        conceal: decode altered files, too, with a `DamageWarning`: an altered section leaves its
+            own segment coarser, or silent, and the others whole.
         max_seconds: refuse longer recordings.
         progress: called with the share of the work done, 0 … 1.
 
@@ -130,7 +133,7 @@ def decompress_speech(
         InputError: if it is longer than `max_seconds`.
     """
     rate_hz, channels, _, blocks = decompress_blocks(
-        data, sections, progress, strict=strict, max_seconds=max_seconds
+        data, sections, progress, strict=strict, conceal=conceal, max_seconds=max_seconds
     )
     samples = np.concatenate(list(blocks))
     return (samples[:, 0] if channels == 1 else samples), rate_hz

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.entropy import coders
-from luxvox.entropy.pmf import bits_of
+from luxvox.entropy.pmf import LOGITS_PER_BIT, bits_of
 from luxvox.errors import FormatError
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ Codes = NDArray[np.uint8 | np.uint16]
 
 BATCH = 1 << 14
 """Words of a group that are coded at a time, to bound memory."""
+
+_LEAST_HOPE = 0.1  # of not being null, for a place to be guessed
 
 ALL_PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 EVEN = ((0, 0), (1, 1))
@@ -267,6 +269,72 @@ def _named(section: int) -> Iterator[None]:
         yield
     except FormatError as error:
         raise FormatError(f"codes {section}: {error}") from None
+
+
+class CodesConcealer:
+    """Visitor that reads the sections before a lost one, and guesses the codes from there on.
+
+    What was coded behind a lost section was predicted from it and cannot be read without. A guess
+    is the code nearest to what the context model expects on average; the likeliest code would
+    often be far from it, where no code is likely (docs/decisions.md).
+
+    Args:
+        sections: payloads of the code sections.
+        coder: number of the range coder.
+        first_lost: number of the first section that is lost.
+        codewords: by level, [stages, groups, K, width] in any unit.
+    """
+
+    def __init__(
+        self,
+        sections: Mapping[int, bytes],
+        coder: int,
+        first_lost: int,
+        codewords: Mapping[str, NDArray[np.float32]],
+    ) -> None:
+        before = {n: data for n, data in sections.items() if n < first_lost}
+        self._decoder = CodesDecoder(before, coder)
+        self._first_lost = first_lost
+        self._codewords = codewords
+
+    def wants(self, section: int) -> bool:
+        """Want the sections that can be read, and those that are guessed."""
+        return section >= self._first_lost or self._decoder.wants(section)
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Pull the codes of a prediction, or guess them."""
+        if prediction.section < self._first_lost:
+            return self._decoder.visit(prediction)
+        words = self._codewords[prediction.level][prediction.stage, prediction.groups]
+        return expected_codes(prediction, words)
+
+    def finish(self) -> None:
+        """Check that all bytes were used."""
+        self._decoder.finish()
+
+
+def expected_codes(prediction: Prediction, words: NDArray[np.float32]) -> Codes:
+    """Return for each place the code nearest to the mean of all, weighted by their probability.
+
+    Args:
+        prediction: of N positions and G groups.
+        words: codewords [G, K, width] of its stage.
+
+    Returns:
+        Codes [N, G].
+    """
+    codes = prediction.nulls()
+    not_null = 1.0 / (1.0 + np.exp2(prediction.flag_logits() / LOGITS_PER_BIT))
+    for group, rows in _word_batches(
+        (prediction.alive & (not_null > _LEAST_HOPE)).astype(np.uint8)
+    ):
+        logits = prediction.code_logits(group, rows).astype(np.float32) / LOGITS_PER_BIT
+        shares = np.exp2(logits - logits.max(axis=1, keepdims=True))
+        shares *= (not_null[rows, group] / shares.sum(axis=1))[:, None]
+        mean = shares.astype(np.float32) @ words[group, 1:]
+        distance = np.square(words[group]).sum(axis=1) - 2.0 * mean @ words[group].T
+        codes[rows, group] = distance.argmin(axis=1)
+    return codes
 
 
 class CodesMeter:

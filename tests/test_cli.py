@@ -498,3 +498,16 @@ def test_size_on_the_command_line(folder, capsys):
     capsys.readouterr()
     assert run("photo.png", "--size", "9MB", "--effort", "1", "-f") == 2
     assert "9000000 bytes is out of reach for this picture, which takes" in capsys.readouterr().err
+
+
+def test_conceal_on_the_command_line(folder, capsys):
+    save_noise("photo.png")
+    run("photo.png")
+    damaged = bytearray((folder / "photo.lvx").read_bytes())
+    damaged[-1] ^= 1
+    (folder / "bad.lvx").write_bytes(damaged)
+    capsys.readouterr()
+    assert run("cli", "decompress", "bad.lvx", "-o", "back.png") == 3
+    assert "checksum" in capsys.readouterr().err
+    assert run("cli", "decompress", "bad.lvx", "-o", "back.png", "--conceal") == 0
+    assert "luxvox: bad.lvx: warning: 1 sections are altered" in capsys.readouterr().err

@@ -193,6 +193,52 @@ def test_the_warning_points_at_the_caller(small_file):
         assert caught[0].filename == __file__
 
 
+def altered_in(data, number):
+    """The file with a byte of a section's payload altered."""
+    entry = container.list_sections(data).entries[number]
+    changed = bytearray(data)
+    changed[entry.offset + entry.size - 1] ^= 0x55
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
+def test_concealing_what_is_altered(small_file, photograph, number):
+    damaged = altered_in(small_file, number)
+    with pytest.raises(ChecksumError):
+        luxvox.decompress_image(damaged)
+    with pytest.warns(luxvox.DamageWarning, match="1 sections are altered") as caught:
+        decoded = luxvox.decompress_image(damaged, conceal=True)
+    assert caught[0].filename == __file__
+    whole = luxvox.decompress_image(small_file)
+    if number == 4:  # alpha
+        np.testing.assert_array_equal(decoded, whole[:, :, :3])
+        return
+    np.testing.assert_array_equal(decoded[:, :, 3], whole[:, :, 3])
+    if number:
+        before = luxvox.decompress_image(small_file, number)[:, :, :3]
+        pixels = photograph[64:144, 64:144]
+        assert psnr(decoded[:, :, :3], pixels) > psnr(before, pixels) - 0.3
+
+
+def test_concealing_changes_nothing_in_sound_files(small_file):
+    concealed = luxvox.decompress_image(small_file, conceal=True)
+    np.testing.assert_array_equal(concealed, luxvox.decompress_image(small_file))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_concealing_survives_any_damage(tiny_file, data):
+    changed = bytearray(tiny_file)
+    for _ in range(data.draw(st.integers(1, 4))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            assert luxvox.decompress_image(bytes(changed), conceal=True).shape == (32, 40, 3)
+        except LuxvoxError as error:
+            assert "\n" not in str(error)
+
+
 def survives(data):
     """Whether data decode, if only with a warning; nothing but our own errors is raised."""
     try:

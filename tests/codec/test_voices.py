@@ -15,6 +15,8 @@ from luxvox.codec.timeline import SEGMENT_FRAMES
 from luxvox.codec.truncation import truncate
 from luxvox.codec.voice_decoding import dequantised
 from luxvox.errors import (
+    ChecksumError,
+    DamageWarning,
     FormatError,
     InputError,
     LuxvoxError,
@@ -290,6 +292,25 @@ def test_half_a_segment_of_two_channels_is_refused():
     second = container.list_sections(data).entries[1]
     with pytest.raises(TruncatedError, match="before its first segment is whole"):
         voices.decompress_speech(data[: second.offset])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_a_damaged_segment_leaves_the_others_whole(number):
+    data = voices.compress_speech(tone((SEGMENT_FRAMES + 100) * 320), 16_000, quality=90)
+    whole, _ = voices.decompress_speech(data)
+    entry = container.list_sections(data).entries[number]
+    damaged = bytearray(data)
+    damaged[entry.offset + entry.size - 1] ^= 1
+    with pytest.raises(ChecksumError):
+        voices.decompress_speech(bytes(damaged))
+    with pytest.warns(DamageWarning, match="1 sections are altered"):
+        decoded, _ = voices.decompress_speech(bytes(damaged), conceal=True)
+    border, settled = (SEGMENT_FRAMES - 1) * 320, 30 * 320
+    first, second = slice(0, border - settled), slice(border + settled, None)
+    sound, lost = (second, first) if number < 2 else (first, second)
+    assert np.allclose(decoded[sound], whole[sound], atol=1e-5)
+    assert not np.allclose(decoded[lost], whole[lost], atol=1e-3)
+    assert (np.abs(decoded[lost]).max() < 1e-3) == (number % 2 == 0)
 
 
 def test_every_cut_and_every_altered_byte_is_noticed():

@@ -1,0 +1,111 @@
+"""Measure what each effort brings and costs on pictures.
+
+    python benchmarks/effort.py image-val/ --pictures 4 --crop 192
+
+Rate is the length of the file; BD-rate is of mean curves, in PSNR and MS-SSIM, against effort 1.
+Time is that of the processor with one thread, so that other work on the machine does not count.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import luxvox
+from luxvox.benchmarks.metrics import multiscale_ssim, psnr_db, ssim_db
+from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
+from luxvox.benchmarks.results_page import (
+    describe_machine,
+    describe_packages,
+    repeat_command,
+    signed,
+    splice,
+    table,
+)
+from luxvox.evaluate.bd import Curve, bd_rate_percent
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+EFFORTS = tuple(range(1, 10))
+HEAD = "effort,picture,quality,bytes,pixels,psnr_db,ms_ssim,seconds"
+
+Row = tuple[int, str, float, int, int, float, float, float]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--pictures", "count", default=4, show_default=True)
+@click.option("--crop", default=192, show_default=True, help="Side of the middle that is taken.")
+@click.option("--quality", "qualities", multiple=True, type=float, default=(16.0, 45.0, 75.0))
+@click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
+def main(folder: Path, count: int, crop: int, qualities: tuple[float, ...], docs: Path) -> None:
+    """Compress pictures of FOLDER with every effort and renew docs/results.md."""
+    torch.set_num_threads(1)
+    pictures = {path.name: middle(read_rgb(path), crop) for path in picture_paths(folder)[:count]}
+    rows = [
+        measured(effort, name, pixels, quality)
+        for effort in EFFORTS
+        for quality in qualities
+        for name, pixels in pictures.items()
+    ]
+    lines = [
+        HEAD,
+        *(
+            ",".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row)
+            for row in rows
+        ),
+    ]
+    (docs / "results" / "effort.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    setup = f"{len(pictures)} pictures of {folder.name}, their middle {crop}×{crop}"
+    machine = f"{describe_machine()}, {describe_packages('torch', 'numpy')}"
+    report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {machine}."
+    splice(docs / "results.md", "effort", report)
+    click.echo(report)
+
+
+def middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the middle of a picture [H, W, 3], at most `side` high and wide."""
+    top, left = (max(size - side, 0) // 2 for size in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+def measured(effort: int, name: str, pixels: NDArray[np.uint8], quality: float) -> Row:
+    """Compress and decompress one picture."""
+    start_s = time.process_time()
+    data = luxvox.compress_image(pixels, quality, effort=effort)
+    seconds = time.process_time() - start_s
+    decoded = np.asarray(luxvox.decompress_image(data))
+    similarity = multiscale_ssim(pixels, decoded)
+    n_pixels = pixels.shape[0] * pixels.shape[1]
+    return effort, name, quality, len(data), n_pixels, psnr_db(pixels, decoded), similarity, seconds
+
+
+def curves(rows: Sequence[Row]) -> tuple[Curve, Curve]:
+    """Return the mean curves of PSNR and of MS-SSIM in dB of one effort."""
+    points = []
+    for quality in sorted({row[2] for row in rows}):
+        some = [row for row in rows if row[2] == quality]
+        rate = float(np.mean([8.0 * row[3] / row[4] for row in some]))
+        similarity = float(np.mean([row[6] for row in some]))
+        points.append((rate, float(np.mean([row[5] for row in some])), ssim_db(similarity)))
+    rates, psnr, ssim = zip(*points, strict=True)
+    return Curve(rates, psnr), Curve(rates, ssim)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Write the table: BD-rates against effort 1, and time a megapixel."""
+    found = {effort: [row for row in rows if row[0] == effort] for effort in EFFORTS}
+    anchors = curves(found[EFFORTS[0]])
+    lines = []
+    for effort, some in found.items():
+        gains = [bd_rate_percent(a, b) for a, b in zip(anchors, curves(some), strict=True)]
+        seconds = sum(row[7] for row in some) / sum(row[4] for row in some) * 1e6
+        lines.append([str(effort), *(f"{signed(gain)} %" for gain in gains), f"{seconds:.1f}"])
+    return table(["effort", "BD-rate, PSNR", "MS-SSIM", "s a megapixel"], lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Measure what files cost that are cut to their first sections, against files made that small.
+
+    python benchmarks/progressive.py image-val/ --pictures 4 --crop 192
+
+A file of each quality is truncated to 1, 2, 3 … code sections. The curve of each number of
+sections stands against the curve of whole files, BD-rate in PSNR of mean curves: what decoding a
+preview from the first bytes loses against coding the preview by itself.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import luxvox
+from luxvox.benchmarks.effort import middle
+from luxvox.benchmarks.metrics import psnr_db
+from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
+from luxvox.benchmarks.results_page import (
+    describe_machine,
+    describe_packages,
+    repeat_command,
+    signed,
+    splice,
+    table,
+)
+from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+N_SECTIONS = 4
+
+Row = tuple[int, str, float, int, int, float]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--pictures", "count", default=4, show_default=True)
+@click.option("--crop", default=192, show_default=True, help="Side of the middle that is taken.")
+@click.option("--quality", "qualities", multiple=True, type=float, default=(5, 20, 35, 50, 65, 80))
+@click.option("--effort", default=1, show_default=True)
+@click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
+def main(
+    folder: Path, count: int, crop: int, qualities: tuple[float, ...], effort: int, docs: Path
+) -> None:
+    """Truncate files of pictures of FOLDER and renew docs/results.md."""
+    torch.set_num_threads(1)
+    pictures = {path.name: middle(read_rgb(path), crop) for path in picture_paths(folder)[:count]}
+    rows = [
+        row
+        for quality in qualities
+        for name, pixels in pictures.items()
+        for row in measured(name, pixels, quality, effort)
+    ]
+    lines = ["sections,picture,quality,bytes,pixels,psnr_db"]
+    lines += [f"{n},{name},{q:g},{size},{area},{psnr:.4f}" for n, name, q, size, area, psnr in rows]
+    (docs / "results" / "progressive.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    setup = f"{len(pictures)} pictures of {folder.name}, their middle {crop}×{crop}"
+    machine = f"{describe_machine()}, {describe_packages('torch', 'numpy')}"
+    report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {machine}."
+    splice(docs / "results.md", "progressive", report)
+    click.echo(report)
+
+
+def measured(name: str, pixels: NDArray[np.uint8], quality: float, effort: int) -> list[Row]:
+    """Return what each number of sections of one file takes and gives."""
+    data = luxvox.compress_image(pixels, quality, effort=effort)
+    rows = []
+    for n in range(1, N_SECTIONS + 1):
+        part = luxvox.truncate(data, sections=n)
+        psnr = psnr_db(pixels, np.asarray(luxvox.decompress_image(part)))
+        rows.append((n, name, quality, len(part), pixels.shape[0] * pixels.shape[1], psnr))
+    return rows
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Write the table: means by quality and number of sections, and BD-rates."""
+    qualities = sorted({row[2] for row in rows})
+    lines, points = [], {}
+    for n in range(1, N_SECTIONS + 1):
+        points[n] = [_means([row for row in rows if row[:3:2] == (n, q)]) for q in qualities]
+    whole = Curve(*zip(*points[N_SECTIONS], strict=True))
+    for n, some in points.items():
+        try:
+            lost = f"{signed(bd_rate_percent(whole, Curve(*zip(*some, strict=True))))} %"
+        except NoComparison:
+            lost = "–"
+        cells = (f"{rate:.3f} bpp, {psnr:.2f} dB" for rate, psnr in some)
+        lines.append([str(n), lost if n < N_SECTIONS else "–", *cells])
+    return table(["sections", "BD-rate", *(f"quality {q:g}" for q in qualities)], lines)
+
+
+def _means(rows: Sequence[Row]) -> tuple[float, float]:
+    rates = [8.0 * row[3] / row[4] for row in rows]
+    return float(np.mean(rates)), float(np.mean([row[5] for row in rows]))
+
+
+if __name__ == "__main__":
+    main()
