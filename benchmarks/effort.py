@@ -16,17 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 import luxvox
-from luxvox.benchmarks.metrics import multiscale_ssim, psnr_db, ssim_db
-from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    signed,
-    splice,
-    table,
-)
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.evaluate.bd import Curve, bd_rate_percent
+from luxvox.evaluate.metrics import decibels
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.picture_metrics import multiscale_ssim, psnr_db
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
+from luxvox.evaluate.wording import signed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 EFFORTS = tuple(range(1, 10))
@@ -44,7 +41,9 @@ Row = tuple[int, str, float, int, int, float, float, float]
 def main(folder: Path, count: int, crop: int, qualities: tuple[float, ...], docs: Path) -> None:
     """Compress pictures of FOLDER with every effort and renew docs/results.md."""
     torch.set_num_threads(1)
-    pictures = {path.name: middle(read_rgb(path), crop) for path in picture_paths(folder)[:count]}
+    pictures = {
+        path.name: middle(read_picture(path), crop) for path in picture_paths(folder)[:count]
+    }
     rows = [
         measured(effort, name, pixels, quality)
         for effort in EFFORTS
@@ -60,8 +59,8 @@ def main(folder: Path, count: int, crop: int, qualities: tuple[float, ...], docs
     ]
     (docs / "results" / "effort.csv").write_text("\n".join(lines) + "\n", "utf-8")
     setup = f"{len(pictures)} pictures of {folder.name}, their middle {crop}×{crop}"
-    machine = f"{describe_machine()}, {describe_packages('torch', 'numpy')}"
-    report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {machine}."
+    where = f"{machine()}, {describe_packages('torch', 'numpy')}"
+    report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {where}."
     splice(docs / "results.md", "effort", report)
     click.echo(report)
 
@@ -90,7 +89,7 @@ def curves(rows: Sequence[Row]) -> tuple[Curve, Curve]:
         some = [row for row in rows if row[2] == quality]
         rate = float(np.mean([8.0 * row[3] / row[4] for row in some]))
         similarity = float(np.mean([row[6] for row in some]))
-        points.append((rate, float(np.mean([row[5] for row in some])), ssim_db(similarity)))
+        points.append((rate, float(np.mean([row[5] for row in some])), decibels(similarity)))
     rates, psnr, ssim = zip(*points, strict=True)
     return Curve(rates, psnr), Curve(rates, ssim)
 

@@ -15,16 +15,12 @@ import torch
 
 import luxvox
 from luxvox.benchmarks.effort import middle
-from luxvox.benchmarks.metrics import psnr_db
-from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    splice,
-    table,
-)
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.codec import container
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.picture_metrics import psnr_db
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -42,7 +38,7 @@ def main(folder: Path, count: int, crop: int, quality: float, docs: Path) -> Non
     paths = picture_paths(folder)[:count]
     rows = []
     for path in paths:
-        pixels = middle(read_rgb(path), crop)
+        pixels = middle(read_picture(path), crop)
         data = luxvox.compress_image(pixels, quality)
         whole = psnr_db(pixels, np.asarray(luxvox.decompress_image(data)))
         for entry in container.list_sections(data).entries:
@@ -60,17 +56,17 @@ def main(folder: Path, count: int, crop: int, quality: float, docs: Path) -> Non
         cells = ["" if one is None else f"{one:.4f}" for one in figures]
         lines.append(",".join([name, str(number), *cells]))
     (docs / "results" / "loss.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    cells = []
+    body: list[list[str]] = []
     for number in sorted({row[1] for row in rows}):
         some = [row for row in rows if row[1] == number]
         nulls = [row[3] for row in some if row[3] is not None]
-        null = f"{np.mean(nulls):.2f}" if nulls else "–"
-        whole, concealed = (f"{np.mean([row[k] for row in some]):.2f}" for k in (2, 4))
-        cells.append([str(number), whole, null, concealed])
-    report = table(["damaged section", "whole, dB", "null codes, dB", "concealed, dB"], cells)
+        null_mean = f"{np.mean(nulls):.2f}" if nulls else "–"
+        whole_mean, mean = (f"{np.mean([row[k] for row in some]):.2f}" for k in (2, 4))
+        body.append([str(number), whole_mean, null_mean, mean])
+    report = table(["damaged section", "whole, dB", "null codes, dB", "concealed, dB"], body)
     setup = f"{len(paths)} pictures of {folder.name}, their middle {crop}×{crop}"
-    machine = f"{describe_machine()}, {describe_packages('torch', 'numpy')}"
-    report += f"\n\n`{repeat_command(folder)}`: {setup}, {machine}."
+    where = f"{machine()}, {describe_packages('torch', 'numpy')}"
+    report += f"\n\n`{repeat_command(folder)}`: {setup}, {where}."
     splice(docs / "results.md", "loss", report)
     click.echo(report)
 

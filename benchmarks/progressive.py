@@ -17,17 +17,13 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.benchmarks.effort import middle
-from luxvox.benchmarks.metrics import psnr_db
-from luxvox.benchmarks.picture_folder import picture_paths, read_rgb
-from luxvox.benchmarks.results_page import (
-    describe_machine,
-    describe_packages,
-    repeat_command,
-    signed,
-    splice,
-    table,
-)
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
+from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.picture_metrics import psnr_db
+from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.timing import machine
+from luxvox.evaluate.wording import signed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 N_SECTIONS = 4
@@ -47,7 +43,9 @@ def main(
 ) -> None:
     """Truncate files of pictures of FOLDER and renew docs/results.md."""
     torch.set_num_threads(1)
-    pictures = {path.name: middle(read_rgb(path), crop) for path in picture_paths(folder)[:count]}
+    pictures = {
+        path.name: middle(read_picture(path), crop) for path in picture_paths(folder)[:count]
+    }
     rows = [
         row
         for quality in qualities
@@ -58,8 +56,8 @@ def main(
     lines += [f"{n},{name},{q:g},{size},{area},{psnr:.4f}" for n, name, q, size, area, psnr in rows]
     (docs / "results" / "progressive.csv").write_text("\n".join(lines) + "\n", "utf-8")
     setup = f"{len(pictures)} pictures of {folder.name}, their middle {crop}×{crop}"
-    machine = f"{describe_machine()}, {describe_packages('torch', 'numpy')}"
-    report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {machine}."
+    where = f"{machine()}, {describe_packages('torch', 'numpy')}"
+    report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {where}."
     splice(docs / "results.md", "progressive", report)
     click.echo(report)
 

@@ -90,8 +90,10 @@ def test_every_effort_decodes_and_more_of_it_is_worth_it(photograph):
 def test_strips_of_corrected_latents_are_the_whole(photograph, effort, monkeypatch):
     from luxvox.models import refinement
 
-    whole = luxvox.compress_image(photograph, 50, effort=effort)
+    pixels = np.tile(photograph, (3, 1, 1))
+    whole = luxvox.compress_image(pixels, 50, effort=effort)
     monkeypatch.setattr(refinement, "STRIP_PIXELS", 1)
-    cut = luxvox.compress_image(photograph, 50, effort=effort)
+    cut = luxvox.compress_image(pixels, 50, effort=effort)
     assert len(cut) == pytest.approx(len(whole), rel=0.01)
-    assert psnr(luxvox.decompress_image(cut), luxvox.decompress_image(whole)) > 45
+    error = np.asarray(luxvox.decompress_image(cut), int) - luxvox.decompress_image(whole)
+    assert np.square(error).mean() < 4.0
