@@ -1,8 +1,9 @@
 """How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
 
 Pictures: codes are chosen once or several times. Between two choices the latents are corrected by
-what the synthesis makes of the codes so far (`luxvox.models.refinement`). Voices: so many
-sequences of codewords are kept in the search over stages. Every level decodes the same way.
+what the synthesis makes of the codes so far (`luxvox.models.refinement`). Voices: latents are
+corrected so many times by what is heard of their codes (`luxvox.models.speech_refinement`), and so
+many sequences of codewords are kept in the search over stages. Every level decodes the same way.
 """
 
 from __future__ import annotations
@@ -45,7 +46,31 @@ PICTURE_CHOICES: Final[Mapping[int, tuple[Choice, ...]]] = {
     9: (*4 * (_STATIC,), *4 * (_CONTEXT,)),
 }
 
-BEAM_WIDTHS: Final[Mapping[int, int]] = {effort: 2 ** max(effort - 5, 0) for effort in EFFORTS}
+
+@dataclass(frozen=True)
+class VoiceWork:
+    """What is done for the codes of a voice.
+
+    Attributes:
+        beam_width: sequences of codewords kept in the search over stages.
+        n_refinements: how often latents are corrected by what is heard of their codes.
+    """
+
+    beam_width: int
+    n_refinements: int
+
+
+VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
+    1: VoiceWork(1, 0),
+    2: VoiceWork(1, 0),
+    3: VoiceWork(1, 0),
+    4: VoiceWork(1, 1),
+    5: VoiceWork(1, 2),
+    6: VoiceWork(1, 4),
+    7: VoiceWork(2, 8),
+    8: VoiceWork(4, 16),
+    9: VoiceWork(8, 32),
+}
 
 
 def check_effort(effort: int) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of
 from luxvox.codec.container import Section, VoiceHeader
+from luxvox.codec.effort import VoiceWork
 from luxvox.codec.levels import amplitude_of, gain_of, measure
 from luxvox.codec.rate import centi_to_position, centi_to_share
 from luxvox.codec.recordings import resample_blocks
@@ -31,6 +32,7 @@ from luxvox.entropy.walk import Codes, CodesEncoder, known, walk
 from luxvox.errors import UsageError
 from luxvox.models.speech import power_db
 from luxvox.models.speech_chunks import analyse
+from luxvox.models.speech_refinement import refined_latents
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
@@ -50,8 +52,9 @@ _ALL = slice(None)
 class Take:
     """A recording analysed once: its codes at full depth, from which every rate is cut.
 
-    With a beam wider than 1 codes are chosen anew for the depth that each frame has at a rate;
-    the latents they are chosen for are kept, 38 kB a second.
+    Latents (38 kB a second) and samples are kept where there is more work to do: with a beam wider
+    than 1 codes are chosen anew for the depth that each frame has at a rate, and refinement
+    corrects the latents for that depth first.
     """
 
     codec: VoiceCodec
@@ -59,12 +62,13 @@ class Take:
     codes: tuple[Codes, ...]
     power_db: tuple[NDArray[np.float32], ...]
     static_bits: tuple[NDArray[np.float32], ...]
-    latents: tuple[Tensor | None, ...]
-    beam_width: int
+    latents: tuple[Tensor, ...]
+    samples: tuple[Tensor, ...]
+    work: VoiceWork
 
     @classmethod
     def of(
-        cls, codec: VoiceCodec, recording: OpenRecording, beam_width: int, advance: Advance
+        cls, codec: VoiceCodec, recording: OpenRecording, work: VoiceWork, advance: Advance
     ) -> Take:
         """Read and analyse a recording."""
         channels = recording.channels
@@ -82,20 +86,28 @@ class Take:
             coder=1,
         )
         scale = np.float32(amplitude_of(gain))
-        parts = []
+        keeps_samples = work.n_refinements > 0
+        keeps_latents = keeps_samples or work.beam_width > 1
+        parts, samples = [], []
         for channel in range(channels):
+            kept: list[Samples] = []
             blocks = (
                 (block[:, channel] - level.mean[channel]) * scale
                 for block in _coded_blocks(recording)
             )
             done = part_of(advance, channel / channels, 1.0 / channels)
-            analysed = _analysed(codec, blocks, n_coded, done)
-            parts.append(_coded_at_full_depth(codec, analysed, keep_latents=beam_width > 1))
+            read = _keeping(blocks, kept) if keeps_samples else blocks
+            analysed = _analysed(codec, read, n_coded, done)
+            parts.append(_coded_at_full_depth(codec, analysed, keeps_latents))
+            samples.append(_whole_frames(kept))
         codes, power, bits, latents = zip(*parts, strict=True)
-        return cls(codec, header, codes, power, bits, latents, beam_width)
+        return cls(codec, header, codes, power, bits, latents, tuple(samples), work)
 
     def at_quality(self, centi: int) -> bytes:
         """Return the file at a quality in hundredths."""
+        return self._refined(centi)._at_quality(centi)
+
+    def _at_quality(self, centi: int) -> bytes:
         header = replace(self.header, quality_centi=centi)
         sections = [
             section
@@ -129,6 +141,10 @@ class Take:
 
     def _nearest(self, window: Window) -> bytes:
         """Return a file whose size lies in a window, or the nearest, not above it if possible."""
+        aim = 8.0 * window.aim / _TYPICAL_RATIO
+        return self._refined(self._centi_for_static_bits(aim, 100, 10000))._search(window)
+
+    def _search(self, window: Window) -> bytes:
         target = 8.0 * window.aim
         low, high = 100, 10000
         ratio, best = _TYPICAL_RATIO, b""
@@ -139,7 +155,7 @@ class Take:
             )
         for _ in range(_MAX_TRIES):
             centi = self._centi_for_static_bits(target / ratio, low, high)
-            data = self.at_quality(centi)
+            data = self._at_quality(centi)
             miss = len(data) - window.aim
             best = min(best or data, data, key=lambda one: _fault(len(one), window))
             ends = (centi == low and miss > 0) or (centi == high and miss < 0)
@@ -182,11 +198,38 @@ class Take:
     def _depths(self, power_db: NDArray[np.float32], centi: int) -> NDArray[np.int64]:
         return self.codec.model.depths_of_powers(power_db, centi_to_share(centi))
 
+    def _refined(self, centi: int) -> Take:
+        """Return the take with its latents corrected for a quality in hundredths."""
+        if self.work.n_refinements == 0:
+            return self
+        parts = []
+        for channel, power in enumerate(self.power_db):
+            refined = self._refined_segments(channel, self._depths(power, centi))
+            parts.append(_coded_at_full_depth(self.codec, refined, keep_latents=True))
+        codes, _, bits, latents = zip(*parts, strict=True)
+        work = replace(self.work, n_refinements=0)
+        return replace(self, codes=codes, static_bits=bits, latents=latents, work=work)
+
+    def _refined_segments(self, channel: int, depths: NDArray[np.int64]) -> Iterator[Tensor]:
+        """Yield corrected latents segment by segment; neighbours are heard, but stay."""
+        model, latents = self.codec.model, self.latents[channel]
+        for start in range(0, len(depths), SEGMENT_FRAMES):
+            stop = min(start + SEGMENT_FRAMES, len(depths))
+            low, high = max(start - model.halo, 0), min(stop + model.halo, len(depths))
+            refined = refined_latents(
+                model,
+                latents[:, :, low:high],
+                self.samples[channel][low * FRAME_SAMPLES : (high - 1) * FRAME_SAMPLES],
+                depths[low:high],
+                self.work.n_refinements,
+            )
+            yield refined[:, :, start - low : stop - low]
+
     def _cut(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Codes:
         """Return the codes [stages, frames] of so many stages of each frame."""
-        latents = self.latents[channel]
-        if latents is not None:
-            return self.codec.model.choose_to_depths(latents[:, :, frames], depths, self.beam_width)
+        if self.work.beam_width > 1:
+            latents = self.latents[channel][:, :, frames]
+            return self.codec.model.choose_to_depths(latents, depths, self.work.beam_width)
         codes = self.codes[channel][:, frames]
         return codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
 
@@ -216,8 +259,8 @@ def _analysed(
 
 def _coded_at_full_depth(
     codec: VoiceCodec, analysed: Iterable[Tensor], keep_latents: bool
-) -> tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor | None]:
-    """Return codes [stages, F], power in dB [F], static bits [stages, F], and maybe latents."""
+) -> tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]:
+    """Return codes [stages, F], power in dB [F], static bits [stages, F], and latents or none."""
     parts = []
     for latents in analysed:
         codes, bits = codec.model.choose(latents[None])
@@ -228,8 +271,20 @@ def _coded_at_full_depth(
         np.concatenate(codes_of, axis=1),
         np.concatenate(power_of),
         np.concatenate(bits_of, axis=1),
-        torch.cat(latents_of, 2) if keep_latents else None,
+        torch.cat(latents_of, 2),
     )
+
+
+def _keeping(blocks: Iterable[Samples], kept: list[Samples]) -> Iterator[Samples]:
+    for block in blocks:
+        kept.append(block)
+        yield block
+
+
+def _whole_frames(blocks: list[Samples]) -> Tensor:
+    """Join blocks and fill the last frame with silence."""
+    samples = np.concatenate([*blocks, np.zeros(0, np.float32)])
+    return torch.from_numpy(np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)))
 
 
 def _fault(n_bytes: int, window: Window) -> tuple[bool, float]:

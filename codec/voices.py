@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.advance import Advance, part_of, silent
-from luxvox.codec.effort import BEAM_WIDTHS, DEFAULT_EFFORT, check_effort
+from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.targets import voice_target
 from luxvox.codec.timeline import CODED_RATE_HZ, FRAME_SAMPLES
@@ -87,8 +87,8 @@ def compress_recording(
 
     target = voice_target(quality, bitrate, size)
     centi = quality_to_centi(target.value) if target.what == "quality" else None
-    width, advance = BEAM_WIDTHS[check_effort(effort)], progress or silent
-    take = Take.of(voice_codec(None), recording, width, part_of(advance, 0.0, _ANALYSIS_SHARE))
+    work, advance = VOICE_WORK[check_effort(effort)], progress or silent
+    take = Take.of(voice_codec(None), recording, work, part_of(advance, 0.0, _ANALYSIS_SHARE))
     if centi is not None:
         data = take.at_quality(centi)
     else:

@@ -25,28 +25,15 @@ from luxvox.models.speech import (
     samples_from_spectrum,
     spectrum,
 )
+from luxvox.models.speech_losses import distortions
 from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
-from luxvox.models.training.speech_losses import (
-    intelligibility_distance,
-    loudness_distance,
-    spectra,
-    spectral_distances,
-    texture_distance,
-    timbre_distance,
-)
 
 BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
 RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
-COMPLEX_WEIGHT = 0.2
-MEL_WEIGHT = 0.5
-TEXTURE_WEIGHT = 0.3
-TIMBRE_WEIGHT = 0.3
-LOUDNESS_WEIGHT = 0.35
-INTELLIGIBILITY_WEIGHT = 2.0
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
@@ -122,11 +109,13 @@ class JointSpeechPhase:
         limits = self.model.depths(latents, position)
         codes = vq.encode(latents, position, config.rate_weight, limits)
         bits = static_bits(self.model, codes, position)
-        if self.model.training:
-            self.follower.learn(latents, codes, position, generator)
         drops = torch.rand(BATCH, generator=generator) < PREFIX_SHARE
-        codes[drops, config.first_stages :] = 0
-        return vq.decode(codes), bits
+        stages = torch.arange(config.n_stages)[None, :, None, None, None]
+        kept = codes * ~(drops[:, None, None, None, None] & (stages >= config.first_stages))
+        quantised = vq.decode(kept)
+        if self.model.training:  # afterwards: words that have seen the batch fit it too well
+            self.follower.learn(latents, codes, position, generator)
+        return quantised, bits
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
@@ -178,22 +167,6 @@ class SpeechSynthesisPhase(JointSpeechPhase):
     def memory(self) -> dict[str, Tensor]:
         """Return nothing: codebooks and reference stay."""
         return {}
-
-
-def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Return what decoded samples [B, T] are trained by, and its parts before they are weighted."""
-    pair = spectra(decoded), spectra(samples)
-    complex_, mel = spectral_distances(*pair)
-    parts = {
-        "complex": (COMPLEX_WEIGHT, complex_),
-        "mel": (MEL_WEIGHT, mel),
-        "texture": (TEXTURE_WEIGHT, texture_distance(*pair)),
-        "timbre": (TIMBRE_WEIGHT, timbre_distance(*pair)),
-        "intelligibility": (INTELLIGIBILITY_WEIGHT, intelligibility_distance(*pair)),
-        "loudness": (LOUDNESS_WEIGHT, loudness_distance(*pair)),
-    }
-    total = torch.stack([weight * value for weight, value in parts.values()]).sum()
-    return total, {name: value.item() for name, (_, value) in parts.items()}
 
 
 def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,12 @@ from luxvox.errors import InputError, UsageError
 from luxvox.models import context
 from luxvox.models.rvq import ResidualVQ
 from luxvox.models.speech import SpeechConfig
+from luxvox.models.speech_losses import (
+    intelligibility_distance,
+    loudness_distance,
+    spectra,
+    spectral_distances,
+)
 from luxvox.models.speech_weights import load_voice_codec
 from luxvox.models.training import (
     recordings,
@@ -24,12 +30,6 @@ from luxvox.models.training import (
 )
 from luxvox.models.training.export import export_run
 from luxvox.models.training.follower import CodebookFollower
-from luxvox.models.training.speech_losses import (
-    intelligibility_distance,
-    loudness_distance,
-    spectra,
-    spectral_distances,
-)
 
 A_STEP = 1e-6  # minutes
 TINY = SpeechConfig(

@@ -1,4 +1,7 @@
-"""Losses of voice training: distances of compressed short-time spectra and of loudness."""
+"""How far a decoded voice is from the recording: what training and refinement make smaller.
+
+Distances of compressed short-time spectra, of loudness and of envelopes.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,13 @@ SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
+COMPLEX_WEIGHT = 0.2
+MEL_WEIGHT = 0.5
+TEXTURE_WEIGHT = 0.3
+TIMBRE_WEIGHT = 0.3
+LOUDNESS_WEIGHT = 0.35
+INTELLIGIBILITY_WEIGHT = 2.0
+
 
 @dataclass(frozen=True)
 class Spectra:
@@ -58,6 +68,22 @@ class Spectra:
 def spectra(samples: Tensor) -> Spectra:
     """Return the spectra of samples [B, T]."""
     return Spectra({w: _bins(samples, w, hop) for w, hop in HOPS.items()}, _bark_powers(samples))
+
+
+def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Return what decoded samples [B, T] are trained by, and its parts before they are weighted."""
+    pair = spectra(decoded), spectra(samples)
+    complex_, mel = spectral_distances(*pair)
+    parts = {
+        "complex": (COMPLEX_WEIGHT, complex_),
+        "mel": (MEL_WEIGHT, mel),
+        "texture": (TEXTURE_WEIGHT, texture_distance(*pair)),
+        "timbre": (TIMBRE_WEIGHT, timbre_distance(*pair)),
+        "intelligibility": (INTELLIGIBILITY_WEIGHT, intelligibility_distance(*pair)),
+        "loudness": (LOUDNESS_WEIGHT, loudness_distance(*pair)),
+    }
+    total = torch.stack([weight * value for weight, value in parts.values()]).sum()
+    return total, {name: value.item() for name, (_, value) in parts.items()}
 
 
 def spectral_distances(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, Tensor]:
