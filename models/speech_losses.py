@@ -70,9 +70,9 @@ def spectra(samples: Tensor) -> Spectra:
     return Spectra({w: _bins(samples, w, hop) for w, hop in HOPS.items()}, _bark_powers(samples))
 
 
-def distortions(decoded: Tensor, samples: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Return what decoded samples [B, T] are trained by, and its parts before they are weighted."""
-    pair = spectra(decoded), spectra(samples)
+def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, float]]:
+    """Return what decoded voices are trained by, and its parts before they are weighted."""
+    pair = decoded, wanted
     complex_, mel = spectral_distances(*pair)
     parts = {
         "complex": (COMPLEX_WEIGHT, complex_),

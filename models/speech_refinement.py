@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.models.speech import SpeechModel, samples_from_spectrum
-from luxvox.models.speech_losses import distortions
+from luxvox.models.speech_losses import distortions, spectra
 
 STEP_SHARE = 0.13  # of the root mean square of a typical frame's latent: the first step's length
 LAST_STEP = 0.25  # of the first
@@ -43,6 +43,8 @@ def refined_latents(
         return latents
     typical = math.sqrt(math.pow(10.0, float(model.reference_db) / 10.0) / len(latents))
     first = STEP_SHARE * typical
+    wanted = spectra(samples[None])
+    middle, limits = torch.zeros(1), torch.from_numpy(depths)[None, None]
     with torch.enable_grad():
         refined = latents[None].clone().requires_grad_(True)
         optimiser = torch.optim.Adam([refined], lr=first, betas=(0.8, 0.95))
@@ -50,13 +52,10 @@ def refined_latents(
             left = 1.0 - step / n_steps
             optimiser.param_groups[0]["lr"] = first * (LAST_STEP + (1.0 - LAST_STEP) * left)
             with torch.no_grad():
-                codes = model.choose(refined)[0] * (
-                    np.arange(model.config.n_stages)[:, None] < depths
-                )
-                as_places = torch.from_numpy(codes.astype(np.int64))[None, :, None, None]
-                error = model.vq.decode(as_places) - refined
+                codes = model.vq.encode(refined, middle, model.config.rate_weight, limits)
+                error = model.vq.decode(codes) - refined
             heard = samples_from_spectrum(model.synthesise(refined + error))
-            loss, _ = distortions(heard, samples[None])
+            loss, _ = distortions(spectra(heard), wanted)
             (refined.grad,) = torch.autograd.grad(loss, [refined])
             optimiser.step()
     return refined.detach()[0]

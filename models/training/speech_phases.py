@@ -25,7 +25,7 @@ from luxvox.models.speech import (
     samples_from_spectrum,
     spectrum,
 )
-from luxvox.models.speech_losses import distortions
+from luxvox.models.speech_losses import distortions, spectra
 from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
@@ -88,7 +88,7 @@ class JointSpeechPhase:
         decoded = self.model.synthesise(latents + (quantised - latents).detach())
         self._set_precision(False)
         heard = samples_from_spectrum(decoded)
-        distortion, figures = distortions(heard, samples)
+        distortion, figures = distortions(spectra(heard), spectra(samples))
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
         seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
