@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import luxvox
-from luxvox.codec import container, voices
+from luxvox.codec import container, effort, voices
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.timeline import SEGMENT_FRAMES
 from luxvox.codec.truncation import truncate
@@ -35,6 +35,7 @@ from luxvox.models.speech import (
     samples_from_spectrum,
     spectrum,
 )
+from luxvox.models.speech_losses import distortions, spectra
 from luxvox.models.speech_weights import VoiceCodec
 from luxvox.models.training.speech_initialise import (
     fit_codebooks,
@@ -179,12 +180,45 @@ def error_of(samples, effort):
     return float(left.square().sum()), codes
 
 
-def test_a_wider_beam_leaves_less():
+def test_a_wider_beam_leaves_less(monkeypatch):
+    work = {1: effort.VoiceWork(1, 0), 8: effort.VoiceWork(8, 0)}
+    monkeypatch.setattr(voices, "VOICE_WORK", work)
     samples = tone(32_000)
-    greedy, _ = error_of(samples, 5)
+    greedy, _ = error_of(samples, 1)
     beam, codes = error_of(samples, 8)
     assert beam < greedy
     assert not codes[1:][codes[:-1] == 0].any()
+
+
+def heard_distance(samples, work, quality=60):
+    """How far the decoded voice is from the recording, as training measures it."""
+    data = voices.compress_speech(samples, 16_000, quality=quality, effort=work)
+    decoded, _ = voices.decompress_speech(data)
+    pair = (spectra(torch.from_numpy(8.0 * x)[None]) for x in (decoded, samples))
+    return float(distortions(*pair)[0])
+
+
+def test_corrected_latents_sound_nearer():
+    samples = tone(64_000)
+    plain, corrected = (heard_distance(samples, work) for work in (1, 6))
+    assert corrected < 0.99 * plain
+
+
+def test_corrections_know_the_neighbouring_segment(codec):
+    """Two segments, the second of a few frames: what is too short to listen to still decodes."""
+    samples = tone(SEGMENT_FRAMES * 320 + 900)
+    data = voices.compress_speech(samples, 16_000, quality=40, effort=6)
+    decoded, _ = voices.decompress_speech(data)
+    assert decoded.shape == samples.shape
+    assert heard_distance(samples, 6, 40) < heard_distance(samples, 1, 40)
+
+
+@pytest.mark.parametrize("n_samples", [1, 319, 5000, 6400, 7000])
+def test_clips_too_short_to_listen_to(n_samples):
+    samples = tone(n_samples)
+    data = voices.compress_speech(samples, 16_000, quality=50, effort=9)
+    decoded, _ = voices.decompress_speech(data)
+    assert decoded.shape == samples.shape
 
 
 def test_a_beam_of_silence_is_silence():
