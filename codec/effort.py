@@ -1,9 +1,9 @@
 """How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
 
 Pictures: codes are chosen once or several times. Between two choices the latents are corrected by
-what the synthesis makes of the codes so far (`luxvox.models.refinement`). Voices: latents are
-corrected so many times by what is heard of their codes (`luxvox.models.speech_refinement`), and so
-many sequences of codewords are kept in the search over stages. Every level decodes the same way.
+what the synthesis makes of the codes so far (`luxvox.models.refinement`). Voices: so many
+sequences of codewords are kept in the search over stages, or latents are corrected so many times by
+what is heard of their codes (`luxvox.models.speech_refinement`). Every level decodes the same way.
 """
 
 from __future__ import annotations
@@ -60,16 +60,17 @@ class VoiceWork:
     n_refinements: int
 
 
+# A beam beside corrections gains nothing: these are made for the words of a greedy search.
 VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
-    2: VoiceWork(1, 0),
-    3: VoiceWork(1, 0),
-    4: VoiceWork(1, 1),
-    5: VoiceWork(1, 2),
-    6: VoiceWork(1, 4),
-    7: VoiceWork(2, 8),
-    8: VoiceWork(4, 16),
-    9: VoiceWork(8, 32),
+    2: VoiceWork(2, 0),
+    3: VoiceWork(4, 0),
+    4: VoiceWork(1, 2),
+    5: VoiceWork(1, 4),
+    6: VoiceWork(1, 8),
+    7: VoiceWork(1, 12),
+    8: VoiceWork(1, 20),
+    9: VoiceWork(1, 32),
 }
 
 

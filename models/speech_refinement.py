@@ -18,7 +18,7 @@ from torch import Tensor
 from luxvox.models.speech import SpeechModel, samples_from_spectrum
 from luxvox.models.speech_losses import distortions, spectra
 
-STEP_SHARE = 0.13  # of the root mean square of a typical frame's latent: the first step's length
+FIRST_STEP = 0.2  # of a typical frame's latent, root mean squares; over √n for n steps
 LAST_STEP = 0.25  # of the first
 MIN_SAMPLES = 6720  # fewer are too short to be listened to
 
@@ -42,7 +42,7 @@ def refined_latents(
     if len(samples) < MIN_SAMPLES or not depths.any():
         return latents
     typical = math.sqrt(math.pow(10.0, float(model.reference_db) / 10.0) / len(latents))
-    first = STEP_SHARE * typical
+    first = FIRST_STEP * typical / math.sqrt(n_steps)
     wanted = spectra(samples[None])
     middle, limits = torch.zeros(1), torch.from_numpy(depths)[None, None]
     with torch.enable_grad():
