@@ -126,6 +126,8 @@ _BUILT_IN: dict[Kind, dict[str, tuple[str, str]]] = {
         OWN: ("voice_peers", "LUXVOX"),
         "opus": ("voice_peers", "OPUS"),
         "codec2": ("voice_peers", "CODEC2"),
+        "luxvox-1": ("voice_peers", "LUXVOX_FAST"),
+        "luxvox-9": ("voice_peers", "LUXVOX_BEST"),
         "luxvox-prefix": ("voice_peers", "LUXVOX_PREFIX"),
         "original": ("voice_peers", "ORIGINAL"),
     },

@@ -34,6 +34,7 @@ class Luxvox:
 
     Attributes:
         sections: decode only the first so many sections of each segment; they alone count.
+        effort: what the encoder takes.
     """
 
     name: str = "luxvox"
@@ -42,6 +43,7 @@ class Luxvox:
     points: tuple[float, ...] = (0.75, 1.5, 3.0, 4.5, 6.0)
     install: str = "pip install --force-reinstall luxvox"
     sections: int | None = None
+    effort: int = 5
 
     def version(self) -> str:
         """Name version, model and fingerprint."""
@@ -56,7 +58,7 @@ class Luxvox:
         """Return the bytes of an .lvx file."""
         import luxvox
 
-        return luxvox.compress_speech(original, VOICE_RATE_HZ, bitrate=point)
+        return luxvox.compress_speech(original, VOICE_RATE_HZ, bitrate=point, effort=self.effort)
 
     def decode(self, data: bytes) -> Samples:
         """Return the samples of an .lvx file, or of its first sections."""
@@ -208,6 +210,10 @@ def _ogg_packets(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 LUXVOX = Luxvox()
+LUXVOX_FAST, LUXVOX_BEST = (
+    Luxvox(f"luxvox-{effort}", f"luxvox, effort {effort}", points=(1.5, 3.0, 6.0), effort=effort)
+    for effort in (1, 9)
+)
 LUXVOX_PREFIX = Luxvox(
     "luxvox-prefix", "luxvox, the first section of each segment", points=(3.0, 6.0), sections=1
 )

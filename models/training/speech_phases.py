@@ -150,7 +150,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
     """Phase 2: the synthesis alone, on the codes of a frozen analysis and frozen codebooks."""
 
     name = "2"
-    learning_rate = 4e-4
+    learning_rate = 1.2e-4
 
     def __init__(
         self,
