@@ -53,6 +53,7 @@ CONFIG = SpeechConfig(
     analysis_blocks=1,
     synthesis_blocks=2,
     finest_depth=6.5,
+    finest_slope=1.2,
 )
 
 
