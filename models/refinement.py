@@ -4,8 +4,10 @@ The analysis network does not know how its latents will be quantised, nor what e
 synthesis will draw from the codes.  One Gauss–Newton step closes the loop: with the codes' sums ŷ
 and the error e of the picture drawn from them, the latents become ŷ + Jᵀe.  The Jacobian J of the
 synthesis is nearly orthonormal, as its skeleton is, so that the distance of new codes to these
-latents stands for the error of the picture drawn from them.  Semi-amortised inference (Campos et
-al., 2019; Yang et al., 2020) goes the same way in many small steps.
+latents stands for the error of the picture drawn from them.  Where it is not, at saturated
+colours and low rates, whole steps run away, so none is longer than half a quantiser step.
+Semi-amortised inference (Campos et al., 2019; Yang et al., 2020) goes the same way in many small
+steps.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from luxvox.models.image import LEVELS, PIXELS_PER_UNIT, STRIDES, PictureModel
 from luxvox.models.strips import padded_size, strips
 
 STRIP_PIXELS = 1 << 19  # fewer than without gradients, which keep what they passed
+MOST = 0.5  # steps that a latent is corrected by: further the Jacobian is another one
 REACH = 64  # pixels; what lies further hardly matters
 _LOWEST, _HIGHEST = -128.0 / PIXELS_PER_UNIT, 127.0 / PIXELS_PER_UNIT
 
@@ -47,7 +50,8 @@ def corrected_latents(
         units = (wanted.permute(2, 0, 1)[None].float() - 128.0) / PIXELS_PER_UNIT
         for level, gradient in _error_gradients(model, inputs, units, step).items():
             inner = strip.inner(STRIDES[level])
-            corrected = inputs[level] - gradient * (PIXELS_PER_UNIT / step) ** 2
+            change = gradient * (PIXELS_PER_UNIT / step) ** 2
+            corrected = inputs[level] - change.clamp(-MOST, MOST)
             parts[level].append(corrected[:, :, inner].cpu())
     return {level: torch.cat(some, 2) for level, some in parts.items()}
 

@@ -97,3 +97,13 @@ def test_strips_of_corrected_latents_are_the_whole(photograph, effort, monkeypat
     assert len(cut) == pytest.approx(len(whole), rel=0.01)
     error = np.asarray(luxvox.decompress_image(cut), int) - luxvox.decompress_image(whole)
     assert np.square(error).mean() < 4.0
+
+
+def test_corrections_do_not_run_away_at_saturated_colours():
+    colours = np.random.default_rng(0).integers(0, 2, (8, 8, 3)) * 255
+    pixels = np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
+    plain, default, most = (
+        psnr(luxvox.decompress_image(luxvox.compress_image(pixels, 40, effort=effort)), pixels)
+        for effort in (1, 5, 9)
+    )
+    assert plain < default < most
