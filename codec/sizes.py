@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from luxvox.errors import UsageError
@@ -24,7 +25,7 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text)
     unit = _UNITS.get(match[2].lower()) if match else None
-    n_bytes = int(float(match[1]) * unit) if match and unit else 0
-    if n_bytes < 1:
+    n_bytes = float(match[1]) * unit if match and unit else 0.0
+    if not 1.0 <= n_bytes < math.inf:
         raise UsageError(f"{text!r} is no size; legal: a number and B, kB, MB, KiB or MiB")
-    return n_bytes
+    return int(n_bytes)
