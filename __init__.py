@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         decompress_speech,
         from_codes,
     )
-    from luxvox.errors import DamageWarning, LuxvoxError, TruncatedWarning
+    from luxvox.errors import DamageWarning, LuxvoxError, TargetWarning, TruncatedWarning
     from luxvox.models.cards import preferring
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ __all__ = [
     "DamageWarning",
     "FileInfo",
     "LuxvoxError",
+    "TargetWarning",
     "TruncatedWarning",
     "VoiceInfo",
     "__version__",
@@ -47,6 +48,7 @@ _HOMES = {
     "DamageWarning": "luxvox.errors",
     "FileInfo": "luxvox.codec.inspection",
     "LuxvoxError": "luxvox.errors",
+    "TargetWarning": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",
     "VoiceInfo": "luxvox.codec.inspection",
     "codes": "luxvox.codec.lvx",

@@ -14,7 +14,14 @@ from typing import Any
 import click
 
 from luxvox.codec import files
-from luxvox.errors import DamageWarning, LuxvoxError, SystemFailure, TruncatedWarning, UsageError
+from luxvox.errors import (
+    DamageWarning,
+    LuxvoxError,
+    SystemFailure,
+    TargetWarning,
+    TruncatedWarning,
+    UsageError,
+)
 from luxvox.progress import Progress
 
 _DEBUG_VARIABLE = "LUXVOX_DEBUG"
@@ -72,7 +79,7 @@ def _failure(error: Exception) -> LuxvoxError:
 
 def _show_warnings(caught: list[warnings.WarningMessage], source: str) -> None:
     for warning in caught:
-        if issubclass(warning.category, TruncatedWarning | DamageWarning):
+        if issubclass(warning.category, TruncatedWarning | DamageWarning | TargetWarning):
             where = shown(source, "standard input")
             say(f"luxvox: {where}: warning: {warning.message}")
 

@@ -65,3 +65,7 @@ class TruncatedWarning(UserWarning):
 
 class DamageWarning(UserWarning):
     """Warn that sections of a file were altered, and that what they held was guessed."""
+
+
+class TargetWarning(UserWarning):
+    """Warn that a rate, size or PSNR was missed; the file is the nearest to it that was found."""

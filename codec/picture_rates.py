@@ -8,6 +8,7 @@ quality its latents are rescaled, so that a try costs one choice and one coding.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -28,8 +29,8 @@ from luxvox.codec.search import (
     fineness_axis,
     quality_and_worth,
 )
-from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_TOLERANCE, Target
-from luxvox.errors import UsageError
+from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, Target
+from luxvox.errors import TargetWarning, UsageError
 from luxvox.models.catalogue import PictureCodec
 
 # Bits a pixel and PSNR of a typical photograph, by quality.
@@ -40,6 +41,8 @@ _LOG_BYTES_SLOPE = 0.0003  # a hundredth of quality
 _PSNR_SLOPE_DB = 0.0014
 _WORTHS = 200  # steps in which the worth of a bit is halved or doubled
 _LOG_BYTES_OF_WORTH, _PSNR_OF_WORTH_DB = 0.0006, 0.0015  # of one of them
+_ASIDE = 40  # hundredths of quality between the places where a bit's worth is searched
+_MOST_BYTES, _MOST_DB = 2.0**40, 200.0  # beyond these no search need look
 _COARSE_TRIES = 6
 _COARSE_TOLERANCE = 0.06  # of the tries by static tables
 
@@ -51,7 +54,7 @@ def at_target(
     choices: tuple[Choice, ...],
     tell: tuple[PictureCodec, Advance],
 ) -> bytes:
-    """Return the file that comes nearest to a target.
+    """Return the file that comes nearest to a target, with a `TargetWarning` if it misses it.
 
     Args:
         encoder: of the picture.
@@ -70,13 +73,19 @@ def at_target(
     advance(0.3)
     chosen = find(search.measure(choices), search.window, replace(axis, first=first))
     advance(0.7)
-    value, data = search.tried(chosen, choices)
-    if search.window.holds(value):
-        return data
-    search.refuse_if_out_of_reach(chosen, choices)
+    if search.window.holds(search.tried(chosen, choices)[0]):
+        return search.tried(chosen, choices)[1]
+    search.refuse_if_out_of_reach(choices)
     # Small pictures take few different sizes, and corrections of latents may go to and fro.
-    find(search.measure(choices, chosen), search.window, search.worths)
-    return search.best(choices)
+    for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
+        number = min(max(fineness, axis.low), axis.high)
+        worth = find(search.measure(choices, number), search.window, search.worths)
+        value, data = search.tried(number, choices, worth)
+        if search.window.holds(value):
+            return data
+    value, data = search.best(choices)
+    warnings.warn(search.told(value), TargetWarning, stacklevel=3)
+    return data
 
 
 class _Search:
@@ -94,13 +103,15 @@ class _Search:
         self._tried: dict[tuple[int, int, tuple[Choice, ...]], tuple[float, bytes]] = {}
         n_pixels = pixels.shape[0] * pixels.shape[1]
         if target.what == "psnr":
-            self.window = _around(target.value, PSNR_TOLERANCE_DB)
-            self.coarse = _around(target.value, 3 * PSNR_TOLERANCE_DB)
+            aim = min(target.value, _MOST_DB)
+            self.window = _around(aim, PSNR_TOLERANCE_DB)
+            self.coarse = _around(aim, 3 * PSNR_TOLERANCE_DB)
             self.slope = _PSNR_SLOPE_DB
             self.worths = Axis(-_WORTHS, _WORTHS, 0, _PSNR_OF_WORTH_DB)
-            quality = np.interp(target.value, _TYPICAL_PSNR_DB, _QUALITIES)
+            quality = np.interp(aim, _TYPICAL_PSNR_DB, _QUALITIES)
         else:
             n_bytes = target.value if target.what == "size" else target.value * n_pixels / 8.0
+            n_bytes = min(max(n_bytes, 1.0), _MOST_BYTES)
             self.window = _of_bytes(n_bytes, at_most=target.what == "size")
             self.coarse = _around(math.log(n_bytes), _COARSE_TOLERANCE)
             self.slope = _LOG_BYTES_SLOPE
@@ -129,15 +140,17 @@ class _Search:
             self._tried[key] = self._value(coded), coded.data
         return self._tried[key]
 
-    def best(self, choices: tuple[Choice, ...]) -> bytes:
+    def best(self, choices: tuple[Choice, ...]) -> tuple[float, bytes]:
         """Return the best file tried; one above a size that was asked for only if all are."""
 
         def fault(value: float) -> tuple[bool, float]:
             too_large = self._target.what == "size" and value > self.window.high
             return too_large, abs(value - self.window.aim)
 
-        tried = [result for key, result in self._tried.items() if key[2] == choices]
-        return min(tried, key=lambda result: fault(result[0]))[1]
+        return min(self._results(choices), key=lambda result: fault(result[0]))
+
+    def _results(self, choices: tuple[Choice, ...]) -> list[tuple[float, bytes]]:
+        return [result for key, result in self._tried.items() if key[2] == choices]
 
     def _value(self, coded: CodedPicture) -> float:
         """Return what is searched for: the logarithm of bytes, or PSNR in dB."""
@@ -147,28 +160,30 @@ class _Search:
         error = np.square(decoded.astype(np.float32) - self._pixels).mean(dtype=np.float64)
         return 10.0 * math.log10(255.0**2 / max(float(error), 1e-6))
 
-    def refuse_if_out_of_reach(self, fineness: int, choices: tuple[Choice, ...]) -> None:
-        """Raise UsageError if the nearest fineness is one of the ends."""
-        ends = COARSEST - BEYOND, FINEST + BEYOND
-        if fineness not in ends:
-            return
-        low, high = (self.tried(end, choices)[0] for end in ends)
-        raise UsageError(
-            f"{self._said()} is out of reach for this picture, {self._range(low, high)}"
-        )
+    def refuse_if_out_of_reach(self, choices: tuple[Choice, ...]) -> None:
+        """Raise UsageError if the target lies beyond all that was tried, and both ends."""
+        self.tried(COARSEST - BEYOND, choices)
+        self.tried(FINEST + BEYOND, choices)
+        values = [value for value, _ in self._results(choices)]
+        if self.window.high < min(values) or self.window.low > max(values):
+            low, high = self._shown(min(values)), self._shown(max(values))
+            reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"
+            raise UsageError(f"{self._said()} is out of reach for this picture, {reach}")
+
+    def told(self, value: float) -> str:
+        """Say that a target was missed, and by how much."""
+        return f"{self._said()} is asked for, the nearest found is {self._shown(value)}"
 
     def _said(self) -> str:
         unit = {"psnr": " dB", "size": " bytes", "bpp": " bits a pixel"}[self._target.what]
         return f"{self._target.value:.10g}{unit}"
 
-    def _range(self, low: float, high: float) -> str:
+    def _shown(self, value: float) -> str:
         if self._target.what == "psnr":
-            return f"which reaches {low:.2f} to {high:.2f}"
-        low, high = math.exp(low), math.exp(high)
+            return f"{value:.2f}"
         if self._target.what == "size":
-            return f"which takes {low:.0f} to {high:.0f}"
-        to_bpp = 8.0 / (self._pixels.shape[0] * self._pixels.shape[1])
-        return f"which takes {low * to_bpp:.3f} to {high * to_bpp:.3f}"
+            return f"{math.exp(value):.0f}"
+        return f"{8.0 * math.exp(value) / (self._pixels.shape[0] * self._pixels.shape[1]):.3f}"
 
 
 def _around(aim: float, tolerance: float) -> Window:
@@ -176,7 +191,12 @@ def _around(aim: float, tolerance: float) -> Window:
 
 
 def _of_bytes(n_bytes: float, at_most: bool) -> Window:
-    """Return the window of log-bytes; never above a size that was asked for."""
-    low, high = math.log1p(-SIZE_TOLERANCE), 0.0 if at_most else math.log1p(SIZE_TOLERANCE)
-    aim = math.log(n_bytes)
-    return Window(aim + low, aim + (low + high) / 2.0, aim + high)
+    """Return the window of log-bytes; never above a size that was asked for.
+
+    It is as wide at least as the steps in which sizes come.
+    """
+    least = SIZE_STEP - 1.0 if at_most else SIZE_STEP / 2.0
+    tolerance = max(SIZE_TOLERANCE * n_bytes, least)
+    low = math.log(max(n_bytes - tolerance, n_bytes / 2.0))
+    high = math.log(n_bytes if at_most else n_bytes + tolerance)
+    return Window(low, (low + high) / 2.0, high)

@@ -12,6 +12,7 @@ DEFAULT_QUALITY: Final = 50.0
 DEFAULT_BITRATE_KBPS: Final = 3.0
 MIN_BITRATE_KBPS, MAX_BITRATE_KBPS = 0.3, 12.0
 SIZE_TOLERANCE: Final = 0.02
+SIZE_STEP: Final = 4  # bytes: range coders write words of 32 bits
 PSNR_TOLERANCE_DB: Final = 0.1
 
 

@@ -9,9 +9,11 @@ from PIL import Image
 import luxvox
 from luxvox.codec import pictures
 from luxvox.codec.rasters import Raster
-from luxvox.errors import UsageError
+from luxvox.errors import TargetWarning, UsageError
+from luxvox.models.cards import preferring
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "eileen_collins.png"
+TINY = Path(__file__).resolve().parents[1] / "golden" / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,38 @@ def test_psnr(photograph, wanted, channels):
 def test_out_of_reach(photograph, options, said):
     with pytest.raises(UsageError, match=said):
         luxvox.compress_image(photograph[:48, :48], effort=1, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"bpp": 1e308}, {"psnr": 1e308}, {"size": 5e-324}, {"bpp": 5e-324}, {"size": 1e308}]
+)
+def test_targets_beyond_all_numbers_are_out_of_reach(photograph, options):
+    with pytest.raises(UsageError, match="is out of reach for this picture"):
+        luxvox.compress_image(photograph[:8, :8], effort=1, **options)
+
+
+@pytest.mark.parametrize("effort", [1, 5])
+def test_a_psnr_that_nothing_has_is_refused(photograph, effort):
+    """The tiny weights draw all pictures much alike, and no quality brings 25 dB nearer."""
+    with (
+        preferring(TINY),
+        pytest.raises(UsageError, match=r"25 dB is out of reach .* which reaches 1\d\.\d\d to"),
+    ):
+        luxvox.compress_image(photograph[:24, :40], psnr=25.0, effort=effort)
+
+
+def test_small_files_come_in_steps_of_words(photograph):
+    """A few bytes are more than 2 % of them; the nearest step is what can be had."""
+    crop = photograph[:24, :24]
+    assert 47 <= len(luxvox.compress_image(crop, size=50, effort=1)) <= 50
+    assert 47 <= len(luxvox.compress_image(crop, bpp=0.68, effort=1)) <= 50
+
+
+def test_what_is_in_reach_but_missed_is_told(photograph):
+    """Two pixels take 51 bytes, or 63 with a second section, but nothing in between."""
+    with pytest.warns(TargetWarning, match=r"^60 bytes is asked for, the nearest found is \d\d$"):
+        data = luxvox.compress_image(photograph[:1, :2], size=60, effort=1)
+    assert 35 <= len(data) < 57
 
 
 @pytest.mark.parametrize(
