@@ -18,8 +18,8 @@ from luxvox.codec.effort import VoiceWork
 from luxvox.codec.levels import amplitude_of, gain_of, measure
 from luxvox.codec.rate import centi_to_position, centi_to_share
 from luxvox.codec.recordings import resample_blocks
-from luxvox.codec.search import Window
-from luxvox.codec.targets import SIZE_TOLERANCE
+from luxvox.codec.search import COARSEST, FINEST, Window
+from luxvox.codec.targets import SIZE_STEP, SIZE_TOLERANCE
 from luxvox.codec.timeline import (
     CODED_RATE_HZ,
     FRAME_SAMPLES,
@@ -82,7 +82,7 @@ class Take:
             sample_rate_hz=recording.sample_rate_hz,
             stereo=channels == 2,
             gain=gain,
-            quality_centi=10000,
+            quality_centi=FINEST,
             coder=1,
         )
         scale = np.float32(amplitude_of(gain))
@@ -117,36 +117,54 @@ class Take:
         ]
         return container.write(header, sections)
 
-    def at_bitrate(self, bitrate: float) -> bytes:
-        """Return the file that comes nearest to a bitrate in kbit/s."""
-        seconds = self.header.n_samples / self.header.sample_rate_hz
-        n_bytes = bitrate * 1000.0 * seconds / 8.0
-        return self._nearest(_around(n_bytes, _TOLERANCE))
+    def at_bitrate(self, bitrate: float) -> tuple[bytes, str | None]:
+        """Return the file nearest to a bitrate in kbit/s, and how it was missed, if it was."""
+        to_kbps = 8.0 * self.header.sample_rate_hz / self.header.n_samples / 1000.0
+        take, data = self._nearest(_around(bitrate / to_kbps, _TOLERANCE))
+        if _around(bitrate / to_kbps, SIZE_TOLERANCE).holds(len(data)):
+            return data, None
+        asked = f"{bitrate:g} kbit/s"
+        least, *_, most = (len(one) * to_kbps for one in take._reach(data))
+        if least <= bitrate <= most:
+            made = f"{len(data) * to_kbps:.2f}"
+            return data, f"{asked} is asked for, the nearest found is {made}"
+        reach = f"which takes {least:.2f} to {most:.2f}"
+        return data, f"{asked} is out of reach for this recording, {reach}"
 
-    def at_size(self, size: float) -> bytes:
-        """Return a file of at most so many bytes, and at most 2 % less.
+    def at_size(self, size: float) -> tuple[bytes, str | None]:
+        """Return a file of at most so many bytes, and how it was missed, if it is much less.
 
         Raises:
             UsageError: if there is none; the message says what sizes there are.
         """
-        window = Window((1 - SIZE_TOLERANCE) * size, (1 - SIZE_TOLERANCE / 2) * size, size)
-        data = self._nearest(window)
+        low = min((1 - SIZE_TOLERANCE) * size, size - SIZE_STEP + 1)
+        window = Window(low, (low + size) / 2, size)
+        take, data = self._nearest(window)
         if window.holds(len(data)):
-            return data
-        least, most = (self.at_quality(centi) for centi in (100, 10000))
+            return data, None
+        least, *_, most = take._reach(data)
         if not len(least) <= size <= len(most):
             reach = f"which takes {len(least)} to {len(most)}"
             raise UsageError(f"{size:.10g} bytes is out of reach for this recording, {reach}")
-        return data if len(data) <= size else least
+        kept = data if len(data) <= size else least
+        return kept, f"{size:.10g} bytes is asked for, the nearest found is {len(kept)}"
 
-    def _nearest(self, window: Window) -> bytes:
-        """Return a file whose size lies in a window, or the nearest, not above it if possible."""
+    def _reach(self, data: bytes) -> list[bytes]:
+        """Return a file and those at both ends of quality, the smallest first."""
+        return sorted([data, *map(self._at_quality, (COARSEST, FINEST))], key=len)
+
+    def _nearest(self, window: Window) -> tuple[Take, bytes]:
+        """Return a file whose size lies in a window, or the nearest, not above it if possible.
+
+        With it comes the take that it was made from, its latents corrected for such a size.
+        """
         aim = 8.0 * window.aim / _TYPICAL_RATIO
-        return self._refined(self._centi_for_static_bits(aim, 100, 10000))._search(window)
+        take = self._refined(self._centi_for_static_bits(aim, COARSEST, FINEST))
+        return take, take._search(window)
 
     def _search(self, window: Window) -> bytes:
         target = 8.0 * window.aim
-        low, high = 100, 10000
+        low, high = COARSEST, FINEST
         ratio, best = _TYPICAL_RATIO, b""
         n = n_segments(self.header.n_samples, self.header.sample_rate_hz)
         if n >= 2 * _SAMPLED_EVERY:
@@ -169,7 +187,7 @@ class Take:
 
     def _sampled_ratio(self, bits: float, segments: range) -> float:
         """Return what some segments take, over what the static tables think they take."""
-        centi = self._centi_for_static_bits(bits, 100, 10000)
+        centi = self._centi_for_static_bits(bits, COARSEST, FINEST)
         taken = static = 0.0
         for segment in segments:
             frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
@@ -292,7 +310,9 @@ def _fault(n_bytes: int, window: Window) -> tuple[bool, float]:
 
 
 def _around(aim: float, tolerance: float) -> Window:
-    return Window(aim * (1.0 - tolerance), aim, aim * (1.0 + tolerance))
+    """Return the window around some bytes, as wide at least as the steps in which sizes come."""
+    reach = max(aim * tolerance, SIZE_STEP / 2)
+    return Window(aim - reach, aim, aim + reach)
 
 
 def _coded_blocks(recording: OpenRecording) -> Iterator[Samples]:

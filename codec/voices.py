@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from luxvox.codec.voice_decoding import (
     segment_codes,
 )
 from luxvox.entropy.walk import Codes
-from luxvox.errors import UsageError
+from luxvox.errors import TargetWarning, UsageError
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
@@ -47,8 +48,10 @@ def compress_speech(
         samples: float32 or float64 of about −1 … 1, or int16; [T], or [T, C] with 1 or 2 channels.
         sample_rate: 8000 … 96000 Hz; what lies above 8 kHz in the recording is not kept.
         bitrate: kbit/s of the whole file, on average, 0.3 … 12; 3 unless something else is asked.
-            One beyond what the model reaches for this recording gives the nearest it can.
-        size: bytes of the whole file, instead; never more, and at most 2 % less.
+            One beyond what this recording can use gives the nearest it can, and a
+            `TargetWarning` that says what it takes.
+        size: bytes of the whole file, instead; never more, and at most 2 % less (3 bytes if that
+            is more), or a `TargetWarning`.
         quality: 1 … 100, instead.
         effort: 1 (fast) to 9 (best); never changes how files decode.
         progress: called with the share of the work done, 0 … 1.
@@ -89,14 +92,15 @@ def compress_recording(
     centi = quality_to_centi(target.value) if target.what == "quality" else None
     work, advance = VOICE_WORK[check_effort(effort)], progress or silent
     take = Take.of(voice_codec(None), recording, work, part_of(advance, 0.0, _ANALYSIS_SHARE))
+    missed = None
     if centi is not None:
         data = take.at_quality(centi)
+    elif target.what == "size":
+        data, missed = take.at_size(target.value)
     else:
-        data = (
-            take.at_bitrate(target.value)
-            if target.what == "bitrate"
-            else take.at_size(target.value)
-        )
+        data, missed = take.at_bitrate(target.value)
+    if missed and (bitrate or size):  # of the default nobody asked for
+        warnings.warn(missed, TargetWarning, stacklevel=3)
     advance(1.0)
     return data
 

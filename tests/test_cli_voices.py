@@ -190,3 +190,15 @@ def test_a_float_wav_of_unknown_length_from_a_pipe(folder, monkeypatch):
     assert cli.run(["compress", "-", "-o", "piped.lvx", "-q", "20"]) == 0
     assert cli.run(["decompress", "piped.lvx"]) == 0
     assert soundfile.info("piped.wav").frames == 4000
+
+
+def test_a_bitrate_out_of_reach_is_told(folder, capsys):
+    """Most of it is silence, which no bits can be spent on; the best file is written."""
+    soundfile.write("quiet.wav", np.concatenate([voice(8000), np.zeros(56_000)]), 16_000)
+    assert cli.run(["compress", "quiet.wav", "-b", "12", "--effort", "1"]) == 0
+    assert (folder / "quiet.lvx").exists()
+    told = capsys.readouterr().err.splitlines()
+    warning = (
+        "luxvox: quiet.wav: warning: 12 kbit/s is out of reach for this recording, which takes "
+    )
+    assert [line.startswith(warning) for line in told] == [False, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -20,6 +21,7 @@ from luxvox.errors import (
     FormatError,
     InputError,
     LuxvoxError,
+    TargetWarning,
     TruncatedError,
     TruncatedWarning,
     UnsupportedError,
@@ -225,10 +227,25 @@ def test_a_beam_of_silence_is_silence():
     assert not voices.voice_codes(data).any()
 
 
-def test_out_of_reach_bitrates_give_the_nearest():
-    samples = tone(32_000)
-    most = voices.compress_speech(samples, 16_000, 12.0)
-    assert len(most) == len(voices.compress_speech(samples, 16_000, quality=100))
+@pytest.mark.parametrize(("bitrate", "quality", "effort"), [(12.0, 100, 1), (0.3, 1, 4)])
+def test_bitrates_out_of_reach_give_the_nearest_and_say_so(bitrate, quality, effort):
+    samples = tone(32_000)[: 32_000 if quality == 100 else 8000]
+    said = rf"{bitrate:g} kbit/s is out of reach .* which takes (\d+\.\d\d) to (\d+\.\d\d)$"
+    with pytest.warns(TargetWarning, match=said) as caught:
+        data = voices.compress_speech(samples, 16_000, bitrate, effort=effort)
+    end = voices.compress_speech(samples, 16_000, quality=quality, effort=effort)
+    assert len(data) == len(end)
+    least, most = map(float, re.findall(r"\d+\.\d\d", str(caught[0].message)))
+    kbps = 8 * len(data) * 16 / len(samples)
+    assert kbps == pytest.approx(most if quality == 100 else least, abs=0.006)
+    assert least < most
+
+
+def test_nobody_asked_for_the_default_bitrate():
+    samples = tone(8000)
+    with pytest.warns(TargetWarning, match="3 kbit/s is out of reach"):
+        data = voices.compress_speech(samples, 16_000, 3.0, effort=1)
+    assert data == voices.compress_speech(samples, 16_000, effort=1)  # warnings are errors
 
 
 def voice_header(data):
