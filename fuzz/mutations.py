@@ -45,6 +45,18 @@ def structured(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     return spelt[: random.randrange(len(spelt) + 1)] if random.random() < 0.1 else spelt
 
 
+def damaged(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
+    """Change bytes behind the header of a file, and leave its checksums as they were."""
+    parts = taken_apart(data)
+    if parts is None:
+        return blind(data, others, random)
+    front = len(parts.header) + 4
+    body = bytearray(data[front:])
+    for _ in range(random.choice((1, 1, 1, 2, 4, 16))):
+        random.choice((*4 * (_flip,), *4 * (_set,), _insert, _remove))(body, others, random)
+    return data[:front] + body
+
+
 def taken_apart(data: bytes) -> Parts | None:
     """Split a file into its parts; None if it cannot be followed."""
     try:

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from luxvox.errors import LuxvoxError, TruncatedWarning
+from luxvox.errors import DamageWarning, LuxvoxError, TruncatedWarning
 from luxvox.fuzz.targets import TARGETS, TINY
 from luxvox.models.cards import preferring
 
@@ -89,7 +89,8 @@ def _attempt(run: Callable[[bytes], None], data: bytes) -> str:
     try:
         with _watched(), warnings.catch_warnings():
             warnings.simplefilter("error")
-            warnings.simplefilter("ignore", category=TruncatedWarning)
+            for expected in (DamageWarning, TruncatedWarning):
+                warnings.simplefilter("ignore", category=expected)
             run(data)
     except LuxvoxError:
         return "refused"

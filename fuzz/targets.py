@@ -25,7 +25,8 @@ from luxvox.entropy import coders
 from luxvox.entropy.pmf import TOTAL, counts_from_logits
 from luxvox.entropy.walk import CodesDecoder, walk
 from luxvox.errors import UsageError
-from luxvox.fuzz.mutations import blind, structured
+from luxvox.fuzz.mutations import blind, damaged, structured
+from luxvox.fuzz.wishes import compress_picture, compress_voice, picture_wish, voice_wish
 from luxvox.models.catalogue import fingerprint, load_picture_codec
 from luxvox.models.speech_weights import load_voice_codec
 
@@ -66,6 +67,12 @@ def either(files: Corpus, random: Random) -> bytes:
     return (blindly if random.random() < 0.25 else by_structure)(files, random)
 
 
+def hurt(files: Corpus, random: Random) -> bytes:
+    """Damage a file behind its header; now and then one that was altered by structure before."""
+    file = by_structure(files, random) if random.random() < 0.25 else random.choice(files)
+    return damaged(file, files, random)
+
+
 def junk(_: Corpus, random: Random) -> bytes:
     """Make bytes from nothing."""
     return random.randbytes(random.choice((0, 1, 2, 3, 4, 5, 8, 12, 40, 300)))
@@ -87,18 +94,39 @@ def read_container(data: bytes) -> None:
     assert kept == [one for one in content.sections if one.payload]
 
 
-def decode_picture(data: bytes) -> None:
+def salvage_container(data: bytes) -> None:
+    """Salvage what is sound: that is as it was written, and what is not is empty."""
+    content, lost = container.salvage(data)
+    assert (not lost) or len(lost) < len(content.sections)
+    entries = container.list_sections(data).entries
+    for n, (section, entry) in enumerate(zip(content.sections, entries, strict=False)):
+        assert entry.crc_ok == (n not in lost)
+        end = entry.offset + entry.size
+        assert section.payload == (b"" if n in lost else data[end - entry.length : end])
+
+
+def decode_picture(data: bytes, conceal: bool = False) -> None:
     """Decode to an array of the size the header says."""
-    pixels = luxvox.decompress_image(data, max_pixels=MAX_PIXELS)
+    pixels = luxvox.decompress_image(data, max_pixels=MAX_PIXELS, conceal=conceal)
     header = container.read_header(data)[0]
     assert isinstance(header, container.PictureHeader)
     assert pixels.shape[:2] == (header.height, header.width)
     assert pixels.dtype == np.uint8
 
 
-def decode_voice(data: bytes) -> None:
+def conceal_picture(data: bytes) -> None:
+    """Decode a damaged picture."""
+    decode_picture(data, conceal=True)
+
+
+def conceal_voice(data: bytes) -> None:
+    """Decode a damaged voice."""
+    decode_voice(data, conceal=True)
+
+
+def decode_voice(data: bytes, conceal: bool = False) -> None:
     """Decode to finite samples, no more than the header says."""
-    samples, rate_hz = luxvox.decompress_speech(data, max_seconds=MAX_SECONDS)
+    samples, rate_hz = luxvox.decompress_speech(data, max_seconds=MAX_SECONDS, conceal=conceal)
     header = container.read_header(data)[0]
     assert isinstance(header, container.VoiceHeader)
     assert rate_hz == header.sample_rate_hz
@@ -195,6 +223,7 @@ WEIGHTS = tuple((TINY / f"{kind}-0.safetensors").read_bytes() for kind in ("pict
 PICTURES = corpus("tiny") + corpus("codes", ("golden_errors",))
 VOICES = corpus("voice")
 SHIPPED = corpus("rgb", ("golden",)) + corpus("grey", ("golden",))
+LEGAL, LEGAL_VOICES = corpus("", ("golden",)), corpus("voice", ("golden",))
 METADATA = corpus("metadata", ("golden",)) + corpus("alpha", ("golden",))
 
 TARGETS: Mapping[str, tuple[Corpus, Target]] = {
@@ -209,4 +238,9 @@ TARGETS: Mapping[str, tuple[Corpus, Target]] = {
     "truncate": (ALL, Target(either, shorten)),
     "weights": (WEIGHTS, Target(altered_weights, load_weights)),
     "metadata": (METADATA, Target(either, write_picture)),
+    "salvage": (LEGAL, Target(hurt, salvage_container)),
+    "conceal-picture": (PICTURES, Target(hurt, conceal_picture)),
+    "conceal-voice": (LEGAL_VOICES, Target(hurt, conceal_voice)),
+    "wish-picture": ((picture_wish((), Random(0)),), Target(picture_wish, compress_picture)),
+    "wish-voice": ((voice_wish((), Random(0)),), Target(voice_wish, compress_voice)),
 }

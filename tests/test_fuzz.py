@@ -9,8 +9,8 @@ import pytest
 from luxvox.codec import container
 from luxvox.errors import ChecksumError, FormatError, LuxvoxError
 from luxvox.fuzz import run
-from luxvox.fuzz.mutations import blind, put_together, structured, taken_apart
-from luxvox.fuzz.targets import ALL, PICTURES, TARGETS, TINY, VOICES, Target
+from luxvox.fuzz.mutations import blind, damaged, put_together, structured, taken_apart
+from luxvox.fuzz.targets import ALL, LEGAL, PICTURES, TARGETS, TINY, VOICES, Target
 from luxvox.models.cards import preferring
 
 FEW = {
@@ -21,6 +21,10 @@ FEW = {
     "coder": 30,
     "truncate": 60,
     "weights": 12,
+    "conceal-picture": 20,
+    "conceal-voice": 20,
+    "wish-picture": 8,
+    "wish-voice": 15,
 }
 
 
@@ -60,8 +64,23 @@ def test_structured_mutations_get_past_the_checksums():
     assert alike > 150
 
 
+def test_damage_leaves_headers_and_checksums():
+    """Most of it is in payloads, and what stands around them can still be followed."""
+    random, n_salvaged = Random(5), 0
+    for _ in range(200):
+        data = random.choice(LEGAL)
+        hurt = damaged(data, LEGAL, random)
+        header_size = container.read_header(data)[1]
+        assert hurt[:header_size] == data[:header_size]
+        try:
+            n_salvaged += bool(container.salvage(hurt)[1])
+        except LuxvoxError:
+            pass
+    assert n_salvaged > 50
+
+
 def test_mutations_are_repeatable():
-    for mutation in (blind, structured):
+    for mutation in (blind, structured, damaged):
         made = [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
         assert made == [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
 

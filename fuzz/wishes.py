@@ -1,0 +1,122 @@
+"""What is asked of the encoders: small pictures and recordings, and rates, sizes or PSNRs of them.
+
+A wish is spelt as bytes, as the inputs of all targets are. Many are illegal, or out of reach; what
+comes without a warning has to be what was asked for.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+import luxvox
+from luxvox.errors import TargetWarning
+
+_WISH = struct.Struct("<BBBBBd")  # what, effort, content, two sizes; the value
+_EFFORTS = (1, 1, 1, 2, 3, 4, 5, 6, 9)
+_VALUES = (0.0, -1.0, 5e-324, 1e308, float("inf"), float("-inf"), float("nan"), 1.0, 100.0)
+_OF_PICTURES = ("bpp", "size", "psnr", "quality")
+_OF_VOICES = ("bitrate", "size", "quality")
+_RATES_HZ = (8000, 16_000, 16_000, 22_050, 44_100, 96_000, 7999, 96_001)
+
+
+def picture_wish(_: tuple[bytes, ...], random: Random) -> bytes:
+    """Spell what is wished of a picture: mostly something near what can be had."""
+    what, content, height, width = random.randbytes(4)
+    n_bytes = 20 + 130 * random.random() ** 2
+    n_pixels = (1 + height % 24) * (1 + width % 24)
+    psnr, quality = random.uniform(8, 30), random.uniform(0, 110)
+    likely = (8 * n_bytes / n_pixels, n_bytes, psnr, quality)[what % 4]
+    return _WISH.pack(what, random.choice(_EFFORTS), content, height, width, _value(likely, random))
+
+
+def voice_wish(_: tuple[bytes, ...], random: Random) -> bytes:
+    """Spell what is wished of a recording."""
+    what, content, length, form = random.randbytes(4)
+    n_bytes = 30 + 150 * random.random() ** 2
+    likely = (8 * n_bytes / (5 * length + 1), n_bytes, random.uniform(0, 110))[what % 3]
+    return _WISH.pack(what, random.choice(_EFFORTS), content, length, form, _value(likely, random))
+
+
+def _value(likely: float, random: Random) -> float:
+    """Return a likely value, or any number, or none."""
+    kind = random.random()
+    if kind < 0.1:
+        return random.choice(_VALUES)
+    drawn: float = struct.unpack("<d", random.randbytes(8))[0]
+    return drawn if kind < 0.15 else likely
+
+
+def compress_picture(data: bytes) -> None:
+    """Compress a small picture as wished; check the file against the wish, and decode it."""
+    what, effort, content, width, height, value = _WISH.unpack(data[: _WISH.size])
+    name = _OF_PICTURES[what % 4]
+    shape = (1 + height % 24, 1 + width % 24, (1, 3, 3, 4)[height % 4])
+    pixels = np.round(255 * _drawn(content, shape)).astype(np.uint8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = luxvox.compress_image(pixels, **{name: value}, effort=effort)
+    decoded = np.asarray(luxvox.decompress_image(made)).reshape(shape)
+    if name == "size":
+        assert len(made) <= value
+    if _is_all_well(caught):
+        n_pixels = shape[0] * shape[1]
+        rates = {"bpp": value * n_pixels / 8, "size": value, "quality": len(made)}
+        colours = (slice(None), slice(None), slice(3))
+        error = np.square(decoded[colours].astype(float) - pixels[colours]).mean()
+        if name != "psnr":
+            assert _is_near(len(made), rates[name], at_most=name == "size")
+        else:
+            assert abs(10 * np.log10(255**2 / max(error, 1e-6)) - value) < 0.101
+
+
+def compress_voice(data: bytes) -> None:
+    """Compress a short recording as wished; check the file against the wish, and decode it."""
+    what, effort, content, length, form, value = _WISH.unpack(data[: _WISH.size])
+    name, rate_hz = _OF_VOICES[what % 3], _RATES_HZ[form % 8]
+    shape = (1 + rate_hz * length // 200, (1, 2)[form // 8 % 2])
+    samples = (2 * _drawn(content, shape) - 1).astype((np.float32, np.float64)[form // 16 % 2])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = luxvox.compress_speech(samples, rate_hz, **{name: value}, effort=effort)
+    decoded, decoded_hz = luxvox.decompress_speech(made)
+    assert (decoded.reshape(len(decoded), -1).shape, decoded_hz) == (shape, rate_hz)
+    assert np.isfinite(decoded).all()
+    if name == "size":
+        assert len(made) <= value
+    if _is_all_well(caught) and name != "quality":
+        n_bytes = value if name == "size" else value * 125 * shape[0] / rate_hz
+        assert _is_near(len(made), n_bytes, at_most=name == "size")
+
+
+def _is_all_well(caught: list[warnings.WarningMessage]) -> bool:
+    """Return whether a wish was met; warnings of any other kind are crashes."""
+    assert all(issubclass(one.category, TargetWarning) for one in caught), caught
+    return not caught
+
+
+def _is_near(n_bytes: int, aim: float, at_most: bool) -> bool:
+    """Return whether a size is within 2 %, or the words of 4 bytes that coders write."""
+    if at_most:
+        return min(0.98 * aim, aim - 3) <= n_bytes + 1e-6
+    return abs(n_bytes - aim) <= max(0.02 * aim, 2) + 1e-6
+
+
+def _drawn(content: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Make values of 0 … 1: flat, noise, extremes, a wave, a step, or mostly nothing."""
+    generator = np.random.default_rng(content)
+    noise = generator.random(shape)
+    if content % 6 == 0:
+        return np.full(shape, content / 255)
+    if content % 6 == 1:
+        return noise
+    if content % 6 == 2:
+        return np.round(noise)
+    ramp = np.linspace(0, 1, noise.size).reshape(shape)
+    if content % 6 == 3:
+        return 0.5 + 0.5 * np.sin(content * 30 * ramp)
+    return np.round(ramp) if content % 6 == 4 else 0.5 + 0.5 * noise * (ramp > 0.8)
