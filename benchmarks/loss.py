@@ -1,74 +1,189 @@
-"""Measure what is left of pictures when a code section of their files is damaged.
+"""Measure what is left of pictures and voices when code sections of their files are damaged.
 
-    python benchmarks/loss.py image-val/
+    python benchmarks/loss.py image-val/ speech-val/
 
-Each code section in turn is damaged in each file, and the file decoded with `conceal`. Beside it
-stands the file truncated before that section: the same with null codes.
+First each code section of a picture in turn, then each section of pictures and voices with a
+probability, independently and several times. Beside the concealed file stands the one with null
+codes from the first damaged section on. Voices are several clips one after the other, for one clip
+has but a segment.
 """
 
-import warnings
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import luxvox
+from luxvox.benchmarks.damage import Patient, Scores, draw_damage
 from luxvox.benchmarks.effort import middle
 from luxvox.benchmarks.origin import describe_packages, repeat_command
-from luxvox.codec import container
+from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.evaluate.pages import splice, table
 from luxvox.evaluate.picture_metrics import psnr_db
-from luxvox.evaluate.subjects import picture_paths, read_picture
+from luxvox.evaluate.subjects import VOICE_RATE_HZ, picture_paths, read_picture, read_voice
 from luxvox.evaluate.timing import machine
+from luxvox.evaluate.wording import number
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+QUALITY = 70.0
+BITRATE_KBPS = 3.0
+PROBABILITIES = (0.05, 0.1, 0.2)
+CLIPS = 6  # in one recording, which is about 45 s
+PAUSE_S = 0.25
+STATES = ("whole", "null codes", "concealed")
+
+
+class Row(NamedTuple):
+    """What was measured of a file with some sections damaged; figures are of each metric."""
+
+    name: str
+    probability: float
+    draw: int
+    damaged: tuple[int, ...]
+    whole: Scores
+    null: Scores
+    concealed: Scores
+
+    @classmethod
+    def of(cls, patient: Patient, probability: float, draw: int, damaged: Collection[int]) -> Row:
+        """Measure a file with some sections damaged."""
+        states = patient.whole(), patient.nulled(damaged), patient.concealed(damaged)
+        return cls(patient.name, probability, draw, tuple(sorted(damaged)), *states)
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--pictures", "count", default=4, show_default=True)
+@click.argument("pictures", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("voices", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--pictures", "n_pictures", default=4, show_default=True)
 @click.option("--crop", default=192, show_default=True, help="Side of the middle that is taken.")
-@click.option("--quality", default=70.0, show_default=True)
+@click.option("--recordings", default=3, show_default=True, help=f"Of {CLIPS} clips each.")
+@click.option("--draws", default=20, show_default=True, help="Damages of a file and probability.")
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
-def main(folder: Path, count: int, crop: int, quality: float, docs: Path) -> None:
-    """Damage files of pictures of FOLDER and renew docs/results.md."""
+def main(  # noqa: PLR0917
+    pictures: Path,
+    voices: Path,
+    n_pictures: int,
+    crop: int,
+    recordings: int,
+    draws: int,
+    docs: Path,
+) -> None:
+    """Damage files of PICTURES and VOICES and renew docs/results.md."""
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore", luxvox.DamageWarning)
-    paths = picture_paths(folder)[:count]
-    rows = []
-    for path in paths:
-        pixels = middle(read_picture(path), crop)
-        data = luxvox.compress_image(pixels, quality)
-        whole = psnr_db(pixels, np.asarray(luxvox.decompress_image(data)))
-        for entry in container.list_sections(data).entries:
-            damaged = bytearray(data)
-            damaged[entry.offset + entry.size - 1] ^= 0xFF
-            concealed = psnr_db(
-                pixels, np.asarray(luxvox.decompress_image(bytes(damaged), conceal=True))
-            )
-            before = entry.type - 1
-            cut = luxvox.truncate(data, sections=before) if before else b""
-            null = psnr_db(pixels, np.asarray(luxvox.decompress_image(cut))) if cut else None
-            rows.append((path.name, entry.type, whole, null, concealed))
-    lines = ["picture,damaged_section,whole_db,null_db,concealed_db"]
-    for name, number, *figures in rows:
-        cells = ["" if one is None else f"{one:.4f}" for one in figures]
-        lines.append(",".join([name, str(number), *cells]))
-    (docs / "results" / "loss.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    body: list[list[str]] = []
-    for number in sorted({row[1] for row in rows}):
-        some = [row for row in rows if row[1] == number]
-        nulls = [row[3] for row in some if row[3] is not None]
-        null_mean = f"{np.mean(nulls):.2f}" if nulls else "–"
-        whole_mean, mean = (f"{np.mean([row[k] for row in some]):.2f}" for k in (2, 4))
-        body.append([str(number), whole_mean, null_mean, mean])
-    report = table(["damaged section", "whole, dB", "null codes, dB", "concealed, dB"], body)
-    setup = f"{len(paths)} pictures of {folder.name}, their middle {crop}×{crop}"
-    where = f"{machine()}, {describe_packages('torch', 'numpy')}"
-    report += f"\n\n`{repeat_command(folder)}`: {setup}, {where}."
+    drawn = [picture(path, crop) for path in picture_paths(pictures)[:n_pictures]]
+    scores = VoiceScores.installed()
+    spoken = [
+        recording(paths, scores)
+        for paths in in_groups(sorted(voices.glob("*.flac")), CLIPS)[:recordings]
+    ]
+    sectioned = [Row.of(one, 0.0, n, (n,)) for one in drawn for n in range(one.n_sections)]
+    of_pictures, of_voices = at_random(drawn, draws), at_random(spoken, draws)
+    write_csv(docs / "results" / "loss.csv", sectioned, ("psnr_db",))
+    write_csv(docs / "results" / "loss_pictures.csv", of_pictures, ("psnr_db",))
+    write_csv(docs / "results" / "loss_voices.csv", of_voices, scores.names)
+    setup = f"{len(drawn)} pictures of {pictures.name}, their middle {crop}×{crop}, at quality "
+    setup += f"{QUALITY:g}; {len(spoken)} recordings of {CLIPS} clips of {voices.name} at "
+    setup += f"{BITRATE_KBPS:g} kbit/s; {draws} draws of each probability"
+    where = f"{machine()}, {describe_packages('torch', 'numpy')}; {scores.said}"
+    parts = [
+        section_table(sectioned),
+        "Pictures, each section damaged with a probability:",
+        random_table(of_pictures, ("PSNR, dB",), (2,)),
+        "Voices, likewise; null codes are silence:",
+        random_table(of_voices, scores.labels, scores.digits),
+        f"`{repeat_command(pictures, voices)}`: {setup}; {where}.",
+    ]
+    report = "\n\n".join(parts)
     splice(docs / "results.md", "loss", report)
     click.echo(report)
+
+
+def picture(path: Path, crop: int) -> Patient:
+    """Compress the middle of a picture."""
+    pixels = middle(read_picture(path), crop)
+
+    def decode(data: bytes, conceal: bool) -> NDArray[np.uint8]:
+        return np.asarray(luxvox.decompress_image(data, conceal=conceal))
+
+    def score(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> Scores:
+        return (psnr_db(original, decoded),)
+
+    return Patient(path.name, pixels, luxvox.compress_image(pixels, QUALITY), decode, score)
+
+
+def recording(paths: Sequence[Path], scores: VoiceScores) -> Patient:
+    """Compress clips one after the other."""
+    pause = np.zeros(round(PAUSE_S * VOICE_RATE_HZ), np.float32)
+    samples = np.concatenate([part for path in paths for part in (read_voice(path), pause)])
+
+    def decode(data: bytes, conceal: bool) -> NDArray[np.float32]:
+        return luxvox.decompress_speech(data, conceal=conceal)[0]
+
+    data = luxvox.compress_speech(samples, VOICE_RATE_HZ, BITRATE_KBPS)
+    name = f"{paths[0].stem}…{paths[-1].stem}"
+    return Patient(name, samples, data, decode, scores.measured)
+
+
+def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
+    """Take paths so many at a time; what is left at the end makes no group."""
+    return [paths[n : n + size] for n in range(0, len(paths) - size + 1, size)]
+
+
+def at_random(patients: Sequence[Patient], n_draws: int) -> list[Row]:
+    """Damage sections of each file with each probability."""
+    return [
+        Row.of(one, probability, draw, damaged)
+        for seed, one in enumerate(patients)
+        for probability in PROBABILITIES
+        for draw, damaged in enumerate(draw_damage(one.n_sections, probability, n_draws, seed))
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[Row], metrics: Sequence[str]) -> None:
+    """Write all that was measured."""
+    states = [state.replace(" ", "_") for state in STATES]
+    columns = [f"{state}_{metric}" for state in states for metric in metrics]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "probability", "draw", "damaged", *columns])
+        for row in rows:
+            sections = " ".join(str(n + 1) for n in row.damaged)
+            figures = (*row.whole, *row.null, *row.concealed)
+            cells = [f"{value:.4f}" for value in figures]
+            writer.writerow([row.name, f"{row.probability:g}", row.draw, sections, *cells])
+
+
+def section_table(rows: Sequence[Row]) -> str:
+    """Write mean PSNR by the section that is damaged."""
+    body = [
+        [str(n + 1), *means([row for row in rows if row.damaged == (n,)], 0, 2)]
+        for n in sorted({row.draw for row in rows})
+    ]
+    return table(["damaged section", *(f"{state}, dB" for state in STATES)], body)
+
+
+def random_table(rows: Sequence[Row], labels: Sequence[str], digits: Sequence[int]) -> str:
+    """Write the mean of each metric by the probability of damage."""
+    body = []
+    for probability in PROBABILITIES:
+        some = [row for row in rows if row.probability == probability]
+        cells = [means(some, k, digits[k]) for k in range(len(labels))]
+        body.append([f"{100 * probability:g} %", *(cell for part in cells for cell in part)])
+    head = [f"{label}: {state}" for label in labels for state in STATES]
+    return table(["sections damaged", *head], body)
+
+
+def means(rows: Sequence[Row], metric: int, digits: int) -> list[str]:
+    """Return the mean of a metric of whole, null and concealed files."""
+    states = zip(*((row.whole, row.null, row.concealed) for row in rows), strict=True)
+    return [number(float(np.mean([one[metric] for one in state])), digits) for state in states]
 
 
 if __name__ == "__main__":

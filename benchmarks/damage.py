@@ -1,0 +1,117 @@
+"""Files with damaged sections, and what is left of them with concealment and without.
+
+Sections are counted from 0 in the order of the file; only those of codes are damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import luxvox
+from luxvox.codec import container
+from luxvox.codec.container import LAST_CODES, Section
+from luxvox.errors import ChecksumError
+
+Scores = tuple[float, ...]
+
+
+class Decode(Protocol):
+    """Decodes a file."""
+
+    def __call__(self, data: bytes, conceal: bool) -> NDArray[Any]:
+        """Return pixels or samples."""
+
+
+class Score(Protocol):
+    """Measures what was decoded."""
+
+    def __call__(self, original: NDArray[Any], decoded: NDArray[Any]) -> Scores:
+        """Return the figures of one or more metrics."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """A file that is damaged in many ways; what was measured of one is not measured again.
+
+    Attributes:
+        name: of the picture or recording it was made from, `original`.
+        data: the whole file.
+        decode, score: how it is decoded and measured.
+    """
+
+    name: str
+    original: NDArray[Any]
+    data: bytes
+    decode: Decode
+    score: Score
+    _known: dict[tuple[frozenset[int], bool], Scores] = field(default_factory=dict)
+
+    @property
+    def n_sections(self) -> int:
+        """Return the number of code sections."""
+        return len(container.read(self.data).codes)
+
+    def whole(self) -> Scores:
+        """Return the figures of the file as it is."""
+        return self._figures(frozenset(), False)
+
+    def nulled(self, damaged: Collection[int]) -> Scores:
+        """Return the figures with null codes from the first damaged section on."""
+        return self._figures(frozenset(sorted(damaged)[:1]), False)
+
+    def concealed(self, damaged: Collection[int]) -> Scores:
+        """Return the figures with these sections damaged and concealed."""
+        return self._figures(frozenset(damaged), bool(damaged))
+
+    def _figures(self, damaged: frozenset[int], conceal: bool) -> Scores:
+        if (damaged, conceal) not in self._known:
+            decoded = self._decoded(damaged, conceal)
+            self._known[damaged, conceal] = self.score(self.original, decoded)
+        return self._known[damaged, conceal]
+
+    def _decoded(self, damaged: frozenset[int], conceal: bool) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", luxvox.DamageWarning)
+            # Of a file whose sections are all damaged nothing is known, concealed or not.
+            with contextlib.suppress(ChecksumError):
+                if conceal:
+                    return self.decode(with_damage(self.data, damaged), conceal=True)
+            first = min(damaged, default=self.n_sections)
+            return self.decode(with_null_codes(self.data, first), conceal=False)
+
+
+def with_damage(data: bytes, damaged: Collection[int]) -> bytes:
+    """Return a file with the last byte of some sections altered."""
+    altered = bytearray(data)
+    entries = container.list_sections(data).entries
+    for position in damaged:
+        altered[entries[position].offset + entries[position].size - 1] ^= 0xFF
+    return bytes(altered)
+
+
+def with_null_codes(data: bytes, first: int) -> bytes:
+    """Return a file whose codes are null from a section on."""
+    content = container.read(data)
+    sections = [
+        Section(one.type, b"") if one.type <= LAST_CODES and n >= first else one
+        for n, one in enumerate(content.sections)
+    ]
+    return container.write(content.header, sections)
+
+
+def draw_damage(
+    n_sections: int, probability: float, n_draws: int, seed: int
+) -> list[frozenset[int]]:
+    """Draw which sections are damaged, each by itself, so many times.
+
+    The same seed damages at a higher probability what it does at a lower one, and more.
+    """
+    drawn = np.random.default_rng(seed).random((n_draws, n_sections)) < probability
+    return [frozenset(np.flatnonzero(row).tolist()) for row in drawn]

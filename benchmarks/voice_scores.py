@@ -1,0 +1,69 @@
+"""Figures of decoded voices, by the metrics that are installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.errors import UsageError
+from luxvox.evaluate.metrics import Gauge, NotApplicable, Setting, all_metrics, choose
+from luxvox.evaluate.subjects import VOICES, Subject
+
+_WANTED = ("pesq", "stoi")
+_INSTEAD = ("si_sdr",)
+_OF_SILENCE = {"pesq": 1.0, "stoi": 0.0, "si_sdr": -30.0}
+_NO_SUBJECT = Subject(Path(), "", VOICES, "")
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VoiceScores:
+    """PESQ-WB and STOI, those of them that are installed, or else SI-SDR."""
+
+    gauges: tuple[Gauge, ...]
+
+    @classmethod
+    def installed(cls) -> VoiceScores:
+        """Find what can be measured here.
+
+        Raises:
+            UsageError: nothing can.
+        """
+        for names in (_WANTED, _INSTEAD):
+            gauges, absent = choose(VOICES, names, Setting())
+            if gauges:
+                return cls(tuple(gauges))
+        raise UsageError(f"no metric of voices is installed; {absent[0].install}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return a word for each metric."""
+        return tuple(gauge.name for gauge in self.gauges)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what tables call them."""
+        return tuple(", ".join(filter(None, (one.label, one.unit))) for one in self.gauges)
+
+    @property
+    def digits(self) -> tuple[int, ...]:
+        """Return the decimals that are worth printing."""
+        return tuple(gauge.digits for gauge in self.gauges)
+
+    @property
+    def said(self) -> str:
+        """Say what measured."""
+        return ", ".join(gauge.version for gauge in self.gauges)
+
+    def measured(self, original: Samples, decoded: Samples) -> tuple[float, ...]:
+        """Return a figure for each metric; the lowest where it says nothing, as of silence."""
+        return tuple(self._figure(name, original, decoded) for name in self.names)
+
+    def _figure(self, name: str, original: Samples, decoded: Samples) -> float:
+        try:
+            return all_metrics()[name].measure(original, decoded, _NO_SUBJECT, Setting())
+        except NotApplicable:
+            return _OF_SILENCE[name]
