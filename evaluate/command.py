@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from luxvox.errors import UsageError
+from luxvox.own_weights import told_weights_option
 from luxvox.progress import Progress
 
 _NONE = "none"
@@ -124,6 +125,7 @@ def _cores() -> int:
     help="Renew the tables between the markers <!-- pictures:begin --> and <!-- pictures:end -->,"
     " pictures-summary, voices, voices-summary of a Markdown page.",
 )
+@told_weights_option
 @click.option("--fresh", is_flag=True, help="Measure anew what is cached, and keep nothing.")
 def evaluate(as_json: bool, **options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.
@@ -133,6 +135,7 @@ def evaluate(as_json: bool, **options: Any) -> int:
     """
     evaluation = importlib.import_module("luxvox.evaluate.evaluation")
     pages = options.pop("pages")
+    del options["weights"]  # which are preferred from here on
     results = evaluation.evaluate(_plan(evaluation, **options), _watch)
     for result in results:
         _tell(result)

@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.metrics import Gauge, NotApplicable, Setting, all_metrics
 from luxvox.evaluate.peers import Entrant, Peer
 from luxvox.evaluate.subjects import VOICES, Failure, Subject, one_line, rate_of, read, size_of
+from luxvox.models.cards import preferred, preferring
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def _run_in_processes(
     pool = ProcessPoolExecutor(n_processes, mp_context=context, initializer=_use_one_thread)
     try:
         futures: dict[Future[Outcome], int] = {
-            pool.submit(run, job): place for place, job in enumerate(jobs)
+            pool.submit(_run_with, preferred(), job): place for place, job in enumerate(jobs)
         }
         for future in as_completed(futures):
             outcomes[futures[future]] = future.result()
@@ -265,6 +267,12 @@ def _run_in_processes(
     finally:
         pool.shutdown(cancel_futures=True)
     return [outcomes[place] for place in range(len(jobs))]
+
+
+def _run_with(weights: Path | None, job: Job) -> Outcome:
+    """Run a job where weights are preferred that another process prefers."""
+    with preferring(weights) if weights else nullcontext():
+        return run(job)
 
 
 def _use_one_thread() -> None:

@@ -61,6 +61,11 @@ def preferring(folder: str | os.PathLike[str]) -> Iterator[None]:
         _preferred.reset(token)
 
 
+def preferred() -> Path | None:
+    """Return the folder of `preferring`, or None; other processes have to be told of it."""
+    return _preferred.get()
+
+
 def folders() -> tuple[Path, ...]:
     """Return the folders that are searched for weights, one's own first.
 

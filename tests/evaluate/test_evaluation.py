@@ -12,8 +12,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from luxvox.codec import rasters
+from luxvox.codec.pictures import compress_image
 from luxvox.evaluate import peers, results
+from luxvox.models.cards import preferring
 
+TINY = Path(__file__).resolve().parents[1] / "golden" / "weights"
 SCHEMA = json.loads((Path(results.__file__).parent / "results.schema.json").read_text())
 PEER = """
 import os, signal
@@ -168,6 +172,28 @@ def test_processes_and_order_change_nothing(pictures, evaluate):
     for record in (alone["pictures"], together["pictures"]):
         del record["run"]
     assert alone == together
+
+
+def test_weights_of_ones_own_are_measured_in_every_process(pictures, evaluate, monkeypatch):
+    monkeypatch.delenv("LUXVOX_WEIGHTS", raising=False)
+    words = ["--peers", "none", "--metrics", "psnr", "--weights", TINY, "--jobs", "2"]
+    code, records = evaluate(pictures, *words, points="luxvox=20")
+    assert code == 0
+    record = records["pictures"]
+    assert "picture-0" in record["codecs"][0]["version"]
+    assert f"--weights {TINY.name}/" in record["run"]["command"]
+    with preferring(TINY):
+        sizes = {
+            path.name: len(compress_image(rasters.from_file(path), 20))
+            for path in pictures.glob("*.png")
+        }
+    assert {row["file"]: row["bytes"] for row in record["rows"]} == sizes
+
+
+def test_a_folder_of_weights_that_is_not_there(pictures, evaluate, capsys):
+    code, records = evaluate(pictures, "--weights", pictures / "none")
+    assert (code, records) == (1, {})
+    assert "there is no folder" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_where_it_was(pictures, evaluate, own_peer, tmp_path, monkeypatch):
