@@ -6,6 +6,7 @@ comes without a warning has to be what was asked for.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
 from random import Random
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.errors import TargetWarning
+from luxvox.models.cards import SHIPPED, preferring
 
 _WISH = struct.Struct("<BBBBBd")  # what, effort, content, two sizes; the value
 _EFFORTS = (1, 1, 1, 2, 3, 4, 5, 6, 9)
@@ -37,8 +39,8 @@ def picture_wish(_: tuple[bytes, ...], random: Random) -> bytes:
 def voice_wish(_: tuple[bytes, ...], random: Random) -> bytes:
     """Spell what is wished of a recording."""
     what, content, length, form = random.randbytes(4)
-    n_bytes = 30 + 150 * random.random() ** 2
-    likely = (8 * n_bytes / (5 * length + 1), n_bytes, random.uniform(0, 110))[what % 3]
+    n_bytes = 30 + (1 + 2 * length) * random.random() ** 2
+    likely = (8 * n_bytes / (2.5 * length + 1), n_bytes, random.uniform(0, 110))[what % 3]
     return _WISH.pack(what, random.choice(_EFFORTS), content, length, form, _value(likely, random))
 
 
@@ -52,15 +54,19 @@ def _value(likely: float, random: Random) -> float:
 
 
 def compress_picture(data: bytes) -> None:
-    """Compress a small picture as wished; check the file against the wish, and decode it."""
+    """Compress a small picture as wished; check the file against the wish, and decode it.
+
+    Shipped weights, which reach further but take longer, get a quarter of the pictures.
+    """
     what, effort, content, width, height, value = _WISH.unpack(data[: _WISH.size])
     name = _OF_PICTURES[what % 4]
     shape = (1 + height % 24, 1 + width % 24, (1, 3, 3, 4)[height % 4])
     pixels = np.round(255 * _drawn(content, shape)).astype(np.uint8)
-    with warnings.catch_warnings(record=True) as caught:
+    weights = preferring(SHIPPED) if content // 6 % 4 == 0 else contextlib.nullcontext()
+    with weights, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = luxvox.compress_image(pixels, **{name: value}, effort=effort)
-    decoded = np.asarray(luxvox.decompress_image(made)).reshape(shape)
+        decoded = np.asarray(luxvox.decompress_image(made)).reshape(shape)
     if name == "size":
         assert len(made) <= value
     if _is_all_well(caught):
@@ -75,15 +81,18 @@ def compress_picture(data: bytes) -> None:
 
 
 def compress_voice(data: bytes) -> None:
-    """Compress a short recording as wished; check the file against the wish, and decode it."""
+    """Compress a short recording as wished; check the file against the wish, and decode it.
+
+    Tiny weights have no codes for such sounds, so the shipped ones are taken.
+    """
     what, effort, content, length, form, value = _WISH.unpack(data[: _WISH.size])
     name, rate_hz = _OF_VOICES[what % 3], _RATES_HZ[form % 8]
-    shape = (1 + rate_hz * length // 200, (1, 2)[form // 8 % 2])
+    shape = (1 + rate_hz * length // 400, (1, 2)[form // 8 % 2])
     samples = (2 * _drawn(content, shape) - 1).astype((np.float32, np.float64)[form // 16 % 2])
-    with warnings.catch_warnings(record=True) as caught:
+    with preferring(SHIPPED), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = luxvox.compress_speech(samples, rate_hz, **{name: value}, effort=effort)
-    decoded, decoded_hz = luxvox.decompress_speech(made)
+        decoded, decoded_hz = luxvox.decompress_speech(made)
     assert (decoded.reshape(len(decoded), -1).shape, decoded_hz) == (shape, rate_hz)
     assert np.isfinite(decoded).all()
     if name == "size":

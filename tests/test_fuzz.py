@@ -24,7 +24,7 @@ FEW = {
     "conceal-picture": 20,
     "conceal-voice": 20,
     "wish-picture": 8,
-    "wish-voice": 15,
+    "wish-voice": 8,
 }
 
 
