@@ -15,7 +15,7 @@ from torch import Tensor
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of
 from luxvox.codec.alpha import encode_alpha
-from luxvox.codec.container import ALPHA, EXIF, ICC, XMP, PictureHeader, Section
+from luxvox.codec.container import ALPHA, EXIF, ICC, LAST_CRITICAL, XMP, PictureHeader, Section
 from luxvox.codec.effort import Choice
 from luxvox.codec.rasters import Raster
 from luxvox.codec.rate import centi_to_position, centi_to_share
@@ -74,6 +74,11 @@ class PictureEncoder:
         self._quantisers = {level: codec.model.quantiser(level).cpu() for level in LEVELS}
         self._shapes = grid_shapes(*self._pixels.shape[:2])
         self._latents: dict[tuple[Choice, ...], dict[int, Latents]] = {}
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Return how much of every file is ICC profile, EXIF and XMP."""
+        return sum(len(one.payload) for one in self._others if one.type > LAST_CRITICAL)
 
     def at(
         self, centi: int, choices: tuple[Choice, ...], worth: float, advance: Advance

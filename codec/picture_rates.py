@@ -43,7 +43,7 @@ _WORTHS = 200  # steps in which the worth of a bit is halved or doubled
 _LOG_BYTES_OF_WORTH, _PSNR_OF_WORTH_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the places where a bit's worth is searched
 _MOST_BYTES, _MOST_DB = 2.0**40, 200.0  # beyond these no search need look
-_COARSE_TRIES = 6
+_COARSE_TRIES, _WORTH_TRIES = 6, 10
 _COARSE_TOLERANCE = 0.06  # of the tries by static tables
 
 
@@ -79,7 +79,8 @@ def at_target(
     # Small pictures take few different sizes, and corrections of latents may go to and fro.
     for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
         number = min(max(fineness, axis.low), axis.high)
-        worth = find(search.measure(choices, number), search.window, search.worths)
+        measure = search.measure(choices, number)
+        worth = find(measure, search.window, search.worths, _WORTH_TRIES)
         value, data = search.tried(number, choices, worth)
         if search.window.holds(value):
             return data
@@ -168,6 +169,9 @@ class _Search:
         if self.window.high < min(values) or self.window.low > max(values):
             low, high = self._shown(min(values)), self._shown(max(values))
             reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"
+            n_bytes = self._encoder.metadata_bytes
+            if n_bytes and self._target.what != "psnr":
+                reach += f", {n_bytes} bytes of it metadata (strip leaves them out)"
             raise UsageError(f"{self._said()} is out of reach for this picture, {reach}")
 
     def told(self, value: float) -> str:

@@ -78,6 +78,14 @@ def test_a_psnr_that_nothing_has_is_refused(photograph, effort):
         luxvox.compress_image(photograph[:24, :40], psnr=25.0, effort=effort)
 
 
+def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
+    raster = Raster(photograph[:16, :16], None, b"profile!" * 100)
+    said = r"0\.9 bits .* takes 2\d\.\d+ to 3\d\.\d+, 800 bytes of it metadata \(strip leaves"
+    with pytest.raises(UsageError, match=said):
+        luxvox.compress_image(raster, bpp=0.9, effort=1)
+    assert len(luxvox.compress_image(raster, bpp=1.5, effort=1, strip=True)) < 60
+
+
 def test_small_files_come_in_steps_of_words(photograph):
     """A few bytes are more than 2 % of them; the nearest step is what can be had."""
     crop = photograph[:24, :24]
