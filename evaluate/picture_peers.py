@@ -35,7 +35,7 @@ class Luxvox:
         from luxvox.models.catalogue import PICTURE_KIND
 
         card = read_card(find_card(PICTURE_KIND))
-        return f"luxvox {__version__}, {card.id} {card.fingerprint}"
+        return f"luxvox {__version__}, {card.id} {card.fingerprint} {card.sha256[:8]}"
 
     def encode(self, original: Pixels, point: float) -> bytes:
         """Return the bytes of an .lvx file."""

@@ -15,7 +15,7 @@ import pytest
 from luxvox.codec import rasters
 from luxvox.codec.pictures import compress_image
 from luxvox.evaluate import peers, results
-from luxvox.models.cards import preferring
+from luxvox.models.cards import preferring, read_card
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "weights"
 SCHEMA = json.loads((Path(results.__file__).parent / "results.schema.json").read_text())
@@ -180,7 +180,9 @@ def test_weights_of_ones_own_are_measured_in_every_process(pictures, evaluate, m
     code, records = evaluate(pictures, *words, points="luxvox=20")
     assert code == 0
     record = records["pictures"]
-    assert "picture-0" in record["codecs"][0]["version"]
+    card = read_card(TINY / "picture-0.json")
+    named = f"picture-0 {card.fingerprint} {card.sha256[:8]}"  # tables alone do not tell networks
+    assert record["codecs"][0]["version"].endswith(named)
     assert f"--weights {TINY.name}/" in record["run"]["command"]
     with preferring(TINY):
         sizes = {
