@@ -1,6 +1,6 @@
 """How far a decoded voice is from the recording: what training and refinement make smaller.
 
-Distances of compressed short-time spectra, of loudness and of envelopes.
+Distances of short-time spectra, of loudness and of envelopes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from luxvox.models.level import REFERENCE
 from luxvox.models.speech import SAMPLE_RATE_HZ
 
 HOPS = {320: 160, 640: 160, 1280: 640}
-WINDOW = 640  # of the mel bands and of the texture
+WINDOW = 640  # of the texture and of the envelopes
 POWER_FLOOR = 1e-6
-N_MELS = 40
-MEL_POWER = 0.15  # of the band's power: magnitude to the power 0.3
+N_MELS = {320: 20, 640: 80}  # by window length
+MEL_WEIGHTS = {320: 0.7, 640: 0.3}
+MEL_FLOOR = 10.0**-5.5  # of the loudest band of a voice
+TEXTURE_POWER = 0.15  # of the power: magnitude to the power 0.3
 TEXTURE_SPAN, TEXTURE_STRIDE = (3, 9), (1, 3)  # bins, frames
 
 N_THIRDS, LOWEST_THIRD_HZ = 15, 150.0
@@ -44,11 +46,10 @@ SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
-COMPLEX_WEIGHT = 0.2
-MEL_WEIGHT = 0.5
+MAGNITUDE_WEIGHT = 0.3
 TEXTURE_WEIGHT = 0.3
 TIMBRE_WEIGHT = 0.3
-LOUDNESS_WEIGHT = 0.35
+LOUDNESS_WEIGHT = 0.8
 INTELLIGIBILITY_WEIGHT = 2.0
 
 
@@ -73,10 +74,9 @@ def spectra(samples: Tensor) -> Spectra:
 def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, float]]:
     """Return what decoded voices are trained by, and its parts before they are weighted."""
     pair = decoded, wanted
-    complex_, mel = spectral_distances(*pair)
     parts = {
-        "complex": (COMPLEX_WEIGHT, complex_),
-        "mel": (MEL_WEIGHT, mel),
+        "magnitude": (MAGNITUDE_WEIGHT, magnitude_distance(*pair)),
+        **{f"mel_{w}": (MEL_WEIGHTS[w], mel_distance(*pair, w)) for w in N_MELS},
         "texture": (TEXTURE_WEIGHT, texture_distance(*pair)),
         "timbre": (TIMBRE_WEIGHT, timbre_distance(*pair)),
         "intelligibility": (INTELLIGIBILITY_WEIGHT, intelligibility_distance(*pair)),
@@ -86,20 +86,25 @@ def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, fl
     return total, {name: value.item() for name, (_, value) in parts.items()}
 
 
-def spectral_distances(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, Tensor]:
-    """Return two distances: of complex spectra, and of mel envelopes.
-
-    Complex: squared difference of X·|X|^−½ at three window lengths, over the squared reference.
-    Mel: squared difference of the 40 mel bands' magnitudes to the power 0.3, relative too.
-    """
+def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
+    """Return the squared difference of |X|^½ at three window lengths, relative."""
     total = torch.zeros(())
     for window in HOPS:
-        compressed, target = _compressed(decoded.bins[window]), _compressed(wanted.bins[window])
-        reference = target.abs().square().mean().clamp(min=1e-6)
-        total = total + _square(compressed - target).mean() / reference
-    mel, mel_target = (_mel(one.bins[WINDOW]) for one in (decoded, wanted))
-    envelopes = (mel - mel_target).square().mean() / mel_target.square().mean()
-    return total / len(HOPS), envelopes
+        floor = POWER_FLOOR * decoded.bins[window].shape[1]
+        one, other = ((_square(x.bins[window]) + floor).pow(0.25) for x in (decoded, wanted))
+        total = total + (one - other).square().mean() / other.square().mean()
+    return total / len(HOPS)
+
+
+def mel_distance(decoded: Spectra, wanted: Spectra, window: int) -> Tensor:
+    """Return the mean difference in bels of the powers of mel bands.
+
+    Down to 55 dB below the loudest band of each voice.  Consonants are heard by it as well as
+    vowels: what is relative to the power of all bands forgets them.
+    """
+    power, target = (_mel(x.bins[window]) for x in (decoded, wanted))
+    floor = MEL_FLOOR * target.amax((1, 2), keepdim=True) + POWER_FLOOR
+    return torch.log10((power + floor) / (target + floor)).abs().mean()
 
 
 def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
@@ -116,7 +121,7 @@ def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
 def _texture(bins: Tensor) -> Tensor:
     power = _square(bins)
     smooth = functional.avg_pool2d(power[:, None], TEXTURE_SPAN, stride=TEXTURE_STRIDE)
-    return (smooth + POWER_FLOOR * power.shape[1]).pow(MEL_POWER)
+    return (smooth + POWER_FLOOR * power.shape[1]).pow(TEXTURE_POWER)
 
 
 def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
@@ -232,13 +237,8 @@ def _square(values: Tensor) -> Tensor:
     return values.real.square() + values.imag.square()
 
 
-def _compressed(bins: Tensor) -> Tensor:
-    return bins * (_square(bins) + POWER_FLOOR * bins.shape[1]).pow(-0.25)
-
-
 def _mel(bins: Tensor) -> Tensor:
-    power = torch.einsum("mf,bft->bmt", _mel_bands(bins.shape[1]), _square(bins))
-    return (power + POWER_FLOOR * bins.shape[1]).pow(MEL_POWER)
+    return torch.einsum("mf,bft->bmt", _mel_bands(bins.shape[1]), _square(bins))
 
 
 @functools.lru_cache(maxsize=1)
@@ -278,11 +278,13 @@ def _barks(hertz: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=4)
 def _mel_bands(n_bins: int) -> Tensor:
-    """Return triangular bands [40, n_bins], evenly spaced in mel from 60 to 8000 Hz."""
+    """Return triangular bands [mels, n_bins] that sum to 1, evenly spaced in mel to 8 kHz."""
     top = SAMPLE_RATE_HZ / 2
     low, high = (2595.0 * torch.log10(torch.tensor(1.0 + f / 700.0)) for f in (60.0, top))
-    edges = 700.0 * (10.0 ** (torch.linspace(float(low), float(high), N_MELS + 2) / 2595.0) - 1.0)
+    n_mels = N_MELS[2 * (n_bins - 1)]
+    edges = 700.0 * (10.0 ** (torch.linspace(float(low), float(high), n_mels + 2) / 2595.0) - 1.0)
     hertz = torch.linspace(0.0, top, n_bins)
     rise = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
-    return torch.minimum(rise, fall).clamp(min=0.0)
+    bands = torch.minimum(rise, fall).clamp(min=0.0)
+    return bands / bands.sum(1, keepdim=True).clamp(min=1e-6)
