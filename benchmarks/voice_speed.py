@@ -1,9 +1,10 @@
 """Measure how many times faster than real time voices are compressed and decompressed, and memory.
 
-    python benchmarks/voice_speed.py speech-val/ --minutes 1 --minutes 60
+    python benchmarks/voice_speed.py speech-val/ --minutes 1 --minutes 60 --effort 1 --effort 5
 
 The recordings of the folder follow one another until the length is reached.  Every figure is taken
-in a process of its own; the first call, which loads the weights, is timed by itself.
+in a process of its own; the first call, which loads the weights, is timed by itself.  Lengths after
+the first are compressed with the first effort alone.
 """
 
 import json
@@ -30,6 +31,7 @@ class VoiceJob:
 
     folder: Path
     bitrate: float
+    effort: int
     threads: int
 
     @property
@@ -50,6 +52,7 @@ class VoiceTiming:
     direction: str
     minutes: float
     bitrate: float
+    effort: int
     threads: int
     file_bytes: int
     load_s: float
@@ -62,15 +65,23 @@ class VoiceTiming:
 @click.option("--bitrate", default=3.0, show_default=True)
 @click.option("--threads", default=2, show_default=True, help="Threads of torch.")
 @click.option("--minutes", multiple=True, type=float, default=(1.0,), show_default=True)
+@click.option("--effort", "efforts", multiple=True, type=int, default=(1, 5), show_default=True)
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
-def main(
-    folder: Path, bitrate: float, threads: int, minutes: tuple[float, ...], docs: Path
+def main(  # noqa: PLR0917
+    folder: Path,
+    bitrate: float,
+    threads: int,
+    minutes: tuple[float, ...],
+    efforts: tuple[int, ...],
+    docs: Path,
 ) -> None:
     """Measure luxvox on the recordings of FOLDER."""
     timings = []
-    for length in minutes:
+    tasks = [(minutes[0], effort) for effort in efforts]
+    tasks += [(length, efforts[0]) for length in minutes[1:]]
+    for length, effort in tasks:
         with tempfile.TemporaryDirectory() as scratch:
-            job = VoiceJob(Path(scratch), bitrate, threads)
+            job = VoiceJob(Path(scratch), bitrate, effort, threads)
             write_recording(folder, job.wav_path, length)
             for work in (time_compress, time_decompress):
                 timings.append(in_own_process(work, job))
@@ -82,7 +93,7 @@ def main(
         "timings": [asdict(timing) for timing in timings],
     }
     (docs / "results" / "voice-speed.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    head = ["", "minutes", "bytes", "loading, s", "s", "times real time", "peak memory, MiB"]
+    head = ["", "effort", "minutes", "bytes", "loading, s", "s", "times real time", "peak memory, MiB"]
     text = "\n\n".join(
         [
             f"{bitrate:g} kbit/s, {threads} threads. Memory is the peak of the whole process.",
@@ -112,7 +123,9 @@ def time_compress(job: VoiceJob) -> VoiceTiming:
 
     load_s = _load(job)
     begin = time.perf_counter()
-    data = compress_recording(open_recording(job.wav_path), bitrate=job.bitrate)
+    data = compress_recording(
+        open_recording(job.wav_path), bitrate=job.bitrate, effort=job.effort
+    )
     seconds = time.perf_counter() - begin
     job.lvx_path.write_bytes(data)
     return _timing("compress", job, load_s, seconds)
@@ -147,6 +160,7 @@ def _timing(direction: str, job: VoiceJob, load_s: float, seconds: float) -> Voi
         direction=direction,
         minutes=info.frames / info.samplerate / 60.0,
         bitrate=job.bitrate,
+        effort=job.effort,
         threads=job.threads,
         file_bytes=job.lvx_path.stat().st_size,
         load_s=round(load_s, 3),
@@ -158,6 +172,7 @@ def _timing(direction: str, job: VoiceJob, load_s: float, seconds: float) -> Voi
 def _cells(timing: VoiceTiming) -> list[str]:
     return [
         timing.direction,
+        f"{timing.effort}",
         f"{timing.minutes:g}",
         f"{timing.file_bytes:,}",
         f"{timing.load_s:.1f}",
