@@ -93,7 +93,7 @@ def main(  # noqa: PLR0917
         "timings": [asdict(timing) for timing in timings],
     }
     (docs / "results" / "voice-speed.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    head = ["", "effort", "minutes", "bytes", "loading, s", "s", "times real time", "peak memory, MiB"]
+    head = ["", "effort", "minutes", "bytes", "loading, s", "s", "times real time", "memory, MiB"]
     text = "\n\n".join(
         [
             f"{bitrate:g} kbit/s, {threads} threads. Memory is the peak of the whole process.",
@@ -123,9 +123,7 @@ def time_compress(job: VoiceJob) -> VoiceTiming:
 
     load_s = _load(job)
     begin = time.perf_counter()
-    data = compress_recording(
-        open_recording(job.wav_path), bitrate=job.bitrate, effort=job.effort
-    )
+    data = compress_recording(open_recording(job.wav_path), bitrate=job.bitrate, effort=job.effort)
     seconds = time.perf_counter() - begin
     job.lvx_path.write_bytes(data)
     return _timing("compress", job, load_s, seconds)
