@@ -1,9 +1,11 @@
 """How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
 
 Pictures: codes are chosen once or several times. Between two choices the latents are corrected by
-what the synthesis makes of the codes so far (`luxvox.models.refinement`). Voices: so many
-sequences of codewords are kept in the search over stages, or latents are corrected so many times by
-what is heard of their codes (`luxvox.models.speech_refinement`). Every level decodes the same way.
+what the synthesis makes of the codes so far (`luxvox.models.refinement`), no latent by more than a
+bound: larger corrections gain more on most pictures and run away on some, so the highest efforts
+try both. Voices: so many sequences of codewords are kept in the search over stages, or latents are
+corrected so many times by what is heard of their codes (`luxvox.models.speech_refinement`). Every
+level decodes the same way.
 """
 
 from __future__ import annotations
@@ -34,16 +36,30 @@ class Choice:
 _STATIC: Final = Choice(False, 0.1155)
 _CONTEXT: Final = Choice(True, 0.14)
 
-PICTURE_CHOICES: Final[Mapping[int, tuple[Choice, ...]]] = {
-    1: (_STATIC,),
-    2: (_STATIC, _STATIC),
-    3: (_STATIC, _STATIC, _STATIC),
-    4: (_STATIC, _CONTEXT),
-    5: (_STATIC, _STATIC, _CONTEXT),
-    6: (*3 * (_STATIC,), _CONTEXT),
-    7: (*2 * (_STATIC,), *2 * (_CONTEXT,)),
-    8: (*3 * (_STATIC,), *2 * (_CONTEXT,)),
-    9: (*4 * (_STATIC,), *4 * (_CONTEXT,)),
+
+@dataclass(frozen=True)
+class PictureWork:
+    """What is done for the codes of a picture.
+
+    Attributes:
+        choices: one after the other, latents corrected in between.
+        bounds: steps that a latent is corrected by at most; of several the best is taken.
+    """
+
+    choices: tuple[Choice, ...]
+    bounds: tuple[float, ...] = (0.5,)
+
+
+PICTURE_WORK: Final[Mapping[int, PictureWork]] = {
+    1: PictureWork((_STATIC,)),
+    2: PictureWork((_STATIC, _STATIC)),
+    3: PictureWork((_STATIC, _STATIC, _STATIC)),
+    4: PictureWork((_STATIC, _CONTEXT)),
+    5: PictureWork((_STATIC, _STATIC, _CONTEXT)),
+    6: PictureWork((*3 * (_STATIC,), _CONTEXT)),
+    7: PictureWork((_STATIC, _STATIC, _CONTEXT), (0.5, 1.0)),
+    8: PictureWork((*3 * (_STATIC,), _CONTEXT), (0.5, 1.0)),
+    9: PictureWork((*3 * (_STATIC,), *2 * (_CONTEXT,)), (0.5, 1.0)),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,22 +14,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance, part_of
+from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import encode_alpha
 from luxvox.codec.container import ALPHA, EXIF, ICC, LAST_CRITICAL, XMP, PictureHeader, Section
-from luxvox.codec.effort import Choice
-from luxvox.codec.rasters import Raster
+from luxvox.codec.effort import Choice, PictureWork
+from luxvox.codec.rasters import Raster, round_to_uint8
 from luxvox.codec.rate import centi_to_position, centi_to_share
 from luxvox.entropy.walk import Codes, CodesChooser, CodesEncoder, Source, known, walk
 from luxvox.models.catalogue import PictureCodec, picture_codec
 from luxvox.models.choice import RateAwareChoice, static_codes
 from luxvox.models.image import LEVELS, quality_to_step
 from luxvox.models.refinement import corrected_latents
-from luxvox.models.strips import analyse, grid_shapes
+from luxvox.models.strips import analyse, grid_shapes, synthesise
 
 NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed anew
 
 Latents = dict[str, Tensor]
+Path = tuple[tuple[Choice, ...], float]  # earlier choices, and the bound of corrections
+NO_CORRECTIONS: Path = ((), 0.0)
 
 
 def codec_on(device: str) -> PictureCodec:
@@ -73,19 +76,41 @@ class PictureEncoder:
         self._coder = coder
         self._quantisers = {level: codec.model.quantiser(level).cpu() for level in LEVELS}
         self._shapes = grid_shapes(*self._pixels.shape[:2])
-        self._latents: dict[tuple[Choice, ...], dict[int, Latents]] = {}
+        self._latents: dict[Path, dict[int, Latents]] = {}
+        self._bounds: dict[PictureWork, dict[int, float]] = {}
 
     @property
     def metadata_bytes(self) -> int:
         """Return how much of every file is ICC profile, EXIF and XMP."""
         return sum(len(one.payload) for one in self._others if one.type > LAST_CRITICAL)
 
-    def at(
-        self, centi: int, choices: tuple[Choice, ...], worth: float, advance: Advance
-    ) -> CodedPicture:
+    def at(self, centi: int, work: PictureWork, worth: float, advance: Advance) -> CodedPicture:
         """Return the file at a quality in hundredths, a bit's worth multiplied by `worth`."""
+        known = self._bounds.setdefault(work, {})
+        near = _first_near(known, centi)
+        bounds = work.bounds if near is None else (known[near],)
+        tried: list[CodedPicture] = []
+        for bound in bounds:
+            part = part_of(advance, len(tried) / len(bounds), 1.0 / len(bounds))
+            tried.append(self._coded(centi, work.choices, bound, worth, part))
+        if len(tried) == 1:
+            return tried[0]
+        costs = [self._cost(one, work.choices[-1].rate_weight * worth) for one in tried]
+        best = costs.index(min(costs))
+        known[centi] = bounds[best]
+        return tried[best]
+
+    def _coded(
+        self,
+        centi: int,
+        choices: tuple[Choice, ...],
+        bound: float,
+        worth: float,
+        advance: Advance,
+    ) -> CodedPicture:
         *earlier, last = choices
-        latents = self._latents_near(centi, tuple(earlier), part_of(advance, 0.0, 0.6))
+        path = (tuple(earlier), bound) if earlier else NO_CORRECTIONS
+        latents = self._latents_near(centi, path, part_of(advance, 0.0, 0.6))
         scaled = dataclasses.replace(last, rate_weight=last.rate_weight * worth)
         encoder = CodesEncoder(self._source(latents, centi, scaled), self._coder)
         codes = walk(self._codec.context, self._shapes, centi_to_position(centi), encoder)
@@ -94,6 +119,18 @@ class PictureEncoder:
         header = self._header(centi)
         advance(1.0)
         return CodedPicture(header, codes, container.write(header, [*sections, *self._others]))
+
+    def _cost(self, coded: CodedPicture, rate_weight: float) -> float:
+        """Return the squared error of the drawn picture in squared steps, and its bits' worth."""
+        model = self._codec.model
+        step = quality_to_step(coded.header.quality_centi / 100.0, model.config)
+        quantised = self._dequantised(coded.codes)
+        error, row = 0.0, 0
+        for part in synthesise(model, quantised, step, self._pixels.shape[:2], silent):
+            wanted = self._pixels[row : row + len(part)].astype(np.float32)
+            error += float(np.square(round_to_uint8(part) - wanted).sum(dtype=np.float64))
+            row += len(part)
+        return error / step**2 + rate_weight * 8.0 * len(coded.data)
 
     def _header(self, centi: int) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
@@ -108,28 +145,28 @@ class PictureEncoder:
             coder=self._coder,
         )
 
-    def _latents_near(self, centi: int, choices: tuple[Choice, ...], advance: Advance) -> Latents:
+    def _latents_near(self, centi: int, path: Path, advance: Advance) -> Latents:
         """Return latents in steps after so many choices, from a quality nearby if there is one."""
         model = self._codec.model
-        known = self._latents.setdefault(choices, {})
-        # The first ones that are near, not the nearest: what is searched must not jump.
-        near = next((one for one in known if abs(one - centi) <= NEAR), None)
+        known = self._latents.setdefault(path, {})
+        near = _first_near(known, centi)
         if near is None:
-            known[centi] = self._latents_at(centi, choices, advance)
+            known[centi] = self._latents_at(centi, path, advance)
             return known[centi]
         before, after = (quality_to_step(c / 100.0, model.config) for c in (near, centi))
         return model.at_step(known[near], before, after)
 
-    def _latents_at(self, centi: int, choices: tuple[Choice, ...], advance: Advance) -> Latents:
+    def _latents_at(self, centi: int, path: Path, advance: Advance) -> Latents:
+        choices, bound = path
         model = self._codec.model
         step = quality_to_step(centi / 100.0, model.config)
         if not choices:
             return analyse(model, self._pixels, step, advance)
         share = 1.0 / (1 + len(choices))
-        latents = self._latents_near(centi, (), part_of(advance, 0.0, share))
+        latents = self._latents_near(centi, NO_CORRECTIONS, part_of(advance, 0.0, share))
         for done, choice in enumerate(choices, start=1):
             codes = self._chosen(latents, centi, choice)
-            latents = corrected_latents(model, self._pixels, self._dequantised(codes), step)
+            latents = corrected_latents(model, self._pixels, self._dequantised(codes), step, bound)
             advance((1 + done) * share)
         return latents
 
@@ -157,6 +194,11 @@ class PictureEncoder:
             level: vq.decode(torch.from_numpy(codes[level])[None])
             for level, vq in self._quantisers.items()
         }
+
+
+def _first_near(known: Iterable[int], centi: int) -> int | None:
+    """Return the first quality that is near, not the nearest: what is searched must not jump."""
+    return next((one for one in known if abs(one - centi) <= NEAR), None)
 
 
 def sections_beside_codes(raster: Raster, strip: bool) -> list[Section]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.advance import Advance, silent
-from luxvox.codec.effort import Choice
+from luxvox.codec.effort import PictureWork
 from luxvox.codec.picture_decoding import drawn
 from luxvox.codec.picture_encoding import CodedPicture, PictureEncoder
 from luxvox.codec.search import (
@@ -51,7 +51,7 @@ def at_target(
     encoder: PictureEncoder,
     pixels: NDArray[np.uint8],
     target: Target,
-    choices: tuple[Choice, ...],
+    work: PictureWork,
     tell: tuple[PictureCodec, Advance],
 ) -> bytes:
     """Return the file that comes nearest to a target, with a `TargetWarning` if it misses it.
@@ -60,7 +60,7 @@ def at_target(
         encoder: of the picture.
         pixels: uint8 [H, W, 1 or 3].
         target: size in bytes, bits a pixel, or PSNR in dB over all samples of the picture.
-        choices: of the wanted effort.
+        work: of the wanted effort.
         tell: codec that draws pictures, for PSNR; and who is told of the work done.
 
     Raises:
@@ -69,22 +69,22 @@ def at_target(
     codec, advance = tell
     search = _Search(encoder, target, codec, pixels)
     axis = fineness_axis(search.first, search.slope)
-    first = find(search.measure(choices[:1]), search.coarse, axis, _COARSE_TRIES)
+    first = find(search.measure(PictureWork(work.choices[:1])), search.coarse, axis, _COARSE_TRIES)
     advance(0.3)
-    chosen = find(search.measure(choices), search.window, replace(axis, first=first))
+    chosen = find(search.measure(work), search.window, replace(axis, first=first))
     advance(0.7)
-    if search.window.holds(search.tried(chosen, choices)[0]):
-        return search.tried(chosen, choices)[1]
-    search.refuse_if_out_of_reach(choices)
+    if search.window.holds(search.tried(chosen, work)[0]):
+        return search.tried(chosen, work)[1]
+    search.refuse_if_out_of_reach(work)
     # Small pictures take few different sizes, and corrections of latents may go to and fro.
     for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
         number = min(max(fineness, axis.low), axis.high)
-        measure = search.measure(choices, number)
+        measure = search.measure(work, number)
         worth = find(measure, search.window, search.worths, _WORTH_TRIES)
-        value, data = search.tried(number, choices, worth)
+        value, data = search.tried(number, work, worth)
         if search.window.holds(value):
             return data
-    value, data = search.best(choices)
+    value, data = search.best(work)
     warnings.warn(search.told(value), TargetWarning, stacklevel=3)
     return data
 
@@ -101,7 +101,7 @@ class _Search:
     ) -> None:
         self._encoder, self._codec, self._pixels = encoder, codec, pixels
         self._target = target
-        self._tried: dict[tuple[int, int, tuple[Choice, ...]], tuple[float, bytes]] = {}
+        self._tried: dict[tuple[int, int, PictureWork], tuple[float, bytes]] = {}
         n_pixels = pixels.shape[0] * pixels.shape[1]
         if target.what == "psnr":
             aim = min(target.value, _MOST_DB)
@@ -121,37 +121,33 @@ class _Search:
             quality = np.interp(math.log(rate), np.log(_TYPICAL_BPP), _QUALITIES)
         self.first = round(100.0 * float(quality))
 
-    def measure(
-        self, choices: tuple[Choice, ...], fineness: int | None = None
-    ) -> Callable[[int], float]:
+    def measure(self, work: PictureWork, fineness: int | None = None) -> Callable[[int], float]:
         """Return the measure of a fineness, or of a bit's worth at a given one."""
         if fineness is None:
-            return lambda number: self.tried(number, choices)[0]
-        return lambda number: self.tried(fineness, choices, number)[0]
+            return lambda number: self.tried(number, work)[0]
+        return lambda number: self.tried(fineness, work, number)[0]
 
-    def tried(
-        self, fineness: int, choices: tuple[Choice, ...], finer: int = 0
-    ) -> tuple[float, bytes]:
+    def tried(self, fineness: int, work: PictureWork, finer: int = 0) -> tuple[float, bytes]:
         """Return the measure and the file at a fineness and a bit's worth, coded at most once."""
-        key = fineness, finer, choices
+        key = fineness, finer, work
         if key not in self._tried:
             centi, worth = quality_and_worth(fineness)
             worth *= 2.0 ** (-finer / _WORTHS)
-            coded = self._encoder.at(centi, choices, worth, silent)
+            coded = self._encoder.at(centi, work, worth, silent)
             self._tried[key] = self._value(coded), coded.data
         return self._tried[key]
 
-    def best(self, choices: tuple[Choice, ...]) -> tuple[float, bytes]:
+    def best(self, work: PictureWork) -> tuple[float, bytes]:
         """Return the best file tried; one above a size that was asked for only if all are."""
 
         def fault(value: float) -> tuple[bool, float]:
             too_large = self._target.what == "size" and value > self.window.high
             return too_large, abs(value - self.window.aim)
 
-        return min(self._results(choices), key=lambda result: fault(result[0]))
+        return min(self._results(work), key=lambda result: fault(result[0]))
 
-    def _results(self, choices: tuple[Choice, ...]) -> list[tuple[float, bytes]]:
-        return [result for key, result in self._tried.items() if key[2] == choices]
+    def _results(self, work: PictureWork) -> list[tuple[float, bytes]]:
+        return [result for key, result in self._tried.items() if key[2] == work]
 
     def _value(self, coded: CodedPicture) -> float:
         """Return what is searched for: the logarithm of bytes, or PSNR in dB."""
@@ -161,11 +157,11 @@ class _Search:
         error = np.square(decoded.astype(np.float32) - self._pixels).mean(dtype=np.float64)
         return 10.0 * math.log10(255.0**2 / max(float(error), 1e-6))
 
-    def refuse_if_out_of_reach(self, choices: tuple[Choice, ...]) -> None:
+    def refuse_if_out_of_reach(self, work: PictureWork) -> None:
         """Raise UsageError if the target lies beyond all that was tried, and both ends."""
-        self.tried(COARSEST - BEYOND, choices)
-        self.tried(FINEST + BEYOND, choices)
-        values = [value for value, _ in self._results(choices)]
+        self.tried(COARSEST - BEYOND, work)
+        self.tried(FINEST + BEYOND, work)
+        values = [value for value, _ in self._results(work)]
         if self.window.high < min(values) or self.window.low > max(values):
             low, high = self._shown(min(values)), self._shown(max(values))
             reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"

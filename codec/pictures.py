@@ -11,7 +11,7 @@ from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import decode_alpha
 from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
-from luxvox.codec.effort import DEFAULT_EFFORT, PICTURE_CHOICES, check_effort
+from luxvox.codec.effort import DEFAULT_EFFORT, PICTURE_WORK, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.rasters import Raster, as_raster, to_array, to_pil
 from luxvox.codec.targets import picture_target
@@ -72,7 +72,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
 
     target, advance = picture_target(quality, bpp, size, psnr), progress or silent
     centi = quality_to_centi(target.value) if target.what == "quality" else None
-    choices = PICTURE_CHOICES[check_effort(effort)]
+    work = PICTURE_WORK[check_effort(effort)]
     if coder not in CODER_NUMBERS:
         raise UsageError(f"coder {coder!r} is unknown, legal: {', '.join(CODER_NUMBERS)}")
     raster = as_raster(pixels)
@@ -83,9 +83,9 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     others = sections_beside_codes(raster, strip)
     encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
     if centi is None:
-        data = at_target(encoder, raster.pixels, target, choices, (codec, advance))
+        data = at_target(encoder, raster.pixels, target, work, (codec, advance))
     else:
-        data = encoder.at(centi, choices, 1.0, advance).data
+        data = encoder.at(centi, work, 1.0, advance).data
     advance(1.0)
     return data
 

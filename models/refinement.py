@@ -5,7 +5,7 @@ synthesis will draw from the codes.  One Gauss–Newton step closes the loop: wi
 and the error e of the picture drawn from them, the latents become ŷ + Jᵀe.  The Jacobian J of the
 synthesis is nearly orthonormal, as its skeleton is, so that the distance of new codes to these
 latents stands for the error of the picture drawn from them.  Where it is not, at saturated
-colours and low rates, whole steps run away, so none is longer than half a quantiser step.
+colours and low rates, corrections run away unless they are bounded.
 Semi-amortised inference (Campos et al., 2019; Yang et al., 2020) goes the same way in many small
 steps.
 """
@@ -22,13 +22,16 @@ from luxvox.models.image import LEVELS, PIXELS_PER_UNIT, STRIDES, PictureModel
 from luxvox.models.strips import padded_size, strips
 
 STRIP_PIXELS = 1 << 19  # fewer than without gradients, which keep what they passed
-MOST = 0.5  # steps that a latent is corrected by: further the Jacobian is another one
 REACH = 64  # pixels; what lies further hardly matters
 _LOWEST, _HIGHEST = -128.0 / PIXELS_PER_UNIT, 127.0 / PIXELS_PER_UNIT
 
 
 def corrected_latents(
-    model: PictureModel, pixels: NDArray[np.uint8], quantised: dict[str, Tensor], step: float
+    model: PictureModel,
+    pixels: NDArray[np.uint8],
+    quantised: dict[str, Tensor],
+    step: float,
+    most: float,
 ) -> dict[str, Tensor]:
     """Return latents in steps, [1, channels, h, w] by level, whose codes would draw less error.
 
@@ -37,6 +40,7 @@ def corrected_latents(
         pixels: uint8 [H, W, 3].
         quantised: sums of codewords in steps of the codes so far, [1, channels, h, w] by level.
         step: quantiser step in 8-bit levels.
+        most: steps that a latent is corrected by at most: further the Jacobian is another one.
     """
     height, width = pixels.shape[:2]
     rows, columns = padded_size(height, width)
@@ -51,7 +55,7 @@ def corrected_latents(
         for level, gradient in _error_gradients(model, inputs, units, step).items():
             inner = strip.inner(STRIDES[level])
             change = gradient * (PIXELS_PER_UNIT / step) ** 2
-            corrected = inputs[level] - change.clamp(-MOST, MOST)
+            corrected = inputs[level] - change.clamp(-most, most)
             parts[level].append(corrected[:, :, inner].cpu())
     return {level: torch.cat(some, 2) for level, some in parts.items()}
 

@@ -116,16 +116,28 @@ def test_what_cannot_be_asked_for(options, said):
         luxvox.compress_image(np.zeros((2, 2), np.uint8), **options)
 
 
+def cost(pixels, effort):
+    """Return what a file of quality 40 costs: squared error in squared steps, and its bits."""
+    data = luxvox.compress_image(pixels, 40, effort=effort)
+    step = 160 * (1 / 16) ** (39 / 99)
+    error = np.square(luxvox.decompress_image(data).astype(np.float64) - pixels).sum()
+    return error / step**2 + 0.14 * 8 * len(data)
+
+
+def saturated():
+    colours = np.random.default_rng(0).integers(0, 2, (8, 8, 3)) * 255
+    return np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
+
+
 def test_every_effort_decodes_and_more_of_it_is_worth_it(photograph):
-    photograph, costs = photograph[:64], {}
-    for effort in range(1, 10):
-        data = luxvox.compress_image(photograph, 40, effort=effort)
-        decoded = luxvox.decompress_image(data)
-        step = 160 * (1 / 16) ** (39 / 99)
-        error = np.square(decoded.astype(np.float64) - photograph).sum() / step**2
-        costs[effort] = error + 0.14 * 8 * len(data)
-    assert len({round(cost, 3) for cost in costs.values()}) > 5
+    costs = {effort: cost(photograph[:64], effort) for effort in range(1, 10)}
+    assert len({round(one, 3) for one in costs.values()}) > 5
     assert costs[9] < costs[5] < costs[1]
+
+
+def test_two_bounds_of_corrections_are_no_worse_than_one(photograph):
+    for pixels in (photograph[:64], saturated()):
+        assert cost(pixels, 7) <= cost(pixels, 5)
 
 
 @pytest.mark.parametrize("effort", [2, 5])
@@ -142,8 +154,7 @@ def test_strips_of_corrected_latents_are_the_whole(photograph, effort, monkeypat
 
 
 def test_corrections_do_not_run_away_at_saturated_colours():
-    colours = np.random.default_rng(0).integers(0, 2, (8, 8, 3)) * 255
-    pixels = np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
+    pixels = saturated()
     plain, default, most = (
         psnr(luxvox.decompress_image(luxvox.compress_image(pixels, 40, effort=effort)), pixels)
         for effort in (1, 5, 9)
