@@ -30,8 +30,8 @@ from luxvox.models.strips import analyse, grid_shapes, synthesise
 NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed anew
 
 Latents = dict[str, Tensor]
-Path = tuple[tuple[Choice, ...], float]  # earlier choices, and the bound of corrections
-NO_CORRECTIONS: Path = ((), 0.0)
+Corrections = tuple[tuple[Choice, ...], float]  # one after each choice, and their bound
+NO_CORRECTIONS: Corrections = ((), 0.0)
 
 
 def codec_on(device: str) -> PictureCodec:
@@ -76,7 +76,7 @@ class PictureEncoder:
         self._coder = coder
         self._quantisers = {level: codec.model.quantiser(level).cpu() for level in LEVELS}
         self._shapes = grid_shapes(*self._pixels.shape[:2])
-        self._latents: dict[Path, dict[int, Latents]] = {}
+        self._latents: dict[Corrections, dict[int, Latents]] = {}
         self._bounds: dict[PictureWork, dict[int, float]] = {}
 
     @property
@@ -86,9 +86,9 @@ class PictureEncoder:
 
     def at(self, centi: int, work: PictureWork, worth: float, advance: Advance) -> CodedPicture:
         """Return the file at a quality in hundredths, a bit's worth multiplied by `worth`."""
-        known = self._bounds.setdefault(work, {})
-        near = _first_near(known, centi)
-        bounds = work.bounds if near is None else (known[near],)
+        decided = self._bounds.setdefault(work, {})
+        near = _first_near(decided, centi)
+        bounds = work.bounds if near is None else (decided[near],)
         tried: list[CodedPicture] = []
         for bound in bounds:
             part = part_of(advance, len(tried) / len(bounds), 1.0 / len(bounds))
@@ -97,7 +97,7 @@ class PictureEncoder:
             return tried[0]
         costs = [self._cost(one, work.choices[-1].rate_weight * worth) for one in tried]
         best = costs.index(min(costs))
-        known[centi] = bounds[best]
+        decided[centi] = bounds[best]
         return tried[best]
 
     def _coded(
@@ -109,8 +109,8 @@ class PictureEncoder:
         advance: Advance,
     ) -> CodedPicture:
         *earlier, last = choices
-        path = (tuple(earlier), bound) if earlier else NO_CORRECTIONS
-        latents = self._latents_near(centi, path, part_of(advance, 0.0, 0.6))
+        corrections = (tuple(earlier), bound) if earlier else NO_CORRECTIONS
+        latents = self._latents_near(centi, corrections, part_of(advance, 0.0, 0.6))
         scaled = dataclasses.replace(last, rate_weight=last.rate_weight * worth)
         encoder = CodesEncoder(self._source(latents, centi, scaled), self._coder)
         codes = walk(self._codec.context, self._shapes, centi_to_position(centi), encoder)
@@ -145,19 +145,19 @@ class PictureEncoder:
             coder=self._coder,
         )
 
-    def _latents_near(self, centi: int, path: Path, advance: Advance) -> Latents:
+    def _latents_near(self, centi: int, corrections: Corrections, advance: Advance) -> Latents:
         """Return latents in steps after so many choices, from a quality nearby if there is one."""
         model = self._codec.model
-        known = self._latents.setdefault(path, {})
+        known = self._latents.setdefault(corrections, {})
         near = _first_near(known, centi)
         if near is None:
-            known[centi] = self._latents_at(centi, path, advance)
+            known[centi] = self._latents_at(centi, corrections, advance)
             return known[centi]
         before, after = (quality_to_step(c / 100.0, model.config) for c in (near, centi))
         return model.at_step(known[near], before, after)
 
-    def _latents_at(self, centi: int, path: Path, advance: Advance) -> Latents:
-        choices, bound = path
+    def _latents_at(self, centi: int, corrections: Corrections, advance: Advance) -> Latents:
+        choices, bound = corrections
         model = self._codec.model
         step = quality_to_step(centi / 100.0, model.config)
         if not choices:

@@ -2,7 +2,7 @@
 
 The analysis network does not know how its latents will be quantised, nor what the synthesis makes
 of the codes.  A few steps of Adam (Kingma & Ba, 2015) on the latents, past the quantiser straight
-through (van den Oord et al., 2017), lower the very distances that the networks were trained by:
+through (van den Oord et al., 2017), lower the distances that networks are trained by:
 semi-amortised inference (Kim et al., 2018; Campos et al., 2019, for compression).
 """
 
