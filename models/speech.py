@@ -1,10 +1,12 @@
 """Analysis and synthesis networks for voices.
 
 Samples at 16 kHz become frames, 50 a second, of a power-law compressed short-time spectrum:
-X·|X|^(p−1) with p = 1/2, 642 real numbers.  The latent of a frame is its projection on the
-principal directions of such frames; the synthesis adds them up again.  Both are exact linear
-codecs before any training; ConvNeXt blocks (Liu et al., 2022; in one dimension as in Vocos,
-Siuzdak, 2023) are added on side paths whose last matrix starts at zero.
+X·|X|^(p−1) with p = 1/2, 642 real numbers.  The latent of a frame is linear in it and in the
+envelopes of both halves of the frame, powers of mel bands compressed; the synthesis adds its
+directions up again.  Both are linear codecs before any training; ConvNeXt blocks (Liu et al.,
+2022; in one dimension as in Vocos, Siuzdak, 2023) are added on side paths whose last matrix starts
+at zero.  That of the synthesis also gives magnitudes and phases, for what latents know the
+envelope of and not the phases.
 
 Whole latent vectors, in steps (`SpeechConfig.unit` of the compressed spectrum), are quantised
 stage after stage (residual VQ, `luxvox.models.rvq`).
@@ -12,6 +14,8 @@ stage after stage (residual VQ, `luxvox.models.rvq`).
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +34,12 @@ N_BINS = WINDOW // 2 + 1
 N_REALS = 2 * N_BINS
 POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
 SILENT_POWER = 1e-6  # of a compressed frame
+HALF_WINDOW = 320  # of each half of a frame
+HALF_STARTS = (80, 240)
+ENVELOPE_POWER = 0.15  # of the power: magnitude to the power 0.3
+ENVELOPE_FLOOR = 1e-3
+TYPICAL_SHARE = 0.7  # of frames have less power than a typical one
 DEPTH_POWER = 1.5  # how the stages of a typical frame grow with fineness
-UNTRAINED_REFERENCE_DB = 39.0  # training makes latents larger, and follows
 LEVEL = "frames"
 
 
@@ -44,6 +52,8 @@ class SpeechConfig:
         n_stages, codebook_size: of the residual VQ.
         first_stages: how many stages the first code section of a segment holds.
         width, expansion: of the ConvNeXt blocks.
+        n_bands: of the envelopes; with none, latents know the complex spectrum only, and the
+            synthesis makes no phases.
         unit: of the compressed spectrum that one step of the latents is worth.
         rate_weight: what a bit is worth in squared steps when codewords are chosen.
         finest_depth: stages that a frame of the reference power gets at quality 100, if there
@@ -56,6 +66,7 @@ class SpeechConfig:
     n_stages: int = 20
     codebook_size: int = 1024
     first_stages: int = 4
+    n_bands: int = 40
     width: int = 256
     expansion: int = 3
     kernel: int = 7
@@ -68,6 +79,11 @@ class SpeechConfig:
     finest_slope: float = 1.45
     slope_rise: float = 2.6
 
+    @property
+    def n_inputs(self) -> int:
+        """The real numbers that a frame is analysed from."""
+        return N_REALS + len(HALF_STARTS) * self.n_bands
+
 
 def n_frames(n_samples: int) -> int:
     """Return the number of frames that cover so many samples at 16 kHz."""
@@ -77,6 +93,11 @@ def n_frames(n_samples: int) -> int:
 def power_db(latents: Tensor) -> Tensor:
     """Return the power of latents [B, n_channels, 1, F] in decibels of a squared step [B, 1, F]."""
     return 10.0 * torch.log10(latents.square().sum(1) + 1.0)
+
+
+def typical_db(latents: Tensor) -> Tensor:
+    """Return the power of a typical frame of latents [B, n_channels, 1, F], as `power_db` []."""
+    return torch.quantile(power_db(latents), TYPICAL_SHARE)
 
 
 def analysis_window(device: torch.device | None = None) -> Tensor:
@@ -100,15 +121,46 @@ def spectrum_of_padded(padded: Tensor) -> Tensor:
     return torch.cat([compressed.real, compressed.imag], 2).transpose(1, 2)
 
 
+def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
+    """Map compressed spectra [B, 642, F] to envelopes [B, 2 · n_bands, F], 0 for silence.
+
+    Powers of mel bands to the power 0.15, of the first and of the second half of the frame, each
+    in a Hann window of 20 ms.
+    """
+    frames = torch.fft.irfft(_bins(compressed), WINDOW)
+    window = torch.hann_window(HALF_WINDOW, periodic=True, device=compressed.device)
+    halves = torch.stack([frames[:, :, s : s + HALF_WINDOW] for s in HALF_STARTS], 2)
+    bins = torch.fft.rfft(halves * window)
+    power = (bins.real.square() + bins.imag.square()) @ _mel_bands(n_bands).to(compressed.device)
+    envelope = (power + ENVELOPE_FLOOR).pow(ENVELOPE_POWER) - ENVELOPE_FLOOR**ENVELOPE_POWER
+    return envelope.flatten(2).transpose(1, 2)
+
+
 def samples_from_spectrum(compressed: Tensor) -> Tensor:
     """Map compressed spectra [B, 642, F] to samples [B, 320 · (F − 1)]."""
-    real, imaginary = compressed.transpose(1, 2).chunk(2, dim=2)
-    magnitude = (real.square() + imaginary.square() + POWER_FLOOR).sqrt()
-    bins = torch.complex(real * magnitude, imaginary * magnitude)
-    frames = torch.fft.irfft(bins, WINDOW) * analysis_window(compressed.device)
+    frames = torch.fft.irfft(_bins(compressed), WINDOW) * analysis_window(compressed.device)
     first, second = frames[:, :, :HOP], frames[:, :, HOP:]
     samples: Tensor = (second[:, :-1] + first[:, 1:]).flatten(1)
     return samples
+
+
+def _bins(compressed: Tensor) -> Tensor:
+    """Return the complex spectra [B, F, 321] of compressed ones [B, 642, F]."""
+    real, imaginary = compressed.transpose(1, 2).chunk(2, dim=2)
+    magnitude = (real.square() + imaginary.square() + POWER_FLOOR).sqrt()
+    return torch.complex(real * magnitude, imaginary * magnitude)
+
+
+@functools.lru_cache(maxsize=2)
+def _mel_bands(n_bands: int) -> Tensor:
+    """Return triangular weights [161, n_bands] that sum to 1, evenly spaced in mel to 8 kHz."""
+    top = 2595.0 * math.log10(1.0 + SAMPLE_RATE_HZ / 2 / 700.0)
+    edges = 700.0 * (10.0 ** (torch.linspace(0.0, top, n_bands + 2) / 2595.0) - 1.0)
+    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, HALF_WINDOW // 2 + 1)[:, None]
+    rise = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
+    bands = torch.minimum(rise, fall).clamp(min=0.0)
+    return bands / bands.sum(0).clamp(min=1e-6)
 
 
 class ConvNeXtBlock(nn.Module):
@@ -135,9 +187,17 @@ class SidePath(nn.Module):
 
     Attributes:
         half_precision: whether it is computed in bfloat16, which training may do.
+        polar: what gives magnitudes and phases of half as many complex numbers, if anything does.
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int, config: SpeechConfig, n_blocks: int) -> None:
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        config: SpeechConfig,
+        n_blocks: int,
+        polar: bool = False,
+    ) -> None:
         super().__init__()
         self.half_precision = False
         self.enter = nn.Conv1d(n_inputs, config.width, 3, padding=1)
@@ -148,6 +208,10 @@ class SidePath(nn.Module):
         self.leave = nn.Linear(config.width, n_outputs)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
+        self.polar = nn.Linear(config.width, n_outputs) if polar else None
+        if self.polar is not None:
+            nn.init.zeros_(self.polar.weight[: n_outputs // 2])
+            nn.init.zeros_(self.polar.bias[: n_outputs // 2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the correction."""
@@ -155,15 +219,20 @@ class SidePath(nn.Module):
             y = self.enter(x)
             for block in self.blocks:
                 y = block(y)
-            correction: Tensor = self.leave(self.norm(y.transpose(1, 2))).transpose(1, 2)
-        return correction.float()
+            y = self.norm(y.transpose(1, 2))
+            correction: Tensor = self.leave(y).transpose(1, 2).float()
+            polar = None if self.polar is None else self.polar(y).transpose(1, 2).float()
+        if polar is None:
+            return correction
+        magnitude, phase = polar.chunk(2, dim=1)
+        return correction + torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
 
 
 class SpeechModel(nn.Module):
     """All float parts of the voice codec.
 
     Attributes:
-        down, up: [n_channels, 642] and its transpose: principal directions when untrained.
+        down, up: [n_channels, 642 + 2 · n_bands] and [642, n_channels]: linear paths.
         reference_db: [] power of a typical frame's latent, in decibels of a squared step.
         vq: residual VQ of whole latent vectors.
     """
@@ -172,13 +241,14 @@ class SpeechModel(nn.Module):
         super().__init__()
         self.config = config
         n = config.n_channels
-        self.down = nn.Parameter(torch.eye(n, N_REALS))
+        self.down = nn.Parameter(torch.eye(n, config.n_inputs))
         self.up = nn.Parameter(torch.eye(N_REALS, n))
-        self.analysis = SidePath(N_REALS, n, config, config.analysis_blocks)
-        self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks)
+        self.analysis = SidePath(config.n_inputs, n, config, config.analysis_blocks)
+        polar = config.n_bands > 0
+        self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks, polar)
         self.vq = ResidualVQ((n,), config.n_stages, config.codebook_size)
         self.reference_db: Tensor
-        self.register_buffer("reference_db", torch.tensor(UNTRAINED_REFERENCE_DB))
+        self.register_buffer("reference_db", torch.tensor(0.0))
 
     def latents(self, compressed: Tensor) -> Tensor:
         """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
@@ -186,6 +256,8 @@ class SpeechModel(nn.Module):
         The latents of digital silence are zero.
         """
         x = compressed / self.config.unit
+        if self.config.n_bands:
+            x = torch.cat([x, envelopes(compressed, self.config.n_bands) / self.config.unit], 1)
         linear = torch.einsum("ci,bif->bcf", self.down, x)
         audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
         latents: Tensor = ((linear + self.analysis(x)) * audible).unsqueeze(2)

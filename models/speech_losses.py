@@ -16,7 +16,7 @@ from torch.nn import functional
 from luxvox.models.level import REFERENCE
 from luxvox.models.speech import SAMPLE_RATE_HZ
 
-HOPS = {320: 160, 640: 160, 1280: 640}
+HOPS = {128: 64, 320: 160, 640: 160, 1280: 640}
 WINDOW = 640  # of the texture and of the envelopes
 POWER_FLOOR = 1e-6
 N_MELS = {320: 20, 640: 80}  # by window length
@@ -46,9 +46,9 @@ SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
-MAGNITUDE_WEIGHT = 0.3
+MAGNITUDE_WEIGHT = 1.0
 TEXTURE_WEIGHT = 0.3
-TIMBRE_WEIGHT = 0.3
+TIMBRE_WEIGHT = 2.0
 LOUDNESS_WEIGHT = 0.8
 INTELLIGIBILITY_WEIGHT = 2.0
 
@@ -87,7 +87,7 @@ def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, fl
 
 
 def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
-    """Return the squared difference of |X|^½ at three window lengths, relative."""
+    """Return the squared difference of |X|^½ at four window lengths, relative."""
     total = torch.zeros(())
     for window in HOPS:
         floor = POWER_FLOOR * decoded.bins[window].shape[1]

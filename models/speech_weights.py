@@ -26,7 +26,7 @@ from luxvox.models.catalogue import (
     verified_tensors,
 )
 from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
-from luxvox.models.speech import LEVEL, N_REALS, SpeechConfig, SpeechModel
+from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 
 VOICE_KIND = "voice"
 _CODEBOOKS = "vq.codebooks"
@@ -80,7 +80,7 @@ def load_voice_codec(path: Path) -> VoiceCodec:
     if card.kind != VOICE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
     try:
-        config = SpeechConfig(**card.config)
+        config = SpeechConfig(**{"n_bands": 0, **card.config})  # the first models had none
         check_sizes(card, tensors, _shapes(config))
         model = SpeechModel(config)
         level = context_level(model, tensors)
@@ -94,8 +94,8 @@ def load_voice_codec(path: Path) -> VoiceCodec:
 def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
     books = config.n_stages, config.codebook_size, config.n_channels
     return {
-        "down": (config.n_channels, N_REALS),
-        "analysis.enter.weight": (config.width, N_REALS, 3),
+        "down": (config.n_channels, config.n_inputs),
+        "analysis.enter.weight": (config.width, config.n_inputs, 3),
         f"{CONTEXT_PREFIX}{LEVEL}.{CODEWORDS}": books,
     }
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from luxvox.errors import InputError
 from luxvox.models.context import ContextTwins, speech_twins
 from luxvox.models.speech import LEVEL, SpeechModel, spectrum
+from luxvox.models.speech_refinement import refined_latents
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_phases import static_bits
@@ -21,7 +22,7 @@ from luxvox.models.training.speech_phases import static_bits
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-N_VARIANTS = 3  # codings of each recording, at positions spread over the range
+CORRECTIONS = (4, 0, 4)  # of the codings of each recording, at positions spread over the range
 BATCH = 16
 PASSES_A_STEP = 3
 N_VALIDATION = 64
@@ -30,9 +31,10 @@ CONTEXT_FILE = "context.safetensors"
 
 @torch.no_grad()
 def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, seed: int) -> None:
-    """Code every recording at `N_VARIANTS` rates and write the codes in pieces of 128 frames.
+    """Code every recording at some rates and write the codes in pieces of 128 frames.
 
-    As the encoder does: words are chosen once, at full depth, and cut to the depth of each rate.
+    As the encoder does: latents are corrected for the depths of a rate, or not, and words are
+    chosen at full depth and cut to those depths.
 
     Writes `codes.npy`, uint16 [pieces, stages, 128], and `positions.npy`, int64 [pieces].
 
@@ -43,17 +45,21 @@ def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, see
     generator = torch.Generator().manual_seed(seed)
     pieces, positions = [], []
     for index in range(len(voices.samples)):
-        latents = model.latents(spectrum(voices.whole(index)[None]))
+        samples = voices.whole(index)
+        latents = model.latents(spectrum(samples[None]))
         n = latents.shape[3]
         if n < PIECE_FRAMES:
             continue
-        draws = (
-            torch.arange(N_VARIANTS) + torch.rand(N_VARIANTS, generator=generator)
-        ) / N_VARIANTS
-        all_stages = model.choose(latents)[0]
-        for position in torch.floor(draws * 254.0 - 127.0 + 0.5).tolist():
-            limits = model.depths(latents, torch.tensor([position / 127.0]))[0, 0].numpy()
-            codes = all_stages * (np.arange(len(all_stages))[:, None] < limits)
+        draws = torch.randperm(len(CORRECTIONS), generator=generator)
+        draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
+        drawn = torch.floor(draws * 254.0 - 127.0 + 0.5).tolist()
+        for position, n_steps in zip(drawn, CORRECTIONS, strict=True):
+            depths = model.depths(latents, torch.tensor([position / 127.0]))[0, 0].numpy()
+            corrected = latents[0]
+            if n_steps:
+                corrected = refined_latents(model, latents[0], samples, depths, n_steps)
+            all_stages = model.choose(corrected[None])[0]
+            codes = all_stages * (np.arange(len(all_stages))[:, None] < depths)
             starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
             positions += [int(position)] * len(starts)

@@ -15,9 +15,14 @@ from luxvox.models.rvq import (
     word_counts,
 )
 from luxvox.models.speech import (
+    N_BINS,
+    N_REALS,
+    SAMPLE_RATE_HZ,
     SpeechConfig,
     SpeechModel,
+    envelopes,
     spectrum,
+    typical_db,
 )
 from luxvox.models.training.recordings import Recordings
 
@@ -26,30 +31,66 @@ log = logging.getLogger(__name__)
 N_CROPS = 600
 CROP_FRAMES = 100
 N_ITERATIONS = 6
+ENVELOPE_SCALE = 3.5
+LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # of complex spectra, above and at most
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
 
 
 @torch.no_grad()
 def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) -> SpeechModel:
-    """Return a model that is an exact linear codec with codebooks fitted to `voices`."""
+    """Return a model that is a linear codec with codebooks fitted to `voices`.
+
+    A quarter of the latent are principal directions of envelopes, the rest those of complex
+    spectra.  A word takes what is largest first, so their scale says what bits are spent on:
+    envelopes, then what is below 1.5 kHz (docs/decisions.md).
+    """
     generator = torch.Generator().manual_seed(seed)
     model = SpeechModel(config)
     compressed = spectrum(voices.crops(N_CROPS, CROP_FRAMES, generator))
-    directions = principal_directions(compressed, config.n_channels)
-    model.down.copy_(directions)
-    model.up.copy_(directions.T)
+    n_envelopes = min(config.n_channels // 4, 2 * config.n_bands)
+    heard = envelopes(compressed, config.n_bands)
+    model.down.zero_()
+    model.down[:n_envelopes, N_REALS:] = ENVELOPE_SCALE * principal_directions(heard, n_envelopes)
+    weights = spectrum_weights()
+    directions = principal_directions(
+        compressed * weights[:, None], config.n_channels - n_envelopes
+    )
+    model.down[n_envelopes:, :N_REALS] = directions * weights
     latents = torch.cat([model.latents(part) for part in torch.split(compressed, 50)])
+    model.reference_db.copy_(typical_db(latents))
     fit_codebooks(model, latents, generator)
     fit_static_bits(model, latents)
+    fit_synthesis(model, latents, compressed)
     return model
 
 
-def principal_directions(compressed: Tensor, n: int) -> Tensor:
-    """Return the n uncentred principal directions [n, 642] of spectra [B, 642, F]."""
-    frames = compressed.transpose(1, 2).flatten(0, 1).double()
+def spectrum_weights() -> Tensor:
+    """Return what each of the 642 numbers of a compressed spectrum counts."""
+    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, N_BINS)
+    return (1.0 / (1.0 + (hertz / LOW_HZ).square())).clamp(min=LEAST_WEIGHT).repeat(2)
+
+
+def principal_directions(values: Tensor, n: int) -> Tensor:
+    """Return the n uncentred principal directions [n, C] of frames [B, C, F]."""
+    frames = values.transpose(1, 2).flatten(0, 1).double()
     _, vectors = torch.linalg.eigh(frames.T @ frames)
     directions: Tensor = vectors.flip(1)[:, :n].T.float().contiguous()
     return directions
+
+
+@torch.no_grad()
+def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> None:
+    """Let the linear path of the synthesis give what is nearest, coded at many rates."""
+    position = torch.linspace(-0.999, 0.999, len(latents))
+    codes = model.vq.encode(
+        latents, position, model.config.rate_weight, model.depths(latents, position)
+    )
+    known, wanted = (
+        x.transpose(1, 2).flatten(0, 1).double()
+        for x in (model.vq.decode(codes).squeeze(2), compressed / model.config.unit)
+    )
+    ridge = torch.eye(known.shape[1], dtype=torch.float64) * len(known)
+    model.up.copy_(torch.linalg.solve(known.T @ known + ridge, known.T @ wanted).T)
 
 
 @torch.no_grad()

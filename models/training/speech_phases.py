@@ -21,9 +21,9 @@ from luxvox.models.speech import (
     SAMPLE_RATE_HZ,
     SpeechConfig,
     SpeechModel,
-    power_db,
     samples_from_spectrum,
     spectrum,
+    typical_db,
 )
 from luxvox.models.speech_losses import distortions, spectra
 from luxvox.models.training.follower import CodebookFollower
@@ -37,7 +37,6 @@ RESTART_SHARE = 0.05  # words chosen less often than this share of the mean star
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
-TYPICAL_SHARE = 0.7  # of frames have less power than a typical one
 REFERENCE_STEP = 0.02  # how fast the typical power follows the latents
 MODEL_FILE = "model.safetensors"
 
@@ -87,8 +86,9 @@ class JointSpeechPhase:
             quantised, bits = self._quantised(latents, position, generator)
         decoded = self.model.synthesise(latents + (quantised - latents).detach())
         self._set_precision(False)
-        heard = samples_from_spectrum(decoded)
-        distortion, figures = distortions(spectra(heard), spectra(samples))
+        shift = int(torch.randint(HOP // 2, (1,), generator=generator))  # or pulses hide between
+        heard = samples_from_spectrum(decoded)[:, shift:]
+        distortion, figures = distortions(spectra(heard), spectra(samples[:, shift:]))
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
         seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
@@ -104,8 +104,7 @@ class JointSpeechPhase:
     ) -> tuple[Tensor, float]:
         vq, config = self.model.vq, self.model.config
         if self.model.training:
-            typical = torch.quantile(power_db(latents), TYPICAL_SHARE)
-            self.model.reference_db.lerp_(typical, REFERENCE_STEP)
+            self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
         limits = self.model.depths(latents, position)
         codes = vq.encode(latents, position, config.rate_weight, limits)
         bits = static_bits(self.model, codes, position)

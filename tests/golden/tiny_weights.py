@@ -58,6 +58,7 @@ VOICE = SpeechConfig(
     expansion=1,
     analysis_blocks=1,
     synthesis_blocks=1,
+    n_bands=0,
     finest_depth=6.5,
 )
 WIDTH, HIDDEN = 6, 4
