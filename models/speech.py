@@ -132,7 +132,7 @@ def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
     halves = torch.stack([frames[:, :, s : s + HALF_WINDOW] for s in HALF_STARTS], 2)
     bins = torch.fft.rfft(halves * window)
     power = (bins.real.square() + bins.imag.square()) @ _mel_bands(n_bands).to(compressed.device)
-    envelope = (power + ENVELOPE_FLOOR).pow(ENVELOPE_POWER) - ENVELOPE_FLOOR**ENVELOPE_POWER
+    envelope: Tensor = (power + ENVELOPE_FLOOR).pow(ENVELOPE_POWER) - ENVELOPE_FLOOR**ENVELOPE_POWER
     return envelope.flatten(2).transpose(1, 2)
 
 
@@ -160,7 +160,8 @@ def _mel_bands(n_bands: int) -> Tensor:
     rise = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
     bands = torch.minimum(rise, fall).clamp(min=0.0)
-    return bands / bands.sum(0).clamp(min=1e-6)
+    weights: Tensor = bands / bands.sum(0).clamp(min=1e-6)
+    return weights
 
 
 class ConvNeXtBlock(nn.Module):

@@ -150,6 +150,7 @@ def _phase(name: str, job: Job) -> Phase:
     if name == "1":
         folders = _codes(job)
         if not job.resume or not (folders[1] / "codes.npy").exists():
+            model.analysis.half_precision = model.synthesis.half_precision = job.half_precision
             store_speech_codes(model, job.training, folders[0], SEED)
             store_speech_codes(model, job.held_back, folders[1], SEED + 1)
         phase = SpeechContextPhase(model, *folders)

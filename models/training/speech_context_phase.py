@@ -22,7 +22,7 @@ from luxvox.models.training.speech_phases import static_bits
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-CORRECTIONS = (4, 0, 4)  # of the codings of each recording, at positions spread over the range
+CORRECTIONS = (4, 0)  # of the codings of each recording, at positions spread over the range
 BATCH = 16
 PASSES_A_STEP = 3
 N_VALIDATION = 64
