@@ -32,7 +32,7 @@ N_CROPS = 600
 CROP_FRAMES = 100
 N_ITERATIONS = 6
 ENVELOPE_SCALE = 3.5
-LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # of complex spectra, above and at most
+LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
 
 
@@ -89,6 +89,7 @@ def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> No
         x.transpose(1, 2).flatten(0, 1).double()
         for x in (model.vq.decode(codes).squeeze(2), compressed / model.config.unit)
     )
+    # One squared step a frame: directions that the codes leave out are not blown up.
     ridge = torch.eye(known.shape[1], dtype=torch.float64) * len(known)
     model.up.copy_(torch.linalg.solve(known.T @ known + ridge, known.T @ wanted).T)
 
