@@ -4,8 +4,9 @@ Pictures: codes are chosen once or several times. Between two choices the latent
 what the synthesis makes of the codes so far (`luxvox.models.refinement`), no latent by more than a
 bound: larger corrections gain more on most pictures and run away on some, so the highest efforts
 try both. Voices: so many sequences of codewords are kept in the search over stages, or latents are
-corrected so many times by what is heard of their codes (`luxvox.models.speech_refinement`). Every
-level decodes the same way.
+corrected so many times by what is heard of their codes (`luxvox.models.speech_refinement`), which
+are then chosen by the context model's costs, too (`luxvox.models.speech_choice`). Every level
+decodes the same way.
 """
 
 from __future__ import annotations
@@ -70,23 +71,33 @@ class VoiceWork:
     Attributes:
         beam_width: sequences of codewords kept in the search over stages.
         n_refinements: how often latents are corrected by what is heard of their codes.
+        rate_share: of what is left of a frame that a bit is worth by the context model's costs; 0
+            for the nearest codewords.
     """
 
     beam_width: int
     n_refinements: int
+    rate_share: float = 0.0
 
+    @property
+    def chooses_anew(self) -> bool:
+        """Whether each rate has codes of its own, not those of full depth cut."""
+        return self.beam_width > 1 or self.rate_share > 0.0
+
+
+_RATE_SHARE: Final = 0.006
 
 # A beam beside corrections gains nothing: these are made for the words of a greedy search.
 VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
     2: VoiceWork(2, 0),
     3: VoiceWork(4, 0),
-    4: VoiceWork(1, 2),
-    5: VoiceWork(1, 4),
-    6: VoiceWork(1, 8),
-    7: VoiceWork(1, 12),
-    8: VoiceWork(1, 20),
-    9: VoiceWork(1, 32),
+    4: VoiceWork(1, 2, _RATE_SHARE),
+    5: VoiceWork(1, 3, _RATE_SHARE),
+    6: VoiceWork(1, 8, _RATE_SHARE),
+    7: VoiceWork(1, 12, _RATE_SHARE),
+    8: VoiceWork(1, 20, _RATE_SHARE),
+    9: VoiceWork(1, 32, _RATE_SHARE),
 }
 
 

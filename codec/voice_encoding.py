@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -28,9 +29,11 @@ from luxvox.codec.timeline import (
     coded_length,
     n_segments,
 )
-from luxvox.entropy.walk import Codes, CodesEncoder, known, walk
+from luxvox.codec.workers import side_by_side
+from luxvox.entropy.walk import Codes, CodesEncoder, Source, known, walk
 from luxvox.errors import UsageError
 from luxvox.models.speech import power_db
+from luxvox.models.speech_choice import VoiceChoice
 from luxvox.models.speech_chunks import analyse
 from luxvox.models.speech_refinement import refined_latents
 
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from luxvox.models.speech_weights import VoiceCodec
 
 Samples = NDArray[np.float32]
+_Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
+"""Codes [stages, F], power in dB [F], static bits [stages, F], latents, or none of them."""
 
 _TOLERANCE = 0.015  # of the bitrate, where the search stops
 _MAX_TRIES = 7
@@ -53,8 +58,8 @@ class Take:
     """A recording analysed once: its codes at full depth, from which every rate is cut.
 
     Latents (38 kB a second) and samples are kept where there is more work to do: with a beam wider
-    than 1 codes are chosen anew for the depth that each frame has at a rate, and refinement
-    corrects the latents for that depth first.
+    than 1, or by the context model's costs, codes are chosen anew for the depth that each frame has
+    at a rate, and refinement corrects the latents for that depth first.
     """
 
     codec: VoiceCodec
@@ -87,7 +92,7 @@ class Take:
         )
         scale = np.float32(amplitude_of(gain))
         keeps_samples = work.n_refinements > 0
-        keeps_latents = keeps_samples or work.beam_width > 1
+        keeps_latents = keeps_samples or work.chooses_anew
         parts, samples = [], []
         for channel in range(channels):
             kept: list[Samples] = []
@@ -98,7 +103,8 @@ class Take:
             done = part_of(advance, channel / channels, 1.0 / channels)
             read = _keeping(blocks, kept) if keeps_samples else blocks
             analysed = _analysed(codec, read, n_coded, done)
-            parts.append(_coded_at_full_depth(codec, analysed, keeps_latents))
+            coded = (_coded_at_full_depth(codec, some, keeps_latents) for some in analysed)
+            parts.append(_joined(list(coded)))
             samples.append(_whole_frames(kept))
         codes, power, bits, latents = zip(*parts, strict=True)
         return cls(codec, header, codes, power, bits, latents, tuple(samples), work)
@@ -109,13 +115,8 @@ class Take:
 
     def _at_quality(self, centi: int) -> bytes:
         header = replace(self.header, quality_centi=centi)
-        sections = [
-            section
-            for segment in range(n_segments(header.n_samples, header.sample_rate_hz))
-            for channel in range(header.channels)
-            for section in self._segment(segment, channel, centi)
-        ]
-        return container.write(header, sections)
+        segments = range(n_segments(header.n_samples, header.sample_rate_hz))
+        return container.write(header, self._sections(segments, centi))
 
     def at_bitrate(self, bitrate: float) -> tuple[bytes, str | None]:
         """Return the file nearest to a bitrate in kbit/s, and how it was missed, if it was."""
@@ -188,13 +189,12 @@ class Take:
     def _sampled_ratio(self, bits: float, segments: range) -> float:
         """Return what some segments take, over what the static tables think they take."""
         centi = self._centi_for_static_bits(bits, COARSEST, FINEST)
-        taken = static = 0.0
+        static = 0.0
         for segment in segments:
             frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
             static += self._static_total(centi, frames)
-            for channel in range(self.header.channels):
-                sections = self._segment(segment, channel, centi)
-                taken += sum(8.0 * (len(one.payload) + _SECTION_BYTES) for one in sections)
+        sections = self._sections(segments, centi)
+        taken = sum(8.0 * (len(one.payload) + _SECTION_BYTES) for one in sections)
         return taken / max(static, 1.0)
 
     def _centi_for_static_bits(self, bits: float, low: int, high: int) -> int:
@@ -222,42 +222,54 @@ class Take:
             return self
         parts = []
         for channel, power in enumerate(self.power_db):
-            refined = self._refined_segments(channel, self._depths(power, centi))
-            parts.append(_coded_at_full_depth(self.codec, refined, keep_latents=True))
+            depths = self._depths(power, centi)
+            starts = range(0, len(depths), SEGMENT_FRAMES)
+            refine = functools.partial(self._refined_segment, channel, depths)
+            parts.append(_joined(list(side_by_side(refine, starts))))
         codes, _, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
         return replace(self, codes=codes, static_bits=bits, latents=latents, work=work)
 
-    def _refined_segments(self, channel: int, depths: NDArray[np.int64]) -> Iterator[Tensor]:
-        """Yield corrected latents segment by segment; neighbours are heard, but stay."""
+    def _refined_segment(self, channel: int, depths: NDArray[np.int64], start: int) -> _Part:
+        """Correct the latents of a segment; neighbours are heard, but stay."""
         model, latents = self.codec.model, self.latents[channel]
-        for start in range(0, len(depths), SEGMENT_FRAMES):
-            stop = min(start + SEGMENT_FRAMES, len(depths))
-            low, high = max(start - model.halo, 0), min(stop + model.halo, len(depths))
-            refined = refined_latents(
-                model,
-                latents[:, :, low:high],
-                self.samples[channel][low * FRAME_SAMPLES : (high - 1) * FRAME_SAMPLES],
-                depths[low:high],
-                self.work.n_refinements,
-            )
-            yield refined[:, :, start - low : stop - low]
+        stop = min(start + SEGMENT_FRAMES, len(depths))
+        low, high = max(start - model.halo, 0), min(stop + model.halo, len(depths))
+        refined = refined_latents(
+            model,
+            latents[:, :, low:high],
+            self.samples[channel][low * FRAME_SAMPLES : (high - 1) * FRAME_SAMPLES],
+            depths[low:high],
+            self.work.n_refinements,
+        )
+        own = refined[:, :, start - low : stop - low]
+        return _coded_at_full_depth(self.codec, own, keeps_latents=True)
 
-    def _cut(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Codes:
-        """Return the codes [stages, frames] of so many stages of each frame."""
-        if self.work.beam_width > 1:
-            latents = self.latents[channel][:, :, frames]
-            return self.codec.model.choose_to_depths(latents, depths, self.work.beam_width)
-        codes = self.codes[channel][:, frames]
-        return codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
+    def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
+        """Return where the codes of so many stages of each frame come from."""
+        model, work = self.codec.model, self.work
+        level = self.codec.context.plan[0].name
+        latents = self.latents[channel][:, :, frames]
+        if work.rate_share:
+            return VoiceChoice(model.vq, latents, depths, work.rate_share).choose
+        if work.beam_width > 1:
+            codes: Codes = model.choose_to_depths(latents, depths, work.beam_width)
+        else:
+            codes = self.codes[channel][:, frames]
+            codes = codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
+        return known({level: codes[:, None, None]})
+
+    def _sections(self, segments: range, centi: int) -> list[Section]:
+        """Return the sections of some segments, channel after channel in each."""
+        pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
+        coded = side_by_side(lambda pair: self._segment(*pair, centi), pairs)
+        return [section for sections in coded for section in sections]
 
     def _segment(self, segment: int, channel: int, centi: int) -> list[Section]:
         frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
         depths = self._depths(self.power_db[channel][frames], centi)
-        cut = self._cut(channel, frames, depths)
-        level = self.codec.context.plan[0].name
-        encoder = CodesEncoder(known({level: cut[:, None, None]}), self.header.coder)
-        shape = {level: (1, cut.shape[1])}
+        encoder = CodesEncoder(self._source(channel, frames, depths), self.header.coder)
+        shape = {self.codec.context.plan[0].name: (1, len(depths))}
         walk(self.codec.context, shape, centi_to_position(centi), encoder)
         coded = encoder.sections()
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
@@ -275,21 +287,21 @@ def _analysed(
         advance(n_done / total)
 
 
-def _coded_at_full_depth(
-    codec: VoiceCodec, analysed: Iterable[Tensor], keep_latents: bool
-) -> tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]:
-    """Return codes [stages, F], power in dB [F], static bits [stages, F], and latents or none."""
-    parts = []
-    for latents in analysed:
-        codes, bits = codec.model.choose(latents[None])
-        power = power_db(latents[None])[0, 0].numpy()
-        parts.append((codes, power, bits, latents if keep_latents else latents[:, :, :0]))
-    codes_of, power_of, bits_of, latents_of = zip(*parts, strict=True)
+def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> _Part:
+    """Choose the codes of latents [n_channels, 1, F] at full depth."""
+    codes, bits = codec.model.choose(latents[None])
+    power = power_db(latents[None])[0, 0].numpy()
+    return codes, power, bits, latents if keeps_latents else latents[:, :, :0]
+
+
+def _joined(parts: list[_Part]) -> _Part:
+    """Join parts that follow one another in time."""
+    codes, power, bits, latents = zip(*parts, strict=True)
     return (
-        np.concatenate(codes_of, axis=1),
-        np.concatenate(power_of),
-        np.concatenate(bits_of, axis=1),
-        torch.cat(latents_of, 2),
+        np.concatenate(codes, axis=1),
+        np.concatenate(power),
+        np.concatenate(bits, axis=1),
+        torch.cat(latents, 2),
     )
 
 

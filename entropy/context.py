@@ -28,6 +28,7 @@ from luxvox.entropy.layers import (
     has_slopes,
     hidden_features,
     level_inputs,
+    line_features,
     neighbour_means,
     slopes,
     trunk,
@@ -285,6 +286,9 @@ class _View:
         mask = torch.from_numpy(self._pass.mask(height, width))[None, None].float()
         index = torch.tensor([self._index], device="cpu")
         depth = self._depth() if self._level.shape.depth else None
+        if self._level.shape.of_lines:
+            tensors, at = self._level.tensors, torch.from_numpy(rows)
+            return line_features(own, mask, position, depth, tensors, self._index, at)
         inputs = level_inputs(own, parent, mask, position, depth)
         strip = max(STRIP_POSITIONS // width, 4 * _HALO)
         parts = []

@@ -111,6 +111,11 @@ class LevelShape:
     kernel: tuple[int, int] = (3, 3)
 
     @property
+    def of_lines(self) -> bool:
+        """Whether places depend on their own row only."""
+        return self.kernel[0] == 1 and self.n_parent == 0
+
+    @property
     def n_inputs(self) -> int:
         """Own latents, parent, its gradients, depth, where to predict, log-step, its square."""
         gradients = 2 * min(N_GRADIENTS, self.n_parent)
@@ -174,6 +179,100 @@ def trunk(inputs: Tensor, tensors: Tensors, index: Tensor) -> Tensor:
     x = F.conv2d(x, tensors["conv3.weight"], tensors["conv3.bias"], padding=padding)
     x = _activate(x, "conv3")
     return _activate(F.conv2d(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
+
+
+@dataclass(frozen=True)
+class LineTaps:
+    """What the trunk looks at for some places of lines of frames.
+
+    Attributes:
+        columns: flat positions that are looked at, ascending [M].
+        first: indices into `columns` for the first layer, M for silence beyond an end [L, taps].
+        second: indices into those L results for the third layer, L beyond an end [N, taps].
+    """
+
+    columns: Tensor
+    first: Tensor
+    second: Tensor
+
+
+def line_taps(rows: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
+    """Find what the trunk looks at for flat positions `rows` [N] of `n_lines` lines."""
+    middle, second = _neighbours(rows, n_lines, length, n_taps)
+    columns, first = _neighbours(middle, n_lines, length, n_taps)
+    return LineTaps(columns, first, second)
+
+
+def _neighbours(rows: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
+    """Return the positions within reach of some [M], and where in them each tap is [N, taps]."""
+    place = rows[:, None] + torch.arange(n_taps, device=rows.device) - n_taps // 2
+    inside = place // length == rows[:, None] // length
+    near = torch.zeros(n_lines * length, dtype=torch.bool, device=rows.device)
+    near[place[inside]] = True
+    number = torch.cumsum(near, 0) - 1
+    n_near = int(near.sum())
+    taps = torch.where(inside, number[place.clamp(0, n_lines * length - 1)], n_near)
+    return near.nonzero()[:, 0], taps
+
+
+def line_features(
+    own: Tensor,
+    mask: Tensor,
+    position: Tensor,
+    depth: Tensor | None,
+    tensors: Tensors,
+    index: int,
+    rows: Tensor,
+) -> Tensor:
+    """Evaluate the trunk at some places of lines, by no more than they depend on.
+
+    Args:
+        own, mask, position, depth: as `level_inputs` takes them, of grids one row high.
+        tensors: of the level.
+        index: the pass.
+        rows: flat places [N] of the grids [B, 1, W].
+
+    Returns:
+        What `trunk` gives at those places [N, width].
+    """
+    n_lines, length = own.shape[0], own.shape[3]
+    taps = line_taps(rows, n_lines, length, tensors["conv1.weight"].shape[3])
+    line, column = taps.columns // length, taps.columns % length
+
+    def at(plane: Tensor) -> Tensor:
+        return plane.expand(n_lines, -1, -1, -1)[line, :, 0, column][:, :, None, None]
+
+    plane = None if depth is None else at(depth)
+    inputs = level_inputs(at(own), None, at(mask), position[line], plane)
+    return line_trunk(inputs.flatten(1), tensors, index, taps)
+
+
+def line_trunk(inputs: Tensor, tensors: Tensors, index: int, taps: LineTaps) -> Tensor:
+    """Evaluate the trunk at some places of lines only: what `trunk` gives there [N, width].
+
+    Args:
+        inputs: whole numbers −127 … 127 at `taps.columns` [M, n_inputs].
+        tensors: `conv1.weight` … `conv4.bias`, for kernels of one row.
+        index: the pass.
+        taps: of the places.
+    """
+    x = _linear(_windows(inputs, taps.first), tensors["conv1.weight"], tensors["conv1.bias"][index])
+    x = _activate(x, "conv1")
+    x = _activate(_linear(x, tensors["conv2.weight"], tensors["conv2.bias"]), "conv2")
+    x = _linear(_windows(x, taps.second), tensors["conv3.weight"], tensors["conv3.bias"])
+    x = _activate(x, "conv3")
+    return _activate(_linear(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
+
+
+def _windows(rows: Tensor, taps: Tensor) -> Tensor:
+    """Return the rows of each window one after the other [N, taps · channels]; zeros beyond."""
+    padded = F.pad(rows, (0, 0, 0, 1))
+    windows = padded.index_select(0, taps.flatten())
+    return windows.reshape(len(taps), taps.shape[1] * rows.shape[1])
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.linear(x, weight[:, :, 0].transpose(1, 2).flatten(1), bias)
 
 
 def _same(weight: Tensor) -> tuple[int, int]:
@@ -291,8 +390,12 @@ def codeword_sum(codes: Tensor, codewords: Tensor, slots: Tensor, n_channels: in
         [B, n_channels, H, W] in 1/16 step.
     """
     batch, stages, groups, height, width = codes.shape
-    index = codes.permute(1, 2, 0, 3, 4).reshape(stages, groups, -1, 1)
-    vectors = codewords.gather(2, index.expand(-1, -1, -1, slots.shape[1])).sum(0)
+    n_words, size = codewords.shape[2:]
+    books = torch.arange(stages * groups, device=codes.device).reshape(stages, groups, 1, 1)
+    index = codes + books * n_words
+    bags = index.permute(2, 0, 3, 4, 1).reshape(-1, stages)
+    vectors = F.embedding_bag(bags, codewords.reshape(-1, size), mode="sum")
+    vectors = vectors.reshape(groups, -1, size)
     flat = vectors.new_zeros(n_channels + 1, vectors.shape[1])
     flat[slots.reshape(-1)] = vectors.transpose(1, 2).reshape(-1, vectors.shape[1])
     return flat[:n_channels].reshape(-1, batch, height, width).transpose(0, 1)

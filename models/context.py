@@ -27,6 +27,7 @@ from luxvox.entropy.layers import (
     has_slopes,
     hidden_features,
     level_inputs,
+    line_features,
     neighbour_means,
     slopes,
     trunk,
@@ -267,7 +268,12 @@ class ContextTwins(nn.Module):
         return ContextLevel(twin.shape, tensors, fixed.codewords, fixed.slots, fixed.parent_order)
 
     def bits(
-        self, name: str, codes: Mapping[str, Tensor], position: Tensor, index: int
+        self,
+        name: str,
+        codes: Mapping[str, Tensor],
+        position: Tensor,
+        index: int,
+        tensors: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
         """Return the cost in bits of what one pass predicts, summed, by stage.
 
@@ -276,9 +282,10 @@ class ContextTwins(nn.Module):
             codes: int64 [B, stages, groups, H, W] by level; those above must be there too.
             position: log-step [B], whole numbers −127 … 127.
             index: which pass.
+            tensors: the level's `integers`, where several passes share them.
         """
         twin, one = self.twin(name), self.twin(name).plan.passes[index]
-        tensors = twin.integers()
+        tensors = twin.integers() if tensors is None else tensors
         own, parent = self._known(name, codes, index)
         height, width = own.shape[2:]
         place = torch.from_numpy(one.mask(height, width))
@@ -286,12 +293,19 @@ class ContextTwins(nn.Module):
         depth = None
         if twin.shape.depth:
             depth = depth_plane(codes[name] * known_mask(twin.plan, index, codes[name]))
-        inputs = level_inputs(own, parent, mask, position, depth)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        passes = torch.full((len(own),), index)
-        features = trunk(inputs, tensors, passes).permute(0, 2, 3, 1)[:, place].flatten(0, 1)
         groups = slice(one.first_group, one.end_group)
         rows = codes[name][:, :, groups].permute(1, 0, 3, 4, 2)[:, :, place].flatten(1, 2)
+        if twin.shape.of_lines:
+            at = place.expand(len(own), -1, -1).flatten().nonzero()[:, 0]
+            if one.stages[0] > 0:
+                some = (rows[one.stages[0] - 1] != 0).any(1)
+                at, rows = at[some], rows[:, some]
+            features = line_features(own, mask, position, depth, tensors, index, at)
+        else:
+            inputs = level_inputs(own, parent, mask, position, depth)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            features = trunk(inputs, tensors, torch.full((len(own),), index))
+            features = features.permute(0, 2, 3, 1)[:, place].flatten(0, 1)
         costs = {}
         for stage in one.stages:
             means = None

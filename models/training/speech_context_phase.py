@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
 CORRECTIONS = (4, 0)  # of the codings of each recording, at positions spread over the range
-BATCH = 16
-PASSES_A_STEP = 3
+BATCH = 8  # pieces a pass
+PASSES_A_STEP = 6
 N_VALIDATION = 64
 CONTEXT_FILE = "context.safetensors"
 
@@ -96,15 +96,16 @@ class SpeechContextPhase:
         return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return bits a frame of a batch, estimated from a few passes."""
-        picks = torch.randint(len(self.positions), (BATCH,), generator=generator).numpy()
-        codes = _as_level(self.codes[np.sort(picks)])
-        position = torch.from_numpy(self.positions[np.sort(picks)]).float()
+        """Return bits a frame, estimated from a few passes, each of other pieces."""
         n_passes = len(self.twins.plan[0].passes)
+        tensors = self.twins.twin(LEVEL).integers()
         total = torch.zeros(())
         chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
         for index in chosen.tolist():
-            costs = self.twins.bits(LEVEL, codes, position, index)
+            picks = torch.randint(len(self.positions), (BATCH,), generator=generator).numpy()
+            codes = _as_level(self.codes[np.sort(picks)])
+            position = torch.from_numpy(self.positions[np.sort(picks)]).float()
+            costs = self.twins.bits(LEVEL, codes, position, index, tensors)
             total = total + torch.stack(list(costs.values())).sum()
         bits = total * (n_passes / PASSES_A_STEP / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}

@@ -20,6 +20,7 @@ from luxvox.entropy.layers import (
     haar_inverse,
     hidden_features,
     level_inputs,
+    line_features,
     neighbour_means,
     rescale,
     slopes,
@@ -193,6 +194,28 @@ def test_batch_size_does_not_matter(trunk_case):
     tensors, inputs, index = trunk_case
     singly = [trunk(inputs[n : n + 1], tensors, index[n : n + 1]) for n in range(len(inputs))]
     assert torch.equal(trunk(inputs, tensors, index), torch.cat(singly))
+
+
+@given(st.data(), st.integers(1, 3), st.integers(1, 9))
+def test_some_places_of_lines_are_those_of_the_whole(small, data, n_lines, length):
+    level = small.context.levels["top"]
+    tensors = {
+        name: tensor[:, :, 1:2] if name in ("conv1.weight", "conv3.weight") else tensor
+        for name, tensor in level.tensors.items()
+    }
+    n_channels = level.shape.n_channels - 1
+    generator = torch.Generator().manual_seed(n_lines * 10 + length)
+    grid = (n_lines, n_channels, 1, length)
+    own = torch.randint(-3000, 3000, grid, generator=generator).float()
+    depth = torch.randint(0, 127, (n_lines, 1, 1, length), generator=generator).float()
+    mask = torch.arange(length).remainder(2).float().expand(1, 1, 1, -1)
+    position = torch.arange(n_lines).float() * 50 - 60
+    chosen = data.draw(st.sets(st.integers(0, n_lines * length - 1)))
+    rows = torch.tensor(sorted(chosen), dtype=torch.int64)
+    inputs = level_inputs(own, None, mask.expand(n_lines, -1, -1, -1), position, depth)
+    whole = trunk(inputs, tensors, torch.full((n_lines,), 1))
+    expected = whole[:, :, 0].transpose(1, 2).flatten(0, 1)[rows]
+    assert torch.equal(line_features(own, mask, position, depth, tensors, 1, rows), expected)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3", "conv4", "head", "flag", "table"])

@@ -1,0 +1,34 @@
+"""Segments worked on side by side: each by a thread of its own, torch with one thread in each.
+
+Networks of a segment are too small for torch to split them well among threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result]:
+    """Yield what work makes of each item, in order, by as many threads as torch may use.
+
+    What is not begun when the caller stops, or an item fails, is not done.
+    """
+    n_threads = torch.get_num_threads()
+    if min(n_threads, len(items)) < 2:
+        yield from map(work, items)
+        return
+    pool = ThreadPoolExecutor(
+        min(n_threads, len(items)), initializer=torch.set_num_threads, initargs=(1,)
+    )
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(n_threads)  # new threads take over what was last set
