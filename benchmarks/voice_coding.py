@@ -1,14 +1,17 @@
-"""Measure what the context model saves on voices, and what the file costs beyond its cross-entropy.
+"""Measure what the context model saves on voices, and what each code section brings.
 
 For each bitrate and all recordings of a folder: bits of the code sections, the context model's
-cross-entropy, and the entropy of the same codes under static tables, one for each stage, fitted to
-these very codes (so the best that static tables could do).
+cross-entropy, and the entropy of the same codes under static tables, one for each stage. Such
+tables are fitted to these very codes, which is the best that static tables could do and flatters
+those of words that are rarer than there are words; or they are the ones in the weights file,
+counted on training voices, with nulls as frequent as they are here.
 
     python benchmarks/voice_coding.py speech-val/
 """
 
 import csv
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -20,98 +23,170 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.benchmarks.coding import entropy
 from luxvox.benchmarks.origin import repeat_command
+from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec import container, voices
-from luxvox.codec.rate import centi_to_position
-from luxvox.codec.timeline import SEGMENT_FRAMES
+from luxvox.codec.rate import centi_to_position, centi_to_share
+from luxvox.codec.timeline import PARTS, SEGMENT_FRAMES
 from luxvox.entropy.walk import CodesMeter, known, walk
 from luxvox.evaluate.pages import splice, table
 from luxvox.evaluate.timing import machine
+from luxvox.evaluate.wording import number
+from luxvox.models.rvq import rate_bin
 from luxvox.models.speech import LEVEL
-from luxvox.models.speech_weights import voice_codec
+from luxvox.models.speech_weights import VoiceCodec, voice_codec
 
 BITRATES = (0.75, 1.5, 3.0, 6.0)
-Stages = dict[int, float]
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+Samples = NDArray[np.float32]
+
+
+@dataclass
+class Tally:
+    """What the files of a bitrate add up to, in bits, and by stage."""
+
+    coded: float = 0.0
+    whole: float = 0.0
+    miss: float = 0.0
+    cross: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    counts: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    shipped: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+
+    def fitted(self, stage: int) -> float:
+        """Return the entropy of a stage under a table fitted to it."""
+        return entropy(self.counts[stage])
+
+    def of_training(self, stage: int) -> float:
+        """Return it under the shipped table of words, and nulls as frequent as they are."""
+        words = self.counts[stage]
+        flags = np.stack([words[:, 0], words[:, 1:].sum(1)], 1)
+        return self.shipped[stage] + entropy(flags)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--docs", default=Path("docs"), type=click.Path(path_type=Path))
+@click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
 def main(folder: Path, docs: Path) -> None:
     """Measure all recordings of FOLDER and write the tables into docs/results.md."""
     torch.set_num_threads(1)
+    scores = VoiceScores.installed()
     paths = sorted(folder.glob("*.flac"))
-    totals, parts, rows = [], [], []
+    totals, parts, prefixes, rows = [], [], [], []
     for bitrate in BITRATES:
-        cross: Stages = defaultdict(float)
-        counts: dict[int, NDArray[np.int64]] = {}
-        coded = whole = misses = 0.0
+        tally = Tally()
+        sections: list[list[tuple[float, ...]]] = [[] for _ in range(PARTS)]
         for path in paths:
             samples, rate_hz = soundfile.read(path, dtype="float32")
             data = luxvox.compress_speech(samples, rate_hz, bitrate)
-            payload = 8 * sum(map(len, container.read(data).codes))
-            bits = measure(data, counts)
-            for stage, value in bits.items():
-                cross[stage] += value
-            coded, whole = coded + payload, whole + 8 * len(data)
             seconds = len(samples) / rate_hz
-            if seconds > 10.0:
-                misses = max(misses, abs(8 * len(data) / seconds / 1000.0 / bitrate - 1.0))
-            rows.append([path.name, bitrate, len(data), payload / 8, sum(bits.values()) / 8])
-        static = {stage: entropy(one) for stage, one in counts.items()}
-        ideal, tables = sum(cross.values()), sum(static.values())
-        totals.append(
-            [
-                f"{bitrate:g}",
-                f"{whole / 8 / len(paths):.0f}",
-                f"{100 * (coded / ideal - 1):+.2f} %",
-                f"{(whole - coded) / 8 / len(paths):.0f}",
-                f"{100 * (1 - ideal / tables):.1f} %",
-                f"{100 * misses:.1f} %",
-            ]
-        )
-        parts += [
-            [
-                f"{bitrate:g}",
-                str(stage + 1),
-                f"{100 * value / ideal:.1f} %",
-                f"{100 * (1 - value / static[stage]):.1f} %",
-            ]
-            for stage, value in sorted(cross.items())
-            if static[stage] and value > 0.005 * ideal
-        ]
+            rows.append([path.name, bitrate, len(data), *add(data, seconds, bitrate, tally)])
+            for n, figures in enumerate(sections, start=1):
+                figures.append((kbps_of(data, n, seconds), *heard(data, n, samples, scores)))
+        totals.append([f"{bitrate:g}", *in_all(tally, len(paths))])
+        parts += [[f"{bitrate:g}", *cells] for cells in by_stage(tally)]
+        for n, figures in enumerate(sections, start=1):
+            kbps, *means = np.mean(figures, axis=0)
+            said = [number(m, digits) for m, digits in zip(means, scores.digits, strict=True)]
+            prefixes.append([f"{bitrate:g}", str(n), f"{kbps:.2f}", *said])
     with (docs / "results" / "voice-coding.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["clip", "bitrate", "file_bytes", "code_bytes", "cross_entropy_bytes"])
         writer.writerows(rows)
-    head = ["kbit/s", "bytes a file", "code bytes over cross-entropy", "other bytes", "saved"]
-    text = f"`{repeat_command(folder)}` ({machine()})\n\n"
-    text += table([*head, "largest miss of the bitrate, clips over 10 s"], totals) + "\n\n"
-    text += table(["kbit/s", "stage", "share of bits", "saved"], parts)
-    splice(docs / "results.md", "voice-coding", text)
-    click.echo(text)
+    saved = ["saved over fitted tables", "over shipped tables"]
+    head = ["kbit/s", "bytes a file", "code bytes over cross-entropy", "other bytes", *saved]
+    text = [
+        f"`{repeat_command(folder)}` ({machine()}; {scores.said})",
+        table([*head, "largest miss of the bitrate, clips over 10 s"], totals),
+        table(["kbit/s", "sections decoded", "kbit/s of them", *scores.labels], prefixes),
+        table(["kbit/s", "stage", "share of bits", *saved], parts),
+    ]
+    splice(docs / "results.md", "voice-coding", "\n\n".join(text))
+    click.echo("\n\n".join(text))
 
 
-def measure(data: bytes, counts: dict[int, NDArray[np.int64]]) -> Stages:
-    """Return the cross-entropy of a file's codes by stage; count the words."""
+def add(data: bytes, seconds: float, bitrate: float, tally: Tally) -> tuple[float, float]:
+    """Add a file to what its bitrate adds up to; return code and cross-entropy bytes."""
+    payload = 8 * sum(map(len, container.read(data).codes))
+    bits = measure(data, tally)
+    tally.coded, tally.whole = tally.coded + payload, tally.whole + 8 * len(data)
+    if seconds > 10.0:
+        tally.miss = max(tally.miss, abs(8 * len(data) / seconds / 1000.0 / bitrate - 1.0))
+    return payload / 8, bits / 8
+
+
+def measure(data: bytes, tally: Tally) -> float:
+    """Return the cross-entropy of a file's codes, added to the tally by stage."""
     header, _ = container.read_header(data)
     if not isinstance(header, container.VoiceHeader) or header.stereo:
         raise TypeError("not a voice of one channel")
     codes = voices.voice_codes(data)
     codec = voice_codec(header.model_number)
-    size = codec.model.config.codebook_size
-    total: Stages = defaultdict(float)
+    total = 0.0
     for start in range(0, codes.shape[1], SEGMENT_FRAMES):
         part = codes[:, start : start + SEGMENT_FRAMES]
         meter = CodesMeter(known({LEVEL: part[:, None, None]}))
         position = centi_to_position(header.quality_centi)
         walk(codec.context, {LEVEL: (1, part.shape[1])}, position, meter)
         for (_, stage), bits in meter.bits.items():
-            total[stage] += bits
+            tally.cross[stage] += bits
+            total += bits
+    costs = word_bits(codec, centi_to_share(header.quality_centi))
+    size = codec.model.config.codebook_size
     for stage, words in enumerate(codes):
         reached = words >= 0 if stage == 0 else codes[stage - 1] != 0
-        found = np.bincount(words[reached], minlength=size)[None]
-        counts[stage] = counts.get(stage, np.zeros_like(found)) + found
+        found = np.bincount(words[reached], minlength=size)
+        tally.counts[stage] = tally.counts.get(stage, np.zeros((1, size), np.int64)) + found
+        tally.shipped[stage] += float((found[1:] * costs[stage]).sum())
     return total
+
+
+def word_bits(codec: VoiceCodec, share: float) -> NDArray[np.float64]:
+    """Return the bits of words that are not null [stages, K − 1] by the static tables shipped."""
+    table = codec.model.vq.bits[int(rate_bin(torch.tensor(share))), :, 0, 1:].double()
+    shares = torch.exp2(-table)
+    bits: NDArray[np.float64] = (table + torch.log2(shares.sum(1, keepdim=True))).numpy()
+    return bits
+
+
+def in_all(tally: Tally, n_files: int) -> list[str]:
+    """Return what is said of a bitrate."""
+    ideal = sum(tally.cross.values())
+    fitted, shipped = (sum(map(f, tally.counts)) for f in (tally.fitted, tally.of_training))
+    return [
+        f"{tally.whole / 8 / n_files:.0f}",
+        f"{100 * (tally.coded / ideal - 1):+.2f} %",
+        f"{(tally.whole - tally.coded) / 8 / n_files:.0f}",
+        f"{100 * (1 - ideal / fitted):.1f} %",
+        f"{100 * (1 - ideal / shipped):.1f} %",
+        f"{100 * tally.miss:.1f} %",
+    ]
+
+
+def by_stage(tally: Tally) -> list[list[str]]:
+    """Return what is said of each stage that matters."""
+    ideal = sum(tally.cross.values())
+    return [
+        [
+            str(stage + 1),
+            f"{100 * value / ideal:.1f} %",
+            f"{100 * (1 - value / tally.fitted(stage)):.1f} %",
+            f"{100 * (1 - value / tally.of_training(stage)):.1f} %",
+        ]
+        for stage, value in sorted(tally.cross.items())
+        if value > 0.005 * ideal
+    ]
+
+
+def kbps_of(data: bytes, n_sections: int, seconds: float) -> float:
+    """Return the kbit/s of a file but for the code sections that are not decoded."""
+    codes = container.read(data).codes
+    left_out = sum(len(part) for n, part in enumerate(codes) if n % PARTS >= n_sections)
+    return 8 * (len(data) - left_out) / seconds / 1000.0
+
+
+def heard(data: bytes, n: int, samples: Samples, scores: VoiceScores) -> tuple[float, ...]:
+    """Measure a voice of which so many sections are decoded."""
+    decoded, _ = luxvox.decompress_speech(data, sections=n)
+    return scores.measured(samples, decoded)
 
 
 if __name__ == "__main__":
