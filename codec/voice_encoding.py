@@ -103,8 +103,8 @@ class Take:
             done = part_of(advance, channel / channels, 1.0 / channels)
             read = _keeping(blocks, kept) if keeps_samples else blocks
             analysed = _analysed(codec, read, n_coded, done)
-            coded = (_coded_at_full_depth(codec, some, keeps_latents) for some in analysed)
-            parts.append(_joined(list(coded)))
+            code = _uncoded if keeps_samples else _coded_at_full_depth
+            parts.append(_joined([code(codec, some, keeps_latents) for some in analysed]))
             samples.append(_whole_frames(kept))
         codes, power, bits, latents = zip(*parts, strict=True)
         return cls(codec, header, codes, power, bits, latents, tuple(samples), work)
@@ -292,6 +292,13 @@ def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
     return codes, power, bits, latents if keeps_latents else latents[:, :, :0]
+
+
+def _uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> _Part:
+    """Keep latents that will be corrected before codes are chosen; say what those may take."""
+    power = power_db(latents[None])[0, 0].numpy()
+    bits = np.repeat(codec.model.expected_bits()[:, None], len(power), axis=1)
+    return np.zeros((len(bits), 0), np.uint16), power, bits, latents
 
 
 def _joined(parts: list[_Part]) -> _Part:

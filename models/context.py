@@ -46,7 +46,7 @@ SLOPED = ("top",)  # levels whose first groups lean on the mean of their neighbo
 SLOPE_START = 32.0  # in 1/8 octave: hardly anything
 PARENTS = {"top": 0, "base": N_HAAR_TOP, "detail": N_HAAR_BASE}
 SPEECH_HIDDEN = 48
-SPEECH_WIDTH = 160
+SPEECH_WIDTH = 256
 CODEWORDS = "codewords"
 LINE = (1, 3)  # the kernel on a line of frames
 
@@ -225,12 +225,13 @@ def picture_twins(model: PictureModel) -> ContextTwins:
     return ContextTwins(plan_of(model.config), parts)
 
 
-def speech_twins(model: SpeechModel) -> ContextTwins:
-    """Return the twins of a voice model, untrained."""
+def speech_twins(
+    model: SpeechModel, width: int | None = None, hidden: int | None = None
+) -> ContextTwins:
+    """Return the twins of a voice model, untrained, of new models' sizes by default."""
     plan = speech_plan_of(model.config)
-    shape = LevelShape(
-        model.config.n_channels, 0, SPEECH_WIDTH, SPEECH_HIDDEN, depth=True, kernel=LINE
-    )
+    sizes = width or SPEECH_WIDTH, hidden or SPEECH_HIDDEN
+    shape = LevelShape(model.config.n_channels, 0, *sizes, depth=True, kernel=LINE)
     return ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)})
 
 

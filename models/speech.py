@@ -312,6 +312,13 @@ class SpeechModel(nn.Module):
         reached = torch.cat([torch.ones_like(codes[:1]), codes[:-1]]) != 0
         return codes.numpy().astype(np.uint16), (bits * reached).numpy()
 
+    def expected_bits(self) -> NDArray[np.float32]:
+        """Return what a code of each stage costs on average by the static tables [stages]."""
+        bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0]
+        shares = torch.exp2(-bits)
+        mean: NDArray[np.float32] = ((shares * bits).sum(1) / shares.sum(1)).numpy()
+        return mean
+
     def choose_to_depths(
         self, latents: Tensor, depths: NDArray[np.int64], width: int
     ) -> NDArray[np.uint16]:

@@ -68,6 +68,12 @@ class Recordings:
         padding = -len(samples) % HOP
         return torch.nn.functional.pad(samples * self.gains[index], (0, padding))
 
+    def part(self, index: int, start: int, size: int) -> Tensor:
+        """Return samples [size] of a recording at the common level, silence beyond its end."""
+        samples = self.samples[index][start : start + size].astype(np.float32) / 32768.0
+        part = torch.from_numpy(samples * np.float32(self.gains[index]))
+        return torch.nn.functional.pad(part, (0, size - len(part)))
+
     def _crop(self, index: int, size: int, generator: torch.Generator) -> Tensor:
         whole = self.samples[index]
         start = int(torch.randint(max(len(whole) - size, 0) + 1, (1,), generator=generator))

@@ -4,10 +4,12 @@
 | --- | --- | --- |
 | 0 | nothing: principal directions, k-means codebooks, static tables | voices |
 | 3 | analysis, codebooks and synthesis together | voices |
-| 2 | synthesis alone, on the final codes | voices |
 | 1 | context model | codes of the final analysis |
+| 2 | synthesis alone | the same codes, and voices |
 
-The latents move in phase 3, so the context model comes last.
+The latents move in phase 3, so the context model comes after it. Phase 1 stores codes; begun a
+second time, it has some of them chosen by the context model, as the encoder does. Phases 1 and 2
+may run side by side.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import torch
 
 from luxvox.errors import UsageError
 from luxvox.models.context import speech_twins
-from luxvox.models.speech import SpeechConfig
+from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.speech_weights import load_voice_codec
 from luxvox.models.training.export import sources
 from luxvox.models.training.loop import (
@@ -53,7 +55,7 @@ from luxvox.models.training.speech_phases import (
 
 log = logging.getLogger(__name__)
 
-SHARES = {"3": 0.7, "2": 0.1, "1": 0.2}
+SHARES = {"3": 0.6, "1": 0.2, "2": 0.2}
 """What each phase gets of the minutes when all are trained in turn; phase 0 takes two or so."""
 
 PHASES = ("0", "1", "2", "3")
@@ -113,6 +115,8 @@ def train_speech(  # noqa: PLR0913
     if not (out / "run.json").exists():
         raise UsageError(f"{out}: phase {phase} needs phase 0 first")
     for name in [phase] if phase else list(SHARES):
+        if name == "3" and (phase == "3" or not resume):
+            _forget_codes(job)  # of an analysis that moves
         if name != "0":
             share = SHARES[name] if phase is None else 1.0
             torch.manual_seed(SEED)
@@ -123,14 +127,14 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
     for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*"), job.run / CONTEXT_FILE]:
         stale.unlink(missing_ok=True)
-    for folder in _codes(job):
-        shutil.rmtree(folder, ignore_errors=True)
+    _forget_codes(job)
     if init is None:
         model = untrained_speech_model(job.training, SpeechConfig(), SEED)
     else:
         codec = load_voice_codec(init.with_suffix(".json"))
         model = codec.model.requires_grad_(True)
-        twins = speech_twins(model)
+        shape = codec.context.levels[LEVEL].shape
+        twins = speech_twins(model, shape.width, shape.hidden)
         for name, level in codec.context.levels.items():
             twins.twin(name).start_from_integers(level.tensors)
         save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)
@@ -141,22 +145,43 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     record_phase(job.run, "0", Progress())
 
 
+def _forget_codes(job: Job) -> None:
+    for folder in _codes(job):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _codes(job: Job) -> tuple[Path, Path]:
     return job.run / "codes", job.run / "codes-held-back"
 
 
 def _phase(name: str, job: Job) -> Phase:
     model = load_speech_model(job.run)
-    if name == "1":
-        folders = _codes(job)
-        if not job.resume or not (folders[1] / "codes.npy").exists():
-            model.analysis.half_precision = model.synthesis.half_precision = job.half_precision
-            store_speech_codes(model, job.training, folders[0], SEED)
-            store_speech_codes(model, job.held_back, folders[1], SEED + 1)
-        phase = SpeechContextPhase(model, *folders)
-        if (job.run / CONTEXT_FILE).exists():
-            phase.twins = load_speech_context(model, job.run)
-        return phase
+    if name == "3":
+        return JointSpeechPhase(model, job.training, job.held_back, job.half_precision)
+    folders = _codes(job)
+    if not (folders[1] / "codes.npy").exists() or (name == "1" and not job.resume):
+        _store(model, job)
     if name == "2":
-        return SpeechSynthesisPhase(model, job.training, job.held_back, job.half_precision)
-    return JointSpeechPhase(model, job.training, job.held_back, job.half_precision)
+        half = job.half_precision
+        return SpeechSynthesisPhase(model, job.training, job.held_back, folders[0], half)
+    phase = SpeechContextPhase(model, *folders)
+    if (job.run / CONTEXT_FILE).exists():
+        phase.twins = load_speech_context(model, job.run)
+    return phase
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _store(model: SpeechModel, job: Job) -> None:
+    """Store codes of all recordings, as the encoder would choose them."""
+    context, trained, moved = None, job.run / CONTEXT_FILE, job.run / "phase-3.json"
+    fits = not moved.exists() or _written(moved) <= _written(trained)
+    if trained.exists() and fits:
+        context = load_speech_context(model, job.run).runtime()
+    model.analysis.half_precision = model.synthesis.half_precision = job.half_precision
+    for seed, (voices, folder) in enumerate(
+        zip((job.training, job.held_back), _codes(job), strict=True), start=SEED
+    ):
+        store_speech_codes(model, voices, folder, seed, context)

@@ -1,4 +1,7 @@
-"""Phase 1 of voices: the context model, trained on stored codes of the final analysis."""
+"""Phase 1 of voices: the context model, trained on stored codes of the final analysis.
+
+Phase 2 learns from the same codes.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from luxvox.entropy.context import Context
+from luxvox.entropy.walk import CodesChooser, walk
 from luxvox.errors import InputError
 from luxvox.models.context import ContextTwins, speech_twins
 from luxvox.models.speech import LEVEL, SpeechModel, spectrum
+from luxvox.models.speech_choice import VoiceChoice
 from luxvox.models.speech_refinement import refined_latents
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
@@ -22,7 +28,8 @@ from luxvox.models.training.speech_phases import static_bits
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-CORRECTIONS = (4, 0)  # of the codings of each recording, at positions spread over the range
+CORRECTIONS = (3, 0)  # of the codings of each recording, at positions spread over the range
+RATE_SHARE = 0.006  # of what is left that a bit is worth (`VoiceChoice`)
 BATCH = 8  # pieces a pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
@@ -30,20 +37,27 @@ CONTEXT_FILE = "context.safetensors"
 
 
 @torch.no_grad()
-def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, seed: int) -> None:
+def store_speech_codes(
+    model: SpeechModel,
+    voices: Recordings,
+    folder: Path,
+    seed: int,
+    context: Context | None = None,
+) -> None:
     """Code every recording at some rates and write the codes in pieces of 128 frames.
 
-    As the encoder does: latents are corrected for the depths of a rate, or not, and words are
-    chosen at full depth and cut to those depths.
+    As the encoder does: latents are corrected for the depths of a rate, or not, and of corrected
+    ones words are chosen by the costs of the context model, if there is one.
 
-    Writes `codes.npy`, uint16 [pieces, stages, 128], and `positions.npy`, int64 [pieces].
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces], and
+    `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame.
 
     Raises:
         InputError: if no recording is long enough for a piece.
     """
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(seed)
-    pieces, positions = [], []
+    pieces, positions, places = [], [], []
     for index in range(len(voices.samples)):
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
@@ -58,16 +72,23 @@ def store_speech_codes(model: SpeechModel, voices: Recordings, folder: Path, see
             corrected = latents[0]
             if n_steps:
                 corrected = refined_latents(model, latents[0], samples, depths, n_steps)
-            all_stages = model.choose(corrected[None])[0]
-            codes = all_stages * (np.arange(len(all_stages))[:, None] < depths)
+            if n_steps and context is not None:
+                choice = VoiceChoice(model.vq, corrected, depths, RATE_SHARE)
+                shapes, chooser = {LEVEL: (1, n)}, CodesChooser(choice.choose)
+                codes = walk(context, shapes, int(position), chooser)[LEVEL][:, 0, 0]
+            else:
+                codes = model.choose(corrected[None])[0]
+                codes = codes * (np.arange(len(codes))[:, None] < depths)
             starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
             positions += [int(position)] * len(starts)
+            places += [(index, s) for s in starts]
         if index % 50 == 0:
             log.info("coded %d of %d recordings", index, len(voices.samples))
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
     np.save(folder / "positions.npy", np.array(positions, np.int64))
+    np.save(folder / "places.npy", np.array(places, np.int64))
     np.save(folder / "codes.npy", np.stack(pieces).astype(np.uint16))
 
 
@@ -134,8 +155,10 @@ class SpeechContextPhase:
 
 def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
     """Return the twins of a run folder."""
-    twins = speech_twins(model)
-    twins.load_state_dict({**twins.state_dict(), **load_file(run / CONTEXT_FILE)})
+    state = load_file(run / CONTEXT_FILE)
+    hidden, width = state[f"levels.{LEVEL}.values.head_weight"].shape[2:]
+    twins = speech_twins(model, width, hidden)
+    twins.load_state_dict({**twins.state_dict(), **state})
     return twins
 
 

@@ -108,13 +108,18 @@ class JointSpeechPhase:
         limits = self.model.depths(latents, position)
         codes = vq.encode(latents, position, config.rate_weight, limits)
         bits = static_bits(self.model, codes, position)
-        drops = torch.rand(BATCH, generator=generator) < PREFIX_SHARE
-        stages = torch.arange(config.n_stages)[None, :, None, None, None]
-        kept = codes * ~(drops[:, None, None, None, None] & (stages >= config.first_stages))
-        quantised = vq.decode(kept)
+        quantised = self._prefixes(codes, generator)
         if self.model.training:  # afterwards: words that have seen the batch fit it too well
             self.follower.learn(latents, codes, position, generator)
         return quantised, bits
+
+    def _prefixes(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Decode codes [B, stages, 1, 1, F] to latents, some of them by the first section alone."""
+        config = self.model.config
+        drops = torch.rand(len(codes), generator=generator) < PREFIX_SHARE
+        stages = torch.arange(config.n_stages)[None, :, None, None, None]
+        kept = codes * ~(drops[:, None, None, None, None] & (stages >= config.first_stages))
+        return self.model.vq.decode(kept)
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
@@ -146,26 +151,54 @@ class JointSpeechPhase:
 
 
 class SpeechSynthesisPhase(JointSpeechPhase):
-    """Phase 2: the synthesis alone, on the codes of a frozen analysis and frozen codebooks."""
+    """Phase 2: the synthesis alone, on stored codes of a frozen analysis and frozen codebooks.
+
+    Those are codes as the encoder makes them, corrected ones too (`store_speech_codes`).
+    """
 
     name = "2"
-    learning_rate = 1.2e-4
+    learning_rate = 2e-4
 
     def __init__(
         self,
         model: SpeechModel,
         voices: Recordings,
         held_back: Recordings,
+        folder: Path,
         half_precision: bool = False,
     ) -> None:
         super().__init__(model.eval(), voices, held_back, half_precision)
         model.requires_grad_(False)
         model.synthesis.requires_grad_(True)
         model.up.requires_grad_(True)
+        self.codes = np.load(folder / "codes.npy", mmap_mode="r")
+        self.places = np.load(folder / "places.npy")
 
     def memory(self) -> dict[str, Tensor]:
         """Return nothing: codebooks and reference stay."""
         return {}
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the distortion of a batch of crops of 1.5 s, whatever rates they have."""
+        picks = np.sort(torch.randint(len(self.places), (BATCH,), generator=generator).numpy())
+        spare = self.codes.shape[2] - CROP_FRAMES
+        first = int(torch.randint(spare + 1, (1,), generator=generator))
+        kept = self.codes[picks, :, first : first + CROP_FRAMES].astype(np.int64)
+        codes = torch.from_numpy(kept)[:, :, None, None]
+        size = (CROP_FRAMES - 1) * HOP
+        samples = torch.stack(
+            [
+                self.voices.part(int(index), (int(start) + first) * HOP, size)
+                for index, start in self.places[picks]
+            ]
+        )
+        quantised = self._prefixes(codes, generator)
+        self._set_precision(self.half_precision)
+        decoded = self.model.synthesise(quantised)
+        self._set_precision(False)
+        shift = int(torch.randint(HOP // 2, (1,), generator=generator))
+        heard = samples_from_spectrum(decoded)[:, shift:]
+        return distortions(spectra(heard), spectra(samples[:, shift:]))
 
 
 def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
