@@ -34,6 +34,7 @@ BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
 RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
+FEWEST_STAGES = 1.5  # a frame of stored codes: those of less teach little
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
 VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
@@ -173,6 +174,8 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         model.up.requires_grad_(True)
         self.codes = np.load(folder / "codes.npy", mmap_mode="r")
         self.places = np.load(folder / "places.npy")
+        depths = np.array([np.count_nonzero(piece) / piece.shape[1] for piece in self.codes])
+        self.pieces = np.flatnonzero(depths >= min(FEWEST_STAGES, depths.max()))
 
     def memory(self) -> dict[str, Tensor]:
         """Return nothing: codebooks and reference stay."""
@@ -180,7 +183,8 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s, whatever rates they have."""
-        picks = np.sort(torch.randint(len(self.places), (BATCH,), generator=generator).numpy())
+        picks = torch.randint(len(self.pieces), (BATCH,), generator=generator).numpy()
+        picks = np.sort(self.pieces[picks])
         spare = self.codes.shape[2] - CROP_FRAMES
         first = int(torch.randint(spare + 1, (1,), generator=generator))
         kept = self.codes[picks, :, first : first + CROP_FRAMES].astype(np.int64)

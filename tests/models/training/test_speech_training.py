@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from luxvox.errors import InputError, UsageError
 from luxvox.models import context
 from luxvox.models.rvq import ResidualVQ
-from luxvox.models.speech import SpeechConfig
+from luxvox.models.speech import SpeechConfig, spectrum
 from luxvox.models.speech_losses import (
     distortions,
     intelligibility_distance,
@@ -32,6 +32,8 @@ from luxvox.models.training import (
 )
 from luxvox.models.training.export import export_run
 from luxvox.models.training.follower import CodebookFollower
+from luxvox.models.training.recordings import Recordings
+from luxvox.models.training.speech_context_phase import store_speech_codes
 
 A_STEP = 1e-6  # minutes
 TINY = SpeechConfig(
@@ -140,6 +142,43 @@ def test_phase_2_moves_the_synthesis_alone(run, voices):
     after = load_file(run / "model.safetensors")
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert moved <= {"synthesis", "up"}
+
+
+def test_codes_are_chosen_by_a_context_model_that_fits(run, voices, monkeypatch):
+    """Phase 1 the second time has one to choose by; phase 3 makes codes and choice stale."""
+    contexts = []
+
+    def watched(*args):
+        contexts.append(args[-1])
+        store_speech_codes(*args)
+
+    monkeypatch.setattr(speech, "store_speech_codes", watched)
+    speech.train_speech([voices], run, A_STEP, "1")
+    assert len(contexts) == 2 and all(contexts)
+    codes, places = (np.load(run / "codes" / f"{name}.npy") for name in ("codes", "places"))
+    assert codes.shape[::2] == (len(places), speech_context_phase.PIECE_FRAMES)
+    speech.train_speech([voices], run, A_STEP, "2")
+    assert len(contexts) == 2
+    speech.train_speech([voices], run, A_STEP, "3")
+    assert not (run / "codes").exists()
+    speech.train_speech([voices], run, A_STEP, "2")
+    assert contexts[2:] == [None, None]
+
+
+def test_stored_codes_lie_where_they_say(run, voices):
+    """Each piece decodes to the voice it was made of, not to another stretch."""
+    model = speech_phases.load_speech_model(run)
+    training, _ = Recordings([voices]).split(3)
+    codes, places = (np.load(run / "codes" / f"{name}.npy") for name in ("codes", "places"))
+    assert len({tuple(place) for place in places}) > 2
+    deepest = max(range(len(codes)), key=lambda n: np.count_nonzero(codes[n]))
+    index, start = map(int, places[deepest])
+    piece = torch.from_numpy(codes[deepest].astype(np.int64))[None, :, None, None]
+    with torch.no_grad():
+        latents = model.vq.decode(piece)
+        wanted = model.latents(spectrum(training.whole(index)[None]))[:, :, :, start:]
+    near = (latents - wanted[..., : latents.shape[3]]).square().sum()
+    assert near < 0.9 * wanted[..., : latents.shape[3]].square().sum()
 
 
 def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
