@@ -47,9 +47,9 @@ _Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor
 
 _TOLERANCE = 0.015  # of the bitrate, where the search stops
 _MAX_TRIES = 7
-_TYPICAL_RATIO = 0.85  # bytes of a file over what the static tables think they would be
+_TYPICAL_RATIOS = 0.95, 0.81  # bits of codes over what static tables say, coarsest and finest
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
-_SECTION_BYTES = 5  # around a payload
+_FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
 _ALL = slice(None)
 
 
@@ -159,21 +159,18 @@ class Take:
 
         With it comes the take that it was made from, its latents corrected for such a size.
         """
-        aim = 8.0 * window.aim / _TYPICAL_RATIO
-        take = self._refined(self._centi_for_static_bits(aim, COARSEST, FINEST))
+        take = self._refined(self._centi_for(window.aim, 1.0, COARSEST, FINEST))
         return take, take._search(window)
 
     def _search(self, window: Window) -> bytes:
-        target = 8.0 * window.aim
         low, high = COARSEST, FINEST
-        ratio, best = _TYPICAL_RATIO, b""
+        scale, best = 1.0, b""
         n = n_segments(self.header.n_samples, self.header.sample_rate_hz)
         if n >= 2 * _SAMPLED_EVERY:
-            ratio = self._sampled_ratio(
-                target / ratio, range(_SAMPLED_EVERY // 2, n, _SAMPLED_EVERY)
-            )
+            some = range(_SAMPLED_EVERY // 2, n, _SAMPLED_EVERY)
+            scale = self._sampled_scale(self._centi_for(window.aim, 1.0, low, high), some)
         for _ in range(_MAX_TRIES):
-            centi = self._centi_for_static_bits(target / ratio, low, high)
+            centi = self._centi_for(window.aim, scale, low, high)
             data = self._at_quality(centi)
             miss = len(data) - window.aim
             best = min(best or data, data, key=lambda one: _fault(len(one), window))
@@ -183,30 +180,39 @@ class Take:
             low, high = (low, centi - 1) if miss > 0 else (centi + 1, high)
             if low > high:
                 break
-            ratio = len(data) * 8.0 / max(self._static_total(centi), 1.0)
+            expected = self._expected_bytes(centi, 1.0)
+            scale = (len(data) - self._overhead) / max(expected - self._overhead, 1.0)
         return best
 
-    def _sampled_ratio(self, bits: float, segments: range) -> float:
-        """Return what some segments take, over what the static tables think they take."""
-        centi = self._centi_for_static_bits(bits, COARSEST, FINEST)
+    def _sampled_scale(self, centi: int, segments: range) -> float:
+        """Return what the codes of some segments take, over what they are expected to take."""
         static = 0.0
         for segment in segments:
             frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
-            static += self._static_total(centi, frames)
-        sections = self._sections(segments, centi)
-        taken = sum(8.0 * (len(one.payload) + _SECTION_BYTES) for one in sections)
-        return taken / max(static, 1.0)
+            static += self._static_bits(centi, frames)
+        taken = sum(8.0 * len(one.payload) for one in self._sections(segments, centi))
+        return taken / max(static * _typical_ratio(centi), 1.0)
 
-    def _centi_for_static_bits(self, bits: float, low: int, high: int) -> int:
+    def _centi_for(self, n_bytes: float, scale: float, low: int, high: int) -> int:
+        """Return the quality in hundredths from where on so many bytes are expected."""
         while low < high:
             middle = (low + high) // 2
-            if self._static_total(middle) < bits:
+            if self._expected_bytes(middle, scale) < n_bytes:
                 low = middle + 1
             else:
                 high = middle
         return low
 
-    def _static_total(self, centi: int, frames: slice = _ALL) -> float:
+    def _expected_bytes(self, centi: int, scale: float) -> float:
+        """Return about how long a file will be, its codes so many times the usual."""
+        return self._overhead + scale * _typical_ratio(centi) * self._static_bits(centi) / 8.0
+
+    @property
+    def _overhead(self) -> int:
+        n_sections = n_segments(self.header.n_samples, self.header.sample_rate_hz) * PARTS
+        return _FILE_BYTES + n_sections * self.header.channels * _SECTION_BYTES
+
+    def _static_bits(self, centi: int, frames: slice = _ALL) -> float:
         total = 0.0
         for power, bits in zip(self.power_db, self.static_bits, strict=True):
             depths = self._depths(power[frames], centi)
@@ -322,6 +328,11 @@ def _whole_frames(blocks: list[Samples]) -> Tensor:
     """Join blocks and fill the last frame with silence."""
     samples = np.concatenate([*blocks, np.zeros(0, np.float32)])
     return torch.from_numpy(np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)))
+
+
+def _typical_ratio(centi: int) -> float:
+    coarsest, finest = _TYPICAL_RATIOS
+    return coarsest + (finest - coarsest) * (1.0 - centi_to_share(centi)) / 2.0
 
 
 def _fault(n_bytes: int, window: Window) -> tuple[bool, float]:
