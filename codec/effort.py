@@ -71,33 +71,30 @@ class VoiceWork:
     Attributes:
         beam_width: sequences of codewords kept in the search over stages.
         n_refinements: how often latents are corrected by what is heard of their codes.
-        rate_share: of what is left of a frame that a bit is worth by the context model's costs; 0
-            for the nearest codewords.
+        by_context: whether the context model's costs count, not only the distance of codewords.
     """
 
     beam_width: int
     n_refinements: int
-    rate_share: float = 0.0
+    by_context: bool = False
 
     @property
     def chooses_anew(self) -> bool:
         """Whether each rate has codes of its own, not those of full depth cut."""
-        return self.beam_width > 1 or self.rate_share > 0.0
+        return self.beam_width > 1 or self.by_context
 
-
-_RATE_SHARE: Final = 0.006
 
 # A beam beside corrections gains nothing: these are made for the words of a greedy search.
 VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
     2: VoiceWork(2, 0),
     3: VoiceWork(4, 0),
-    4: VoiceWork(1, 2, _RATE_SHARE),
-    5: VoiceWork(1, 3, _RATE_SHARE),
-    6: VoiceWork(1, 8, _RATE_SHARE),
-    7: VoiceWork(1, 12, _RATE_SHARE),
-    8: VoiceWork(1, 20, _RATE_SHARE),
-    9: VoiceWork(1, 32, _RATE_SHARE),
+    4: VoiceWork(1, 2, True),
+    5: VoiceWork(1, 3, True),
+    6: VoiceWork(1, 8, True),
+    7: VoiceWork(1, 12, True),
+    8: VoiceWork(1, 20, True),
+    9: VoiceWork(1, 32, True),
 }
 
 

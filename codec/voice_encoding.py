@@ -181,7 +181,7 @@ class Take:
             if low > high:
                 break
             expected = self._expected_bytes(centi, 1.0)
-            scale = (len(data) - self._overhead) / max(expected - self._overhead, 1.0)
+            scale = _scale(len(data) - self._overhead, expected - self._overhead)
         return best
 
     def _sampled_scale(self, centi: int, segments: range) -> float:
@@ -191,7 +191,7 @@ class Take:
             frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
             static += self._static_bits(centi, frames)
         taken = sum(8.0 * len(one.payload) for one in self._sections(segments, centi))
-        return taken / max(static * _typical_ratio(centi), 1.0)
+        return _scale(taken, static * _typical_ratio(centi))
 
     def _centi_for(self, n_bytes: float, scale: float, low: int, high: int) -> int:
         """Return the quality in hundredths from where on so many bytes are expected."""
@@ -256,8 +256,8 @@ class Take:
         model, work = self.codec.model, self.work
         level = self.codec.context.plan[0].name
         latents = self.latents[channel][:, :, frames]
-        if work.rate_share:
-            return VoiceChoice(model.vq, latents, depths, work.rate_share).choose
+        if work.by_context:
+            return VoiceChoice(model.vq, latents, depths).choose
         if work.beam_width > 1:
             codes: Codes = model.choose_to_depths(latents, depths, work.beam_width)
         else:
@@ -333,6 +333,11 @@ def _whole_frames(blocks: list[Samples]) -> Tensor:
 def _typical_ratio(centi: int) -> float:
     coarsest, finest = _TYPICAL_RATIOS
     return coarsest + (finest - coarsest) * (1.0 - centi_to_share(centi)) / 2.0
+
+
+def _scale(taken: float, expected: float) -> float:
+    """Return how many times the usual some codes take, within what any do: silence says nothing."""
+    return min(max(taken / expected, 1.0 / 3.0), 3.0) if taken > 0.0 and expected > 0.0 else 1.0
 
 
 def _fault(n_bytes: int, window: Window) -> tuple[bool, float]:

@@ -1,6 +1,8 @@
 """Segments worked on side by side: each by a thread of its own, torch with one thread in each.
 
-Networks of a segment are too small for torch to split them well among threads.
+Networks of a segment are too small for torch to split them well among threads. How many threads
+torch uses is a setting of each thread, but one that starts takes over what any thread has set
+last; so it is set again at the end to what it was.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+MOST_WORKERS = 8  # one that corrects latents takes 200 MB
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,14 +25,15 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Gener
     What is not begun when the caller stops, or an item fails, is not done.
     """
     n_threads = torch.get_num_threads()
-    if min(n_threads, len(items)) < 2:
+    n_workers = min(n_threads, len(items), MOST_WORKERS)
+    if n_workers < 2:
         yield from map(work, items)
         return
-    pool = ThreadPoolExecutor(
-        min(n_threads, len(items)), initializer=torch.set_num_threads, initargs=(1,)
-    )
+    pool = ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         yield from pool.map(work, items)
     finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(n_threads)  # new threads take over what was last set
+        try:
+            pool.shutdown(cancel_futures=True)
+        finally:
+            torch.set_num_threads(n_threads)

@@ -102,7 +102,7 @@ def typical_db(latents: Tensor) -> Tensor:
 
 def analysis_window(device: torch.device | None = None) -> Tensor:
     """Return the root-Hann window [640]; its square adds up to 1 at a hop of 320."""
-    return torch.hann_window(WINDOW, periodic=True, device=device).sqrt()
+    return torch.hann_window(WINDOW, periodic=True, dtype=torch.float32, device=device).sqrt()
 
 
 def spectrum(samples: Tensor) -> Tensor:
@@ -128,7 +128,8 @@ def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
     in a Hann window of 20 ms.
     """
     frames = torch.fft.irfft(_bins(compressed), WINDOW)
-    window = torch.hann_window(HALF_WINDOW, periodic=True, device=compressed.device)
+    shape = torch.hann_window(HALF_WINDOW, periodic=True, dtype=torch.float32)
+    window = shape.to(compressed.device)
     halves = torch.stack([frames[:, :, s : s + HALF_WINDOW] for s in HALF_STARTS], 2)
     bins = torch.fft.rfft(halves * window)
     power = (bins.real.square() + bins.imag.square()) @ _mel_bands(n_bands).to(compressed.device)
@@ -155,8 +156,10 @@ def _bins(compressed: Tensor) -> Tensor:
 def _mel_bands(n_bands: int) -> Tensor:
     """Return triangular weights [161, n_bands] that sum to 1, evenly spaced in mel to 8 kHz."""
     top = 2595.0 * math.log10(1.0 + SAMPLE_RATE_HZ / 2 / 700.0)
-    edges = 700.0 * (10.0 ** (torch.linspace(0.0, top, n_bands + 2) / 2595.0) - 1.0)
-    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, HALF_WINDOW // 2 + 1)[:, None]
+    mels = torch.linspace(0.0, top, n_bands + 2, dtype=torch.float32)
+    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    n_bins = HALF_WINDOW // 2 + 1
+    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, n_bins, dtype=torch.float32)[:, None]
     rise = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
     bands = torch.minimum(rise, fall).clamp(min=0.0)

@@ -12,6 +12,8 @@ from luxvox.entropy.pmf import LOGITS_PER_BIT
 from luxvox.entropy.walk import Codes
 from luxvox.models.rvq import ResidualVQ
 
+RATE_SHARE = 0.006  # of what is left of a frame that a bit is worth; docs/decisions.md
+
 
 class VoiceChoice:
     """Chooses codes by distortion plus rate, in the order in which they are coded.
@@ -19,6 +21,8 @@ class VoiceChoice:
     Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), r what earlier stages leave, with the
     bits that the context model gives it in the very place where it will be coded. The worth of a
     bit follows ‖r‖², for a stage takes about the same share of it from loud and from quiet frames.
+    Where even the nearest word leaves more than there is, as in digital silence, null ends the
+    place.
 
     Args:
         vq: residual VQ of one group.
@@ -28,7 +32,11 @@ class VoiceChoice:
     """
 
     def __init__(
-        self, vq: ResidualVQ, latents: Tensor, depths: NDArray[np.int64], share: float
+        self,
+        vq: ResidualVQ,
+        latents: Tensor,
+        depths: NDArray[np.int64],
+        share: float = RATE_SHARE,
     ) -> None:
         self._vq = vq
         self._residuals = latents[:, 0].T.clone()
@@ -47,8 +55,9 @@ class VoiceChoice:
             logits = torch.from_numpy(prediction.code_logits(0, some)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
             # What all words of a place have in common changes nothing: logits do for bits.
-            bias = torch.addcmul(words.square().sum(1)[None], worth, logits, value=-1.0)
-            chosen = torch.addmm(bias, vectors, words.T, alpha=-2.0).argmin(1)
+            gain = torch.addmm(-words.square().sum(1)[None], vectors, words.T, alpha=2.0)
+            chosen = torch.addcmul(gain, worth, logits).argmax(1)
+            ended = gain.amax(1) <= 0.0
             self._residuals[rows] = vectors - words[chosen]
-            codes[some, 0] = chosen.numpy() + 1
+            codes[some, 0] = torch.where(ended, 0, chosen + 1).numpy()
         return codes

@@ -82,7 +82,7 @@ def synthesise(
         n_samples: how many samples there are in all.
         chunk: frames a chunk.
     """
-    held = torch.zeros(model.config.n_channels, 1, 0)
+    held = torch.zeros(model.config.n_channels, 1, 0, dtype=torch.float32)
     held_start, start, end = 0, 0, 0
     source, total = iter(latents), n_frames(n_samples)
     open_ = True

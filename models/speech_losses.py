@@ -6,6 +6,7 @@ Distances of short-time spectra, of loudness and of envelopes.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -229,7 +230,7 @@ def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
 
 
 def _bins(samples: Tensor, window: int, hop: int) -> Tensor:
-    shape = torch.hann_window(window, periodic=True)
+    shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
     return torch.stft(samples, window, hop, window=shape, center=False, return_complex=True)
 
 
@@ -244,7 +245,7 @@ def _mel(bins: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=1)
 def _bark_bands() -> Tensor:
     """Return which bins [42, 257] belong to which half Bark."""
-    barks = _barks(torch.linspace(0.0, SAMPLE_RATE_HZ / 2, LOUDNESS_WINDOW // 2 + 1))
+    barks = _barks(_hertz(LOUDNESS_WINDOW))
     share = (barks - barks[0]) / (barks[-1] - barks[0])
     bands = (share * N_BARKS).long().clamp(max=N_BARKS - 1)
     return functional.one_hot(bands, N_BARKS).T.float()
@@ -253,8 +254,10 @@ def _bark_bands() -> Tensor:
 @functools.lru_cache(maxsize=1)
 def _third_octaves() -> Tensor:
     """Return which bins [15, 321] belong to which third of an octave from 150 Hz on."""
-    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, WINDOW // 2 + 1)
-    centres = LOWEST_THIRD_HZ * torch.exp2(torch.arange(N_THIRDS) / 3.0)[:, None]
+    hertz = _hertz(WINDOW)
+    centres = (
+        LOWEST_THIRD_HZ * torch.exp2(torch.arange(N_THIRDS, dtype=torch.float32) / 3.0)[:, None]
+    )
     low, high = centres * 2.0 ** (-1.0 / 6.0), centres * 2.0 ** (1.0 / 6.0)
     inside: Tensor = (hertz >= low) & (hertz < high)
     return inside.float()
@@ -263,12 +266,17 @@ def _third_octaves() -> Tensor:
 @functools.lru_cache(maxsize=1)
 def _thresholds() -> Tensor:
     """Return the powers [42] that are just heard (Terhardt, 1979)."""
-    kilohertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2000, LOUDNESS_WINDOW // 2 + 1).clamp(min=0.04)
+    kilohertz = (_hertz(LOUDNESS_WINDOW) / 1000.0).clamp(min=0.04)
     decibels = 3.64 * kilohertz.pow(-0.8) + 1e-3 * kilohertz.pow(4)
     decibels = decibels - 6.5 * torch.exp(-0.6 * (kilohertz - 3.3).square())
     bands = _bark_bands()
     of_bands = (bands @ decibels) / bands.sum(1).clamp(min=1.0)
     return torch.pow(10.0, of_bands.clamp(max=80.0) / 10.0)
+
+
+def _hertz(window: int) -> Tensor:
+    """Return the frequencies of the bins of a window."""
+    return torch.linspace(0.0, SAMPLE_RATE_HZ / 2, window // 2 + 1, dtype=torch.float32)
 
 
 def _barks(hertz: Tensor) -> Tensor:
@@ -279,11 +287,11 @@ def _barks(hertz: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=4)
 def _mel_bands(n_bins: int) -> Tensor:
     """Return triangular bands [mels, n_bins] that sum to 1, evenly spaced in mel to 8 kHz."""
-    top = SAMPLE_RATE_HZ / 2
-    low, high = (2595.0 * torch.log10(torch.tensor(1.0 + f / 700.0)) for f in (60.0, top))
+    low, high = (2595.0 * math.log10(1.0 + f / 700.0) for f in (60.0, SAMPLE_RATE_HZ / 2))
     n_mels = N_MELS[2 * (n_bins - 1)]
-    edges = 700.0 * (10.0 ** (torch.linspace(float(low), float(high), n_mels + 2) / 2595.0) - 1.0)
-    hertz = torch.linspace(0.0, top, n_bins)
+    mels = torch.linspace(low, high, n_mels + 2, dtype=torch.float32)
+    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    hertz = _hertz(2 * (n_bins - 1))
     rise = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     bands = torch.minimum(rise, fall).clamp(min=0.0)

@@ -8,8 +8,8 @@
 | 2 | synthesis alone | the same codes, and voices |
 
 The latents move in phase 3, so the context model comes after it. Phase 1 stores codes; begun a
-second time, it has some of them chosen by the context model, as the encoder does. Phases 1 and 2
-may run side by side.
+second time, it has some of them chosen by the context model, as the encoder does. Phase 2 may run
+beside it from then on.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_context_phase import (
     CONTEXT_FILE,
     SpeechContextPhase,
+    codes_fit,
+    fitting_context,
     load_speech_context,
+    save_speech_context,
     store_speech_codes,
 )
 from luxvox.models.training.speech_initialise import untrained_speech_model
@@ -115,8 +118,6 @@ def train_speech(  # noqa: PLR0913
     if not (out / "run.json").exists():
         raise UsageError(f"{out}: phase {phase} needs phase 0 first")
     for name in [phase] if phase else list(SHARES):
-        if name == "3" and (phase == "3" or not resume):
-            _forget_codes(job)  # of an analysis that moves
         if name != "0":
             share = SHARES[name] if phase is None else 1.0
             torch.manual_seed(SEED)
@@ -125,9 +126,11 @@ def train_speech(  # noqa: PLR0913
 
 def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
-    for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*"), job.run / CONTEXT_FILE]:
-        stale.unlink(missing_ok=True)
-    _forget_codes(job)
+    for pattern in ("phase-*.*", "summary-*", "context.*"):
+        for stale in job.run.glob(pattern):
+            stale.unlink()
+    for folder in _codes(job):
+        shutil.rmtree(folder, ignore_errors=True)
     if init is None:
         model = untrained_speech_model(job.training, SpeechConfig(), SEED)
     else:
@@ -137,17 +140,12 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
         twins = speech_twins(model, shape.width, shape.hidden)
         for name, level in codec.context.levels.items():
             twins.twin(name).start_from_integers(level.tensors)
-        save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)
+        save_speech_context(model, twins, job.run)
         log.info("starting from %s", codec.card.id)
     save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
     record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
     write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
     record_phase(job.run, "0", Progress())
-
-
-def _forget_codes(job: Job) -> None:
-    for folder in _codes(job):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _codes(job: Job) -> tuple[Path, Path]:
@@ -159,29 +157,26 @@ def _phase(name: str, job: Job) -> Phase:
     if name == "3":
         return JointSpeechPhase(model, job.training, job.held_back, job.half_precision)
     folders = _codes(job)
-    if not (folders[1] / "codes.npy").exists() or (name == "1" and not job.resume):
-        _store(model, job)
+    fit = all(codes_fit(model, folder) for folder in folders)
     if name == "2":
+        if not fit:
+            raise UsageError(f"{job.run}: phase 2 needs the codes that phase 1 stores")
         half = job.half_precision
         return SpeechSynthesisPhase(model, job.training, job.held_back, folders[0], half)
+    if not (job.resume and fit):
+        _store(model, job)
     phase = SpeechContextPhase(model, *folders)
     if (job.run / CONTEXT_FILE).exists():
         phase.twins = load_speech_context(model, job.run)
     return phase
 
 
-def _written(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0
-
-
 def _store(model: SpeechModel, job: Job) -> None:
     """Store codes of all recordings, as the encoder would choose them."""
-    context, trained, moved = None, job.run / CONTEXT_FILE, job.run / "phase-3.json"
-    fits = not moved.exists() or _written(moved) <= _written(trained)
-    if trained.exists() and fits:
-        context = load_speech_context(model, job.run).runtime()
+    context = fitting_context(model, job.run)
     model.analysis.half_precision = model.synthesis.half_precision = job.half_precision
     for seed, (voices, folder) in enumerate(
         zip((job.training, job.held_back), _codes(job), strict=True), start=SEED
     ):
         store_speech_codes(model, voices, folder, seed, context)
+    model.analysis.half_precision = model.synthesis.half_precision = False

@@ -5,7 +5,10 @@ Phase 2 learns from the same codes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from luxvox.models.context import ContextTwins, speech_twins
 from luxvox.models.speech import LEVEL, SpeechModel, spectrum
 from luxvox.models.speech_choice import VoiceChoice
 from luxvox.models.speech_refinement import refined_latents
-from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.loop import save_atomically, write_json
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_phases import static_bits
 
@@ -29,11 +32,11 @@ log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
 CORRECTIONS = (3, 0)  # of the codings of each recording, at positions spread over the range
-RATE_SHARE = 0.006  # of what is left that a bit is worth (`VoiceChoice`)
 BATCH = 8  # pieces a pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
 CONTEXT_FILE = "context.safetensors"
+MADE_BY = "made_by.json"
 
 
 @torch.no_grad()
@@ -49,13 +52,13 @@ def store_speech_codes(
     As the encoder does: latents are corrected for the depths of a rate, or not, and of corrected
     ones words are chosen by the costs of the context model, if there is one.
 
-    Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces], and
-    `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame.
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces],
+    `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame; and
+    `made_by.json`, the digest of what coded them. A folder that is there is replaced as a whole.
 
     Raises:
         InputError: if no recording is long enough for a piece.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(seed)
     pieces, positions, places = [], [], []
     for index in range(len(voices.samples)):
@@ -73,7 +76,7 @@ def store_speech_codes(
             if n_steps:
                 corrected = refined_latents(model, latents[0], samples, depths, n_steps)
             if n_steps and context is not None:
-                choice = VoiceChoice(model.vq, corrected, depths, RATE_SHARE)
+                choice = VoiceChoice(model.vq, corrected, depths)
                 shapes, chooser = {LEVEL: (1, n)}, CodesChooser(choice.choose)
                 codes = walk(context, shapes, int(position), chooser)[LEVEL][:, 0, 0]
             else:
@@ -87,9 +90,30 @@ def store_speech_codes(
             log.info("coded %d of %d recordings", index, len(voices.samples))
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
-    np.save(folder / "positions.npy", np.array(positions, np.int64))
-    np.save(folder / "places.npy", np.array(places, np.int64))
-    np.save(folder / "codes.npy", np.stack(pieces).astype(np.uint16))
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.save(partial / "positions.npy", np.array(positions, np.int64))
+    np.save(partial / "places.npy", np.array(places, np.int64))
+    np.save(partial / "codes.npy", np.stack(pieces).astype(np.uint16))
+    write_json(partial / MADE_BY, {"coder": digest(model)})
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def codes_fit(model: SpeechModel, folder: Path) -> bool:
+    """Return whether stored codes are those of a model's analysis and codebooks."""
+    path = folder / MADE_BY
+    return path.exists() and json.loads(path.read_text())["coder"] == digest(model)
+
+
+def digest(model: SpeechModel) -> str:
+    """Return a hash of all that codes depend on: everything but the synthesis."""
+    summed = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith(("synthesis.", "up")):
+            summed.update(tensor.contiguous().numpy().tobytes())
+    return summed.hexdigest()
 
 
 class SpeechContextPhase:
@@ -128,7 +152,7 @@ class SpeechContextPhase:
             position = torch.from_numpy(self.positions[np.sort(picks)]).float()
             costs = self.twins.bits(LEVEL, codes, position, index, tensors)
             total = total + torch.stack(list(costs.values())).sum()
-        bits = total * (n_passes / PASSES_A_STEP / (BATCH * PIECE_FRAMES))
+        bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}
 
     @torch.no_grad()
@@ -149,8 +173,22 @@ class SpeechContextPhase:
         return {"kbps": total * unit, "saved": 1.0 - total / static, **by_stage}
 
     def finish(self, run: Path) -> None:
-        """Write `context.safetensors`."""
-        save_atomically(dict(self.twins.state_dict()), run / CONTEXT_FILE)
+        """Write `context.safetensors`, and for which codes."""
+        save_speech_context(self.model, self.twins, run)
+
+
+def save_speech_context(model: SpeechModel, twins: ContextTwins, run: Path) -> None:
+    """Write `context.safetensors`, and `context.json`, the digest of what coded its codes."""
+    save_atomically(dict(twins.state_dict()), run / CONTEXT_FILE)
+    write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": digest(model)})
+
+
+def fitting_context(model: SpeechModel, run: Path) -> Context | None:
+    """Return the context model of a run folder, if it was trained on codes of this model."""
+    path = (run / CONTEXT_FILE).with_suffix(".json")
+    if not path.exists() or json.loads(path.read_text())["coder"] != digest(model):
+        return None
+    return load_speech_context(model, run).runtime()
 
 
 def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:

@@ -155,14 +155,17 @@ def test_codes_are_chosen_by_a_context_model_that_fits(run, voices, monkeypatch)
     monkeypatch.setattr(speech, "store_speech_codes", watched)
     speech.train_speech([voices], run, A_STEP, "1")
     assert len(contexts) == 2 and all(contexts)
-    codes, places = (np.load(run / "codes" / f"{name}.npy") for name in ("codes", "places"))
-    assert codes.shape[::2] == (len(places), speech_context_phase.PIECE_FRAMES)
-    speech.train_speech([voices], run, A_STEP, "2")
+    speech.train_speech([voices], run, A_STEP, "2")  # moves the synthesis alone
+    elapsed_min = json.loads((run / "phase-1.json").read_text())["elapsed_s"] / 60
+    speech.train_speech([voices], run, elapsed_min + A_STEP, "1", resume=True)
     assert len(contexts) == 2
-    speech.train_speech([voices], run, A_STEP, "3")
-    assert not (run / "codes").exists()
-    speech.train_speech([voices], run, A_STEP, "2")
+    elapsed_min = json.loads((run / "phase-3.json").read_text())["elapsed_s"] / 60
+    speech.train_speech([voices], run, elapsed_min + A_STEP, "3", resume=True)
+    with pytest.raises(UsageError, match="phase 2 needs the codes that phase 1 stores"):
+        speech.train_speech([voices], run, A_STEP, "2")
+    speech.train_speech([voices], run, A_STEP, "1")
     assert contexts[2:] == [None, None]
+    speech.train_speech([voices], run, A_STEP, "2")
 
 
 def test_stored_codes_lie_where_they_say(run, voices):
