@@ -66,7 +66,7 @@ def test_tables_of_tiny_files(tmp_path, monkeypatch):
     ran = CliRunner().invoke(loss.main, words, catch_exceptions=False)
     assert ran.exit_code == 0
     text = page.read_text()
-    assert "old" not in text and text.startswith("Before") and text.endswith("after\n")
+    assert "\nold\n" not in text and text.startswith("Before") and text.endswith("after\n")
     for share in ("5 %", "10 %", "20 %"):
         assert text.count(f"\n| {share} |") == 2
     with (tmp_path / "results" / "loss_voices.csv").open() as file:
