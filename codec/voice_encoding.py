@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from luxvox.codec.timeline import (
     PARTS,
     SEGMENT_FRAMES,
     coded_length,
+    n_frames,
     n_segments,
 )
 from luxvox.codec.workers import side_by_side
@@ -34,7 +35,7 @@ from luxvox.entropy.walk import Codes, CodesEncoder, Source, known, walk
 from luxvox.errors import UsageError
 from luxvox.models.speech import power_db
 from luxvox.models.speech_choice import VoiceChoice
-from luxvox.models.speech_chunks import analyse
+from luxvox.models.speech_chunks import SampleWindow, analyse
 from luxvox.models.speech_refinement import refined_latents
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ if TYPE_CHECKING:
 
 Samples = NDArray[np.float32]
 _Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
-"""Codes [stages, F], power in dB [F], static bits [stages, F], latents, or none of them."""
+"""Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
 
 _TOLERANCE = 0.015  # of the bitrate, where the search stops
 _MAX_TRIES = 7
 _TYPICAL_RATIOS = 0.95, 0.81  # bits of codes over what static tables say, coarsest and finest
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
+_REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
 _ALL = slice(None)
 
@@ -57,9 +59,10 @@ _ALL = slice(None)
 class Take:
     """A recording analysed once: its codes at full depth, from which every rate is cut.
 
-    Latents (38 kB a second) and samples are kept where there is more work to do: with a beam wider
-    than 1, or by the context model's costs, codes are chosen anew for the depth that each frame has
-    at a rate, and refinement corrects the latents for that depth first.
+    Latents (19 kB a second in half precision, which is finer by far than codewords) are kept where
+    there is more work to do: with a beam wider than 1, or by the context model's costs, codes are
+    chosen anew for the depth that each frame has at a rate, and refinement, which reads the
+    recording once more, corrects the latents for that depth first.
     """
 
     codec: VoiceCodec
@@ -68,7 +71,7 @@ class Take:
     power_db: tuple[NDArray[np.float32], ...]
     static_bits: tuple[NDArray[np.float32], ...]
     latents: tuple[Tensor, ...]
-    samples: tuple[Tensor, ...]
+    blocks: tuple[Callable[[], Iterator[Samples]], ...]
     work: VoiceWork
 
     @classmethod
@@ -91,23 +94,19 @@ class Take:
             coder=1,
         )
         scale = np.float32(amplitude_of(gain))
-        keeps_samples = work.n_refinements > 0
-        keeps_latents = keeps_samples or work.chooses_anew
-        parts, samples = [], []
-        for channel in range(channels):
-            kept: list[Samples] = []
-            blocks = (
-                (block[:, channel] - level.mean[channel]) * scale
-                for block in _coded_blocks(recording)
-            )
+        blocks = tuple(
+            functools.partial(_channel_blocks, recording, channel, level.mean[channel], scale)
+            for channel in range(channels)
+        )
+        code = _uncoded if work.n_refinements else _coded_at_full_depth
+        parts = []
+        for channel, read in enumerate(blocks):
             done = part_of(advance, channel / channels, 1.0 / channels)
-            read = _keeping(blocks, kept) if keeps_samples else blocks
-            analysed = _analysed(codec, read, n_coded, done)
-            code = _uncoded if keeps_samples else _coded_at_full_depth
-            parts.append(_joined([code(codec, some, keeps_latents) for some in analysed]))
-            samples.append(_whole_frames(kept))
+            analysed = _analysed(codec, read(), n_coded, done)
+            coded = (code(codec, some, work.chooses_anew) for some in analysed)
+            parts.append(_joined(coded, n_frames(recording.n_samples, recording.sample_rate_hz)))
         codes, power, bits, latents = zip(*parts, strict=True)
-        return cls(codec, header, codes, power, bits, latents, tuple(samples), work)
+        return cls(codec, header, codes, power, bits, latents, blocks, work)
 
     def at_quality(self, centi: int) -> bytes:
         """Return the file at a quality in hundredths."""
@@ -229,33 +228,44 @@ class Take:
         parts = []
         for channel, power in enumerate(self.power_db):
             depths = self._depths(power, centi)
-            starts = range(0, len(depths), SEGMENT_FRAMES)
-            refine = functools.partial(self._refined_segment, channel, depths)
-            parts.append(_joined(list(side_by_side(refine, starts))))
+            windows = self._windows(channel, len(depths))
+            refine = functools.partial(self._refined_part, channel, depths)
+            n_windows = -(-len(depths) // _REFINED_FRAMES)
+            parts.append(_joined(side_by_side(refine, windows, n_windows), len(depths)))
         codes, _, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
         return replace(self, codes=codes, static_bits=bits, latents=latents, work=work)
 
-    def _refined_segment(self, channel: int, depths: NDArray[np.int64], start: int) -> _Part:
-        """Correct the latents of a segment; neighbours are heard, but stay."""
-        model, latents = self.codec.model, self.latents[channel]
-        stop = min(start + SEGMENT_FRAMES, len(depths))
-        low, high = max(start - model.halo, 0), min(stop + model.halo, len(depths))
+    def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
+        """Yield which frames are corrected together, neighbours included, and their samples."""
+        halo, window = self.codec.model.halo, SampleWindow(self.blocks[channel]())
+        for start in range(0, total, _REFINED_FRAMES):
+            low, high = max(start - halo, 0), min(start + _REFINED_FRAMES + halo, total)
+            samples = window.cut(low * FRAME_SAMPLES, (high - 1) * FRAME_SAMPLES)
+            yield range(low, high), samples.copy()
+
+    def _refined_part(
+        self, channel: int, depths: NDArray[np.int64], window: tuple[range, Samples]
+    ) -> _Part:
+        """Correct the latents of some frames; neighbours are heard, but stay."""
+        model, (frames, samples) = self.codec.model, window
+        heard = slice(frames.start, frames.stop)
         refined = refined_latents(
             model,
-            latents[:, :, low:high],
-            self.samples[channel][low * FRAME_SAMPLES : (high - 1) * FRAME_SAMPLES],
-            depths[low:high],
+            self.latents[channel][:, :, heard].float(),
+            torch.from_numpy(samples),
+            depths[heard],
             self.work.n_refinements,
         )
-        own = refined[:, :, start - low : stop - low]
+        before = model.halo if frames.start else 0
+        own = refined[:, :, before : before + _REFINED_FRAMES]
         return _coded_at_full_depth(self.codec, own, keeps_latents=True)
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
         """Return where the codes of so many stages of each frame come from."""
         model, work = self.codec.model, self.work
         level = self.codec.context.plan[0].name
-        latents = self.latents[channel][:, :, frames]
+        latents = self.latents[channel][:, :, frames].float()
         if work.by_context:
             return VoiceChoice(model.vq, latents, depths).choose
         if work.beam_width > 1:
@@ -268,7 +278,7 @@ class Take:
     def _sections(self, segments: range, centi: int) -> list[Section]:
         """Return the sections of some segments, channel after channel in each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
-        coded = side_by_side(lambda pair: self._segment(*pair, centi), pairs)
+        coded = side_by_side(lambda pair: self._segment(*pair, centi), pairs, len(pairs))
         return [section for sections in coded for section in sections]
 
     def _segment(self, segment: int, channel: int, centi: int) -> list[Section]:
@@ -297,37 +307,31 @@ def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool
     """Choose the codes of latents [n_channels, 1, F] at full depth."""
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
-    return codes, power, bits, latents if keeps_latents else latents[:, :, :0]
+    return codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half()
 
 
 def _uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> _Part:
     """Keep latents that will be corrected before codes are chosen; say what those may take."""
     power = power_db(latents[None])[0, 0].numpy()
     bits = np.repeat(codec.model.expected_bits()[:, None], len(power), axis=1)
-    return np.zeros((len(bits), 0), np.uint16), power, bits, latents
+    return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
 
 
-def _joined(parts: list[_Part]) -> _Part:
-    """Join parts that follow one another in time."""
-    codes, power, bits, latents = zip(*parts, strict=True)
-    return (
-        np.concatenate(codes, axis=1),
-        np.concatenate(power),
-        np.concatenate(bits, axis=1),
-        torch.cat(latents, 2),
-    )
-
-
-def _keeping(blocks: Iterable[Samples], kept: list[Samples]) -> Iterator[Samples]:
-    for block in blocks:
-        kept.append(block)
-        yield block
-
-
-def _whole_frames(blocks: list[Samples]) -> Tensor:
-    """Join blocks and fill the last frame with silence."""
-    samples = np.concatenate([*blocks, np.zeros(0, np.float32)])
-    return torch.from_numpy(np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)))
+def _joined(parts: Iterable[_Part], total: int) -> _Part:
+    """Join parts that follow one another in time, `total` frames in all, each freed at once."""
+    joined: list[NDArray[Any]] = []
+    start = 0
+    for codes, power, bits, latents in parts:
+        arrays = codes, power, bits, latents.numpy()
+        if not joined:
+            joined = [np.empty((*a.shape[:-1], total if a.size else 0), a.dtype) for a in arrays]
+        stop = start + len(power)
+        for whole, array in zip(joined, arrays, strict=True):
+            if array.size:
+                whole[..., start:stop] = array
+        start = stop
+    codes, power, bits, kept = joined
+    return codes, power, bits, torch.from_numpy(kept)
 
 
 def _typical_ratio(centi: int) -> float:
@@ -356,6 +360,14 @@ def _coded_blocks(recording: OpenRecording) -> Iterator[Samples]:
     blocks = resample_blocks(recording.blocks(), recording.sample_rate_hz, CODED_RATE_HZ, n_coded)
     for block in blocks:
         yield _mid_and_side(block) if recording.channels == 2 else block
+
+
+def _channel_blocks(
+    recording: OpenRecording, channel: int, mean: float, scale: np.float32
+) -> Iterator[Samples]:
+    """Yield the samples [n] of a channel at 16 kHz and the common level."""
+    for block in _coded_blocks(recording):
+        yield (block[:, channel] - mean) * scale
 
 
 def _mid_and_side(block: Samples) -> Samples:

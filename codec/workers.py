@@ -7,31 +7,41 @@ last; so it is set again at the end to what it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
-MOST_WORKERS = 8  # one that corrects latents takes 200 MB
+MOST_WORKERS = 8  # one that corrects latents takes 100 MB
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result]:
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], n_items: int
+) -> Generator[Result]:
     """Yield what work makes of each item, in order, by as many threads as torch may use.
 
-    What is not begun when the caller stops, or an item fails, is not done.
+    Of items no more are taken than are worked on and wait. What is not begun when the caller
+    stops, or an item fails, is not done.
     """
     n_threads = torch.get_num_threads()
-    n_workers = min(n_threads, len(items), MOST_WORKERS)
+    n_workers = min(n_threads, n_items, MOST_WORKERS)
     if n_workers < 2:
         yield from map(work, items)
         return
     pool = ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,))
+    begun: deque[Future[Result]] = deque()
     try:
-        yield from pool.map(work, items)
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) == 2 * n_workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
     finally:
         try:
             pool.shutdown(cancel_futures=True)

@@ -38,7 +38,7 @@ def analyse(
         chunk: frames a chunk.
     """
     total = n_frames(n_samples)
-    window = _Window(blocks)
+    window = SampleWindow(blocks)
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
         low, high = max(start - model.halo, 0), min(stop + model.halo, total)
@@ -47,7 +47,7 @@ def analyse(
         yield latents[:, :, start - low : stop - low]
 
 
-class _Window:
+class SampleWindow:
     """Gives stretches of a stream of blocks, silence before its start and after its end."""
 
     def __init__(self, blocks: Iterable[Samples]) -> None:
