@@ -48,7 +48,11 @@ _Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor
 
 _TOLERANCE = 0.015  # of the bitrate, where the search stops
 _MAX_TRIES = 7
-_TYPICAL_RATIOS = 0.95, 0.81  # bits of codes over what static tables say, coarsest and finest
+_FINENESS = 0.2, 0.35, 0.5, 0.8  # of qualities, 0 … 1
+_TYPICAL_RATIOS = {  # bits of codes over what static tables say: by fineness, and by `by_context`
+    True: (0.83, 0.83, 0.815, 0.76),
+    False: (0.87, 0.87, 0.855, 0.805),
+}
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
 _REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
@@ -190,7 +194,7 @@ class Take:
             frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
             static += self._static_bits(centi, frames)
         taken = sum(8.0 * len(one.payload) for one in self._sections(segments, centi))
-        return _scale(taken, static * _typical_ratio(centi))
+        return _scale(taken, static * self._typical_ratio(centi))
 
     def _centi_for(self, n_bytes: float, scale: float, low: int, high: int) -> int:
         """Return the quality in hundredths from where on so many bytes are expected."""
@@ -204,7 +208,11 @@ class Take:
 
     def _expected_bytes(self, centi: int, scale: float) -> float:
         """Return about how long a file will be, its codes so many times the usual."""
-        return self._overhead + scale * _typical_ratio(centi) * self._static_bits(centi) / 8.0
+        return self._overhead + scale * self._typical_ratio(centi) * self._static_bits(centi) / 8.0
+
+    def _typical_ratio(self, centi: int) -> float:
+        fineness = (1.0 - centi_to_share(centi)) / 2.0
+        return float(np.interp(fineness, _FINENESS, _TYPICAL_RATIOS[self.work.by_context]))
 
     @property
     def _overhead(self) -> int:
@@ -332,11 +340,6 @@ def _joined(parts: Iterable[_Part], total: int) -> _Part:
         start = stop
     codes, power, bits, kept = joined
     return codes, power, bits, torch.from_numpy(kept)
-
-
-def _typical_ratio(centi: int) -> float:
-    coarsest, finest = _TYPICAL_RATIOS
-    return coarsest + (finest - coarsest) * (1.0 - centi_to_share(centi)) / 2.0
 
 
 def _scale(taken: float, expected: float) -> float:
