@@ -54,6 +54,7 @@ _TYPICAL_RATIOS = {  # bits of codes over what static tables say: by fineness, a
     False: (0.87, 0.87, 0.855, 0.805),
 }
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
+_BEYOND = 16_000  # hundredths: beyond quality 100 soft frames get as many stages as loud ones
 _REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
 _ALL = slice(None)
@@ -117,7 +118,7 @@ class Take:
         return self._refined(centi)._at_quality(centi)
 
     def _at_quality(self, centi: int) -> bytes:
-        header = replace(self.header, quality_centi=centi)
+        header = replace(self.header, quality_centi=min(centi, FINEST))
         segments = range(n_segments(header.n_samples, header.sample_rate_hz))
         return container.write(header, self._sections(segments, centi))
 
@@ -155,18 +156,18 @@ class Take:
 
     def _reach(self, data: bytes) -> list[bytes]:
         """Return a file and those at both ends of quality, the smallest first."""
-        return sorted([data, *map(self._at_quality, (COARSEST, FINEST))], key=len)
+        return sorted([data, *map(self._at_quality, (COARSEST, _BEYOND))], key=len)
 
     def _nearest(self, window: Window) -> tuple[Take, bytes]:
         """Return a file whose size lies in a window, or the nearest, not above it if possible.
 
         With it comes the take that it was made from, its latents corrected for such a size.
         """
-        take = self._refined(self._centi_for(window.aim, 1.0, COARSEST, FINEST))
+        take = self._refined(self._centi_for(window.aim, 1.0, COARSEST, _BEYOND))
         return take, take._search(window)
 
     def _search(self, window: Window) -> bytes:
-        low, high = COARSEST, FINEST
+        low, high = COARSEST, _BEYOND
         scale, best = 1.0, b""
         n = n_segments(self.header.n_samples, self.header.sample_rate_hz)
         if n >= 2 * _SAMPLED_EVERY:
@@ -294,7 +295,7 @@ class Take:
         depths = self._depths(self.power_db[channel][frames], centi)
         encoder = CodesEncoder(self._source(channel, frames, depths), self.header.coder)
         shape = {self.codec.context.plan[0].name: (1, len(depths))}
-        walk(self.codec.context, shape, centi_to_position(centi), encoder)
+        walk(self.codec.context, shape, centi_to_position(min(centi, FINEST)), encoder)
         coded = encoder.sections()
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 
