@@ -53,6 +53,7 @@ _TYPICAL_RATIOS = {  # bits of codes over what static tables say: by fineness, a
     True: (0.83, 0.83, 0.815, 0.76),
     False: (0.87, 0.87, 0.855, 0.805),
 }
+_ANALYSIS_SHARE, _REFINED_SHARE = 0.1, 0.6  # of the work where latents are corrected
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
 _BEYOND = 16_000  # hundredths: beyond quality 100 soft frames get as many stages as loud ones
 _REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
@@ -78,6 +79,7 @@ class Take:
     latents: tuple[Tensor, ...]
     blocks: tuple[Callable[[], Iterator[Samples]], ...]
     work: VoiceWork
+    advance: Advance
 
     @classmethod
     def of(
@@ -104,14 +106,15 @@ class Take:
             for channel in range(channels)
         )
         code = _uncoded if work.n_refinements else _coded_at_full_depth
+        analysing = part_of(advance, 0.0, _ANALYSIS_SHARE if work.n_refinements else 0.5)
         parts = []
         for channel, read in enumerate(blocks):
-            done = part_of(advance, channel / channels, 1.0 / channels)
+            done = part_of(analysing, channel / channels, 1.0 / channels)
             analysed = _analysed(codec, read(), n_coded, done)
             coded = (code(codec, some, work.chooses_anew) for some in analysed)
             parts.append(_joined(coded, n_frames(recording.n_samples, recording.sample_rate_hz)))
         codes, power, bits, latents = zip(*parts, strict=True)
-        return cls(codec, header, codes, power, bits, latents, blocks, work)
+        return cls(codec, header, codes, power, bits, latents, blocks, work, advance)
 
     def at_quality(self, centi: int) -> bytes:
         """Return the file at a quality in hundredths."""
@@ -240,7 +243,10 @@ class Take:
             windows = self._windows(channel, len(depths))
             refine = functools.partial(self._refined_part, channel, depths)
             n_windows = -(-len(depths) // _REFINED_FRAMES)
-            parts.append(_joined(side_by_side(refine, windows, n_windows), len(depths)))
+            share = _REFINED_SHARE / len(self.power_db)
+            done = part_of(self.advance, _ANALYSIS_SHARE + channel * share, share)
+            refined = _watched(side_by_side(refine, windows, n_windows), n_windows, done)
+            parts.append(_joined(refined, len(depths)))
         codes, _, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
         return replace(self, codes=codes, static_bits=bits, latents=latents, work=work)
@@ -324,6 +330,12 @@ def _uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> _Part:
     power = power_db(latents[None])[0, 0].numpy()
     bits = np.repeat(codec.model.expected_bits()[:, None], len(power), axis=1)
     return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
+
+
+def _watched(parts: Iterable[_Part], total: int, advance: Advance) -> Iterator[_Part]:
+    for n, part in enumerate(parts, start=1):
+        yield part
+        advance(n / total)
 
 
 def _joined(parts: Iterable[_Part], total: int) -> _Part:

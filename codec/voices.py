@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.advance import Advance, part_of, silent
+from luxvox.codec.advance import Advance, silent
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.targets import voice_target
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
 
 BANDWIDTH_HZ = CODED_RATE_HZ // 2
-_ANALYSIS_SHARE = 0.5
 
 
 def compress_speech(
@@ -91,7 +90,7 @@ def compress_recording(
     target = voice_target(quality, bitrate, size)
     centi = quality_to_centi(target.value) if target.what == "quality" else None
     work, advance = VOICE_WORK[check_effort(effort)], progress or silent
-    take = Take.of(voice_codec(None), recording, work, part_of(advance, 0.0, _ANALYSIS_SHARE))
+    take = Take.of(voice_codec(None), recording, work, advance)
     missed = None
     if centi is not None:
         data = take.at_quality(centi)
