@@ -67,6 +67,11 @@ def train_image(device: str, **options: Any) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Weights to start from.",
 )
+@click.option(
+    "--stages",
+    type=int,
+    help="How many stages the weights to start from are to have: the last ones are fitted anew.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
 @click.option(
     "--half-precision",

@@ -89,11 +89,11 @@ VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
     2: VoiceWork(2, 0),
     3: VoiceWork(4, 0),
-    4: VoiceWork(1, 2, True),
-    5: VoiceWork(1, 3, True),
-    6: VoiceWork(1, 8, True),
-    7: VoiceWork(1, 12, True),
-    8: VoiceWork(1, 20, True),
+    4: VoiceWork(1, 1, True),
+    5: VoiceWork(1, 2, True),
+    6: VoiceWork(1, 4, True),
+    7: VoiceWork(1, 8, True),
+    8: VoiceWork(1, 16, True),
     9: VoiceWork(1, 32, True),
 }
 

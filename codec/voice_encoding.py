@@ -265,7 +265,7 @@ class Take:
         """Correct the latents of some frames; neighbours are heard, but stay."""
         model, (frames, samples) = self.codec.model, window
         heard = slice(frames.start, frames.stop)
-        refined = refined_latents(
+        refined, codes = refined_latents(
             model,
             self.latents[channel][:, :, heard].float(),
             torch.from_numpy(samples),
@@ -273,8 +273,11 @@ class Take:
             self.work.n_refinements,
         )
         before = model.halo if frames.start else 0
-        own = refined[:, :, before : before + _REFINED_FRAMES]
-        return _coded_at_full_depth(self.codec, own, keeps_latents=True)
+        own = slice(before, before + _REFINED_FRAMES)
+        expected = np.broadcast_to(model.expected_bits()[:, None], (codes.shape[1], codes.shape[4]))
+        reached = np.arange(codes.shape[1])[:, None] < depths[heard]
+        bits = np.where(reached, model.static_bits(codes), expected)[:, own]
+        return _uncoded_part(refined[:, :, own], bits)
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
         """Return where the codes of so many stages of each frame come from."""
@@ -319,7 +322,7 @@ def _analysed(
 
 
 def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> _Part:
-    """Choose the codes of latents [n_channels, 1, F] at full depth."""
+    """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest words."""
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
     return codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half()
@@ -327,8 +330,12 @@ def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool
 
 def _uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> _Part:
     """Keep latents that will be corrected before codes are chosen; say what those may take."""
+    expected = codec.model.expected_bits()[:, None]
+    return _uncoded_part(latents, np.repeat(expected, latents.shape[2], axis=1))
+
+
+def _uncoded_part(latents: Tensor, bits: NDArray[np.float32]) -> _Part:
     power = power_db(latents[None])[0, 0].numpy()
-    bits = np.repeat(codec.model.expected_bits()[:, None], len(power), axis=1)
     return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
 
 

@@ -38,6 +38,7 @@ from luxvox.entropy.walk import Codes, LevelPlan, code_type
 
 STRIP_POSITIONS = 1 << 15  # the trunk is evaluated in strips of about so many positions
 ROWS_AT_ONCE = 1 << 12
+MOST_KEPT = 1 << 20  # logits of codes, 4 MB
 _HALO = 2  # rows a position's features depend on, above and below
 
 
@@ -75,6 +76,7 @@ class Prediction:
         self._previous = previous
         self._means = means
         self._flag_logits: NDArray[np.int32] | None = None
+        self._kept: tuple[int, NDArray[np.int64], NDArray[np.int32]] | None = None
 
     def nulls(self) -> Codes:
         """Return null codes [N, groups], of the type that holds this level's codes."""
@@ -101,7 +103,22 @@ class Prediction:
         return self._flag_logits
 
     def code_logits(self, group: int, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return logits [n, K − 1] in 1/16 bit for some of the positions; group as in `pick`."""
+        """Return logits [n, K − 1] in 1/16 bit for some of the positions; group as in `pick`.
+
+        Positions ascend. Few logits are kept: whoever chooses a code by them asks again to code it.
+        """
+        if self._kept is not None and self._kept[0] == group:
+            _, known, kept = self._kept
+            place = np.searchsorted(known, rows).clip(max=len(known) - 1)
+            if np.array_equal(known[place], rows):
+                some: NDArray[np.int32] = kept[place]
+                return some
+        logits = self._code_logits(group, rows)
+        if 0 < logits.size <= MOST_KEPT:
+            self._kept = group, rows, logits
+        return logits
+
+    def _code_logits(self, group: int, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         index = self.groups.start + group
         hidden = self._hidden(torch.from_numpy(rows), slice(index, index + 1))[:, 0]
         weight, bias = (

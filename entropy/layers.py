@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from luxvox.entropy import products
 from luxvox.errors import ModelError
 
 ACTIVATION_MAX = 127
@@ -272,7 +273,7 @@ def _windows(rows: Tensor, taps: Tensor) -> Tensor:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return F.linear(x, weight[:, :, 0].transpose(1, 2).flatten(1), bias)
+    return products.linear(x, weight[:, :, 0].transpose(1, 2).flatten(1), bias)
 
 
 def _same(weight: Tensor) -> tuple[int, int]:
@@ -300,7 +301,7 @@ def hidden_features(
     weight = tensors["head.weight"][stage, groups]
     n_groups, hidden, width = weight.shape
     bias = tensors["head.bias"][stage, groups].reshape(-1)
-    x = rescale(F.linear(features, weight.reshape(-1, width), bias), SHIFTS["head"])
+    x = rescale(products.linear(features, weight.reshape(-1, width), bias), SHIFTS["head"])
     x = x.reshape(-1, n_groups, hidden)
     if previous is not None:
         table = tensors["embedding"][stage - 1, groups]

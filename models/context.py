@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -168,6 +168,29 @@ class ContextTwin(nn.Module):
         """Take over exported tables; rounding them again gives the same integers."""
         for name in self.names:
             self.values[name.replace(".", "_")].copy_(tensors[name].float() / _scale(name))
+
+    @torch.no_grad()
+    def start_from_stages(
+        self, tensors: Mapping[str, Tensor], plan: LevelPlan, n_stages: int
+    ) -> None:
+        """Take over the trunk and the first stages of the exported tables of another plan.
+
+        Later passes start from those of its last stage, later heads from the last of the first.
+        """
+        like = [
+            plan.passes.index(replace(one, stages=(min(one.stages[0], plan.n_stages - 1),)))
+            for one in self.plan.passes
+        ]
+        for name in self.names:
+            value, exported = self.values[name.replace(".", "_")], tensors[name].float()
+            exported = exported / _scale(name)
+            if name.startswith("conv"):
+                value.copy_(exported[like] if name == "conv1.bias" else exported)
+                continue
+            n = n_stages - 1 if name == "embedding" else n_stages
+            value[:n].copy_(exported[:n])
+            if name.startswith(("head", "flag")):
+                value[n:].copy_(exported[n - 1])
 
     def _integer(self, name: str, value: Tensor) -> Tensor:
         scaled = value * _scale(name)

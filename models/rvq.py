@@ -108,9 +108,16 @@ class ResidualVQ(nn.Module):
         batch, stages, groups, height, width = codes.shape
         total = self.codebooks.new_zeros(groups, batch * height * width, self.width)
         for stage in range(stages if n_stages is None else n_stages):
-            index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1, 1).long()
-            total += self.codebooks[stage].gather(1, index.expand(-1, -1, self.width))
+            index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1).long()
+            total += _words(self.codebooks[stage], index)
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
+
+
+def _words(books: Tensor, choice: Tensor) -> Tensor:
+    """Return the words [groups, N, width] of codebooks [groups, K, width] that are chosen."""
+    if len(books) == 1:  # whole rows are copied faster than single numbers
+        return books[0].index_select(0, choice[0])[None]
+    return books.gather(1, choice[..., None].expand(-1, -1, books.shape[2]))
 
 
 def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tensor:
@@ -155,11 +162,11 @@ class _Places:
         """
         # Under autocast the products are in half precision, all else is not.
         products = torch.bmm(self._rest, books.transpose(1, 2))
-        cost = torch.add(costs[self._item[self.rows]].transpose(0, 1), products, alpha=-2.0)
+        own = costs if len(costs) == 1 else costs[self._item[self.rows]]
+        cost = torch.add(own.transpose(0, 1), products, alpha=-2.0)
         choice = cost.argmin(-1) * self._alive
         self._alive = choice != 0
-        chosen = choice[..., None].expand(-1, -1, books.shape[2])
-        self._rest = self._rest - books.gather(1, chosen)
+        self._rest = self._rest - _words(books, choice)
         return choice.to(torch.uint8 if books.shape[1] <= 256 else torch.int16)
 
 
@@ -227,6 +234,7 @@ def entropy_constrained_lloyd(
     generator: torch.Generator,
     reseed: bool = True,
     rate_weight: float = RATE_WEIGHT,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Train one codebook by entropy-constrained Lloyd iterations.
 
@@ -238,29 +246,39 @@ def entropy_constrained_lloyd(
         reseed: put dead words on badly coded vectors, in all but the last 3 passes; if not,
             words stay near where they start, and those that no vector uses stay there.
         rate_weight: worth of a bit in squared steps.
+        weights: what the squared error of each vector counts [N]; one by default.
 
     Returns:
         Codebook [K, width] and the chosen words [N].
     """
     n, codebook_size = len(vectors), len(book)
+    weights = torch.ones(n) if weights is None else weights
     start, book = book, book.clone()
     bits = torch.full((codebook_size,), 8.0)
     bits[0] = 1.0
     for iteration in range(n_iterations):
         choice, cost = _nearest(vectors, book, bits, rate_weight)
         counts = torch.bincount(choice, minlength=codebook_size)
-        sums = torch.zeros_like(book).index_add_(0, choice, vectors)
+        sums = torch.zeros_like(book).index_add_(0, choice, vectors * weights[:, None])
+        totals = torch.zeros(codebook_size).index_add_(0, choice, weights)[:, None]
         used = counts > 0
         used[0] = False
         weight = 0.0 if reseed else ANCHOR_WEIGHT
-        book[used] = ((sums + weight * start) / (counts[:, None] + weight))[used]
+        book[used] = ((sums + weight * start) / (totals + weight))[used]
         bits = -torch.log2((counts + 0.5) / (n + 0.5 * codebook_size))
         dead = torch.nonzero((counts < 2) & (torch.arange(codebook_size) > 0))[:, 0]
         if reseed and len(dead) and iteration < n_iterations - 3:
-            worst = torch.multinomial(cost.clamp(min=1e-6), len(dead), generator=generator)
+            worst = torch.multinomial(
+                (cost * weights).clamp(min=1e-6), len(dead), generator=generator
+            )
             book[dead] = vectors[worst]
             bits[dead] = bits.max()
     return book, _nearest(vectors, book, bits, rate_weight)[0]
+
+
+def nearest(vectors: Tensor, book: Tensor) -> Tensor:
+    """Return the words [N] of a codebook [K, width] nearest to vectors [N, width]."""
+    return _nearest(vectors, book, torch.zeros(len(book)), 0.0)[0]
 
 
 def _nearest(

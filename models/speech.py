@@ -309,11 +309,16 @@ class SpeechModel(nn.Module):
         A prefix of the stages is what would be chosen for fewer.  Also returns what each code
         costs in bits by the static tables [stages, F].
         """
-        middle = torch.zeros(1)
-        codes = self.vq.encode(latents, middle, self.config.rate_weight)[0, :, 0, 0].long()
-        bits = self.vq.bits[int(rate_bin(middle)), :, 0].gather(1, codes)
-        reached = torch.cat([torch.ones_like(codes[:1]), codes[:-1]]) != 0
-        return codes.numpy().astype(np.uint16), (bits * reached).numpy()
+        codes = self.vq.encode(latents, torch.zeros(1), self.config.rate_weight)
+        return codes[0, :, 0, 0].numpy().astype(np.uint16), self.static_bits(codes)
+
+    def static_bits(self, codes: Tensor) -> NDArray[np.float32]:
+        """Return what codes [1, stages, 1, 1, F] cost by the static tables [stages, F]."""
+        flat = codes[0, :, 0, 0].long()
+        bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0].gather(1, flat)
+        reached = torch.cat([torch.ones_like(flat[:1]), flat[:-1]]) != 0
+        costs: NDArray[np.float32] = (bits * reached).numpy()
+        return costs
 
     def expected_bits(self) -> NDArray[np.float32]:
         """Return what a code of each stage costs on average by the static tables [stages]."""

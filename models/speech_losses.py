@@ -9,9 +9,11 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from luxvox.models.level import REFERENCE
@@ -56,20 +58,45 @@ INTELLIGIBILITY_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class Spectra:
-    """Short-time spectra of samples [B, T] that the distances share.
+    """Short-time spectra of samples [B, T] that the distances share, and what is made of them.
 
     Attributes:
-        bins: complex [B, bins, frames] by window length.
+        powers: [B, bins, frames] by window length.
         barks: powers [B, 42, frames] of bands of half a Bark, in units of 0 dB SPL.
     """
 
-    bins: Mapping[int, Tensor]
+    powers: Mapping[int, Tensor]
     barks: Tensor
+
+    @functools.cached_property
+    def magnitudes(self) -> dict[int, Tensor]:
+        """|X|^½ [B, bins, frames] by window length."""
+        floored = {w: power + POWER_FLOOR * power.shape[1] for w, power in self.powers.items()}
+        return {w: power.sqrt().sqrt() for w, power in floored.items()}
+
+    @functools.cached_property
+    def mels(self) -> dict[int, Tensor]:
+        """Powers of mel bands [B, mels, frames] by window length."""
+        return {w: _mel(self.powers[w]) for w in N_MELS}
+
+    @functools.cached_property
+    def texture(self) -> Tensor:
+        """Smoothed and compressed powers [B, 1, bins, frames]."""
+        power = self.powers[WINDOW]
+        smooth = functional.avg_pool2d(power[:, None], TEXTURE_SPAN, stride=TEXTURE_STRIDE)
+        return (smooth + POWER_FLOOR * power.shape[1]).pow(TEXTURE_POWER)
+
+    @functools.cached_property
+    def third_octaves(self) -> Tensor:
+        """Magnitudes of thirds of octaves over 0.4 s [B, 15, segments, 38]."""
+        power = torch.einsum("mf,bft->bmt", _third_octaves(), self.powers[WINDOW])
+        return power.clamp(min=1e-6).sqrt().unfold(2, STOI_FRAMES, STOI_STRIDE)
 
 
 def spectra(samples: Tensor) -> Spectra:
     """Return the spectra of samples [B, T]."""
-    return Spectra({w: _bins(samples, w, hop) for w, hop in HOPS.items()}, _bark_powers(samples))
+    powers = {w: _powers(samples, w, hop) for w, hop in HOPS.items()}
+    return Spectra(powers, _bark_powers(samples))
 
 
 def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, float]]:
@@ -91,8 +118,7 @@ def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
     """Return the squared difference of |X|^½ at four window lengths, relative."""
     total = torch.zeros(())
     for window in HOPS:
-        floor = POWER_FLOOR * decoded.bins[window].shape[1]
-        one, other = ((_square(x.bins[window]) + floor).pow(0.25) for x in (decoded, wanted))
+        one, other = (x.magnitudes[window] for x in (decoded, wanted))
         total = total + (one - other).square().mean() / other.square().mean()
     return total / len(HOPS)
 
@@ -103,7 +129,7 @@ def mel_distance(decoded: Spectra, wanted: Spectra, window: int) -> Tensor:
     Down to 55 dB below the loudest band of each voice.  Consonants are heard by it as well as
     vowels: what is relative to the power of all bands forgets them.
     """
-    power, target = (_mel(x.bins[window]) for x in (decoded, wanted))
+    power, target = (x.mels[window] for x in (decoded, wanted))
     floor = MEL_FLOOR * target.amax((1, 2), keepdim=True) + POWER_FLOOR
     return torch.log10((power + floor) / (target + floor)).abs().mean()
 
@@ -115,14 +141,8 @@ def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
     (0.1 s): bands of loudness are wide at high frequencies, and would be content with a few lines
     in place of noise.
     """
-    one, other = (_texture(x.bins[WINDOW]) for x in (decoded, wanted))
+    one, other = decoded.texture, wanted.texture
     return (one - other).square().mean() / other.square().mean()
-
-
-def _texture(bins: Tensor) -> Tensor:
-    power = _square(bins)
-    smooth = functional.avg_pool2d(power[:, None], TEXTURE_SPAN, stride=TEXTURE_STRIDE)
-    return (smooth + POWER_FLOOR * power.shape[1]).pow(TEXTURE_POWER)
 
 
 def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
@@ -173,15 +193,7 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
     decoded ones brought to the others' energy and clipped at an SDR of −15 dB.  Here at 16 kHz
     with a window of 40 ms, and stretches of silence count little instead of being cut out.
     """
-    envelopes, wanted = (
-        torch.einsum("mf,bft->bmt", _third_octaves(), _square(x.bins[WINDOW]))
-        .clamp(min=1e-6)
-        .sqrt()
-        for x in (decoded, original)
-    )
-    part, target = (
-        x.unfold(2, STOI_FRAMES, STOI_STRIDE) for x in (envelopes, wanted)
-    )  # [B, 15, segments, 38]
+    part, target = decoded.third_octaves, original.third_octaves
     energy = target.square().sum(3, keepdim=True)
     scaled = part * (energy / part.square().sum(3, keepdim=True)).sqrt()
     clipped = torch.minimum(scaled, target * STOI_CLIP)
@@ -217,10 +229,10 @@ def _audible(powers: Tensor, threshold: Tensor) -> Tensor:
 
 
 def _bark_powers(samples: Tensor) -> Tensor:
-    bins = _bins(samples, LOUDNESS_WINDOW, LOUDNESS_WINDOW // 2)
+    powers = _powers(samples, LOUDNESS_WINDOW, LOUDNESS_WINDOW // 2)
     window_energy = 0.375 * LOUDNESS_WINDOW
     scale = HEARD_POWER / (REFERENCE**2 * LOUDNESS_WINDOW / 2 * window_energy)
-    return scale * torch.einsum("mf,bft->bmt", _bark_bands(), _square(bins))
+    return scale * torch.einsum("mf,bft->bmt", _bark_bands(), powers)
 
 
 def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
@@ -229,17 +241,46 @@ def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
     return functional.relu(loudness)
 
 
-def _bins(samples: Tensor, window: int, hop: int) -> Tensor:
-    shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
-    return torch.stft(samples, window, hop, window=shape, center=False, return_complex=True)
+def _powers(samples: Tensor, window: int, hop: int) -> Tensor:
+    """Return |X|² [B, bins, frames] of samples [B, T] in Hann windows, the hop a part of them."""
+    powers: Tensor = _PowerSpectrum.apply(samples, window, hop)  # type: ignore[no-untyped-call]
+    return powers.transpose(1, 2)
 
 
-def _square(values: Tensor) -> Tensor:
-    return values.real.square() + values.imag.square()
+class _PowerSpectrum(torch.autograd.Function):
+    """Powers [B, frames, bins] of short-time spectra.
+
+    Its gradient takes an inverse real transform: half of what that of `torch.fft.rfft` does.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, samples: Tensor, window: int, hop: int) -> Tensor:
+        shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
+        bins = torch.fft.rfft(samples.unfold(1, window, hop) * shape)
+        ctx.save_for_backward(bins)
+        ctx.sizes = window, hop, samples.shape[1]
+        powers: Tensor = bins.real.square() + bins.imag.square()
+        return powers
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (bins,) = ctx.saved_tensors
+        window, hop, n_samples = ctx.sizes
+        weighted = bins * gradient
+        weighted[:, :, [0, -1]] *= 2.0  # all others stand for two
+        shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
+        frames = torch.fft.irfft(weighted, window, norm="forward") * shape
+        batch, n_frames, _ = frames.shape
+        total = frames.new_zeros(batch, n_frames + window // hop - 1, hop)
+        for number, piece in enumerate(frames.split(hop, 2)):
+            total[:, number : number + n_frames] += piece
+        flat = total.flatten(1)
+        return functional.pad(flat, (0, n_samples - flat.shape[1])), None, None
 
 
-def _mel(bins: Tensor) -> Tensor:
-    return torch.einsum("mf,bft->bmt", _mel_bands(bins.shape[1]), _square(bins))
+def _mel(power: Tensor) -> Tensor:
+    return torch.einsum("mf,bft->bmt", _mel_bands(power.shape[1]), power)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,13 +1,15 @@
 """Latents of a voice corrected by what is heard of their codes.
 
 The analysis network does not know how its latents will be quantised, nor what the synthesis makes
-of the codes.  A few steps of Adam (Kingma & Ba, 2015) on the latents, past the quantiser straight
-through (van den Oord et al., 2017), lower the distances that networks are trained by:
-semi-amortised inference (Kim et al., 2018; Campos et al., 2019, for compression).
+of the codes.  A few steps down the gradient of the distances that networks are trained by, past
+the quantiser straight through (van den Oord et al., 2017), are semi-amortised inference (Kim et
+al., 2018; Campos et al., 2019, for compression).  How long a step is follows what quantisation
+takes from the latents.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -18,8 +20,9 @@ from torch import Tensor
 from luxvox.models.speech import SpeechModel, samples_from_spectrum
 from luxvox.models.speech_losses import distortions, spectra
 
-FIRST_STEP = 0.2  # of a typical frame's latent, root mean squares; over √n for n steps
+FIRST_STEP = 0.35  # of what quantisation takes, root mean squares; over √n for n steps
 LAST_STEP = 0.25  # of the first
+LEAST = 1e-12
 MIN_SAMPLES = 6720  # fewer are too short to be listened to
 
 
@@ -29,8 +32,10 @@ def refined_latents(
     samples: Tensor,
     depths: NDArray[np.int64],
     n_steps: int,
-) -> Tensor:
-    """Return latents whose codes sound nearer to the recording.
+) -> tuple[Tensor, Tensor]:
+    """Return latents whose codes sound nearer to the recording, and about which codes those are.
+
+    The codes, int16 [1, stages, 1, 1, F], are the nearest words before the last correction.
 
     Args:
         model: the networks.
@@ -39,23 +44,31 @@ def refined_latents(
         depths: stages [F] that each frame will be cut to.
         n_steps: how often the latents are corrected.
     """
-    if len(samples) < MIN_SAMPLES or not depths.any():
-        return latents
-    typical = math.sqrt(math.pow(10.0, float(model.reference_db) / 10.0) / len(latents))
-    first = FIRST_STEP * typical / math.sqrt(n_steps)
-    wanted = spectra(samples[None])
     middle, limits = torch.zeros(1), torch.from_numpy(depths)[None, None]
-    with torch.enable_grad():
-        refined = latents[None].clone().requires_grad_(True)
-        optimiser = torch.optim.Adam([refined], lr=first, betas=(0.8, 0.95))
-        for step in range(n_steps):
-            left = 1.0 - step / n_steps
-            optimiser.param_groups[0]["lr"] = first * (LAST_STEP + (1.0 - LAST_STEP) * left)
-            with torch.no_grad():
-                codes = model.vq.encode(refined, middle, model.config.rate_weight, limits)
-                error = model.vq.decode(codes) - refined
+    encode = functools.partial(
+        model.vq.encode, position=middle, rate_weight=model.config.rate_weight, limits=limits
+    )
+    refined, length = latents[None].clone(), torch.zeros(())
+    codes = encode(refined)
+    if len(samples) < MIN_SAMPLES or not depths.any():
+        return latents, codes
+    wanted = spectra(samples[None])
+    for step in range(n_steps):
+        if step > 0:
+            codes = encode(refined)
+        error = model.vq.decode(codes, int(depths.max())) - refined
+        if step == 0:
+            length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
+        with torch.enable_grad():
+            refined.requires_grad_(True)
             heard = samples_from_spectrum(model.synthesise(refined + error))
             loss, _ = distortions(spectra(heard), wanted)
-            (refined.grad,) = torch.autograd.grad(loss, [refined])
-            optimiser.step()
-    return refined.detach()[0]
+            (gradient,) = torch.autograd.grad(loss, [refined])
+        refined = refined.detach()
+        share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
+        refined -= share * length / _root_mean_square(gradient) * gradient
+    return refined[0], codes
+
+
+def _root_mean_square(values: Tensor) -> Tensor:
+    return values.square().mean().sqrt().clamp(min=LEAST)

@@ -1,7 +1,8 @@
 """Voice weights: how they are packed into a file, verified and loaded.
 
 The codebooks are stored once, as the integer codewords of the context model: the float codec uses
-the very same numbers.
+the very same numbers. They are rounded to int8 times a power of two for each stage and channel,
+which is finer by far than what a stage leaves.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
 from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 
 VOICE_KIND = "voice"
+EXPONENTS = "exponents"
+MOST_CODEWORD, MOST_EXPONENT = 127, 8  # together below 2^15
 _CODEBOOKS = "vq.codebooks"
 _BITS = "vq.bits"
 
@@ -100,6 +103,26 @@ def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
+def rounded_codebooks(codebooks: Tensor) -> Tensor:
+    """Round codebooks [stages, 1, K, channels] in steps to what a weights file can hold."""
+    words, exponents = _narrowed(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
+    return _widened(words, exponents)[:, None] / CODEWORD_SCALE
+
+
+def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
+    """Round codewords [S, K, C] in 1/16 step to −127 … 127, times 2 to exponents [S, C]."""
+    largest = codewords.abs().amax(1)
+    units = (1 << torch.arange(MOST_EXPONENT))[:, None, None]
+    exponents = (torch.floor(largest / units + 0.5) > MOST_CODEWORD).sum(0)
+    words = torch.floor(codewords / (1 << exponents)[:, None] + 0.5)
+    return words.clamp(-MOST_CODEWORD, MOST_CODEWORD), exponents
+
+
+def _widened(words: Tensor, exponents: Tensor) -> Tensor:
+    """Undo `_narrowed`, as float32."""
+    return (words.long() * (1 << exponents.long())[:, None]).float()
+
+
 def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
     """Name and narrow all tensors for a weights file."""
     packed = {}
@@ -109,7 +132,9 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
         elif name != _CODEBOOKS:
             packed[name] = value.to(torch.float16)
     prefix = f"{CONTEXT_PREFIX}{LEVEL}."
-    packed[f"{prefix}{CODEWORDS}"] = level.codewords[:, 0].to(torch.int16)
+    words, exponents = _narrowed(level.codewords[:, 0])
+    packed[f"{prefix}{CODEWORDS}"] = words.to(torch.int8)
+    packed[f"{prefix}{EXPONENTS}"] = exponents.to(torch.uint8)
     packed[f"{prefix}{GROUPS}"] = torch.tensor([level.shape.n_channels], dtype=torch.int16)
     for name, tensor in level.tensors.items():
         packed[prefix + name] = tensor.to(torch.int32 if name.endswith("bias") else torch.int8)
@@ -122,12 +147,27 @@ def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextL
     raw = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
     if raw.pop(GROUPS).tolist() != [model.config.n_channels]:
         raise ModelError("the channels of the card are not those of the weights")
+    if EXPONENTS in raw:  # the first models held int16
+        raw[CODEWORDS] = _codewords(raw[CODEWORDS], raw.pop(EXPONENTS))
     width, hidden = raw["conv1.weight"].shape[0], raw["head.weight"].shape[2]
     shape = LevelShape(model.config.n_channels, 0, width, hidden, depth=True, kernel=LINE)
     check_tables(shape, speech_plan_of(model.config)[0], raw)
     own = {name: table.float() for name, table in raw.items()}
     codewords = own.pop(CODEWORDS)[:, None]
     return ContextLevel(shape, own, codewords, model.vq.slots, None)
+
+
+def _codewords(words: Tensor, exponents: Tensor) -> Tensor:
+    """Return the codewords [S, K, C] of a weights file as int16, in 1/16 step."""
+    legal = words.dtype == torch.int8 and exponents.dtype == torch.uint8
+    if not legal or tuple(exponents.shape) != (words.shape[0], words.shape[2]):
+        found = f"{words.dtype} {list(words.shape)}, {exponents.dtype} {list(exponents.shape)}"
+        raise ModelError(
+            f"codewords and exponents are {found}, legal: int8 [S, K, C], uint8 [S, C]"
+        )
+    if int(exponents.max()) > MOST_EXPONENT or int(words.min()) < -MOST_CODEWORD:
+        raise ModelError(f"an exponent above {MOST_EXPONENT}, or a word below −{MOST_CODEWORD}")
+    return _widened(words, exponents).to(torch.int16)
 
 
 def _unpacked(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:

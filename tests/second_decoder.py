@@ -462,6 +462,8 @@ class Level:
             for key, values in tensors.items()
             if key.startswith(prefix)
         }
+        if "exponents" in self._tensors:
+            self._tensors["codewords"] <<= self["exponents"][:, None]
         self._ends = np.cumsum(self["groups"])
         self.n_groups = len(self["groups"])
         self.n_stages, _, self.n_channels = self["codewords"].shape

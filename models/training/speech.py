@@ -48,7 +48,7 @@ from luxvox.models.training.speech_context_phase import (
     save_speech_context,
     store_speech_codes,
 )
-from luxvox.models.training.speech_initialise import untrained_speech_model
+from luxvox.models.training.speech_initialise import untrained_speech_model, with_stages
 from luxvox.models.training.speech_phases import (
     MODEL_FILE,
     JointSpeechPhase,
@@ -64,6 +64,7 @@ SHARES = {"3": 0.6, "1": 0.2, "2": 0.2}
 PHASES = ("0", "1", "2", "3")
 HELD_BACK = 40  # every 40th recording is never trained on, but validated on
 SEED = 0
+STAGES = range(4, 61)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Job:
     half_precision: bool
 
 
-def train_speech(  # noqa: PLR0913
+def train_speech(  # noqa: PLR0913, PLR0917
     data: Sequence[Path],
     out: Path,
     minutes: float,
@@ -85,6 +86,7 @@ def train_speech(  # noqa: PLR0913
     init: Path | None = None,
     resume: bool = False,
     half_precision: bool = False,
+    stages: int | None = None,
 ) -> None:
     """Train the voice codec.
 
@@ -98,15 +100,13 @@ def train_speech(  # noqa: PLR0913
         resume: go on from the run folder's last checkpoint of the phase.
         half_precision: compute the networks in bfloat16, which processors with matrix units
             (AMX) do several times faster.
+        stages: how many of the residual VQ the weights are to have that training starts from.
 
     Raises:
-        UsageError: if phase, minutes or the state of the run folder do not allow it.
+        UsageError: if phase, minutes, stages or the state of the run folder do not allow it.
         InputError: if there are no recordings.
     """
-    if phase is not None and phase not in PHASES:
-        raise UsageError(f"phase {phase!r} is unknown, legal: {', '.join(PHASES)}")
-    if not minutes > 0:
-        raise UsageError(f"{minutes:g} minutes, legal: more than 0")
+    _check(minutes, phase, init, stages)
     log_to_stderr()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     out.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def train_speech(  # noqa: PLR0913
     job = Job(out, training, held_back, resume, half_precision)
     if phase in (None, "0") and not (resume and (out / "run.json").exists()):
         torch.manual_seed(SEED)
-        _begin(job, data, init)
+        _begin(job, data, init, stages)
     if not (out / "run.json").exists():
         raise UsageError(f"{out}: phase {phase} needs phase 0 first")
     for name in [phase] if phase else list(SHARES):
@@ -124,7 +124,18 @@ def train_speech(  # noqa: PLR0913
             train(_phase(name, job), out, minutes * share, resume, SEED)
 
 
-def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
+def _check(minutes: float, phase: str | None, init: Path | None, stages: int | None) -> None:
+    if phase is not None and phase not in PHASES:
+        raise UsageError(f"phase {phase!r} is unknown, legal: {', '.join(PHASES)}")
+    if not minutes > 0:
+        raise UsageError(f"{minutes:g} minutes, legal: more than 0")
+    if stages is not None and (init is None or phase not in (None, "0")):
+        raise UsageError("stages can be given only with weights to start from, for phase 0")
+    if stages is not None and stages not in STAGES:
+        raise UsageError(f"{stages} stages, legal: {STAGES[0]}..{STAGES[-1]}")
+
+
+def _begin(job: Job, data: Sequence[Path], init: Path | None, stages: int | None) -> None:
     """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
     for pattern in ("phase-*.*", "summary-*", "context.*"):
         for stale in job.run.glob(pattern):
@@ -134,18 +145,29 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     if init is None:
         model = untrained_speech_model(job.training, SpeechConfig(), SEED)
     else:
-        codec = load_voice_codec(init.with_suffix(".json"))
-        model = codec.model.requires_grad_(True)
-        shape = codec.context.levels[LEVEL].shape
-        twins = speech_twins(model, shape.width, shape.hidden)
-        for name, level in codec.context.levels.items():
-            twins.twin(name).start_from_integers(level.tensors)
-        save_speech_context(model, twins, job.run)
-        log.info("starting from %s", codec.card.id)
+        model = _started(job, init, stages)
     save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
     record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
     write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
     record_phase(job.run, "0", Progress())
+
+
+def _started(job: Job, init: Path, stages: int | None) -> SpeechModel:
+    """Return the model of some weights, of so many stages, and write its context model."""
+    codec = load_voice_codec(init.with_suffix(".json"))
+    model, level = codec.model.requires_grad_(True), codec.context.levels[LEVEL]
+    log.info("starting from %s", codec.card.id)
+    sizes = level.shape.width, level.shape.hidden
+    if stages in (None, model.config.n_stages):
+        twins = speech_twins(model, *sizes)
+        twins.twin(LEVEL).start_from_integers(level.tensors)
+        save_speech_context(model, twins, job.run)
+        return model
+    more, n_kept = with_stages(model, job.training, stages, SEED)
+    twins = speech_twins(more, *sizes)
+    twins.twin(LEVEL).start_from_stages(level.tensors, codec.context.plan[0], n_kept)
+    save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)  # of other codes
+    return more
 
 
 def _codes(job: Job) -> tuple[Path, Path]:

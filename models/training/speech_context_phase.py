@@ -31,7 +31,7 @@ from luxvox.models.training.speech_phases import static_bits
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-CORRECTIONS = (3, 0)  # of the codings of each recording, at positions spread over the range
+CORRECTIONS = (2, 0)  # of the codings of each recording, at positions spread over the range
 BATCH = 8  # pieces a pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
@@ -74,7 +74,7 @@ def store_speech_codes(
             depths = model.depths(latents, torch.tensor([position / 127.0]))[0, 0].numpy()
             corrected = latents[0]
             if n_steps:
-                corrected = refined_latents(model, latents[0], samples, depths, n_steps)
+                corrected, _ = refined_latents(model, latents[0], samples, depths, n_steps)
             if n_steps and context is not None:
                 choice = VoiceChoice(model.vq, corrected, depths)
                 shapes, chooser = {LEVEL: (1, n)}, CodesChooser(choice.choose)

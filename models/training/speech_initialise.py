@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import torch
@@ -9,12 +10,15 @@ from torch import Tensor
 
 from luxvox.models.rvq import (
     N_RATE_BINS,
+    ResidualVQ,
     entropy_constrained_lloyd,
+    nearest,
     rate_bin,
     usage,
     word_counts,
 )
 from luxvox.models.speech import (
+    DEPTH_POWER,
     N_BINS,
     N_REALS,
     SAMPLE_RATE_HZ,
@@ -29,8 +33,10 @@ from luxvox.models.training.recordings import Recordings
 log = logging.getLogger(__name__)
 
 N_CROPS = 600
+N_REFIT_CROPS = 2000
+N_RATES = 12
 CROP_FRAMES = 100
-N_ITERATIONS = 6
+N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
 LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
@@ -99,18 +105,79 @@ def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generato
     """Fit all stages by k-means, each to what the earlier ones leave."""
     vq = model.vq
     rest = vq.group(latents)[0].contiguous()
-    size = vq.codebooks.shape[2]
     start_power = rest.square().sum(1).mean()
     for stage in range(vq.n_stages):
-        book = rest[torch.randperm(len(rest), generator=generator)[:size]].clone()
-        book[0] = 0.0
-        book, choice = entropy_constrained_lloyd(
-            rest, book, N_ITERATIONS, generator, rate_weight=TRIVIAL_RATE_WEIGHT
-        )
-        vq.codebooks[stage, 0] = book
-        rest = rest - book[choice]
+        vq.codebooks[stage, 0] = _fitted(rest, vq, generator)
+        rest = rest - vq.codebooks[stage, 0][nearest(rest, vq.codebooks[stage, 0])]
         left = float(rest.square().sum(1).mean() / start_power)
         log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * left)
+
+
+@torch.no_grad()
+def with_stages(
+    model: SpeechModel, voices: Recordings, n_stages: int, seed: int
+) -> tuple[SpeechModel, int]:
+    """Return a model with so many stages: the first of its own, three fifths, and others.
+
+    Also returns how many are its own.
+
+    The others are fitted by k-means to what is left, where the error of a frame counts by the
+    inverse of its length: late stages of training have seen little but the loudest frames, and
+    serve the others badly (docs/decisions.md). Networks stay. Quality is spread over all stages:
+    the same bitrate gives a frame the same number of them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    old = model.config
+    growth = n_stages / old.n_stages
+    config = dataclasses.replace(
+        old,
+        n_stages=n_stages,
+        finest_depth=old.finest_depth * growth,
+        slope_rise=old.slope_rise * growth ** (1.0 / DEPTH_POWER),
+    )
+    more = SpeechModel(config)
+    state, new = model.state_dict(), more.vq
+    kept = min(old.n_stages * 3 // 5, n_stages)
+    new.codebooks[:kept] = model.vq.codebooks[:kept]
+    more.load_state_dict({**state, "vq.codebooks": new.codebooks, "vq.bits": new.bits})
+    compressed = spectrum(voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator))
+    latents = torch.cat([more.latents(part) for part in torch.split(compressed, 50)])
+    depths = _depths_at_all_rates(more, latents)
+    rest = new.group(latents)[0].contiguous()
+    for stage in range(n_stages):
+        shares = (depths > stage).float().mean(0)
+        rest, depths, shares = rest[shares > 0], depths[:, shares > 0], shares[shares > 0]
+        if stage >= kept:
+            length = rest.square().sum(1).add(1.0).sqrt()
+            new.codebooks[stage, 0] = _fitted(rest, new, generator, shares / length)
+        rest -= new.codebooks[stage, 0][nearest(rest, new.codebooks[stage, 0])]
+    fit_static_bits(more, latents)
+    return more, kept
+
+
+def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
+    """Return the stages of frames [rates, N], a typical one's evenly spaced up to the finest."""
+    fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
+    positions = (1.0 - 2.0 * fineness)[:, None].expand(-1, len(latents))
+    return torch.stack([model.depths(latents, position).flatten() for position in positions])
+
+
+def _fitted(
+    rest: Tensor, vq: ResidualVQ, generator: torch.Generator, weights: Tensor | None = None
+) -> Tensor:
+    """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N]."""
+    size = vq.codebooks.shape[2]
+    book = rest[torch.randperm(len(rest), generator=generator)[:size]].clone()
+    book[0] = 0.0
+    book, _ = entropy_constrained_lloyd(
+        rest,
+        book,
+        N_ITERATIONS,
+        generator,
+        rate_weight=TRIVIAL_RATE_WEIGHT,
+        weights=weights,
+    )
+    return book
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from luxvox.models.speech import (
     typical_db,
 )
 from luxvox.models.speech_losses import distortions, spectra
+from luxvox.models.speech_weights import rounded_codebooks
 from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.recordings import Recordings
@@ -261,8 +262,9 @@ def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
 
 
 def load_speech_model(run: Path) -> SpeechModel:
-    """Return the model of a run folder."""
+    """Return the model of a run folder, its codebooks rounded to what a weights file can hold."""
     config = SpeechConfig(**json.loads((run / "run.json").read_text())["config"])
     model = SpeechModel(config)
     model.load_state_dict(load_file(run / MODEL_FILE))
+    model.vq.codebooks.copy_(rounded_codebooks(model.vq.codebooks))
     return model

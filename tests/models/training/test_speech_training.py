@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from luxvox.errors import InputError, UsageError
-from luxvox.models import context
+from luxvox.models import context, speech_losses
 from luxvox.models.rvq import ResidualVQ
 from luxvox.models.speech import SpeechConfig, spectrum
 from luxvox.models.speech_losses import (
@@ -22,7 +24,7 @@ from luxvox.models.speech_losses import (
     mel_distance,
     spectra,
 )
-from luxvox.models.speech_weights import load_voice_codec
+from luxvox.models.speech_weights import load_voice_codec, rounded_codebooks
 from luxvox.models.training import (
     recordings,
     speech,
@@ -197,6 +199,28 @@ def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
     assert load_voice_codec(again).fingerprint == codec.fingerprint
 
 
+@pytest.mark.parametrize("stages", [5, 7])
+def test_weights_are_trained_on_with_other_stages(run, voices, tmp_path, stages):
+    path = export_run(run, tmp_path / "weights", "voice-7")
+    whole = path.with_suffix(".safetensors")
+    out = tmp_path / "next"
+    speech.train_speech([voices], out, A_STEP, "0", init=whole, stages=stages)
+    before, after = load_voice_codec(path).model, speech_phases.load_speech_model(out)
+    assert after.config.n_stages == len(after.vq.codebooks) == stages
+    kept = TINY.n_stages * 3 // 5
+    assert torch.equal(after.vq.codebooks[:kept], before.vq.codebooks[:kept])
+    latents = before.latents(spectrum(Recordings([voices]).whole(0)[None]))
+    finest = -torch.ones(1)
+    left = []
+    for n in range(stages + 1):
+        codes = after.vq.encode(latents, finest, 0.0)
+        left.append(float((after.vq.decode(codes, n) - latents).square().sum()))
+    assert left == sorted(left, reverse=True)
+    speech.train_speech([voices], out, A_STEP, "1")
+    again = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
+    assert again.context.plan[0].n_stages == stages
+
+
 def test_altered_weights_are_refused(run, tmp_path):
     path = export_run(run, tmp_path, "voice-7")
     weights = path.with_suffix(".safetensors")
@@ -205,6 +229,19 @@ def test_altered_weights_are_refused(run, tmp_path):
     weights.write_bytes(data)
     with pytest.raises(Exception, match="SHA-256"):
         load_voice_codec(path)
+
+
+@given(st.integers(0, 1 << 32), st.floats(1e-3, 1e4), st.sampled_from([(1, 1, 2, 1), (3, 1, 9, 5)]))
+def test_codebooks_are_rounded_once(seed, size, shape):
+    generator = torch.Generator().manual_seed(seed)
+    books = torch.randn(shape, generator=generator) * size
+    books = (
+        books * 2.0 ** torch.randint(-4, 5, (shape[0], 1, 1, shape[3]), generator=generator)
+    ).clamp(-2000.0, 2000.0)
+    rounded = rounded_codebooks(books)
+    largest = books.abs().amax(2, keepdim=True)
+    assert ((rounded - books).abs() <= largest / 120.0 + 1 / 32).all()
+    assert torch.equal(rounded_codebooks(rounded), rounded)
 
 
 @pytest.mark.parametrize("model_id", ["voice", "picture-1", "voice-x"])
@@ -221,6 +258,10 @@ def test_refusals(voices, tmp_path, monkeypatch):
         speech.train_speech([voices], tmp_path / "a", float("nan"))
     with pytest.raises(UsageError, match="needs phase 0 first"):
         speech.train_speech([voices], tmp_path / "a", 1.0, "3")
+    with pytest.raises(UsageError, match="only with weights to start from"):
+        speech.train_speech([voices], tmp_path / "a", 1.0, stages=8)
+    with pytest.raises(UsageError, match="3 stages, legal: 4..60"):
+        speech.train_speech([voices], tmp_path / "a", 1.0, init=tmp_path, stages=3)
     with pytest.raises(InputError, match="no recording"):
         speech.train_speech([tmp_path], tmp_path / "a", 1.0)
     soundfile.write(tmp_path / "fast.wav", voice(64_000, 1), 44_100)
@@ -271,6 +312,28 @@ def test_a_softer_voice_is_no_better():
         loudness_distance(spectra(gain * noisy), spectra(samples)) for gain in (1.0, 0.5, 0.25)
     ]
     assert max(distances) < 1.03 * min(distances)
+
+
+@pytest.mark.parametrize(("window", "hop"), [(128, 64), (640, 160), (512, 256), (1280, 640)])
+def test_powers_and_their_gradient_are_those_of_the_short_time_spectrum(window, hop):
+    generator = torch.Generator().manual_seed(window)
+    samples = torch.randn(2, 2003, generator=generator)
+    shape = torch.hann_window(window, periodic=True)
+    gradients = []
+    for powers in (
+        lambda x: speech_losses._powers(x, window, hop),
+        lambda x: (
+            torch.stft(x, window, hop, window=shape, center=False, return_complex=True)
+            .abs()
+            .square()
+        ),
+    ):
+        x = samples.clone().requires_grad_(True)
+        value = powers(x)
+        weights = torch.rand(value.shape, generator=generator.manual_seed(1))
+        gradients.append((value.detach(), *torch.autograd.grad((value * weights).sum(), [x])))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
 
 
 def test_gradients_of_the_losses_are_finite_in_silence():
