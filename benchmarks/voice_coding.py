@@ -35,7 +35,7 @@ from luxvox.models.rvq import rate_bin
 from luxvox.models.speech import LEVEL
 from luxvox.models.speech_weights import VoiceCodec, voice_codec
 
-BITRATES = (0.75, 1.5, 3.0, 6.0)
+BITRATES = (0.75, 1.5, 3.0, 6.0, 8.0)
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 Samples = NDArray[np.float32]
 

@@ -46,12 +46,12 @@ Samples = NDArray[np.float32]
 _Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
 """Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
 
-_TOLERANCE = 0.015  # of the bitrate, where the search stops
+_TOLERANCE = 0.02  # of the bitrate, where the search stops
 _MAX_TRIES = 7
-_FINENESS = 0.2, 0.35, 0.5, 0.8  # of qualities, 0 … 1
+_FINENESS = 0.2, 0.3, 0.45, 0.7, 0.85  # of qualities, 0 … 1
 _TYPICAL_RATIOS = {  # bits of codes over what static tables say: by fineness, and by `by_context`
-    True: (0.83, 0.83, 0.815, 0.76),
-    False: (0.87, 0.87, 0.855, 0.805),
+    True: (0.812, 0.819, 0.812, 0.782, 0.775),
+    False: (0.865, 0.86, 0.853, 0.829, 0.821),
 }
 _ANALYSIS_SHARE, _REFINED_SHARE = 0.1, 0.6  # of the work where latents are corrected
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
