@@ -87,8 +87,8 @@ class VoiceWork:
 # A beam beside corrections gains nothing: these are made for the words of a greedy search.
 VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
-    2: VoiceWork(2, 0),
-    3: VoiceWork(4, 0),
+    2: VoiceWork(1, 0, True),
+    3: VoiceWork(2, 0),
     4: VoiceWork(1, 1, True),
     5: VoiceWork(1, 2, True),
     6: VoiceWork(1, 4, True),
