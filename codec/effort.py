@@ -3,10 +3,10 @@
 Pictures: codes are chosen once or several times. Between two choices the latents are corrected by
 what the synthesis makes of the codes so far (`luxvox.models.refinement`), no latent by more than a
 bound: larger corrections gain more on most pictures and run away on some, so the highest efforts
-try both. Voices: so many sequences of codewords are kept in the search over stages, or latents are
-corrected so many times by what is heard of their codes (`luxvox.models.speech_refinement`), which
-are then chosen by the context model's costs, too (`luxvox.models.speech_choice`). Every level
-decodes the same way.
+try both. Voices: codes are the nearest words, or chosen by the context model's costs, too
+(`luxvox.models.speech_choice`); several sequences of codewords are kept in the search over stages,
+or latents are corrected so many times by what is heard of their codes
+(`luxvox.models.speech_refinement`). Every level decodes the same way.
 """
 
 from __future__ import annotations
