@@ -274,10 +274,9 @@ class Take:
         )
         before = model.halo if frames.start else 0
         own = slice(before, before + _REFINED_FRAMES)
-        expected = np.broadcast_to(model.expected_bits()[:, None], (codes.shape[1], codes.shape[4]))
-        reached = np.arange(codes.shape[1])[:, None] < depths[heard]
-        bits = np.where(reached, model.static_bits(codes), expected)[:, own]
-        return _uncoded_part(refined[:, :, own], bits)
+        coded = np.arange(codes.shape[1])[:, None] < depths[heard]
+        bits = np.where(coded, model.static_bits(codes), model.expected_bits()[:, None])
+        return _uncoded_part(refined[:, :, own], bits[:, own])
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
         """Return where the codes of so many stages of each frame come from."""

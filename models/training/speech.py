@@ -64,7 +64,7 @@ SHARES = {"3": 0.6, "1": 0.2, "2": 0.2}
 PHASES = ("0", "1", "2", "3")
 HELD_BACK = 40  # every 40th recording is never trained on, but validated on
 SEED = 0
-STAGES = range(4, 61)
+STAGES = range(4, 61)  # no fewer than the first section has, no more than a loader takes
 
 
 @dataclasses.dataclass(frozen=True)

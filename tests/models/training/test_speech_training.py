@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from luxvox.errors import InputError, UsageError
+from luxvox.errors import InputError, ModelError, UsageError
 from luxvox.models import context, speech_losses
 from luxvox.models.rvq import ResidualVQ
 from luxvox.models.speech import SpeechConfig, spectrum
@@ -24,7 +24,7 @@ from luxvox.models.speech_losses import (
     mel_distance,
     spectra,
 )
-from luxvox.models.speech_weights import load_voice_codec, rounded_codebooks
+from luxvox.models.speech_weights import context_level, load_voice_codec, rounded_codebooks
 from luxvox.models.training import (
     recordings,
     speech,
@@ -229,6 +229,29 @@ def test_altered_weights_are_refused(run, tmp_path):
     weights.write_bytes(data)
     with pytest.raises(Exception, match="SHA-256"):
         load_voice_codec(path)
+
+
+ILLEGAL_CODEWORDS = {
+    "shifted too far": ({"exponents": lambda t: t.fill_(9)}, "an exponent above 8"),
+    "−128": ({"codewords": lambda t: t.fill_(-128)}, "a word below −127"),
+    "a bias": ({"exponents": lambda t: t.to(torch.int8)}, "legal: int8 .*, uint8"),
+    "of one stage": ({"exponents": lambda t: t[:1]}, "legal: int8 .*, uint8"),
+    "of 16 bits": ({"codewords": lambda t: t.to(torch.int16)}, "legal: int8 .*, uint8"),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), ILLEGAL_CODEWORDS.values(), ids=list(ILLEGAL_CODEWORDS)
+)
+def test_illegal_codewords_are_refused(run, tmp_path, changes, said):
+    path = export_run(run, tmp_path, "voice-7")
+    model = load_voice_codec(path).model
+    tensors = load_file(path.with_suffix(".safetensors"))
+    for name, change in changes.items():
+        key = f"context.frames.{name}"
+        tensors[key] = change(tensors[key])
+    with pytest.raises(ModelError, match=said):
+        context_level(model, tensors)
 
 
 @given(st.integers(0, 1 << 32), st.floats(1e-3, 1e4), st.sampled_from([(1, 1, 2, 1), (3, 1, 9, 5)]))
