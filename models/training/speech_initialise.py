@@ -33,13 +33,14 @@ from luxvox.models.training.recordings import Recordings
 log = logging.getLogger(__name__)
 
 N_CROPS = 600
-N_REFIT_CROPS = 2000
+N_REFIT_CROPS = 5000
 N_RATES = 12
 CROP_FRAMES = 100
 N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
 LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
+START_SHARE = 0.25  # of the vectors that words start from: whole ones are nearest to few others
 
 
 @torch.no_grad()
@@ -140,8 +141,8 @@ def with_stages(
     kept = min(old.n_stages * 3 // 5, n_stages)
     new.codebooks[:kept] = model.vq.codebooks[:kept]
     more.load_state_dict({**state, "vq.codebooks": new.codebooks, "vq.bits": new.bits})
-    compressed = spectrum(voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator))
-    latents = torch.cat([more.latents(part) for part in torch.split(compressed, 50)])
+    crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
+    latents = torch.cat([more.latents(spectrum(part)) for part in torch.split(crops, 50)])
     depths = _depths_at_all_rates(more, latents)
     rest = new.group(latents)[0].contiguous()
     for stage in range(n_stages):
@@ -165,9 +166,13 @@ def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
 def _fitted(
     rest: Tensor, vq: ResidualVQ, generator: torch.Generator, weights: Tensor | None = None
 ) -> Tensor:
-    """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N]."""
+    """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].
+
+    Of so many dimensions, whole vectors are farther from each other than from zero: words that
+    started there would stay unused, but for outliers.
+    """
     size = vq.codebooks.shape[2]
-    book = rest[torch.randperm(len(rest), generator=generator)[:size]].clone()
+    book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]
     book[0] = 0.0
     book, _ = entropy_constrained_lloyd(
         rest,

@@ -1,6 +1,7 @@
 """Voice training end to end, in steps rather than hours: phases, resumes, export, losses."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from luxvox.errors import InputError, ModelError, UsageError
 from luxvox.models import context, speech_losses
 from luxvox.models.rvq import ResidualVQ
-from luxvox.models.speech import SpeechConfig, spectrum
+from luxvox.models.speech import SpeechConfig, SpeechModel, spectrum
 from luxvox.models.speech_losses import (
     distortions,
     intelligibility_distance,
@@ -65,6 +66,7 @@ def use_tiny_sizes(monkeypatch):
     monkeypatch.setattr(speech, "HELD_BACK", 3)
     monkeypatch.setattr(speech, "log_to_stderr", lambda: None)
     monkeypatch.setattr(speech_initialise, "N_CROPS", 12)
+    monkeypatch.setattr(speech_initialise, "N_REFIT_CROPS", 40)
     monkeypatch.setattr(speech_phases, "BATCH", 2)
     monkeypatch.setattr(speech_phases, "N_VALIDATION", 1)
     monkeypatch.setattr(speech_context_phase, "BATCH", 2)
@@ -367,6 +369,18 @@ def test_gradients_of_the_losses_are_finite_in_silence():
     total.backward()
     assert decoded.grad is not None
     assert decoded.grad.isfinite().all()
+
+
+def test_fitted_words_are_used_by_other_vectors():
+    generator = torch.Generator().manual_seed(0)
+    model = SpeechModel(dataclasses.replace(TINY, n_channels=96, codebook_size=128))
+    latents = torch.randn(1, 96, 1, 40_000, generator=generator)
+    latents *= torch.randn(40_000, generator=generator).exp()  # few are long
+    known, others = latents.chunk(2, dim=3)
+    speech_initialise.fit_codebooks(model, known, generator)
+    codes = model.vq.encode(others, torch.zeros(1), 0.0)
+    for stage in range(TINY.n_stages):
+        assert len(torch.unique(codes[0, stage])) > 115  # 90 %
 
 
 def test_dead_words_come_back_to_life():
