@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance, part_of
+from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.container import Section, VoiceHeader
 from luxvox.codec.effort import VoiceWork
 from luxvox.codec.levels import amplitude_of, gain_of, measure
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from luxvox.models.speech_weights import VoiceCodec
 
 Samples = NDArray[np.float32]
+Part = TypeVar("Part")
 _Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
 """Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
 
@@ -53,7 +54,9 @@ _TYPICAL_RATIOS = {  # bits of codes over what static tables say: by fineness, a
     True: (0.812, 0.819, 0.812, 0.782, 0.775),
     False: (0.865, 0.86, 0.853, 0.829, 0.821),
 }
-_ANALYSIS_SHARE, _REFINED_SHARE = 0.1, 0.6  # of the work where latents are corrected
+_ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: where latents are corrected, and not
+_REFINED_SHARE = 0.7  # of what is left then
+_TRY_SHARE = 0.7  # of what is left: few searches try more than twice
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
 _BEYOND = 16_000  # hundredths: beyond quality 100 soft frames get as many stages as loud ones
 _REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
@@ -68,7 +71,8 @@ class Take:
     Latents (19 kB a second in half precision, which is finer by far than codewords) are kept where
     there is more work to do: with a beam wider than 1, or by the context model's costs, codes are
     chosen anew for the depth that each frame has at a rate, and refinement, which reads the
-    recording once more, corrects the latents for that depth first.
+    recording once more, corrects the latents for that depth first. `advance` is told of the work
+    that is left.
     """
 
     codec: VoiceCodec
@@ -106,24 +110,26 @@ class Take:
             for channel in range(channels)
         )
         code = _uncoded if work.n_refinements else _coded_at_full_depth
-        analysing = part_of(advance, 0.0, _ANALYSIS_SHARE if work.n_refinements else 0.5)
+        share = _ANALYSIS_SHARE[work.n_refinements > 0]
         parts = []
         for channel, read in enumerate(blocks):
-            done = part_of(analysing, channel / channels, 1.0 / channels)
+            done = part_of(advance, channel / channels * share, share / channels)
             analysed = _analysed(codec, read(), n_coded, done)
             coded = (code(codec, some, work.chooses_anew) for some in analysed)
             parts.append(_joined(coded, n_frames(recording.n_samples, recording.sample_rate_hz)))
         codes, power, bits, latents = zip(*parts, strict=True)
-        return cls(codec, header, codes, power, bits, latents, blocks, work, advance)
+        left = part_of(advance, share, 1.0 - share)
+        return cls(codec, header, codes, power, bits, latents, blocks, work, left)
 
     def at_quality(self, centi: int) -> bytes:
         """Return the file at a quality in hundredths."""
-        return self._refined(centi)._at_quality(centi)
+        take = self._refined(centi)
+        return take._at_quality(centi, take.advance)
 
-    def _at_quality(self, centi: int) -> bytes:
+    def _at_quality(self, centi: int, advance: Advance = silent) -> bytes:
         header = replace(self.header, quality_centi=min(centi, FINEST))
         segments = range(n_segments(header.n_samples, header.sample_rate_hz))
-        return container.write(header, self._sections(segments, centi))
+        return container.write(header, self._sections(segments, centi, advance))
 
     def at_bitrate(self, bitrate: float) -> tuple[bytes, str | None]:
         """Return the file nearest to a bitrate in kbit/s, and how it was missed, if it was."""
@@ -176,9 +182,12 @@ class Take:
         if n >= 2 * _SAMPLED_EVERY:
             some = range(_SAMPLED_EVERY // 2, n, _SAMPLED_EVERY)
             scale = self._sampled_scale(self._centi_for(window.aim, 1.0, low, high), some)
+        done = 0.0
         for _ in range(_MAX_TRIES):
             centi = self._centi_for(window.aim, scale, low, high)
-            data = self._at_quality(centi)
+            share = _TRY_SHARE * (1.0 - done)
+            data = self._at_quality(centi, part_of(self.advance, done, share))
+            done += share
             miss = len(data) - window.aim
             best = min(best or data, data, key=lambda one: _fault(len(one), window))
             ends = (centi == low and miss > 0) or (centi == high and miss < 0)
@@ -244,12 +253,15 @@ class Take:
             refine = functools.partial(self._refined_part, channel, depths)
             n_windows = -(-len(depths) // _REFINED_FRAMES)
             share = _REFINED_SHARE / len(self.power_db)
-            done = part_of(self.advance, _ANALYSIS_SHARE + channel * share, share)
+            done = part_of(self.advance, channel * share, share)
             refined = _watched(side_by_side(refine, windows, n_windows), n_windows, done)
             parts.append(_joined(refined, len(depths)))
         codes, _, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
-        return replace(self, codes=codes, static_bits=bits, latents=latents, work=work)
+        left = part_of(self.advance, _REFINED_SHARE, 1.0 - _REFINED_SHARE)
+        return replace(
+            self, codes=codes, static_bits=bits, latents=latents, work=work, advance=left
+        )
 
     def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
         """Yield which frames are corrected together, neighbours included, and their samples."""
@@ -292,11 +304,12 @@ class Take:
             codes = codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
         return known({level: codes[:, None, None]})
 
-    def _sections(self, segments: range, centi: int) -> list[Section]:
+    def _sections(self, segments: range, centi: int, advance: Advance = silent) -> list[Section]:
         """Return the sections of some segments, channel after channel in each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
         coded = side_by_side(lambda pair: self._segment(*pair, centi), pairs, len(pairs))
-        return [section for sections in coded for section in sections]
+        watched = _watched(coded, len(pairs), advance)
+        return [section for sections in watched for section in sections]
 
     def _segment(self, segment: int, channel: int, centi: int) -> list[Section]:
         frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
@@ -338,7 +351,7 @@ def _uncoded_part(latents: Tensor, bits: NDArray[np.float32]) -> _Part:
     return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
 
 
-def _watched(parts: Iterable[_Part], total: int, advance: Advance) -> Iterator[_Part]:
+def _watched(parts: Iterable[Part], total: int, advance: Advance) -> Iterator[Part]:
     for n, part in enumerate(parts, start=1):
         yield part
         advance(n / total)

@@ -244,16 +244,17 @@ def test_silence_in_a_voice_takes_no_codes(effort):
 
 
 @pytest.mark.parametrize("effort", [1, 5])
-def test_progress_goes_on_through_corrections(effort):
+def test_progress_goes_on_through_corrections_and_search(effort):
     samples = tone(3 * SEGMENT_FRAMES * 320)
     samples = np.stack([samples, samples[::-1]], 1)
     told: list[float] = []
     voices.compress_speech(samples, 16_000, bitrate=0.8, effort=effort, progress=told.append)
     assert told == sorted(told) and 0.0 < told[0] and told[-1] == 1.0
     if effort == 5:
-        assert sum(0.1 < share < 0.71 for share in told) == 2 * 7  # channels, half segments
-    else:
-        assert max(share for share in told if share < 1.0) == 0.5
+        assert sum(0.1 < share < 0.735 for share in told) == 2 * 7  # channels, half segments
+    searching = 0.735 if effort == 5 else 0.5
+    n_coded = sum(searching < share < 1.0 for share in told)
+    assert n_coded > 0 and n_coded % (2 * 4) == 0  # channels, segments; any number of tries
 
 
 @pytest.mark.parametrize("effort", [1, 3, 5])
