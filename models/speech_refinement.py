@@ -4,7 +4,8 @@ The analysis network does not know how its latents will be quantised, nor what t
 of the codes.  A few steps down the gradient of the distances that networks are trained by, past
 the quantiser straight through (van den Oord et al., 2017), are semi-amortised inference (Kim et
 al., 2018; Campos et al., 2019, for compression).  How long a step is follows what quantisation
-takes from the latents.
+takes from the latents.  Gradients of frames are brought nearer to one length, lest the few whose
+distances are steep take most of it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 from luxvox.models.speech import SpeechModel, samples_from_spectrum
 from luxvox.models.speech_losses import distortions, spectra
 
+EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
 FIRST_STEP = 0.35  # of what quantisation takes, root mean squares; over √n for n steps
 LAST_STEP = 0.25  # of the first
 LEAST = 1e-12
@@ -65,6 +67,7 @@ def refined_latents(
             loss, _ = distortions(spectra(heard), wanted)
             (gradient,) = torch.autograd.grad(loss, [refined])
         refined = refined.detach()
+        gradient /= gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST).pow(EVENNESS)
         share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
         refined -= share * length / _root_mean_square(gradient) * gradient
     return refined[0], codes

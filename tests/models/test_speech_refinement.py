@@ -1,0 +1,55 @@
+"""Latents of a voice corrected by what is heard of their codes."""
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.models.speech import samples_from_spectrum, spectrum
+from luxvox.models.speech_losses import distortions, spectra
+from luxvox.models.speech_refinement import refined_latents
+from luxvox.models.speech_weights import voice_codec
+
+N_FRAMES = 101
+LOUD, SOFT = slice(5, 46), slice(55, 96)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return voice_codec().model
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Samples whose second half is 30 dB softer."""
+    samples = torch.randn(320 * (N_FRAMES - 1), generator=torch.Generator().manual_seed(0)) * 0.1
+    samples[len(samples) // 2 :] *= 0.03
+    return samples
+
+
+@pytest.fixture(scope="module")
+def latents(model, noise):
+    return model.latents(spectrum(noise[None]))[0].detach()
+
+
+@torch.no_grad()
+def test_corrected_codes_are_heard_nearer(model, noise, latents):
+    depths = np.full(N_FRAMES, 8)
+    limits = torch.from_numpy(depths)[None, None]
+    wanted = spectra(noise[None])
+
+    def distance(some):
+        codes = model.vq.encode(some[None], torch.zeros(1), 0.1, limits)
+        heard = samples_from_spectrum(model.synthesise(model.vq.decode(codes)))
+        return float(distortions(spectra(heard), wanted)[0])
+
+    corrected = [refined_latents(model, latents, noise, depths, n)[0] for n in (0, 2, 8)]
+    distances = list(map(distance, corrected))
+    assert distances == sorted(distances, reverse=True) and distances[2] < 0.97 * distances[0]
+
+
+def test_corrections_reach_frames_alike(model, noise, latents):
+    """Plain gradients would move soft frames of noise more than twice as far as loud ones."""
+    depths = np.where(np.arange(N_FRAMES) < 50, 14, 5)
+    corrected, _ = refined_latents(model, latents, noise, depths, 2)
+    moved = (corrected - latents).square().mean((0, 1)).sqrt()
+    assert 0.6 < float(moved[LOUD].mean() / moved[SOFT].mean()) < 1.6
