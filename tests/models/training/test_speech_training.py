@@ -379,8 +379,8 @@ def test_fitted_words_are_used_by_other_vectors():
     known, others = latents.chunk(2, dim=3)
     speech_initialise.fit_codebooks(model, known, generator)
     codes = model.vq.encode(others, torch.zeros(1), 0.0)
-    for stage in range(TINY.n_stages):
-        assert len(torch.unique(codes[0, stage])) > 115  # 90 %
+    used = [len(torch.unique(codes[0, stage])) for stage in range(TINY.n_stages)]
+    assert sum(used) > 0.92 * TINY.n_stages * 128
 
 
 def test_dead_words_come_back_to_life():
