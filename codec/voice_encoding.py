@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from luxvox.models.speech_weights import VoiceCodec
 
 Samples = NDArray[np.float32]
-Part = TypeVar("Part")
+Item = TypeVar("Item")
 _Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
 """Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
 
@@ -351,9 +351,9 @@ def _uncoded_part(latents: Tensor, bits: NDArray[np.float32]) -> _Part:
     return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
 
 
-def _watched(parts: Iterable[Part], total: int, advance: Advance) -> Iterator[Part]:
-    for n, part in enumerate(parts, start=1):
-        yield part
+def _watched(items: Iterable[Item], total: int, advance: Advance) -> Iterator[Item]:
+    for n, item in enumerate(items, start=1):
+        yield item
         advance(n / total)
 
 

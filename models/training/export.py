@@ -111,7 +111,7 @@ def training_record(run: Path) -> dict[str, object]:
     """Return commands, hours and machine of each phase, and the sources of the pictures."""
     phases = [json.loads(p.read_text()) for p in sorted(run.glob("summary-*.json"))]
     settings = json.loads((run / "run.json").read_text())
-    hours = sum(phase["minutes"] for phase in phases) / 60.0
+    hours = sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
     return {
         "training": {"core_hours": round(hours, 2), "phases": phases},
         "data": settings.get("sources", []),

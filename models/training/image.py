@@ -18,6 +18,7 @@ import dataclasses
 import logging
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def train_image(  # noqa: PLR0913
 
 def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
+    start = time.monotonic()
     for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*"), job.run / CONTEXT_FILE]:
         stale.unlink(missing_ok=True)
     for name in ("codes", "codes-held-back", "codes-4", "codes-4-held-back"):
@@ -130,7 +132,7 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None) -> None:
     save_parts(model, job.run)
     config = dataclasses.asdict(model.config)
     write_json(job.run / "run.json", {"config": config, "sources": sources(list(data), "pictures")})
-    record_phase(job.run, "0", Progress())
+    record_phase(job.run, "0", Progress(elapsed_s=time.monotonic() - start))
 
 
 def _phase(name: str, job: Job) -> Phase:

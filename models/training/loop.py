@@ -223,9 +223,9 @@ def record_phase(run: Path, name: str, progress: Progress) -> None:
             "phase": name,
             "steps": progress.step,
             "minutes": round(progress.elapsed_s / 60.0, 1),
+            "threads": torch.get_num_threads(),
             "command": training_command(sys.argv),
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s) of "
-            f"{os.cpu_count()} cores, torch {torch.__version__}",
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         },
     )
 

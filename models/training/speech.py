@@ -18,6 +18,7 @@ import dataclasses
 import logging
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ def _check(minutes: float, phase: str | None, init: Path | None, stages: int | N
 
 def _begin(job: Job, data: Sequence[Path], init: Path | None, stages: int | None) -> None:
     """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
+    start = time.monotonic()
     for pattern in ("phase-*.*", "summary-*", "context.*"):
         for stale in job.run.glob(pattern):
             stale.unlink()
@@ -149,7 +151,7 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None, stages: int | None
     save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
     record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
     write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
-    record_phase(job.run, "0", Progress())
+    record_phase(job.run, "0", Progress(elapsed_s=time.monotonic() - start))
 
 
 def _started(job: Job, init: Path, stages: int | None) -> SpeechModel:

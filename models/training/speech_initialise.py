@@ -141,8 +141,7 @@ def with_stages(
     kept = min(old.n_stages * 3 // 5, n_stages)
     new.codebooks[:kept] = model.vq.codebooks[:kept]
     more.load_state_dict({**state, "vq.codebooks": new.codebooks, "vq.bits": new.bits})
-    crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
-    latents = torch.cat([more.latents(spectrum(part)) for part in torch.split(crops, 50)])
+    latents = _latents_of_crops(more, voices, generator)
     depths = _depths_at_all_rates(more, latents)
     rest = new.group(latents)[0].contiguous()
     for stage in range(n_stages):
@@ -154,6 +153,12 @@ def with_stages(
         rest -= new.codebooks[stage, 0][nearest(rest, new.codebooks[stage, 0])]
     fit_static_bits(more, latents)
     return more, kept
+
+
+def _latents_of_crops(model: SpeechModel, voices: Recordings, generator: torch.Generator) -> Tensor:
+    """Return latents [N_REFIT_CROPS, n_channels, 1, F]; samples, as large, are let go."""
+    crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
+    return torch.cat([model.latents(spectrum(part)) for part in torch.split(crops, 50)])
 
 
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:

@@ -319,17 +319,21 @@ def test_bitrates_out_of_reach_give_the_nearest_and_say_so(bitrate, quality, eff
     assert least < most
 
 
-def test_rates_go_on_where_quality_ends():
+@pytest.mark.parametrize("effort", [1, 5])
+def test_rates_go_on_where_quality_ends(effort):
     """Soft frames get all stages at last; the file says quality 100 and is read as any other."""
-    samples = tone(32_000) * np.repeat(np.array([1.0, 0.1], np.float32), 16_000)
-    finest = voices.compress_speech(samples, 16_000, quality=100, effort=1)
+    samples = tone(64_000) * np.geomspace(1.0, 0.01, 64_000, dtype=np.float32)
+    finest = voices.compress_speech(samples, 16_000, quality=100, effort=effort)
     with pytest.warns(TargetWarning, match="out of reach"):
-        data = voices.compress_speech(samples, 16_000, bitrate=12.0, effort=1)
+        data = voices.compress_speech(samples, 16_000, bitrate=12.0, effort=effort)
     assert len(data) > len(finest)
     assert voice_header(data).quality_centi == 10_000
     more, fewer = ((voices.voice_codes(one) != 0).sum() for one in (data, finest))
     assert more > fewer
     assert voices.decompress_speech(data)[0].shape == samples.shape
+    aim = (len(finest) + len(data)) / 2
+    between = voices.compress_speech(samples, 16_000, size=aim, effort=effort)
+    assert len(finest) < len(between) <= aim
 
 
 def test_nobody_asked_for_the_default_bitrate():

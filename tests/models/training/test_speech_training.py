@@ -33,7 +33,7 @@ from luxvox.models.training import (
     speech_initialise,
     speech_phases,
 )
-from luxvox.models.training.export import export_run
+from luxvox.models.training.export import export_run, training_record
 from luxvox.models.training.follower import CodebookFollower
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_context_phase import store_speech_codes
@@ -199,6 +199,16 @@ def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
     assert all(torch.equal(kept[name], state[name]) for name in kept)
     again = export_run(tmp_path / "next", tmp_path / "again", "voice-7")
     assert load_voice_codec(again).fingerprint == codec.fingerprint
+
+
+def test_the_card_counts_hours_of_cores(run):
+    for name, minutes, threads in (("0", 9.0, 2), ("1", 12.0, 1), ("2", 0.0, 1), ("3", 0.0, 4)):
+        path = run / f"summary-{name}.json"
+        summary = json.loads(path.read_text())
+        assert summary["minutes"] >= 0.0 and summary["threads"] == torch.get_num_threads()
+        path.write_text(json.dumps({**summary, "minutes": minutes, "threads": threads}))
+    training = training_record(run)["training"]
+    assert isinstance(training, dict) and training["core_hours"] == 0.5
 
 
 @pytest.mark.parametrize("stages", [5, 7])
@@ -373,14 +383,15 @@ def test_gradients_of_the_losses_are_finite_in_silence():
 
 def test_fitted_words_are_used_by_other_vectors():
     generator = torch.Generator().manual_seed(0)
-    model = SpeechModel(dataclasses.replace(TINY, n_channels=96, codebook_size=128))
+    config = dataclasses.replace(TINY, n_channels=96, codebook_size=128)
+    model = SpeechModel(config)
     latents = torch.randn(1, 96, 1, 40_000, generator=generator)
     latents *= torch.randn(40_000, generator=generator).exp()  # few are long
     known, others = latents.chunk(2, dim=3)
     speech_initialise.fit_codebooks(model, known, generator)
     codes = model.vq.encode(others, torch.zeros(1), 0.0)
-    used = [len(torch.unique(codes[0, stage])) for stage in range(TINY.n_stages)]
-    assert sum(used) > 0.92 * TINY.n_stages * 128
+    used = [len(torch.unique(codes[0, stage])) for stage in range(config.n_stages)]
+    assert sum(used) > 0.92 * config.n_stages * config.codebook_size
 
 
 def test_dead_words_come_back_to_life():
