@@ -34,16 +34,22 @@ def train() -> None:
 @click.option("--phase", help="The phase to train; otherwise all of them in turn.")
 @click.option(
     "--init",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights to start from.",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of another run to start from.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@click.option("--overwrite", is_flag=True, help="Train a finished phase again.")
+@click.option(
+    "--bfloat16/--float32",
+    default=True,
+    help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
+)
 @device_option
-def train_image(device: str, **options: Any) -> None:
-    """Train the picture model."""
-    image = importlib.import_module("luxvox.models.training.image")
-    options["data"] = list(options["data"])
-    image.train_image(**options, device=choose_device(device))
+def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) -> None:
+    """Train the picture model; several processes train together under torchrun."""
+    from luxvox.models.training.picture.train import PictureJob, train_pictures
+
+    train_pictures(PictureJob(data=data, run=out, device=choose_device(device), **options))
 
 
 @train.command("speech")

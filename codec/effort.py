@@ -1,12 +1,11 @@
 """How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
 
 Pictures: codes are chosen once or several times. Between two choices the latents are corrected by
-what the synthesis makes of the codes so far (`luxvox.models.refinement`), no latent by more than a
-bound: larger corrections gain more on most pictures and run away on some, so the highest efforts
-try both. Voices: codes are the nearest words, or chosen by the context model's costs, too
-(`luxvox.models.speech_choice`); several sequences of codewords are kept in the search over stages,
-or latents are corrected so many times by what is heard of their codes
-(`luxvox.models.speech_refinement`). Every level decodes the same way.
+what the synthesis makes of the codes so far (`luxvox.models.picture.correction`). Voices: codes
+are the nearest codewords, or chosen by the context model's costs (`luxvox.models.speech_choice`);
+several sequences of codewords are kept in the search over stages, or latents are corrected several
+times by what is heard of their codes (`luxvox.models.speech_refinement`). Every level decodes the
+same way.
 """
 
 from __future__ import annotations
@@ -21,21 +20,9 @@ DEFAULT_EFFORT: Final = 5
 EFFORTS: Final = range(1, 10)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One choice of all codes of a picture.
-
-    Attributes:
-        contexts: by the costs that the context model gives, or else by the static tables'.
-        rate_weight: squared steps that a bit is worth.
-    """
-
-    contexts: bool
-    rate_weight: float
-
-
-_STATIC: Final = Choice(False, 0.1155)
-_CONTEXT: Final = Choice(True, 0.14)
+TUNINGS: Final[Mapping[str, float]] = {"eye": 0.4, "psnr": 0.0}
+"""What the encoder of pictures minimises: the eye's share of the distortion."""
+DEFAULT_TUNE: Final = "eye"
 
 
 @dataclass(frozen=True)
@@ -43,25 +30,30 @@ class PictureWork:
     """What is done for the codes of a picture.
 
     Attributes:
-        choices: one after the other, latents corrected in between.
-        bounds: steps that a latent is corrected by at most; of several the best is taken.
+        n_corrections: how often latents are corrected by what is seen of their codes.
+        eye_share: share of the eye's error in the distortion; the rest is squared error.
+        lambda_: squared steps that a bit is worth.
+        max_change: in steps, of a latent in one correction.
     """
 
-    choices: tuple[Choice, ...]
-    bounds: tuple[float, ...] = (0.5,)
+    n_corrections: int
+    eye_share: float = 0.0
+    lambda_: float = 0.1155
+    max_change: float = 0.5
 
 
-PICTURE_WORK: Final[Mapping[int, PictureWork]] = {
-    1: PictureWork((_STATIC,)),
-    2: PictureWork((_STATIC, _STATIC)),
-    3: PictureWork((_STATIC, _STATIC, _STATIC)),
-    4: PictureWork((_STATIC, _CONTEXT)),
-    5: PictureWork((_STATIC, _STATIC, _CONTEXT)),
-    6: PictureWork((*3 * (_STATIC,), _CONTEXT)),
-    7: PictureWork((_STATIC, _STATIC, _CONTEXT), (0.5, 1.0)),
-    8: PictureWork((*3 * (_STATIC,), _CONTEXT), (0.5, 1.0)),
-    9: PictureWork((*3 * (_STATIC,), *2 * (_CONTEXT,)), (0.5, 1.0)),
-}
+_CORRECTIONS: Final[Mapping[int, int]] = {1: 0, 2: 1, 3: 1, 4: 2, 5: 2, 6: 3, 7: 4, 8: 6, 9: 8}
+
+
+def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
+    """Return what an effort does for a picture.
+
+    Raises:
+        UsageError: if the effort is not a whole number of 1 … 9, or the tuning is unknown.
+    """
+    if tune not in TUNINGS:
+        raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
+    return PictureWork(_CORRECTIONS[check_effort(effort)], TUNINGS[tune])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from luxvox.codec.advance import Advance, silent
 from luxvox.codec.container import CUT, LAST_CODES, Container, PictureHeader
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.walk import Codes, CodesConcealer, CodesDecoder, walk
+from luxvox.entropy.lattice_walk import CodesConcealer, CodesDecoder, LatticeCodes, walk
 from luxvox.errors import (
     DamageWarning,
     FormatError,
@@ -24,10 +24,9 @@ from luxvox.errors import (
     UnsupportedError,
     UsageError,
 )
-from luxvox.models.catalogue import PictureCodec, picture_codec
-from luxvox.models.image import quality_to_step
-from luxvox.models.rvq import ResidualVQ
-from luxvox.models.strips import grid_shapes, synthesise
+from luxvox.models.picture.networks import quality_to_step
+from luxvox.models.picture.tiling import grid_shapes, synthesise
+from luxvox.models.picture.weights import PictureCodec, picture_codec
 
 
 def opened(
@@ -75,7 +74,7 @@ def picture_header(header: container.Header) -> PictureHeader:
 
 def decoded_codes(
     codec: PictureCodec, content: Container, sections: int | None, first_lost: int | None = None
-) -> dict[str, Codes]:
+) -> dict[str, LatticeCodes]:
     """Decode the first code sections of a file, all by default; guess from a lost one on."""
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
@@ -84,8 +83,7 @@ def decoded_codes(
     numbered = dict(enumerate(payloads, start=1))
     decoder: CodesDecoder | CodesConcealer = CodesDecoder(numbered, header.coder)
     if first_lost is not None and first_lost <= len(payloads):
-        words = {name: one.codewords.numpy() for name, one in codec.context.levels.items()}
-        decoder = CodesConcealer(numbered, header.coder, first_lost, words)
+        decoder = CodesConcealer(numbered, header.coder, first_lost)
     shapes = grid_shapes(header.height, header.width)
     decoded = walk(codec.context, shapes, centi_to_position(header.quality_centi), decoder)
     decoder.finish()
@@ -95,7 +93,7 @@ def decoded_codes(
 def drawn(
     codec: PictureCodec,
     header: PictureHeader,
-    arrays: dict[str, Codes],
+    arrays: dict[str, LatticeCodes],
     advance: Advance = silent,
 ) -> NDArray[np.uint8]:
     """Draw the pixels uint8 [H, W, 3], or [H, W, 1] of a grey picture, that codes stand for."""
@@ -104,12 +102,10 @@ def drawn(
 
 
 def _synthesised(
-    codec: PictureCodec, header: PictureHeader, arrays: dict[str, Codes], advance: Advance
+    codec: PictureCodec, header: PictureHeader, arrays: dict[str, LatticeCodes], advance: Advance
 ) -> NDArray[np.uint8]:
     model = codec.model
-    quantised = {
-        level: _Dequantised(model.quantiser(level), array) for level, array in arrays.items()
-    }
+    quantised = {level: torch.from_numpy(array)[None] for level, array in arrays.items()}
     step = quality_to_step(header.quality_centi / 100.0, model.config)
     pixels = np.empty((header.height, header.width, 3), np.uint8)
     row = 0
@@ -117,20 +113,6 @@ def _synthesised(
         pixels[row : row + len(part)] = round_to_uint8(part)
         row += len(part)
     return pixels
-
-
-@dataclass(frozen=True)
-class _Dequantised:
-    """Latents [1, channels, h, w] that codes [stages, groups, h, w] stand for, rows at a time.
-
-    All of them at once would take more memory than the picture, several times over.
-    """
-
-    quantiser: ResidualVQ
-    codes: Codes
-
-    def __getitem__(self, index: tuple[slice, slice, slice]) -> torch.Tensor:
-        return self.quantiser.decode(torch.from_numpy(self.codes[index])[None])
 
 
 def _as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

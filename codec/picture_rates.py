@@ -31,7 +31,7 @@ from luxvox.codec.search import (
 )
 from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, Target
 from luxvox.errors import TargetWarning, UsageError
-from luxvox.models.catalogue import PictureCodec
+from luxvox.models.picture.weights import PictureCodec
 
 # Bits a pixel and PSNR of a typical photograph, by quality.
 _QUALITIES = (1.0, 16.0, 28.0, 40.0, 50.0, 60.0, 70.0, 80.0, 100.0)
@@ -69,7 +69,7 @@ def at_target(
     codec, advance = tell
     search = _Search(encoder, target, codec, pixels)
     axis = fineness_axis(search.first, search.slope)
-    first = find(search.measure(PictureWork(work.choices[:1])), search.coarse, axis, _COARSE_TRIES)
+    first = find(search.measure(replace(work, n_corrections=0)), search.coarse, axis, _COARSE_TRIES)
     advance(0.3)
     chosen = find(search.measure(work), search.window, replace(axis, first=first))
     advance(0.7)

@@ -11,15 +11,16 @@ from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import decode_alpha
 from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
-from luxvox.codec.effort import DEFAULT_EFFORT, PICTURE_WORK, check_effort
+from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, picture_work
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.rasters import Raster, as_raster, to_array, to_pil
 from luxvox.codec.targets import picture_target
-from luxvox.entropy.walk import Codes
 from luxvox.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from luxvox.entropy.lattice_walk import LatticeCodes
 
 _CODES_SHARE = 0.6  # of the time of decompressing, for progress
 
@@ -32,6 +33,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     size: float | None = None,
     psnr: float | None = None,
     effort: int = DEFAULT_EFFORT,
+    tune: str = DEFAULT_TUNE,
     device: str = "cpu",
     strip: bool = False,
     coder: str = "constriction",
@@ -50,6 +52,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         psnr: dB over all samples but alpha, instead; met within 0.1 dB. Where a small picture
             has nothing so near, the file is the nearest found, and there is a `TargetWarning`.
         effort: 1 (fast) to 9 (smallest files); never changes how files decode.
+        tune: `eye`, or `psnr` for the least squared error; never changes how files decode.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         strip: leave out ICC profile, EXIF and XMP.
         coder: `constriction` or `torchac` (extra `luxvox[torchac]`).
@@ -72,7 +75,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
 
     target, advance = picture_target(quality, bpp, size, psnr), progress or silent
     centi = quality_to_centi(target.value) if target.what == "quality" else None
-    work = PICTURE_WORK[check_effort(effort)]
+    work = picture_work(effort, tune)
     if coder not in CODER_NUMBERS:
         raise UsageError(f"coder {coder!r} is unknown, legal: {', '.join(CODER_NUMBERS)}")
     raster = as_raster(pixels)
@@ -189,8 +192,8 @@ def decompress_raster(
     )
 
 
-def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Codes]:
-    """Return the codes of a file by level: uint8 [stages, groups, H, W]; 0 is null.
+def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:
+    """Return the codes of a file by level: int16 [channels, H, W], in steps.
 
     Raises:
         As `decompress_image`.

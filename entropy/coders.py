@@ -6,6 +6,8 @@ Two coders exist; a file names the one that wrote it (FORMAT.md).  `constriction
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Protocol
 
 import constriction
@@ -29,6 +31,9 @@ class Encoder(Protocol):
     def push(self, symbols: Symbols, counts: Counts) -> None:
         """Append symbols [n] under counts [n, K]."""
 
+    def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
+        """Append symbols [n] under rows `tables` [n] (ascending) of counts [n_tables, K]."""
+
     def finish(self) -> bytes:
         """Return all bytes; nothing can be pushed afterwards."""
 
@@ -38,6 +43,9 @@ class Decoder(Protocol):
 
     def pull(self, counts: Counts) -> Symbols:
         """Return the next symbols [n] under counts [n, K]."""
+
+    def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
+        """Return the next symbols [n] under rows `tables` [n] (ascending) of counts."""
 
     def finish(self) -> None:
         """Check that nothing is left.
@@ -70,6 +78,13 @@ def _probabilities(counts: Counts) -> NDArray[np.float64]:
     return counts.astype(np.float64) * (1.0 / TOTAL)
 
 
+def _runs(tables: Symbols) -> Iterator[tuple[int, slice]]:
+    """Yield each table of an ascending list, and where it stands."""
+    borders = [*np.flatnonzero(np.diff(tables, prepend=-1)).tolist(), len(tables)]
+    for start, end in pairwise(borders):
+        yield int(tables[start]), slice(start, end)
+
+
 class _ConstrictionEncoder:
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
@@ -78,6 +93,11 @@ class _ConstrictionEncoder:
     def push(self, symbols: Symbols, counts: Counts) -> None:
         if len(symbols):
             self._coder.encode(symbols.astype(np.int32), self._family, _probabilities(counts))
+
+    def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
+        for table, some in _runs(tables):
+            model = _static_model(counts[table])
+            self._coder.encode(symbols[some].astype(np.int32), model)
 
     def finish(self) -> bytes:
         """The words, little endian, without trailing zero bytes, but with one byte at least.
@@ -108,9 +128,24 @@ class _ConstrictionDecoder:
             raise FormatError("the coded bytes are those of no codes") from None
         return np.asarray(symbols, np.int64)
 
+    def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
+        symbols = np.zeros(len(tables), np.int64)
+        for table, some in _runs(tables):
+            self._pulled = True
+            model = _static_model(counts[table])
+            try:
+                symbols[some] = self._coder.decode(model, some.stop - some.start)
+            except (ValueError, AssertionError):
+                raise FormatError("the coded bytes are those of no codes") from None
+        return symbols
+
     def finish(self) -> None:
         if not (self._pulled and self._coder.maybe_exhausted()):
             raise FormatError("bytes are left after the last symbol")
+
+
+def _static_model(counts: Counts) -> Any:
+    return constriction.stream.model.Categorical(_probabilities(counts), perfect=False)
 
 
 class _TorchacEncoder:
@@ -123,6 +158,9 @@ class _TorchacEncoder:
     def push(self, symbols: Symbols, counts: Counts) -> None:
         self._symbols.append(symbols)
         self._counts.append(counts)
+
+    def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
+        self.push(symbols, counts[tables])
 
     def finish(self) -> bytes:
         parts = []
@@ -148,6 +186,9 @@ class _TorchacDecoder:
             raise FormatError("the coded bytes end too early")
         self._offset = end
         return _torchac_decode(counts, self._data[start:end])
+
+    def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
+        return self.pull(counts[tables])
 
     def finish(self) -> None:
         if self._offset != len(self._data):

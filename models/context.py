@@ -33,42 +33,22 @@ from luxvox.entropy.layers import (
     trunk,
 )
 from luxvox.entropy.pmf import LOGITS_PER_BIT
-from luxvox.entropy.walk import LevelPlan, picture_plan, voice_plan
+from luxvox.entropy.walk import LevelPlan, voice_plan
 from luxvox.errors import ModelError
-from luxvox.models.dct import N_HAAR_BASE, N_HAAR_TOP
-from luxvox.models.image import LEVELS, ImageConfig, PictureModel
 from luxvox.models.rvq import ResidualVQ
 from luxvox.models.speech import SpeechConfig, SpeechModel
 
-HIDDEN = 32
-WIDTHS = {"top": 128, "base": 144, "detail": 80}
 SLOPED = ("top",)  # levels whose first groups lean on the mean of their neighbours
 SLOPE_START = 32.0  # in 1/8 octave: hardly anything
-PARENTS = {"top": 0, "base": N_HAAR_TOP, "detail": N_HAAR_BASE}
 SPEECH_HIDDEN = 48
 SPEECH_WIDTH = 256
 CODEWORDS = "codewords"
 LINE = (1, 3)  # the kernel on a line of frames
 
 
-def plan_of(config: ImageConfig) -> tuple[LevelPlan, ...]:
-    """Return the walk of a picture model."""
-    n_groups = {level: len(config.groups(level)) for level in LEVELS}
-    return picture_plan(n_groups, config.n_stages, config.codebook_size)
-
-
 def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
     """Return the walk of a voice model."""
     return voice_plan(config.n_stages, config.first_stages, config.codebook_size)
-
-
-def parent_orders(model: PictureModel) -> dict[str, Tensor]:
-    """Return which merged channel is which Haar coefficient, for the integer inverse Haar.
-
-    The latents merged at stride 32 are the top ones; at stride 16 the eight channels that the
-    top gives, then the base ones: both in the order of `ChannelStatistics`.
-    """
-    return {"base": torch.argsort(model.order_32), "detail": torch.argsort(model.order_16)}
 
 
 def table_shapes(shape: LevelShape, plan: LevelPlan) -> dict[str, tuple[int, ...]]:
@@ -235,17 +215,6 @@ class LevelParts:
     shape: LevelShape
     quantiser: ResidualVQ
     parent_order: Tensor | None = None
-
-
-def picture_twins(model: PictureModel) -> ContextTwins:
-    """Return the twins of a picture model, untrained."""
-    orders = parent_orders(model)
-    parts = {}
-    for level in LEVELS:
-        n_channels = model.config.channels(level)
-        shape = LevelShape(n_channels, PARENTS[level], WIDTHS[level], HIDDEN)
-        parts[level] = LevelParts(shape, model.quantiser(level), orders.get(level))
-    return ContextTwins(plan_of(model.config), parts)
 
 
 def speech_twins(

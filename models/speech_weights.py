@@ -19,15 +19,15 @@ from luxvox.entropy.context import Context, ContextLevel
 from luxvox.entropy.layers import CODEWORD_SCALE, LevelShape
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
-from luxvox.models.catalogue import (
+from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
+from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
+from luxvox.models.weights import (
     BITS_SCALE,
     CONTEXT_PREFIX,
     GROUPS,
     check_sizes,
     verified_tensors,
 )
-from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
-from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 
 VOICE_KIND = "voice"
 EXPONENTS = "exponents"

@@ -13,27 +13,20 @@ from typing import Any
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from luxvox.entropy.lattice_layers import check_sums
 from luxvox.entropy.layers import check_accumulators
 from luxvox.errors import InputError
 from luxvox.models.cards import SHIPPED
-from luxvox.models.catalogue import (
-    PICTURE_KIND,
-    fingerprint,
-    pack_context,
-    pack_floats,
-    pack_steps,
-)
-from luxvox.models.context import picture_twins
-from luxvox.models.image import LEVELS, PictureModel
+from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
 from luxvox.models.speech import LEVEL
 from luxvox.models.speech_weights import VOICE_KIND, pack_speech
-from luxvox.models.training.context_phase import load_context
-from luxvox.models.training.phases import load_parts, run_config
+from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
 from luxvox.models.training.speech_context_phase import load_speech_context
 from luxvox.models.training.speech_phases import MODEL_FILE, load_speech_model
+from luxvox.models.weights import fingerprint
 
 NEEDED = {
-    PICTURE_KIND: ("analysis.safetensors", "synthesis.safetensors", "context.safetensors"),
+    PICTURE_KIND: (PARTS_FILE,),
     VOICE_KIND: (MODEL_FILE, "context.safetensors"),
 }
 
@@ -42,8 +35,8 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
     """Write `MODEL_ID.safetensors` and `MODEL_ID.json` from a run folder.
 
     Args:
-        run: folder of a run that has at least been through phases 0, 1 and 2 (pictures), or 0
-            and 1 (voices).
+        run: folder of a run that has been through the joint phase (pictures), or phases 0 and 1
+            (voices).
         weights_dir: where to write; the package's own weights by default.
         model_id: KIND-NUMBER; picture-1 or voice-1 by default.
 
@@ -89,15 +82,12 @@ Parts = tuple[dict[str, Any], dict[str, Tensor]]
 
 
 def _picture_parts(run: Path) -> Parts:
-    model = PictureModel(run_config(run))
-    load_parts(model, run)
-    twins = picture_twins(model)
-    load_context(twins, run)
-    levels = {level: twins.runtime_level(level) for level in LEVELS}
-    for level, tables in levels.items():
-        check_accumulators(level, tables.tensors)
-    tensors = pack_floats(model) | pack_context(levels) | pack_steps(model.config)
-    return dataclasses.asdict(model.config), tensors
+    parts = load_parts(run)
+    tables = parts.context.integers()
+    for level in parts.context.plan:
+        check_sums(level, tables[level.name])
+    tensors = pack_picture(parts.model, tables, parts.counts.numpy())
+    return dataclasses.asdict(parts.model.config), tensors
 
 
 def _speech_parts(run: Path) -> Parts:
@@ -111,7 +101,8 @@ def training_record(run: Path) -> dict[str, object]:
     """Return commands, hours and machine of each phase, and the sources of the pictures."""
     phases = [json.loads(p.read_text()) for p in sorted(run.glob("summary-*.json"))]
     settings = json.loads((run / "run.json").read_text())
-    hours = sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
+    hours = settings.get("earlier_core_hours", 0.0)
+    hours += sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
     return {
         "training": {"core_hours": round(hours, 2), "phases": phases},
         "data": settings.get("sources", []),

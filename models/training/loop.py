@@ -21,14 +21,14 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 log = logging.getLogger(__name__)
 
@@ -100,18 +100,19 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
         rate = _schedule(progress.step, progress.elapsed_s / (minutes * 60.0))
         for group in optimiser.param_groups:
             group["lr"] = phase.learning_rate * rate * group["factor"]
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.step)
+        generator = torch.Generator().manual_seed(batch_seed(seed, progress.step))
         loss, figures = phase.loss(generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(parameters.values())
         nn.utils.clip_grad_norm_(parameters.values(), MAX_GRADIENT_NORM)
         optimiser.step()
         progress.step += 1
-        progress.elapsed_s = time.monotonic() - start
+        progress.elapsed_s = _agreed(time.monotonic() - start)
         decay = min(EMA_DECAY, progress.step / (progress.step + 20.0))
         with torch.no_grad():
-            for name, mean in learner.means.items():
-                mean.lerp_(parameters[name], 1.0 - decay)
+            now_values = [parameters[name] for name in learner.means]
+            torch._foreach_lerp_(list(learner.means.values()), now_values, 1.0 - decay)
         for key, value in {"loss": loss.item(), **figures}.items():
             sums[key] = sums.get(key, 0.0) + value
         n_sums += 1
@@ -126,11 +127,54 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
     _checkpoint(phase, run, progress, learner, minutes)
 
 
+def batch_seed(seed: int, step: int) -> int:
+    """Return the seed of a step's batch, another one for each process."""
+    return seed * 1_000_003 + step + 7_368_787 * process_rank()
+
+
+def _agreed(seconds: float) -> float:
+    """Return the first process's clock, so that all stop at the same step."""
+    if not distributed.is_initialized():
+        return seconds
+    clock = torch.tensor([seconds], dtype=torch.float64)
+    distributed.broadcast(clock, 0)
+    return float(clock)
+
+
+def process_rank() -> int:
+    """Return the number of this process among those that train together."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def n_processes() -> int:
+    """Return how many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average gradients over all processes that train together."""
+    if not distributed.is_initialized():
+        return
+    parameters = list(parameters)
+    for parameter in parameters:
+        if parameter.grad is None:  # another process may have used it
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    offset = 0
+    for gradient in gradients:
+        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+        offset += gradient.numel()
+
+
 def _learner(phase: Phase) -> Learner:
     parameters = {n: p for n, p in phase.trained().named_parameters() if p.requires_grad}
-    groups = [
-        {"params": [p], "factor": phase.learning_rate_factor(n)} for n, p in parameters.items()
-    ]
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        by_factor.setdefault(phase.learning_rate_factor(name), []).append(parameter)
+    groups = [{"params": some, "factor": factor} for factor, some in by_factor.items()]
     optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.98), fused=True)
     means = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     return Learner(parameters, means, optimiser, phase.memory())
@@ -145,6 +189,8 @@ def _checkpoint(
     phase: Phase, run: Path, progress: Progress, learner: Learner, minutes: float
 ) -> None:
     """Save all, and write and validate the averaged weights as this phase's part of the codec."""
+    if process_rank() > 0:
+        return
     _save_state(run / f"phase-{phase.name}", progress, learner)
     live = {name: p.detach().clone() for name, p in learner.parameters.items()}
     with torch.no_grad():
@@ -205,6 +251,8 @@ def write_json(path: Path, value: object) -> None:
 def _report(
     phase: Phase, run: Path, progress: Progress, figures: dict[str, float], minutes: float
 ) -> None:
+    if process_rank() > 0:
+        return
     left_min = max(0.0, minutes - progress.elapsed_s / 60.0)
     text = "  ".join(f"{key} {value:.4g}" for key, value in figures.items())
     log.info("phase %s  step %d  %s  %.0f min left", phase.name, progress.step, text, left_min)
@@ -223,7 +271,7 @@ def record_phase(run: Path, name: str, progress: Progress) -> None:
             "phase": name,
             "steps": progress.step,
             "minutes": round(progress.elapsed_s / 60.0, 1),
-            "threads": torch.get_num_threads(),
+            "threads": torch.get_num_threads() * n_processes(),
             "command": training_command(sys.argv),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         },

@@ -1,0 +1,454 @@
+"""The walk over the codes of a picture: one order, used to encode, decode, choose and measure.
+
+`walk` goes through the levels and passes of a picture, evaluates the integer context network at
+the positions of each pass and hands the prediction to a visitor, which decides or learns the codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy import coders
+from luxvox.entropy.lattice import LatticeLevel, LatticePass
+from luxvox.entropy.lattice_layers import (
+    CODE_MAX,
+    N_LINES,
+    Tensors,
+    check_sums,
+    companded,
+    first_bias,
+    known_taps,
+    neighbours,
+    next_state,
+    predict,
+    step_inputs,
+)
+from luxvox.entropy.lattice_tables import (
+    ESCAPE,
+    REACH,
+    Coding,
+    check_counts,
+    coding_of,
+)
+from luxvox.entropy.pmf import PRECISION, TOTAL
+from luxvox.errors import FormatError
+
+LatticeCodes = NDArray[np.int16]
+"""Codes of a level in steps, [channels, H, W]."""
+
+ROWS_AT_ONCE = 1 << 14  # positions that the network is evaluated at together, to bound memory
+ALL_TAPS = tuple(range(9))
+ESCAPE_CLASSES = 32
+_ESCAPE_BITS_MAX = 16
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the context model says of the codes of a pass.
+
+    Attributes:
+        level, section: where the codes belong.
+        first, end: range of channels.
+        rows: flat positions [N], ascending.
+        coding: how each code is coded, arrays [N, channels].
+        mean: in eighths of a step, int32 [N, channels].
+        counts: tables that `coding` refers to.
+    """
+
+    level: str
+    section: int
+    first: int
+    end: int
+    rows: NDArray[np.int64]
+    coding: Coding
+    mean: NDArray[np.int32]
+    counts: NDArray[np.int64]
+
+    def pick(self, codes: LatticeCodes) -> NDArray[np.int32]:
+        """Take the codes [N, channels] that this is about from those of the level."""
+        flat = codes[self.first : self.end].reshape(self.end - self.first, -1)
+        return np.ascontiguousarray(flat[:, self.rows].T.astype(np.int32))
+
+
+class Visitor(Protocol):
+    """Decides or learns the codes of each prediction of a walk."""
+
+    def wants(self, section: int) -> bool:
+        """Return whether the walk should go on into a section."""
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Return the codes [N, channels] of a prediction."""
+
+
+class LatticeContext:
+    """The integer context model of pictures.
+
+    Args:
+        levels: plan of the levels, coarse to fine.
+        tensors: integer weights by level, float32 tensors that hold whole numbers.
+        counts: tables of counts [N_TABLES, 64].
+
+    Raises:
+        ModelError: if a sum could reach 2²⁴ or a table is not one.
+    """
+
+    def __init__(
+        self,
+        levels: tuple[LatticeLevel, ...],
+        tensors: Mapping[str, Tensors],
+        counts: NDArray[np.int64],
+    ) -> None:
+        self.levels = levels
+        self.tensors = dict(tensors)
+        self.counts = counts
+        check_counts(counts)
+        for level in levels:
+            check_sums(level, self.tensors[level.name])
+
+
+def walk(
+    context: LatticeContext,
+    grids: Mapping[str, tuple[int, int]],
+    position: int,
+    visitor: Visitor,
+) -> dict[str, LatticeCodes]:
+    """Walk over the codes of one picture.
+
+    Args:
+        context: the integer context model.
+        grids: (height, width) of each level.
+        position: log-step, −127 (finest) … 127 (coarsest).
+        visitor: decides or learns the codes.
+
+    Returns:
+        Codes by level [channels, H, W]; zero in sections that the visitor did not want.
+    """
+    codes = {
+        level.name: np.zeros((level.n_channels, *grids[level.name]), np.int16)
+        for level in context.levels
+    }
+    levels = context.levels
+    while levels and not any(map(visitor.wants, levels[-1].sections)):
+        levels = levels[:-1]
+
+    # Autocast, which a caller may have set for float networks, would round in here.
+    with torch.autocast("cpu", enabled=False), torch.inference_mode():
+        state: Tensor | None = None
+        step = step_inputs(position)
+        for level in levels:
+            tensors = context.tensors[level.name]
+            walker = _LevelWalk(level, tensors, state, step, codes[level.name])
+            for number, section in enumerate(level.sections):
+                if visitor.wants(section):
+                    prediction = walker.look(number, section, context.counts)
+                    walker.learn(prediction, visitor.visit(prediction))
+            if level is not levels[-1]:
+                own = torch.from_numpy(codes[level.name]).float()
+                state = next_state(level, tensors, own, state, step)
+    return codes
+
+
+class _LevelWalk:
+    """One level of a walk: what is known of it so far."""
+
+    def __init__(
+        self,
+        level: LatticeLevel,
+        tensors: Tensors,
+        state: Tensor | None,
+        step: Tensor,
+        codes: LatticeCodes,
+    ) -> None:
+        self._level, self._tensors, self._step = level, tensors, step
+        self._codes = codes
+        height, width = codes.shape[1:]
+        self._width = width
+        # [n_state, H, W] -> [H · W, n_state]
+        self._state = None if state is None else state.flatten(1).T.contiguous()
+        # Known codes with a border of zeros, [(H + 2) · (W + 2), C].
+        self._known = torch.zeros((height + 2) * (width + 2), len(codes), device="cpu")
+        self._companded = torch.zeros_like(self._known)
+
+    def look(self, number: int, section: int, counts: NDArray[np.int64]) -> Prediction:
+        """Predict a pass."""
+        one = self._level.passes[number]
+        rows = np.flatnonzero(one.mask(*self._codes.shape[1:]))
+        bias = first_bias(self._tensors, number, self._level.n_state, self._step)
+        means = np.zeros((len(rows), one.end - one.first), np.int32)
+        scales = np.zeros_like(means)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            inputs = self._inputs(one, torch.from_numpy(rows[some]))
+            mean, scale = predict(one, self._tensors, number, inputs, bias)
+            means[some], scales[some] = mean.numpy(), scale.numpy()
+        coding = coding_of(means, scales)
+        return Prediction(
+            self._level.name, section, one.first, one.end, rows, coding, means, counts
+        )
+
+    def _inputs(
+        self, one: LatticePass, rows: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        state = None if self._state is None else self._state.index_select(0, rows)
+        around = []
+        if one.first:
+            before = neighbours(self._companded[:, : one.first], rows, self._width, ALL_TAPS)
+            around.append(before.flatten(1))
+        leaning: Tensor | None = None
+        if one.known:
+            own = self._companded[:, one.first : one.end]
+            around.append(neighbours(own, rows, self._width, known_taps(one)).flatten(1))
+            n = min(one.end - one.first, N_LINES)
+            lines = self._known[:, one.first : one.first + n]
+            leaning = neighbours(lines, rows, self._width, ALL_TAPS).transpose(1, 2)
+        return state, torch.cat(around, 1) if around else None, leaning
+
+    def learn(self, prediction: Prediction, codes: NDArray[np.int32]) -> None:
+        """Take the codes [N, channels] of a prediction into what is known."""
+        channels = slice(prediction.first, prediction.end)
+        flat = self._codes.reshape(len(self._codes), -1)
+        flat[channels, prediction.rows] = codes.T
+        rows = torch.from_numpy(prediction.rows)
+        padded = (rows // self._width + 1) * (self._width + 2) + rows % self._width + 1
+        values = torch.from_numpy(codes).float()
+        self._known[padded, channels] = values
+        self._companded[padded, channels] = companded(values)
+
+
+Source = Callable[[Prediction], NDArray[np.int32]]
+"""Gives the codes [N, channels] of a prediction: fixed ones, or chosen there and then."""
+
+
+def fixed_source(codes: Mapping[str, LatticeCodes]) -> Source:
+    """Return the source of codes that are there already."""
+    return lambda prediction: prediction.pick(codes[prediction.level])
+
+
+class CodesChooser:
+    """Visitor that takes codes from a source and writes nothing."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Return what the source gives."""
+        return self._source(prediction)
+
+
+class CodesEncoder:
+    """Visitor that writes codes, a coder a section."""
+
+    def __init__(self, source: Source, coder: int) -> None:
+        self._source = source
+        self._coder = coder
+        self._encoders: dict[int, coders.Encoder] = {}
+        self._not_null: set[int] = set()
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Push the codes of a prediction."""
+        codes = self._source(prediction)
+        if codes.any():
+            self._not_null.add(prediction.section)
+        if prediction.section not in self._encoders:
+            self._encoders[prediction.section] = coders.encoder(self._coder)
+        push_codes(self._encoders[prediction.section], prediction, codes)
+        return codes
+
+    def sections(self) -> dict[int, bytes]:
+        """Return the bytes of each section; none for a section whose codes are all zero."""
+        return {number: self._encoders[number].finish() for number in sorted(self._not_null)}
+
+
+class CodesDecoder:
+    """Visitor that reads codes from sections; codes of missing and empty ones are zero."""
+
+    def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
+        self._decoders: dict[int, coders.Decoder] = {}
+        for number, data in sections.items():
+            if data:
+                with _section_named(number):
+                    self._decoders[number] = coders.decoder(coder, data)
+
+    def wants(self, section: int) -> bool:
+        """Want the sections that hold something."""
+        return section in self._decoders
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Pull the codes of a prediction."""
+        with _section_named(prediction.section):
+            return pull_codes(self._decoders[prediction.section], prediction)
+
+    def finish(self) -> None:
+        """Check that all bytes were used."""
+        for number, coder in self._decoders.items():
+            with _section_named(number):
+                coder.finish()
+
+
+class CodesConcealer:
+    """Visitor that reads the sections before a lost one, and guesses the codes from there on.
+
+    What was coded after a lost section was predicted from it and cannot be read. A guess is the
+    predicted mean, rounded.
+    """
+
+    def __init__(self, sections: Mapping[int, bytes], coder: int, first_lost: int) -> None:
+        before = {n: data for n, data in sections.items() if n < first_lost}
+        self._decoder = CodesDecoder(before, coder)
+        self._first_lost = first_lost
+
+    def wants(self, section: int) -> bool:
+        """Want the sections that can be read, and those that are guessed."""
+        return section >= self._first_lost or self._decoder.wants(section)
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Pull the codes of a prediction, or guess them."""
+        if prediction.section < self._first_lost:
+            return self._decoder.visit(prediction)
+        return np.clip((prediction.mean + 4) >> 3, -CODE_MAX, CODE_MAX)
+
+    def finish(self) -> None:
+        """Check that all bytes were used."""
+        self._decoder.finish()
+
+
+class CodesMeter:
+    """Visitor that adds up the cost of codes in bits, by level."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.bits: dict[str, float] = {}
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Add the cost of a prediction's codes."""
+        codes = self._source(prediction)
+        total = float(code_bits(prediction, codes).sum(dtype=np.float64))
+        self.bits[prediction.level] = self.bits.get(prediction.level, 0.0) + total
+        return codes
+
+
+def code_bits(prediction: Prediction, codes: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the cost in bits of codes [N, channels] under a prediction; 0 where silent."""
+    coding = prediction.coding
+    quotient = (codes - coding.base) >> coding.shift
+    escaped = np.abs(quotient) > REACH
+    symbols = np.where(escaped, ESCAPE, quotient + REACH)
+    costs = (PRECISION - np.log2(prediction.counts)).astype(np.float32)
+    bits: NDArray[np.float32] = costs[coding.table, symbols] + coding.shift
+    excess = np.maximum(np.abs(quotient) - REACH, 1).astype(np.float32)
+    bits += np.where(escaped, 5.0 + np.floor(np.log2(2.0 * excess)), 0.0).astype(np.float32)
+    bits[coding.silent] = 0.0
+    return bits
+
+
+def push_codes(coder: coders.Encoder, prediction: Prediction, codes: NDArray[np.int32]) -> None:
+    """Write the codes [N, channels] of one prediction.
+
+    Symbols of tables come first, table after table in ascending order; then the plain bits of wide
+    scales, by their number; then what the escapes stand for.
+    """
+    coding = prediction.coding
+    coded = ~coding.silent
+    difference = (codes - coding.base)[coded]
+    shift, table = coding.shift[coded], coding.table[coded]
+    quotient = difference >> shift
+    escaped = np.abs(quotient) > REACH
+    symbols = np.where(escaped, ESCAPE, quotient + REACH)
+    order = np.argsort(table, kind="stable")
+    coder.push_tables(symbols[order], table[order], prediction.counts)
+
+    for n_bits in np.unique(shift[shift > 0]):
+        rest = difference[shift == n_bits] & ((1 << int(n_bits)) - 1)
+        _push_plain(coder, rest, int(n_bits))
+    for value in quotient[escaped].tolist():
+        _push_escape(coder, value)
+
+
+def pull_codes(coder: coders.Decoder, prediction: Prediction) -> NDArray[np.int32]:
+    """Read the codes [N, channels] of one prediction."""
+    coding = prediction.coding
+    coded = ~coding.silent
+    shift, table = coding.shift[coded], coding.table[coded]
+    order = np.argsort(table, kind="stable")
+    symbols = np.zeros(len(table), np.int64)
+    symbols[order] = coder.pull_tables(table[order], prediction.counts)
+    quotient = symbols - REACH
+
+    difference = quotient << shift
+    for n_bits in np.unique(shift[shift > 0]):
+        some = shift == n_bits
+        difference[some] += _pull_plain(coder, int(some.sum()), int(n_bits))
+    for index in np.flatnonzero(symbols == ESCAPE):
+        rest = difference[index] - (quotient[index] << shift[index])
+        difference[index] = (_pull_escape(coder) << shift[index]) + rest
+
+    codes = coding.base.copy()
+    codes[coded] += difference.astype(np.int32)
+    if codes.size and np.abs(codes).max() > CODE_MAX:
+        raise FormatError(f"a code lies beyond ±{CODE_MAX}")
+    return codes
+
+
+def _push_plain(coder: coders.Encoder, values: NDArray[np.int32], n_bits: int) -> None:
+    table = np.zeros(len(values), np.int64)
+    coder.push_tables(values.astype(np.int64), table, _uniform(n_bits))
+
+
+def _pull_plain(coder: coders.Decoder, n: int, n_bits: int) -> NDArray[np.int64]:
+    return coder.pull_tables(np.zeros(n, np.int64), _uniform(n_bits))
+
+
+def _push_escape(coder: coders.Encoder, quotient: int) -> None:
+    """Write a quotient beyond the tables: its class, then the bits below the leading one."""
+    value = 2 * (abs(quotient) - REACH) + int(quotient < 0)
+    n_bits = value.bit_length() - 1
+    _push_plain(coder, np.array([n_bits], np.int32), 5)
+    for start in range(0, n_bits, 8):
+        width = min(8, n_bits - start)
+        part = (value >> start) & ((1 << width) - 1)
+        _push_plain(coder, np.array([part], np.int32), width)
+
+
+def _pull_escape(coder: coders.Decoder) -> int:
+    n_bits = int(_pull_plain(coder, 1, 5)[0])
+    if n_bits > _ESCAPE_BITS_MAX:
+        raise FormatError(f"an escape of {n_bits} bits, legal: 1..{_ESCAPE_BITS_MAX}")
+    value = 1 << n_bits
+    for start in range(0, n_bits, 8):
+        width = min(8, n_bits - start)
+        value += int(_pull_plain(coder, 1, width)[0]) << start
+    magnitude = (value >> 1) + REACH
+    return -magnitude if value & 1 else magnitude
+
+
+def _uniform(n_bits: int) -> NDArray[np.int64]:
+    return np.full((1, 1 << n_bits), TOTAL >> n_bits, np.int64)
+
+
+@contextmanager
+def _section_named(section: int) -> Iterator[None]:
+    """Put the name of a section before what is wrong with it."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"codes {section}: {error}") from None

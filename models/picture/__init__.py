@@ -1,0 +1,1 @@
+"""The float side of pictures: networks, their linear start, tiling, choice and correction."""

@@ -1,0 +1,90 @@
+"""The rate-aware choice of codes, with the costs that the context model gives them.
+
+Rate–distortion optimised quantisation (Sullivan and Wiegand, 1998): a latent takes the code of
+least weighted squared error plus λ times bits, of few candidates: its two nearest whole numbers
+and the rounded mean. Codes are chosen in the order in which they are coded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy.lattice_layers import CODE_MAX
+from luxvox.entropy.lattice_walk import Prediction, code_bits
+
+
+class RateAwareChoice:
+    """Chooses the codes of one picture.
+
+    Args:
+        latents: [1, C, H, W] in steps, by level.
+        weights: what a squared step of each latent counts, of the same shapes or such that
+            broadcast to them.
+        lambda_: squared steps that a bit is worth.
+    """
+
+    def __init__(
+        self, latents: Mapping[str, Tensor], weights: Mapping[str, Tensor], lambda_: float
+    ) -> None:
+        self._latents = {level: y[0].flatten(1).numpy() for level, y in latents.items()}
+        self._weights = {
+            level: w[0].expand(latents[level].shape[1:]).flatten(1).numpy()
+            for level, w in weights.items()
+        }
+        self._lambda = lambda_
+
+    def choose(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Return the codes [N, channels] of a prediction."""
+        channels = slice(prediction.first, prediction.end)
+        latents = self._latents[prediction.level][channels][:, prediction.rows].T
+        weights = self._weights[prediction.level][channels][:, prediction.rows].T
+        codes = np.clip((prediction.mean + 4) >> 3, -CODE_MAX, CODE_MAX)
+
+        # Where the nearest whole number is the rounded mean nothing can be better.
+        nearest = np.clip(np.rint(latents), -CODE_MAX, CODE_MAX).astype(np.int32)
+        open_places = (nearest != codes) & ~prediction.coding.silent
+        rows, columns = np.nonzero(open_places)
+        if not len(rows):
+            return codes
+        part = _part(prediction, rows, columns)
+        y, w = latents[rows, columns], weights[rows, columns]
+        mean, near = codes[rows, columns], nearest[rows, columns]
+        towards = near + np.sign(mean - near)
+        best, least = mean, self._costs(part, mean, y, w)
+        for candidate in (towards, near):
+            cost = self._costs(part, candidate, y, w)
+            best = np.where(cost < least, candidate, best)
+            least = np.minimum(cost, least)
+        codes[rows, columns] = best
+        return codes
+
+    def _costs(
+        self,
+        part: Prediction,
+        codes: NDArray[np.int32],
+        latents: NDArray[np.float32],
+        weights: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        error = np.square(latents - codes)
+        costs: NDArray[np.float32] = weights * error + self._lambda * code_bits(part, codes)
+        return costs
+
+
+def _part(
+    prediction: Prediction, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Prediction:
+    """Return the prediction of some codes only, as a list."""
+    coding = prediction.coding
+    some = replace(
+        coding,
+        base=coding.base[rows, columns],
+        table=coding.table[rows, columns],
+        shift=coding.shift[rows, columns],
+        silent=coding.silent[rows, columns],
+    )
+    return replace(prediction, coding=some)

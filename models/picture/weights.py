@@ -1,0 +1,173 @@
+"""Picture weights: how they are packed into a file, verified and loaded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy.lattice import LatticeLevel, picture_levels
+from luxvox.entropy.lattice_layers import table_shapes
+from luxvox.entropy.lattice_walk import LatticeContext
+from luxvox.errors import ModelError
+from luxvox.models.cards import ModelCard, find_card, read_card
+from luxvox.models.picture.networks import LEVELS, PictureConfig, PictureModel
+from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
+
+PICTURE_KIND = "picture"
+_STEPS = f"{CONTEXT_PREFIX}steps"
+_TABLES = f"{CONTEXT_PREFIX}tables"
+
+
+@dataclass(frozen=True)
+class PictureCodec:
+    """A picture model ready to run: float networks, integer context model, card."""
+
+    card: ModelCard
+    model: PictureModel
+    context: LatticeContext
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The 4 bytes that files carry."""
+        return bytes.fromhex(self.card.fingerprint)
+
+    @property
+    def n_sections(self) -> int:
+        """How many code sections a file has at most."""
+        return max(max(level.sections) for level in self.context.levels)
+
+
+def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -> PictureCodec:
+    """Return a picture codec by what a file says of it; the newest by default.
+
+    Args:
+        number: of the model in the file format.
+        fingerprint: of its integer tables, 4 bytes; None for any.
+
+    Raises:
+        UnsupportedError: if no such weights are installed.
+        ModelError: if there are none of pictures, or they are altered.
+    """
+    path = find_card(PICTURE_KIND, number, fingerprint)
+    return _loaded(path, read_card(path).sha256)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(path: Path, _: str) -> PictureCodec:
+    """Load a codec once for each content that its card has announced."""
+    return load_picture_codec(path)
+
+
+def load_picture_codec(path: Path) -> PictureCodec:
+    """Load and verify the weights next to a model card.
+
+    Raises:
+        ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables
+            differs from the card, a tensor is missing, or a sum could overflow.
+    """
+    card = read_card(path)
+    tensors = verified_tensors(card, path.with_suffix(".safetensors"))
+    if card.kind != PICTURE_KIND:
+        raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
+    try:
+        config = config_from_json(card.config)
+        check_sizes(card, tensors, _shapes(config))
+        model = PictureModel(config)
+        floats = {k: t.float() for k, t in tensors.items() if not k.startswith(CONTEXT_PREFIX)}
+        model.load_state_dict(floats)
+        if tensors[_STEPS].tolist() != pack_steps(config)[_STEPS].tolist():
+            raise ModelError("steps of the card are not those of the weights")
+        context = _context(config, tensors)
+    except ModelError as error:
+        raise ModelError(f"{card.id}: {error}") from None
+    except (KeyError, RuntimeError, TypeError, IndexError, ValueError) as error:
+        raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
+    return PictureCodec(card, model.eval().requires_grad_(False), context)
+
+
+def config_from_json(record: Mapping[str, Any]) -> PictureConfig:
+    """Build the configuration a card holds."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    return PictureConfig(**values)
+
+
+def pack_picture(
+    model: PictureModel, tables: Mapping[str, Mapping[str, Tensor]], counts: NDArray[np.int64]
+) -> dict[str, Tensor]:
+    """Name and narrow all tensors for a weights file.
+
+    Args:
+        model: float networks; halved.
+        tables: whole numbers of the context model by level and name.
+        counts: tables of counts [N_TABLES, 64].
+    """
+    packed = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
+    for level, tensors in tables.items():
+        for name, tensor in tensors.items():
+            narrow = torch.int32 if name.endswith("bias") else torch.int8
+            packed[f"{CONTEXT_PREFIX}{level}.{name}"] = tensor.to(narrow)
+    packed[_TABLES] = torch.from_numpy(counts.astype(np.int32))
+    return packed | pack_steps(model.config)
+
+
+def pack_steps(config: PictureConfig) -> dict[str, Tensor]:
+    """Return the coarsest and the finest step in thousandths of an 8-bit level."""
+    steps = [round(1000 * step) for step in (config.coarsest_step, config.finest_step)]
+    return {_STEPS: torch.tensor(steps, dtype=torch.int32)}
+
+
+def state_sizes(levels: tuple[LatticeLevel, ...]) -> dict[str, int]:
+    """Return the features of the state that each level hands on; 0 for the last."""
+    following = [level.n_state for level in levels[1:]] + [0]
+    return {level.name: n for level, n in zip(levels, following, strict=True)}
+
+
+def _shapes(config: PictureConfig) -> dict[str, tuple[int, ...]]:
+    if len(config.channels) != len(LEVELS) or len(config.widths) != len(LEVELS):
+        raise ModelError(f"legal: {len(LEVELS)} levels")
+    return {
+        "analysis.front.weight": (config.widths[-1], 192, 2, 2),
+        "synthesis.back.weight": (192, config.widths[-1], 2, 2),
+        **{
+            f"analysis.to_latents.{n}.weight": (channels, width, 1, 1)
+            for n, (channels, width) in enumerate(zip(config.channels, config.widths, strict=True))
+        },
+    }
+
+
+def _context(config: PictureConfig, tensors: Mapping[str, Tensor]) -> LatticeContext:
+    levels = picture_levels(config.channels)
+    following = state_sizes(levels)
+    tables = {}
+    for level in levels:
+        prefix = f"{CONTEXT_PREFIX}{level.name}."
+        raw = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
+        check_tables(level.name, table_shapes(level, following[level.name]), raw)
+        tables[level.name] = {name: table.float() for name, table in raw.items()}
+    counts: NDArray[np.int64] = tensors[_TABLES].numpy().astype(np.int64)
+    return LatticeContext(levels, tables, counts)
+
+
+def check_tables(
+    name: str, expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]
+) -> None:
+    """Check the integer tables of a level as a weights file holds them.
+
+    Raises:
+        ModelError: if one is missing, too many, or of another shape or type.
+    """
+    for key in sorted(expected.keys() ^ tensors.keys()):
+        raise ModelError(f"{name}: table {key} is {'missing' if key in expected else 'unknown'}")
+    for key, shape in expected.items():
+        kind = torch.int32 if key.endswith("bias") else torch.int8
+        if tuple(tensors[key].shape) != shape or tensors[key].dtype != kind:
+            found = f"{tensors[key].dtype} {list(tensors[key].shape)}"
+            raise ModelError(f"{name}: table {key} is {found}, legal: {kind} {list(shape)}")

@@ -1,0 +1,111 @@
+"""Training pictures: loaded once, cropped, flipped, enlarged and made noisy at random."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from luxvox.errors import InputError
+from luxvox.models.picture.networks import PIXELS_PER_UNIT
+from luxvox.models.training.picture.drawings import drawing
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".avif", ".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm")
+MIN_SIDE = 256
+N_DRAWINGS = 96  # rendered text and flat graphics among the training pictures
+DRAWING_SHARE = 0.05  # of all crops
+
+# Cameras are not sharp: a share of the crops is enlarged, and noise is added to some.
+ENLARGED_SHARE, MAX_ENLARGEMENT = 0.3, 2.2
+NOISY_SHARE, MAX_NOISE = 0.25, 4.0
+
+
+class Pictures:
+    """The pictures of some folders in memory, as uint8 [3, H, W] tensors.
+
+    Raises:
+        InputError: if the folders hold no picture with both sides of at least 256 pixels, or a
+            file that has the name of a picture and is not one.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
+        log.info("reading %d pictures", len(paths))
+        with ThreadPoolExecutor(2) as pool:
+            loaded = list(pool.map(_load, paths))
+        self.pictures = [p for p in loaded if min(p.shape[1:]) >= MIN_SIDE]
+        self.drawings: list[Tensor] = []
+        if not self.pictures:
+            names = ", ".join(map(str, folders))
+            raise InputError(f"no picture of at least {MIN_SIDE}×{MIN_SIDE} pixels in {names}")
+
+    def split(self, every: int) -> tuple[Pictures, Pictures]:
+        """Return all but every n-th picture, with drawings added, and every n-th.
+
+        Raises:
+            InputError: if there is only one picture.
+        """
+        if len(self) < 2:
+            raise InputError("one picture is not enough: training needs 2 or more")
+        parts = copy.copy(self), copy.copy(self)
+        parts[0].pictures = [p for n, p in enumerate(self.pictures) if n % every]
+        parts[0].drawings = [drawing(seed) for seed in range(N_DRAWINGS)]
+        parts[1].pictures = self.pictures[::every]
+        return parts
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def crops(self, n: int, size: int, generator: torch.Generator) -> Tensor:
+        """Return random crops [n, 3, size, size] in units."""
+        return torch.stack([self._crop(size, generator) for _ in range(n)])
+
+    def _crop(self, size: int, generator: torch.Generator) -> Tensor:
+        chances = torch.rand(6, generator=generator).tolist()
+        drawn = bool(self.drawings) and chances[0] < DRAWING_SHARE
+        source = self.drawings if drawn else self.pictures
+        picture = source[int(torch.randint(len(source), (1,), generator=generator))]
+
+        enlarged = not drawn and chances[1] < ENLARGED_SHARE
+        factor = 1.2 + (MAX_ENLARGEMENT - 1.2) * chances[2] if enlarged else 1.0
+        part = math.ceil(size / factor)
+        top, left = (
+            int(torch.randint(full - part + 1, (1,), generator=generator))
+            for full in picture.shape[1:]
+        )
+        crop = picture[:, top : top + part, left : left + part].float()
+        if enlarged:
+            crop = F.interpolate(crop[None], (size, size), mode="bicubic")[0].clamp(0.0, 255.0)
+        if chances[3] < 0.5:
+            crop = crop.flip(2)
+        if not drawn and chances[4] < NOISY_SHARE:
+            noise = torch.randn(crop.shape, generator=generator)
+            noise = noise * (0.5 + MAX_NOISE * chances[5] ** 2)
+            crop = (crop + noise).clamp(0.0, 255.0)
+        return to_units(crop)
+
+
+def to_units(pixels: Tensor) -> Tensor:
+    """Map 8-bit levels to units around zero."""
+    return (pixels.float() - 128.0) / PIXELS_PER_UNIT
+
+
+def _load(path: Path) -> Tensor:
+    try:
+        with Image.open(path) as image:
+            pixels: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise InputError(f"{path}: not a picture: {error}") from None
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()

@@ -1,0 +1,66 @@
+"""Rendered text and flat graphics: what photographs never teach."""
+
+from __future__ import annotations
+
+import random
+import string
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+SIZE = 384
+
+
+def drawing(seed: int) -> Tensor:
+    """Return a drawing, uint8 [3, 384, 384]: lines of text, shapes or both, in flat colours."""
+    chance = random.Random(seed)
+    image = Image.new("RGB", (SIZE, SIZE), _colour(chance))
+    canvas = ImageDraw.Draw(image)
+    if seed % 3:
+        _shapes(canvas, chance)
+    if seed % 3 != 1:
+        _text(canvas, chance)
+    pixels: NDArray[np.uint8] = np.asarray(image)
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
+
+
+def _colour(chance: random.Random) -> tuple[int, int, int]:
+    """Return a colour; most are black, white or saturated."""
+    if chance.random() < 0.4:
+        return chance.choice([(0, 0, 0), (255, 255, 255), (240, 240, 240), (30, 30, 30)])
+    if chance.random() < 0.5:
+        red, green, blue = (chance.choice([0, 255]) for _ in range(3))
+        return red, green, blue
+    red, green, blue = (chance.randrange(256) for _ in range(3))
+    return red, green, blue
+
+
+def _shapes(canvas: ImageDraw.ImageDraw, chance: random.Random) -> None:
+    for _ in range(chance.randint(4, 14)):
+        x, y = chance.randrange(-40, SIZE), chance.randrange(-40, SIZE)
+        box = (x, y, x + chance.randint(8, 220), y + chance.randint(8, 220))
+        kind = chance.randrange(3)
+        if kind == 0:
+            canvas.rectangle(box, fill=_colour(chance))
+        elif kind == 1:
+            canvas.ellipse(box, fill=_colour(chance))
+        else:
+            canvas.line(box, fill=_colour(chance), width=chance.randint(1, 8))
+
+
+def _text(canvas: ImageDraw.ImageDraw, chance: random.Random) -> None:
+    y = chance.randint(0, 20)
+    colour = _colour(chance)
+    while y < SIZE:
+        size = chance.choice([10, 12, 14, 16, 20, 28, 40])
+        letters = string.ascii_letters + string.digits + "    .,;:-()"
+        line = "".join(chance.choice(letters) for _ in range(600 // size))
+        canvas.text(
+            (chance.randint(0, 30), y), line, fill=colour, font=ImageFont.load_default(size)
+        )
+        y += size + chance.randint(2, 16)
+        if chance.random() < 0.2:
+            colour = _colour(chance)

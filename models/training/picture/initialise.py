@@ -1,0 +1,102 @@
+"""The picture networks before training: an exact lapped transform with Haar steps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from luxvox.models.picture.networks import LEVELS, STRIDES, Block, PictureConfig, PictureModel
+from luxvox.models.picture.transform import (
+    ChannelStatistics,
+    colour_matrix,
+    frequency_signs,
+    haar_matrix,
+    lapped_kernels,
+    lapped_matrix,
+    measure_channels,
+)
+
+N_MEASURED = 120  # pictures that the order of channels is measured on
+
+
+def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureModel:
+    """Return a model whose networks are the linear start.
+
+    Args:
+        pictures: [3, H, W] in units, sides of at least 64.
+        config: of the networks.
+    """
+    passed = dict(zip((32, 16, 8), config.passed, strict=True))
+    every = max(1, len(pictures) // N_MEASURED)
+    statistics = measure_channels(pictures[::every], passed)
+    model = PictureModel(config)
+    with torch.no_grad():
+        _set_outer_layers(model, statistics)
+        _set_haar_steps(model, statistics)
+        _set_latents(model)
+        for network in (model.analysis, model.synthesis):
+            for number, level in enumerate(LEVELS):
+                for block in network.blocks[number]:  # type: ignore[union-attr]
+                    _scale_inputs(block, statistics.powers[STRIDES[level]])
+    return model
+
+
+def _set_outer_layers(model: PictureModel, statistics: ChannelStatistics) -> None:
+    """Set the lapped transform; coefficients become channels in order of power."""
+    order = statistics.orders[8]
+    forward, backward = (lapped_matrix(k, colour_matrix()) for k in lapped_kernels())
+    _fill(model.analysis.front, forward[order])
+    # A block of samples gets what the four blocks around its shifted place give.
+    _fill(model.synthesis.back, backward.flip(2, 3).transpose(0, 1)[:, order])
+    rows, columns = frequency_signs()
+    model.synthesis.row_signs[:192].copy_(rows[order])
+    model.synthesis.column_signs[:192].copy_(columns[order])
+
+
+def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
+    """Set the Haar steps between grids on the features that go on; others start small."""
+    config = model.config
+    generator = torch.Generator().manual_seed(1)
+    for number in range(len(LEVELS) - 1):
+        stride = STRIDES[LEVELS[number]]
+        n_passed = config.passed[number]
+        haar = torch.kron(torch.eye(n_passed), haar_matrix())[statistics.orders[stride]]
+        n = len(haar)  # 4 · n_passed
+
+        # [n, 4 · n_passed], columns in the order channel × (row, column)
+        down = model.analysis.down[number]
+        weight = torch.zeros(down.weight.shape)
+        weight[n:] = 0.02 * torch.randn(weight[n:].shape, generator=generator)
+        weight[:n, :n_passed] = haar.reshape(n, n_passed, 2, 2)
+        _fill(down, weight)
+
+        up = model.synthesis.up[number]
+        weight = torch.zeros(up.weight.shape)
+        weight[: 4 * n_passed, :n, 0, 0] = haar.T
+        _fill(up, weight)
+
+
+def _set_latents(model: PictureModel) -> None:
+    """Let the latents be the features that do not go on to a coarser grid."""
+    config = model.config
+    for number, n_channels in enumerate(config.channels):
+        first = 0 if number == 0 else config.passed[number - 1]
+        matrix = torch.zeros(n_channels, config.widths[number])
+        index = torch.arange(n_channels)
+        matrix[index, first + index] = 1.0
+        _fill(model.analysis.to_latents[number], matrix[:, :, None, None])
+        _fill(model.synthesis.from_latents[number], matrix.T[:, :, None, None])
+
+
+def _scale_inputs(block: Block, power: Tensor) -> None:
+    """Bring what a block sees to about unit power, so that large coefficients don't drown it."""
+    n = min(len(power), len(block.scale))
+    block.scale[:n] = torch.rsqrt(1.0 + power[:n])
+
+
+def _fill(layer: nn.Module, weight: Tensor) -> None:
+    if not isinstance(layer, nn.Conv2d):
+        raise AssertionError("not a convolution")
+    layer.weight.copy_(weight)
+    if layer.bias is not None:
+        layer.bias.zero_()

@@ -1,0 +1,145 @@
+"""Joint training of the picture codec: analysis, gains, synthesis and context model together.
+
+Latents are rounded for the synthesis and the context, with gradients straight through (van den
+Oord et al., 2017); the rate sees uniform noise instead of the rounding (Ballé et al., 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from luxvox.models.picture.distortion import EYE_SHARE, eye_error, squared_error
+from luxvox.models.picture.networks import PIXELS_PER_UNIT, log_step
+from luxvox.models.training.picture.data import Pictures
+from luxvox.models.training.picture.losses import psnr
+from luxvox.models.training.picture.parts import PictureParts, save_parts
+from luxvox.models.training.picture.quantise import chosen_codes, dead_zone, straight_through
+
+BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
+STEP_WEIGHT = 0.7  # exponent of the step that makes all rates count about the same
+LEARNING_RATES = {"joint": 6e-4, "chosen": 2e-4}
+CROP, BATCH = 192, 6
+TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
+ANALYSIS_FACTOR = 0.5
+
+
+class JointPhase:
+    """All parts at once.
+
+    The phase `joint` rounds latents; `chosen`, which follows it, chooses codes as the encoder does,
+    and charges for these instead of noisy latents.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: PictureParts,
+        data: tuple[Pictures, Pictures],
+        device: str = "cpu",
+        bfloat16: bool = True,
+    ) -> None:
+        self.name = name
+        self.learning_rate = LEARNING_RATES[name]
+        self.parts = parts.to(device)
+        self.pictures, self.held_back = data
+        self.device = torch.device(device)
+        for module in (parts.model.analysis, parts.model.synthesis):
+            module.to(memory_format=torch.channels_last)
+        self.bfloat16 = bfloat16
+
+    def trained(self) -> nn.Module:
+        """Return all parts."""
+        return self.parts
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Let the analysis move more slowly than what follows it."""
+        if parameter_name.startswith("context."):
+            return 1.4
+        return 1.0 if ".synthesis." in parameter_name else ANALYSIS_FACTOR
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: all that this phase changes has a gradient."""
+        return {}
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return distortion plus rate of a batch of crops at random steps."""
+        pixels = self.pictures.crops(BATCH, CROP, generator).to(self.device)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        low, high = TRAINED_STEPS
+        step = low * (high / low) ** torch.rand(BATCH, generator=generator).to(self.device)
+        odd = {
+            level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")
+        }
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            decoded, bits = self._coded(pixels, step, generator, odd)
+        n_pixels = CROP * CROP
+        total = sum(bits.values(), torch.zeros(()))
+        error = (1.0 - EYE_SHARE) * squared_error(decoded, pixels)
+        error = error + EYE_SHARE * eye_error(decoded, pixels)
+        gain = step / PIXELS_PER_UNIT
+        cost = (error / gain.square() + BIT * total) / (3.0 * n_pixels)
+        figures = {
+            "psnr": psnr(decoded.detach(), pixels).mean().item(),
+            "bpp": total.mean().item() / n_pixels,
+            **{level: b.mean().item() / n_pixels for level, b in bits.items()},
+        }
+        return (cost * gain**STEP_WEIGHT).mean(), figures
+
+    def _quantised(self, latents: dict[str, Tensor], position: Tensor) -> dict[str, Tensor]:
+        if self.name == "joint":
+            return {level: straight_through(y, dead_zone(y)) for level, y in latents.items()}
+        codes = chosen_codes(self.parts.context, latents, position, BIT)
+        return {level: straight_through(y, codes[level]) for level, y in latents.items()}
+
+    def _coded(
+        self, pixels: Tensor, step: Tensor, generator: torch.Generator, odd: dict[str, int] | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        latents = self.parts.model.latents(pixels, step)
+        position = log_step(step, self.parts.model.config)
+        quantised = self._quantised(latents, position)
+        paid = quantised
+        if self.name == "joint":
+            paid = {
+                level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
+                for level, y in latents.items()
+            }
+        bits = self.parts.context.level_bits(quantised, paid, position, odd)
+        return self.parts.model.synthesise(quantised, step).float(), bits
+
+    @torch.no_grad()
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure rate and distortion of held-back pictures, quantised by plain rounding."""
+        figures: dict[str, float] = {}
+        steps = (10.0, 20.0, 40.0, 80.0)
+        centres = [_centre(p) for p in self.held_back.pictures[:16]]
+        pixels = torch.stack(centres).to(self.device)
+        for value in steps:
+            step = torch.full((len(pixels),), value, device=self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                latents = self.parts.model.latents(pixels, step)
+                position = log_step(step, self.parts.model.config)
+                quantised = self._quantised(latents, position)
+                bits = self.parts.context.level_bits(quantised, quantised, position)
+                decoded = self.parts.model.synthesise(quantised, step).float()
+            total = sum(bits.values(), torch.zeros(()))
+            bpp = total.mean().item() / pixels[0, 0].numel()
+            eye = eye_error(decoded, pixels).mean().item() / pixels[0, 0].numel()
+            figures |= {
+                f"bpp_{value:g}": bpp,
+                f"psnr_{value:g}": psnr(decoded, pixels).mean().item(),
+                f"eye_{value:g}": -10.0 * math.log10(eye),
+            }
+        return figures
+
+    def finish(self, run: Path) -> None:
+        """Write the parts into the run folder."""
+        save_parts(self.parts, run)
+
+
+def _centre(picture: Tensor, size: int = 256) -> Tensor:
+    top, left = ((n - size) // 2 for n in picture.shape[1:])
+    return (picture[:, top : top + size, left : left + size].float() - 128.0) / PIXELS_PER_UNIT

@@ -1,0 +1,48 @@
+"""All that learns of the picture codec, and how a run folder keeps it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from luxvox.entropy.lattice import picture_levels
+from luxvox.entropy.lattice_tables import start_tables
+from luxvox.models.picture.networks import PictureModel
+from luxvox.models.picture.weights import config_from_json
+from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.picture.twin import ContextTwin
+
+PARTS_FILE = "parts.safetensors"
+
+
+class PictureParts(nn.Module):
+    """The model, the twin of its context model, and the tables of counts.
+
+    Attributes:
+        counts: int64 [N_TABLES, 64].
+    """
+
+    counts: Tensor
+
+    def __init__(self, model: PictureModel) -> None:
+        super().__init__()
+        self.model = model
+        self.context = ContextTwin(picture_levels(model.config.channels))
+        self.register_buffer("counts", torch.from_numpy(start_tables()))
+
+
+def save_parts(parts: PictureParts, run: Path) -> None:
+    """Write the parts into a run folder."""
+    save_atomically(dict(parts.state_dict()), run / PARTS_FILE)
+
+
+def load_parts(run: Path) -> PictureParts:
+    """Read the parts of a run folder."""
+    settings = json.loads((run / "run.json").read_text())
+    parts = PictureParts(PictureModel(config_from_json(settings["config"])))
+    parts.load_state_dict(load_file(run / PARTS_FILE))
+    return parts

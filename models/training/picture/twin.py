@@ -1,0 +1,347 @@
+"""The trainable twin of the context model of pictures.
+
+It computes in floats what the codec computes in integers (`luxvox.entropy.lattice_layers`):
+weights and activations are rounded to the integers' grid in every forward pass, and gradients
+pass the rounding straight through (Bengio et al., 2013).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from luxvox.entropy.lattice import LatticeLevel, LatticePass, phase_mask
+from luxvox.entropy.lattice_layers import (
+    N_LINES,
+    N_SCALES,
+    N_STEP_INPUTS,
+    SHIFTS,
+    known_taps,
+)
+from luxvox.entropy.layers import compand
+
+ACTIVATION_MAX = 127.0
+WEIGHT_MAX = 127.0
+# What a whole number of a layer's weights is as a learnt value; it sets the pace of learning.
+UNITS = {
+    "state": 256.0,
+    "own": 256.0,
+    "mid": 128.0,
+    "out": 64.0,
+    "spread": 256.0,
+    "grow": 128.0,
+    "line": 128.0,
+}
+SCALE_START = 17.0  # about one step
+TAIL_SHARE, TAIL_RATIO = 0.15, 2.5
+HALF_PRECISION = ("base", "detail")  # levels that may be computed in bfloat16
+
+
+def scale_of(index: Tensor) -> Tensor:
+    """Return the width of a logistic in steps by its index, a quarter of an octave each."""
+    return 0.05 * torch.exp2(index * 0.25)
+
+
+def rounded(value: Tensor) -> Tensor:
+    """Round half up; gradients pass straight through."""
+    if not (torch.is_grad_enabled() and value.requires_grad):
+        return torch.floor(value + 0.5)
+    return value + (torch.floor(value.detach() + 0.5) - value.detach())
+
+
+def companded(codes: Tensor) -> Tensor:
+    """Return companded codes as the integer network takes them; gradients are a logarithm's."""
+    magnitude = codes.abs()
+    smooth = codes.sign() * 8.0 * torch.log2(1.0 + 4.0 * magnitude)
+    return smooth + (compand(codes.detach().round() * 16.0) - smooth).detach()
+
+
+class LevelTwin(nn.Module):
+    """Trainable context network of one level."""
+
+    def __init__(self, level: LatticeLevel, n_next: int) -> None:
+        super().__init__()
+        self.level = level
+        values: dict[str, Tensor] = {}
+        for number, hidden in enumerate(level.pass_hidden):
+            start = _pass_start(level, level.passes[number], hidden)
+            values |= {f"p{number}_{name}": value for name, value in start.items()}
+        if level.n_up:
+            n_inputs = level.n_channels + level.n_state + N_STEP_INPUTS
+            values["spread"] = _normal(level.n_up, n_inputs, 3, 3)
+            values["spreadbias"] = torch.zeros(level.n_up)
+            values["grow"] = _normal(4 * n_next, level.n_up, 1, 1)
+            values["growbias"] = torch.zeros(4 * n_next)
+        self.values = nn.ParameterDict({k: nn.Parameter(v) for k, v in values.items()})
+
+    def whole(self, name: str) -> Tensor:
+        """Return a weight as whole numbers −127 … 127."""
+        unit = UNITS[name.rpartition("_")[2]]
+        return rounded((self.values[name] * unit).clamp(-WEIGHT_MAX, WEIGHT_MAX))
+
+    def bias(self, name: str, layer: str) -> Tensor:
+        """Return a bias as whole numbers in the unit of the accumulator."""
+        return rounded(self.values[name] * 2.0 ** SHIFTS[layer])
+
+    def next_state(self, comp: Tensor, state: Tensor | None, step: Tensor) -> Tensor:
+        """Return what the next finer level knows of this and all coarser ones.
+
+        Args:
+            comp: companded codes [B, C, H, W].
+            state: [B, n_state, H, W], or None.
+            step: planes of the log-step [B, 2, H, W].
+        """
+        parts = [comp, step] if state is None else [comp, state, step]
+        x = F.conv2d(_cl(torch.cat(parts, 1)), self.whole("spread"), padding=1)
+        x = _activate(x, self.bias("spreadbias", "spread"), "spread")
+        x = _activate(F.conv2d(x, self.whole("grow")), self.bias("growbias", "grow"), "grow")
+        return F.pixel_shuffle(x, 2)
+
+    def predict(
+        self, number: int, own: Tensor, comp: Tensor, state: Tensor | None, step: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return means in eighths of a step and scale indices of a pass, on the whole grid.
+
+        Args:
+            number: of the pass.
+            own: codes [B, C, H, W]; those that the pass does not know are left out in here.
+            comp: the same, companded.
+            state, step: as in `next_state`.
+        """
+        one = self.level.passes[number]
+        inputs = step if state is None else torch.cat([state, step], 1)
+        x = F.conv2d(_cl(inputs), self.whole(f"p{number}_state"))
+        if one.n_known:
+            x = x + F.conv2d(_cl(_known(one, comp)), self.whole(f"p{number}_own"), padding=1)
+        x = _activate(x, self.bias(f"p{number}_bias", "own"), "own")
+        x = F.conv2d(x, self.whole(f"p{number}_mid"))
+        x = _activate(x, self.bias(f"p{number}_midbias", "mid"), "mid")
+        x = F.conv2d(x, self.whole(f"p{number}_out")).float()
+        x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
+        mean, scale = rounded(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
+        return (mean + self._lean(one, number, own) if one.known else mean), scale
+
+    def _lean(self, one: LatticePass, number: int, own: Tensor) -> Tensor:
+        """Return what the first channels of a pass take from their own known neighbours."""
+        taps = self.whole(f"p{number}_line")
+        n = len(taps)
+        known = own[:, one.first : one.first + n] * _mask(one.known, own)
+        with torch.autocast(own.device.type, enabled=False):
+            lean = F.conv2d(known, taps.reshape(n, 1, 3, 3), padding=1, groups=n)
+        lean = rounded(lean * 2.0 ** -SHIFTS["line"])
+        return F.pad(lean, (0, 0, 0, 0, 0, one.end - one.first - n))
+
+    @torch.no_grad()
+    def integers(self) -> dict[str, Tensor]:
+        """Return the tables of the integer network, by its names."""
+        tables = {}
+        for name in self.values:
+            head, _, rest = name.rpartition("_")
+            prefix = f"pass{head[1:]}." if head else ""
+            layer, is_bias = (rest.removesuffix("bias") or "own"), rest.endswith("bias")
+            if is_bias:
+                tables[f"{prefix}{layer}.bias"] = self.bias(name, layer)
+                continue
+            weight = self.whole(name)
+            if layer == "own":
+                one = self.level.passes[int(head[1:])]
+                unknown = sorted(set(range(9)) - set(known_taps(one)))
+                weight.flatten(2)[:, one.first :, unknown] = 0.0
+            shape = weight.shape[:2] if layer in ("state", "mid", "out", "grow") else weight.shape
+            tables[f"{prefix}{layer}.weight"] = weight.reshape(shape)
+        return tables
+
+
+class ContextTwin(nn.Module):
+    """Trainable context model of all levels."""
+
+    def __init__(self, levels: tuple[LatticeLevel, ...]) -> None:
+        super().__init__()
+        self.plan = levels
+        states = [level.n_state for level in levels[1:]] + [0]
+        self.levels = nn.ModuleDict(
+            {level.name: LevelTwin(level, n) for level, n in zip(levels, states, strict=True)}
+        )
+
+    def integers(self) -> dict[str, dict[str, Tensor]]:
+        """Return the tables of the integer network by level and name."""
+        tables = {}
+        for level in self.plan:
+            twin = self.levels[level.name]
+            assert isinstance(twin, LevelTwin)
+            tables[level.name] = twin.integers()
+        return tables
+
+    def level_bits(
+        self,
+        codes: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        position: Tensor,
+        odd: Mapping[str, int] | None = None,
+    ) -> dict[str, Tensor]:
+        """Estimate the bits of each sample and level, [B].
+
+        Args:
+            codes: whole numbers [B, C, H, W] by level (gradients may pass).
+            values: what is paid for: the codes themselves, or latents with noise.
+            position: log-step [B], −1 … 1.
+            odd: which of the two passes of each slice to look at, by level; the result is then
+                an unbiased estimate if it is drawn at random. All passes where a level is missing.
+        """
+        state: Tensor | None = None
+        bits = {}
+        for plan in self.plan:
+            twin = self.levels[plan.name]
+            assert isinstance(twin, LevelTwin)
+            own, paid = codes[plan.name], values[plan.name]
+            comp = companded(own)
+            step = step_planes(position, own)
+            with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
+                bits[plan.name] = self._bits(twin, own, paid, comp, state, step, odd)
+                if plan.n_up:
+                    state = twin.next_state(comp, state, step).float()
+        return bits
+
+    def predictions(
+        self, codes: Mapping[str, Tensor], position: Tensor
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return means in eighths of a step and scale indices of all codes, [B, C, H, W] by level.
+
+        Args:
+            codes: whole numbers [B, C, H, W] by level; each is predicted from those known before.
+            position: log-step [B], −1 … 1.
+        """
+        state: Tensor | None = None
+        predicted = {}
+        for plan in self.plan:
+            twin = self.levels[plan.name]
+            assert isinstance(twin, LevelTwin)
+            own = codes[plan.name]
+            comp, step = companded(own), step_planes(position, own)
+            means, scales = torch.zeros_like(own), torch.zeros_like(own)
+            with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
+                for number, one in enumerate(plan.passes):
+                    mean, scale = twin.predict(number, own, comp, state, step)
+                    mask = _mask(one.phases, own)
+                    means[:, one.first : one.end] += mean * mask
+                    scales[:, one.first : one.end] += scale.clamp(0, N_SCALES - 1) * mask
+                if plan.n_up:
+                    state = twin.next_state(comp, state, step).float()
+            predicted[plan.name] = means, scales
+        return predicted
+
+    def _bits(
+        self,
+        twin: LevelTwin,
+        own: Tensor,
+        paid: Tensor,
+        comp: Tensor,
+        state: Tensor | None,
+        step: Tensor,
+        odd: Mapping[str, int] | None,
+    ) -> Tensor:
+        level = twin.level
+        chosen = None if odd is None else odd.get(level.name)
+        total = own.new_zeros(len(own))
+        number = 0
+        for order in level.orders:
+            for turn, _ in enumerate(order):
+                if chosen is None or chosen == turn:
+                    one = level.passes[number]
+                    mean, scale = twin.predict(number, own, comp, state, step)
+                    cost = logistic_bits(paid[:, one.first : one.end], mean, scale)
+                    cost = cost * _mask(one.phases, own)
+                    total = total + cost.sum((1, 2, 3)) * (1 if chosen is None else len(order))
+                number += 1
+        return total
+
+
+def step_planes(position: Tensor, like: Tensor) -> Tensor:
+    """Return planes of the log-step and its square, whole numbers, [B, 2, H, W]."""
+    whole = torch.floor(position * 127.0 + 0.5)
+    planes = torch.stack([whole, torch.floor(whole * whole / 128.0)], 1)
+    return planes[:, :, None, None].expand(-1, -1, *like.shape[2:])
+
+
+def logistic_bits(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Return the bits of values under two logistics of one mean, integrated over a step.
+
+    Args:
+        value: in steps.
+        mean: in eighths of a step.
+        scale: index of the scale.
+    """
+    width = scale_of(scale.clamp(0, N_SCALES - 1))
+    distance = (value - mean * 0.125).abs()
+    total = torch.zeros_like(distance)
+    for share, ratio in ((1.0 - TAIL_SHARE, 1.0), (TAIL_SHARE, TAIL_RATIO)):
+        inverse = 1.0 / (width * ratio)
+        upper = torch.sigmoid((0.5 - distance) * inverse)
+        lower = torch.sigmoid((-0.5 - distance) * inverse)
+        total = total + share * (upper - lower)
+    return -torch.log2(total.clamp(min=1e-8))
+
+
+def _half_precision(level: str, like: Tensor) -> bool:
+    """Leave the caller's precision to fine levels; coarse ones are small, with large numbers."""
+    return level in HALF_PRECISION and torch.is_autocast_enabled(like.device.type)
+
+
+def _pass_start(level: LatticeLevel, one: LatticePass, hidden: int) -> dict[str, Tensor]:
+    """Return what the values of a pass start from."""
+    n_inputs = level.n_state + N_STEP_INPUTS
+    spread = math.sqrt(2.0 / (n_inputs + 4.5 * one.n_known))
+    n = one.end - one.first
+    values = {"state": torch.randn(hidden, n_inputs, 1, 1) * spread}
+    if one.n_known:
+        values["own"] = torch.randn(hidden, one.n_known, 3, 3) * spread
+    values |= {
+        "bias": torch.zeros(hidden),
+        "mid": _normal(hidden, hidden, 1, 1),
+        "midbias": torch.zeros(hidden),
+        "out": torch.zeros(2 * n, hidden, 1, 1),
+        "outbias": torch.cat([torch.zeros(n), torch.full((n,), SCALE_START)]),
+    }
+    if one.known:
+        values["line"] = _line_start(one, level.n_state == 0)
+    return values
+
+
+def _normal(*shape: int) -> Tensor:
+    """Return random weights that keep the power of what they multiply (He et al., 2015)."""
+    return torch.randn(*shape) * math.sqrt(2.0 / math.prod(shape[1:]))
+
+
+def _line_start(one: LatticePass, first_level: bool) -> Tensor:
+    """Return taps [n, 9]; the first channel of all starts with the mean of its neighbours."""
+    taps = torch.zeros(min(one.end - one.first, N_LINES), 9)
+    if first_level and one.first == 0:
+        corners = len(one.known) == 1
+        taps[0, [0, 2, 6, 8] if corners else [1, 3, 5, 7]] = 0.25
+    return taps
+
+
+def _known(one: LatticePass, comp: Tensor) -> Tensor:
+    before = comp[:, : one.first]
+    if not one.known:
+        return before
+    own = comp[:, one.first : one.end] * _mask(one.known, comp)
+    return torch.cat([before, own], 1)
+
+
+def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
+    mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
+    return mask.to(like.device, like.dtype)[None, None]
+
+
+def _activate(x: Tensor, bias: Tensor, layer: str) -> Tensor:
+    x = (x + bias[:, None, None].to(x.dtype)) * 2.0 ** -SHIFTS[layer]
+    return rounded(x).clamp(0.0, ACTIVATION_MAX)
+
+
+def _cl(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

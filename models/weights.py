@@ -1,0 +1,90 @@
+"""Verify the weights next to a model card (`luxvox.models.cards`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from luxvox.errors import ModelError
+from luxvox.models.cards import ModelCard
+
+BITS_SCALE = 8  # static rates are kept in 1/8 bit
+CONTEXT_PREFIX = "context."
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
+GROUPS = "groups"
+
+
+def verified_tensors(card: ModelCard, path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a card and check them against it.
+
+    Raises:
+        ModelError: if the file is missing, or not the one the card describes.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.sha256:
+        raise ModelError(f"{path}: SHA-256 {digest[:12]}… is not the card's {card.sha256[:12]}…")
+    try:
+        tensors: dict[str, Tensor] = load_tensors(data)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: {error}") from None
+    for name, table in tensors.items():
+        if name.startswith(CONTEXT_PREFIX) and table.dtype not in _WHOLE:
+            raise ModelError(f"{path}: {name} holds {table.dtype}, legal: whole numbers")
+    if fingerprint(tensors).hex() != card.fingerprint:
+        raise ModelError(f"{path}: integer tables are not those of the card")
+    return tensors
+
+
+def check_sizes(
+    card: ModelCard, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Check, before networks are built, that a configuration is of the size of the weights.
+
+    Args:
+        card: whose configuration it is.
+        tensors: of the weights file.
+        shapes: what the configuration makes of some of them, its widths and codebooks.
+
+    Raises:
+        ModelError: if a number is beyond any sense, or a shape is another one.
+    """
+    for name, value in card.config.items():
+        most = next((top for part, top in _MOST.items() if part in name), _MOST_OF_ALL)
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) > _MOST_OF_ALL or any(not 0 <= number <= most for number in numbers):
+            raise ModelError(
+                f"{card.id}: the weights do not fit the card: {name}, legal: 0..{most}"
+            )
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            found = list(tensors[name].shape)
+            raise ModelError(
+                f"{card.id}: the weights do not fit the card: {name} has shape {found}, "
+                f"the card says {list(shape)}"
+            )
+
+
+_MOST_OF_ALL = 4096
+# With more than 60 stages sums of codewords could reach 2^24 on their way through the Haar steps.
+_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 60, "codebook_size": 1 << 15}
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the first 4 bytes of the SHA-256 of all tables that steer the decoding of codes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.startswith(CONTEXT_PREFIX):
+            array = tensors[name].contiguous().numpy()
+            digest.update(f"{name} {array.dtype.str[1:]} {array.shape}\n".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.digest()[:4]
