@@ -19,7 +19,7 @@ import click
 
 from luxvox import __version__
 from luxvox.codec import files
-from luxvox.codec.effort import DEFAULT_EFFORT, EFFORTS
+from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS, TUNINGS
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.console import each, report, say, shown, summarise, watched
 from luxvox.devices import choose_device, device_option
@@ -144,6 +144,13 @@ def _in_range(low: float, high: float) -> Callable[..., float | None]:
     metavar="1..9",
     help="1 is fast, 9 makes the smallest files; all decode alike.",
 )
+@click.option(
+    "--tune",
+    type=click.Choice(list(TUNINGS)),
+    default=DEFAULT_TUNE,
+    show_default=True,
+    help="Pictures only: what the encoder minimises; all decode alike.",
+)
 @device_option
 @weights_option
 @click.option("--strip", is_flag=True, help="Pictures only: leave out ICC profile, EXIF and XMP.")
@@ -152,6 +159,7 @@ def compress(
     inputs: tuple[str, ...],
     output: str | None,
     device: str,
+    tune: str,
     strip: bool,
     force: bool,
     **options: Any,
@@ -180,6 +188,7 @@ def compress(
             raise UsageError("-b is for voices, and this is none; pictures take -q")
         rasters, pictures = _load("rasters"), _load("pictures")
         picture_options = {"device": choose_device(device), "strip": strip, "effort": effort}
+        picture_options["tune"] = tune
         start_s = time.monotonic()
         raster = rasters.from_file(data)
         label = f"compressing {source}"

@@ -44,6 +44,12 @@ def train() -> None:
     default=True,
     help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
 )
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Compile the networks, which needs a C++ compiler; worth it for long runs.",
+)
 @device_option
 def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Train the picture model; several processes train together under torchrun."""

@@ -226,12 +226,19 @@ def _load_state(path: Path, learner: Learner) -> Progress:
             parameter.copy_(tensors[f"live/{name}"])
             learner.means[name].copy_(tensors[f"mean/{name}"])
             learner.optimiser.state[parameter] = {
-                key: tensors[f"adam/{key}/{name}"]
+                key: _laid_out_as(parameter, tensors[f"adam/{key}/{name}"])
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"adam/{key}/{name}" in tensors
             }
     record = json.loads(path.with_suffix(".json").read_text())
     return Progress(record["step"], record["elapsed_s"])
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Return a value in the memory layout of a parameter, which the fused optimiser goes by."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter).copy_(value)
 
 
 def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:

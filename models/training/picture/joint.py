@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from luxvox.models.picture.distortion import EYE_SHARE, eye_error, squared_error
-from luxvox.models.picture.networks import PIXELS_PER_UNIT, log_step
+from luxvox.models.picture.networks import PIXELS_PER_UNIT, Block, log_step
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.losses import psnr
 from luxvox.models.training.picture.parts import PictureParts, save_parts
@@ -23,6 +23,7 @@ BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 STEP_WEIGHT = 0.7  # exponent of the step that makes all rates count about the same
 LEARNING_RATES = {"joint": 6e-4, "chosen": 2e-4}
 CROP, BATCH = 192, 6
+N_VALIDATED = 16
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
 ANALYSIS_FACTOR = 0.5
 
@@ -50,6 +51,12 @@ class JointPhase:
         for module in (parts.model.analysis, parts.model.synthesis):
             module.to(memory_format=torch.channels_last)
         self.bfloat16 = bfloat16
+
+    def compile(self) -> None:
+        """Compile the blocks of the networks: a minute or two at the start, a sixth of the time."""
+        for module in self.parts.model.modules():
+            if isinstance(module, Block):
+                module.compile(dynamic=False)
 
     def trained(self) -> nn.Module:
         """Return all parts."""
@@ -115,7 +122,7 @@ class JointPhase:
         """Measure rate and distortion of held-back pictures, quantised by plain rounding."""
         figures: dict[str, float] = {}
         steps = (10.0, 20.0, 40.0, 80.0)
-        centres = [_centre(p) for p in self.held_back.pictures[:16]]
+        centres = [_centre(p) for p in self.held_back.pictures[:N_VALIDATED]]
         pixels = torch.stack(centres).to(self.device)
         for value in steps:
             step = torch.full((len(pixels),), value, device=self.device)

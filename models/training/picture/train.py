@@ -65,6 +65,7 @@ class PictureJob:
         device: `cpu` or `cuda`.
         overwrite: train a finished phase again.
         bfloat16: compute the networks in bfloat16.
+        compiled: compile the networks' blocks, which needs a C++ compiler.
     """
 
     data: tuple[Path, ...]
@@ -76,6 +77,7 @@ class PictureJob:
     device: str = "cpu"
     overwrite: bool = False
     bfloat16: bool = True
+    compiled: bool = False
 
 
 def train_pictures(job: PictureJob) -> None:
@@ -101,6 +103,8 @@ def train_pictures(job: PictureJob) -> None:
         share = SHARES[name] if job.phase is None else 1.0
         torch.manual_seed(SEED)
         phase = JointPhase(name, load_parts(job.run), data, job.device, job.bfloat16)
+        if job.compiled:
+            phase.compile()
         train(phase, job.run, job.minutes * share, job.resume, SEED)
     _say_what_is_next(job)
 

@@ -1,0 +1,166 @@
+"""Training of pictures end to end, in steps rather than hours."""
+
+import csv
+import dataclasses
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from luxvox.errors import InputError, UsageError
+from luxvox.models.picture.weights import load_picture_codec
+from luxvox.models.training.export import export_run
+from luxvox.models.training.picture.parts import load_parts
+from luxvox.models.training.picture.train import PictureJob, train_pictures
+from luxvox.tests.models.training.picture.conftest import A_STEP
+
+
+@pytest.fixture
+def run(trained_run, tmp_path, small_batches):
+    """A copy of a trained run, to go on from."""
+    return shutil.copytree(trained_run, tmp_path / "run")
+
+
+def state_of(run, phase):
+    return json.loads((run / f"phase-{phase}.json").read_text())
+
+
+@pytest.mark.parametrize("phase", ["joint", "chosen"])
+def test_every_phase_leaves_log_summary_and_finite_figures(trained_run, phase):
+    assert state_of(trained_run, phase)["step"] >= 1
+    with (trained_run / f"phase-{phase}.csv").open(newline="") as file:
+        figures = {row[2]: float(row[3]) for row in csv.reader(file)}
+    assert {"val_psnr_20", "val_bpp_20"} <= figures.keys()
+    assert np.isfinite(list(figures.values())).all()
+    summary = json.loads((trained_run / f"summary-{phase}.json").read_text())
+    assert summary["phase"] == phase
+    assert not list(trained_run.glob("*.partial"))
+
+
+@pytest.mark.parametrize("phase", ["joint", "chosen"])
+def test_each_phase_resumes(run, folder, phase):
+    before = state_of(run, phase)
+    minutes = before["elapsed_s"] / 60 + A_STEP
+    train_pictures(PictureJob((folder,), run, minutes, phase, resume=True))
+    assert state_of(run, phase)["step"] == before["step"] + 1
+
+
+def test_time_that_is_spent_is_not_spent_again(run, folder):
+    before = load_file(run / "phase-joint.safetensors")
+    train_pictures(PictureJob((folder,), run, A_STEP, "joint", resume=True))
+    after = load_file(run / "phase-joint.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_resumed_run_is_the_run_that_never_stopped(run, folder, monkeypatch):
+    """Some steps at once, or one by one: the schedule of the learning rate set aside."""
+    monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 0.1)
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
+    other = shutil.copytree(run, run.parent / "other")
+    train_pictures(PictureJob((folder,), run, 5 / 60, "joint", overwrite=True))
+    n_steps = state_of(run, "joint")["step"]
+    assert n_steps > 1
+    train_pictures(PictureJob((folder,), other, A_STEP, "joint", overwrite=True))
+    while state_of(other, "joint")["step"] < n_steps:
+        minutes = state_of(other, "joint")["elapsed_s"] / 60 + A_STEP
+        train_pictures(PictureJob((folder,), other, minutes, "joint", resume=True))
+    at_once, one_by_one = (load_file(r / "phase-joint.safetensors") for r in (run, other))
+    assert [n for n in at_once if not torch.equal(at_once[n], one_by_one[n])] == []
+
+
+def test_the_start_is_deterministic(folder, tmp_path, small_batches):
+    parts = []
+    for name in ("one", "two"):
+        train_pictures(PictureJob((folder,), tmp_path / name, A_STEP, "start"))
+        parts.append(load_file(tmp_path / name / "parts.safetensors"))
+    assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
+
+
+def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
+    (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
+    (run / "summary-chosen.json").unlink()
+    (run / "summary-start.json").unlink()
+    train_pictures(PictureJob((folder,), tmp_path / "new", A_STEP, "start", init=run))
+    kept, started = (load_file(r / "parts.safetensors") for r in (run, tmp_path / "new"))
+    assert all(torch.equal(kept[name], started[name]) for name in kept)
+    path = export_run(tmp_path / "new", tmp_path / "weights", "picture-5")
+    assert json.loads(path.read_text())["training"]["core_hours"] == 3.0
+
+
+def test_a_finished_run_is_not_overwritten(run, folder):
+    before = (run / "parts.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
+        train_pictures(PictureJob((folder,), run, A_STEP, "joint"))
+    with pytest.raises(UsageError, match="holds a run of phase start, joint, chosen"):
+        train_pictures(PictureJob((folder,), run, A_STEP))
+    assert (run / "parts.safetensors").read_bytes() == before
+
+
+def test_training_says_what_it_does_and_what_is_next(folder, tmp_path, small_batches, caplog):
+    with caplog.at_level(logging.INFO, logger="luxvox"):
+        train_pictures(PictureJob((folder,), tmp_path, A_STEP, "start"))
+    assert caplog.messages[0] == "reading 6 pictures"
+    assert caplog.messages[1].startswith("measuring the linear transform")
+    assert caplog.messages[-1].startswith("next: luxvox train image")
+
+
+def test_export_writes_what_loads(run, tmp_path):
+    path = export_run(run, tmp_path / "weights", "picture-12")
+    codec = load_picture_codec(path)
+    assert codec.card.number == 12
+    assert codec.card.config == json.loads(json.dumps(dataclasses.asdict(codec.model.config)))
+    phases = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
+    assert sorted(phases) == ["chosen", "joint", "start"]
+    assert export_run(run, tmp_path / "again", "picture-12").read_bytes() == path.read_bytes()
+
+
+def test_exported_tables_are_those_of_the_twin(run, tmp_path):
+    codec = load_picture_codec(export_run(run, tmp_path))
+    for level, tables in load_parts(run).context.integers().items():
+        for name, table in codec.context.tensors[level].items():
+            assert torch.equal(table, tables[name])
+
+
+@pytest.mark.parametrize("model_id", ["picture", "voice-1", "picture-x", "picture-", "-1", "a/b-1"])
+def test_export_refuses_other_ids(run, tmp_path, model_id):
+    with pytest.raises(InputError, match="not of the form picture-NUMBER"):
+        export_run(run, tmp_path / "weights", model_id)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_export_names_what_is_missing(run, tmp_path):
+    (run / "parts.safetensors").unlink()
+    with pytest.raises(InputError, match=r"parts.safetensors missing; train its phases first"):
+        export_run(run, tmp_path / "weights")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, chosen"),
+        ({"minutes": 0.0}, "0 minutes, legal: more than 0"),
+        ({"minutes": float("nan")}, "nan minutes, legal: more than 0"),
+        ({"phase": "joint"}, "phase joint needs phase start first"),
+    ],
+)
+def test_illegal_requests_are_refused(folder, tmp_path, small_batches, options, words):
+    with pytest.raises(UsageError, match=words):
+        train_pictures(
+            PictureJob(**{"data": (folder,), "run": tmp_path, "minutes": 1.0, **options})
+        )
+
+
+def test_too_few_pictures_are_refused(tmp_path, small_batches):
+    Image.new("RGB", (255, 300)).save(tmp_path / "small.png")
+    with pytest.raises(InputError, match="no picture of at least 256×256 pixels in"):
+        train_pictures(PictureJob((tmp_path,), tmp_path / "run", A_STEP))
+    Image.new("RGB", (256, 256)).save(tmp_path / "large.png")
+    with pytest.raises(InputError, match="one picture is not enough"):
+        train_pictures(PictureJob((tmp_path,), tmp_path / "run", A_STEP))

@@ -1,0 +1,97 @@
+"""Several processes that train together learn what one with all their batches learns."""
+
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import distributed, multiprocessing, nn
+
+from luxvox.models.training import loop
+
+N_RANKS = 2
+N_STEPS = 5
+
+
+class Regression:
+    """A phase: a linear layer fitted to noise, on one batch a step or several."""
+
+    name = "regression"
+    learning_rate = 0.05
+
+    def __init__(self, n_batches):
+        torch.manual_seed(0)
+        self.layer = nn.Linear(4, 3)
+        self.unused = nn.Parameter(torch.ones(2))
+        self.layer.register_parameter("unused", self.unused)
+        self.n_batches = n_batches
+        self.n_steps = 0
+
+    def trained(self):
+        return self.layer
+
+    def learning_rate_factor(self, parameter_name):
+        return 1.0
+
+    def loss(self, generator):
+        rank = loop.process_rank()
+        total = torch.zeros(())
+        for batch in range(self.n_batches):
+            batch_generator = torch.Generator().manual_seed(10 * self.n_steps + rank + batch)
+            x = torch.randn(8, 4, generator=batch_generator)
+            total = total + self.layer(x).square().mean() / self.n_batches
+            if rank + batch == 1:  # only one of the batches uses it
+                total = total + self.unused.square().sum() / self.n_batches
+        self.n_steps += 1
+        return total, {}
+
+    def memory(self):
+        return {}
+
+    def validate(self, folder):
+        return {"norm": float(self.layer.weight.norm())}
+
+    def finish(self, run):
+        loop.save_atomically(dict(self.layer.state_dict()), run / "layer.safetensors")
+
+
+def train_steps(run, n_batches):
+    """Train for some steps: the clock ticks once a step."""
+    ticks = iter(range(1000))
+    loop.time.monotonic = lambda: float(next(ticks)) / 3.0
+    loop.train(Regression(n_batches), run, N_STEPS / 60.0, resume=False)
+
+
+def rank_main(rank, folder):
+    torch.set_num_threads(1)
+    store = distributed.FileStore(str(folder / "store"), N_RANKS)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=N_RANKS)
+    train_steps(folder / "run", 1)
+    distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="gloo over a file store")
+def test_two_processes_learn_what_one_with_twice_the_batch_learns(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    multiprocessing.spawn(rank_main, (tmp_path,), nprocs=N_RANKS)
+    monkeypatch.setattr(loop.time, "monotonic", loop.time.monotonic)
+    (tmp_path / "alone").mkdir()
+    train_steps(tmp_path / "alone", 2)
+    steps = [
+        json.loads((tmp_path / name / "phase-regression.json").read_text())["step"]
+        for name in ("run", "alone")
+    ]
+    assert steps[0] == steps[1] > 1
+    together = load_file(tmp_path / "run" / "phase-regression.safetensors")
+    alone = load_file(tmp_path / "alone" / "phase-regression.safetensors")
+    for name, value in alone.items():
+        if name.startswith("live/"):
+            torch.testing.assert_close(together[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_hours_count_all_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "n_processes", lambda: 2)
+    loop.record_phase(tmp_path, "joint", loop.Progress(elapsed_s=60.0))
+    record = json.loads((tmp_path / "summary-joint.json").read_text())
+    assert record["threads"] == 2 * torch.get_num_threads()
