@@ -40,8 +40,9 @@ def _cores() -> int:
     "--peers",
     callback=_split,
     metavar="NAME,...",
-    help="Codecs beside luxvox: jpeg, webp, avif, jxl, jpeg2000, bmshj2018-factorized, "
-    "mbt2018-mean; opus, codec2, luxvox-prefix, original; or none.  [default: the usual ones]",
+    help="Codecs next to luxvox: luxvox-psnr, jpeg, webp, avif, avif-psnr, jxl, jpeg2000, "
+    "bmshj2018-factorized, mbt2018-mean; opus, codec2, luxvox-prefix, original; or none.  "
+    "[default: the usual ones]",
 )
 @click.option(
     "--peer",
@@ -54,8 +55,8 @@ def _cores() -> int:
     "--metrics",
     callback=_split,
     metavar="NAME,...",
-    help="psnr, psnr_y, ms_ssim, ssimulacra2, lpips; pesq, stoi, visqol, si_sdr, speaker, wer.  "
-    "[default: all that can run]",
+    help="psnr, psnr_y, ms_ssim, ssimulacra2, flip, lpips; pesq, stoi, visqol, si_sdr, speaker, "
+    "wer.  [default: all that can run]",
 )
 @click.option(
     "--out",
@@ -125,6 +126,19 @@ def _cores() -> int:
     help="Renew the tables between the markers <!-- pictures:begin --> and <!-- pictures:end -->,"
     " pictures-summary, voices, voices-summary of a Markdown page.",
 )
+@click.option(
+    "--page-set",
+    metavar="NAME",
+    default="",
+    help="Name of the set of files: the markers are pictures-NAME and pictures-NAME-summary.",
+)
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="CODEC",
+    help="Print bits at equal quality against this codec; pages compare with it, too.",
+)
 @told_weights_option
 @click.option("--fresh", is_flag=True, help="Measure anew what is cached, and keep nothing.")
 def evaluate(as_json: bool, **options: Any) -> int:
@@ -134,14 +148,21 @@ def evaluate(as_json: bool, **options: Any) -> int:
     What is measured is kept: an interrupted run goes on where it was.
     """
     evaluation = importlib.import_module("luxvox.evaluate.evaluation")
-    pages = options.pop("pages")
+    pages = importlib.import_module("luxvox.evaluate.pages")
+    paths = options.pop("pages")
+    layout = pages.Layout(options.pop("anchors"), options.pop("page_set"))
     del options["weights"]  # which are preferred from here on
     results = evaluation.evaluate(_plan(evaluation, **options), _watch)
     for result in results:
         _tell(result)
     records = {result.study.kind: result.record for result in results}
-    for page in pages:
-        importlib.import_module("luxvox.evaluate.pages").write(page, records)
+    pages.check_anchors(records, layout.anchors)
+    for path in paths:
+        pages.write(path, records, layout)
+    if layout.anchors and not as_json:
+        for record in records.values():
+            for anchor in pages.anchors_of(record, layout.anchors):
+                click.echo(pages.differences(record, anchor) + "\n")
     if as_json:
         to_json = importlib.import_module("luxvox.evaluate.results").to_json
         click.echo(to_json(records).decode(), nl=False)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from luxvox.codec import files
-from luxvox.errors import SystemFailure
-from luxvox.evaluate.peers import OWN
+from luxvox.errors import SystemFailure, UsageError
+from luxvox.evaluate.peers import OWN, is_own
 from luxvox.evaluate.wording import (
     RATE_DIGITS,
     Record,
@@ -21,27 +22,48 @@ from luxvox.evaluate.wording import (
     signed,
 )
 
-_REFERENCES = ("jpeg", "avif", "opus")
+_ANCHORS = ("jpeg", "avif", "opus")
 
 
-def write(page: Path, records: Mapping[str, Record]) -> None:
-    """Renew the parts KIND and KIND-summary of a page, those of them it has markers for.
+@dataclass(frozen=True)
+class Layout:
+    """How tables are laid out, and which parts of a page they go to.
+
+    Attributes:
+        anchors: codecs that the others are compared with; none for the usual ones.
+        set_name: added to the names of the parts, so that a page can hold several sets of files.
+    """
+
+    anchors: tuple[str, ...] = ()
+    set_name: str = ""
+
+    def parts(self, kind: str) -> dict[str, Callable[[Record, Sequence[str]], str]]:
+        """Return what each part of a kind is filled by."""
+        name = f"{kind}-{self.set_name}" if self.set_name else kind
+        return {name: tables, f"{name}-summary": summary}
+
+
+def write(page: Path, records: Mapping[str, Record], layout: Layout) -> None:
+    """Renew the parts KIND and KIND-summary of a page, or KIND-SET and KIND-SET-summary.
+
+    Parts that the page has no markers for are left out.
 
     Raises:
         SystemFailure: the page cannot be read or written, or has no marker.
     """
+    parts = {part: (f, r) for k, r in records.items() for part, f in layout.parts(k).items()}
     try:
-        text = before = page.read_text(encoding="utf-8")
-        for kind, record in records.items():
-            for part, lay_out in ((kind, tables), (f"{kind}-summary", summary)):
-                if f"<!-- {part}:begin -->" in text:
-                    text = spliced(text, part, lay_out(record))
+        text = page.read_text(encoding="utf-8")
+        found = [part for part in parts if f"<!-- {part}:begin -->" in text]
+        if not found:
+            raise ValueError(f"has no marker <!-- {next(iter(parts))}:begin -->")
+        for part in found:
+            fill, record = parts[part]
+            text = spliced(text, part, fill(record, layout.anchors))
     except OSError as error:
         raise SystemFailure(f"{page}: cannot be read: {files.reason(error)}") from error
     except ValueError as error:
         raise SystemFailure(f"{page}: {error}") from error
-    if text == before and not any(f"<!-- {kind}" in text for kind in records):
-        raise SystemFailure(f"{page}: has no marker <!-- {next(iter(records))}:begin -->")
     files.write(os.fspath(page), text.encode(), overwrite=True)
 
 
@@ -73,13 +95,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *rows])
 
 
-def tables(record: Record) -> str:
+def tables(record: Record, anchors: Sequence[str] = ()) -> str:
     """Lay out differences, means and origins of results in Markdown."""
     return "\n\n".join(
         [
             "Bits at equal quality in percent (BD-rate), between mean curves, and 95 % intervals of"
             " the bootstrap over files; negative is smaller files.",
-            *(_differences(record, reference) for reference in _references(record)),
+            *(differences(record, anchor) for anchor in anchors_of(record, anchors)),
             *_steps(record),
             "Means over the files:",
             _means(record),
@@ -88,9 +110,9 @@ def tables(record: Record) -> str:
     )
 
 
-def summary(record: Record) -> str:
-    """Lay out the differences from one reference in Markdown, in the order of the first column."""
-    reference, *_ = _references(record)
+def summary(record: Record, anchors: Sequence[str] = ()) -> str:
+    """Lay out the differences from the first anchor in Markdown, by the first column."""
+    reference, *_ = anchors_of(record, anchors)
     scales = _compared(record)
     labels = labels_of(record)
     found = [
@@ -108,17 +130,36 @@ def summary(record: Record) -> str:
     )
 
 
-def _references(record: Record) -> list[str]:
-    names = [codec["name"] for codec in record["codecs"] if len(codec["points"]) > 1]
+def check_anchors(records: Mapping[str, Record], wanted: Sequence[str]) -> None:
+    """Check that each anchor that is wanted was measured, in one kind at least.
+
+    Raises:
+        UsageError: one was not.
+    """
+    known = dict.fromkeys(name for record in records.values() for name in _curves(record))
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"anchor {name} has no curve; known: {', '.join(known)}")
+
+
+def anchors_of(record: Record, wanted: Sequence[str] = ()) -> list[str]:
+    """Return the codecs that the others are compared with: those wanted, or the usual ones."""
+    names = _curves(record)
+    chosen = [name for name in wanted or _ANCHORS if name in names]
     others = [name for name in names if name != OWN]
-    return [name for name in _REFERENCES if name in names] or others[:1] or names[:1]
+    return chosen or others[:1] or names[:1]
+
+
+def _curves(record: Record) -> list[str]:
+    return [codec["name"] for codec in record["codecs"] if len(codec["points"]) > 1]
 
 
 def _compared(record: Record) -> list[Record]:
     return [scale for scale in record["scales"] if scale["is_compared"]]
 
 
-def _differences(record: Record, reference: str) -> str:
+def differences(record: Record, reference: str) -> str:
+    """Lay out bits at equal quality against one codec, in percent, with intervals."""
     labels, scales = labels_of(record), _compared(record)
     rows = [
         [labels[name], *(_cell(_rate(record, scale, reference, name)) for scale in scales)]
@@ -152,7 +193,7 @@ def _order(rate: Record | None) -> float:
 
 
 def _strong(text: str, name: str) -> str:
-    return f"**{text}**" if name == OWN else text
+    return f"**{text}**" if is_own(name) else text
 
 
 def _steps(record: Record) -> list[str]:

@@ -114,9 +114,11 @@ class Absent:
 _BUILT_IN: dict[Kind, dict[str, tuple[str, str]]] = {
     PICTURES: {
         OWN: ("picture_peers", "LUXVOX"),
+        "luxvox-psnr": ("picture_peers", "LUXVOX_PSNR"),
         "jpeg": ("picture_peers", "JPEG"),
         "webp": ("picture_peers", "WEBP"),
         "avif": ("picture_peers", "AVIF"),
+        "avif-psnr": ("picture_peers", "AVIF_PSNR"),
         "jxl": ("picture_peers", "JXL"),
         "jpeg2000": ("picture_peers", "JPEG2000"),
         "bmshj2018-factorized": ("compressai_peers", "FACTORIZED"),
@@ -133,9 +135,14 @@ _BUILT_IN: dict[Kind, dict[str, tuple[str, str]]] = {
     },
 }
 _USUAL: dict[Kind, tuple[str, ...]] = {
-    PICTURES: ("jpeg", "webp", "avif", "jxl", "jpeg2000"),
+    PICTURES: ("luxvox-psnr", "jpeg", "webp", "avif", "avif-psnr", "jxl", "jpeg2000"),
     VOICES: ("opus", "codec2"),
 }
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a codec is luxvox, at whatever setting."""
+    return name == OWN or name.startswith(f"{OWN}-")
 
 
 def usual_specs() -> list[PeerSpec]:

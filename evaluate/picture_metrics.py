@@ -63,6 +63,14 @@ def ssimulacra2(original: Pixels, decoded: Pixels) -> float:
     return float(package.compute_ssimulacra2(_as_file(original), _as_file(decoded)))
 
 
+def flip(original: Pixels, decoded: Pixels) -> float:
+    """Return FLIP (Andersson et al., 2020), 0 for equal pictures, at 67 pixels a degree."""
+    package = importlib.import_module("flip_evaluator")
+    pair = [pixels.astype(np.float32) / 255.0 for pixels in (original, decoded)]
+    _, mean, _ = package.evaluate(*pair, "LDR", applyMagma=False)
+    return float(mean)
+
+
 def lpips(original: Pixels, decoded: Pixels) -> float:
     """Return LPIPS (Zhang et al., 2018) with AlexNet, 0 for equal pictures."""
     import torch
@@ -111,6 +119,10 @@ def _ssimulacra2(original: Pixels, decoded: Pixels, subject: Subject, setting: S
     return ssimulacra2(original, decoded)
 
 
+def _flip(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+    return flip(original, decoded)
+
+
 def _lpips(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
     return lpips(original, decoded)
 
@@ -134,6 +146,11 @@ def _ssimulacra2_version(setting: Setting) -> str:
     return f"ssimulacra2 {version('ssimulacra2')}"
 
 
+def _flip_version(setting: Setting) -> str:
+    importlib.import_module("flip_evaluator")
+    return f"flip-evaluator {version('flip-evaluator')}"
+
+
 def _lpips_version(setting: Setting) -> str:
     _lpips_network()
     return f"lpips {version('lpips')}, AlexNet"
@@ -144,6 +161,7 @@ METRICS: tuple[Metric, ...] = (
     LibraryMetric("psnr_y", "PSNR of luma", PICTURES, _psnr_y, _numpy_version, "dB", install=""),
     LibraryMetric("ms_ssim", "MS-SSIM", PICTURES, _ms_ssim, _ms_ssim_version, digits=4),
     LibraryMetric("ssimulacra2", "SSIMULACRA2", PICTURES, _ssimulacra2, _ssimulacra2_version),
+    LibraryMetric("flip", "FLIP", PICTURES, _flip, _flip_version, is_higher_better=False, digits=4),
     LibraryMetric(
         "lpips",
         "LPIPS",

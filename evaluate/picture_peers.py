@@ -20,28 +20,32 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Luxvox:
-    """The codec of this package, through its public functions; a point is a quality."""
+    """The codec of this package, through its public functions; a point is a quality.
+
+    Attributes:
+        tune: what the encoder aims at, as `luxvox.compress_image` takes it.
+    """
 
     name: str = "luxvox"
     label: str = "luxvox"
+    tune: str = "eye"
     kind: Kind = PICTURES
-    points: tuple[float, ...] = (4, 16, 28, 40, 50, 60, 70, 80)
+    points: tuple[float, ...] = (1, 12, 24, 36, 48, 60, 72)
     install: str = "pip install --force-reinstall luxvox"
 
     def version(self) -> str:
         """Name version, model and fingerprint."""
         from luxvox import __version__
         from luxvox.models.cards import find_card, read_card
-        from luxvox.models.catalogue import PICTURE_KIND
 
-        card = read_card(find_card(PICTURE_KIND))
+        card = read_card(find_card("picture"))
         return f"luxvox {__version__}, {card.id} {card.fingerprint} {card.sha256[:8]}"
 
     def encode(self, original: Pixels, point: float) -> bytes:
         """Return the bytes of an .lvx file."""
         import luxvox
 
-        return luxvox.compress_image(original, quality=point)
+        return luxvox.compress_image(original, quality=point, tune=self.tune)
 
     def decode(self, data: bytes) -> Pixels:
         """Return the pixels of an .lvx file."""
@@ -127,6 +131,11 @@ def _avif_options(quality: float) -> dict[str, object]:
     return {"quality": int(quality), "speed": 4, "max_threads": 1}
 
 
+def _avif_psnr_options(quality: float) -> dict[str, object]:
+    tuned = {"subsampling": "4:4:4", "advanced": {"tune": "psnr"}}
+    return {**_avif_options(quality), **tuned}
+
+
 def _jxl_options(quality: float) -> dict[str, object]:
     return {"quality": quality, "effort": 7, "num_threads": 1}
 
@@ -137,6 +146,7 @@ def _jpeg2000_options(rate_bpp: float) -> dict[str, object]:
 
 
 LUXVOX = Luxvox()
+LUXVOX_PSNR = Luxvox("luxvox-psnr", "luxvox (tuned for PSNR)", "psnr")
 JPEG = PillowPeer(
     "jpeg",
     "JPEG (optimize, progressive)",
@@ -159,6 +169,14 @@ AVIF = PillowPeer(
     "AVIF",
     (8, 14, 20, 27, 34, 42, 50, 58, 66, 74, 81, 88),
     _avif_options,
+    _built_in("avif", "libavif"),
+)
+AVIF_PSNR = PillowPeer(
+    "avif-psnr",
+    "AVIF (speed 4, 4:4:4, tuned for PSNR)",
+    "AVIF",
+    (4, 8, 14, 20, 27, 34, 42, 50, 58, 66, 74, 81),
+    _avif_psnr_options,
     _built_in("avif", "libavif"),
 )
 JXL = PillowPeer(

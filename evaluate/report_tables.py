@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from luxvox.evaluate.peers import OWN
+from luxvox.evaluate.peers import OWN, is_own
 from luxvox.evaluate.wording import (
     RATE_DIGITS,
     Record,
@@ -71,7 +71,7 @@ def _compared_table(
         cells = "".join(
             f"<td>{_difference(c, scale)}</td>" for c, scale in zip(found, scales, strict=True)
         )
-        mine = ' class="own"' if name == OWN else ""
+        mine = ' class="own"' if is_own(name) else ""
         rows.append(f"<tr{mine}><th>{escape(labels[name])}</th>{cells}</tr>")
     return (
         f"<table><thead><tr><th>against {escape(labels[reference])}</th>{heads}</tr></thead>"

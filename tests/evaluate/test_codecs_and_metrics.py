@@ -10,10 +10,17 @@ from luxvox.evaluate import picture_peers, voice_peers
 from luxvox.evaluate.measure import coded
 from luxvox.evaluate.metrics import NotApplicable, Setting, all_metrics, decibels
 from luxvox.evaluate.peers import Absent, PeerSpec, enter
-from luxvox.evaluate.picture_metrics import multiscale_ssim, psnr_db, psnr_y_db, ssimulacra2
+from luxvox.evaluate.picture_metrics import (
+    flip,
+    multiscale_ssim,
+    psnr_db,
+    psnr_y_db,
+    ssimulacra2,
+)
 from luxvox.evaluate.subjects import Subject
 from luxvox.tests.evaluate.miniature import scene, speech
 
+PICTURE_CODECS = "JPEG WEBP AVIF AVIF_PSNR JXL JPEG2000 LUXVOX LUXVOX_PSNR".split()
 PICTURE = scene(176, 192, 7)
 VOICE = speech(20_000)
 
@@ -24,7 +31,7 @@ def ready(name, kind):
         pytest.skip(f"{name}: {entered.reason}")
 
 
-@pytest.mark.parametrize("name", ["JPEG", "WEBP", "AVIF", "JXL", "JPEG2000", "LUXVOX"])
+@pytest.mark.parametrize("name", PICTURE_CODECS)
 def test_picture_codecs_write_larger_and_better_files(name):
     peer = getattr(picture_peers, name)
     ready(peer.name, "pictures")
@@ -58,6 +65,15 @@ def test_the_payload_of_opus_is_that_of_its_packets():
     assert voice_peers.OPUS.payload_bytes(data) == sum(packets)
 
 
+@pytest.mark.parametrize("name", ["AVIF", "LUXVOX"])
+def test_tuning_for_psnr_takes_effect(name):
+    eye, psnr = getattr(picture_peers, name), getattr(picture_peers, f"{name}_PSNR")
+    ready(psnr.name, "pictures")
+    point = psnr.points[-2]
+    assert eye.encode(PICTURE, point) != psnr.encode(PICTURE, point)
+    assert (eye.name, eye.label) != (psnr.name, psnr.label)  # they are kept apart in the cache
+
+
 def test_psnr():
     black = np.zeros((2, 2, 3), np.uint8)
     assert psnr_db(black, black + np.uint8(255)) == pytest.approx(0.0)
@@ -76,6 +92,9 @@ def test_structural_metrics_know_equal_pictures():
     if importlib.util.find_spec("ssimulacra2") is not None:
         assert ssimulacra2(PICTURE, PICTURE) == 100.0
         assert ssimulacra2(PICTURE, np.roll(PICTURE, 2, axis=0)) < 70.0
+    if importlib.util.find_spec("flip_evaluator") is not None:
+        assert flip(PICTURE, PICTURE) == 0.0
+        assert flip(PICTURE, np.roll(PICTURE, 2, axis=0)) > 0.02
 
 
 def measured(name, decoded, subject=None):
