@@ -18,19 +18,13 @@ from luxvox.entropy.layers import (
     CODEWORD_SCALE,
     SHIFTS,
     LevelShape,
+    Lines,
     code_logits,
     codeword_sum,
-    depth_plane,
-    distance_cost,
+    depth_input,
     flag_logits,
-    haar_inverse,
-    has_slopes,
     hidden_features,
-    level_inputs,
     line_features,
-    neighbour_means,
-    slopes,
-    trunk,
 )
 from luxvox.entropy.pmf import LOGITS_PER_BIT
 from luxvox.entropy.walk import LevelPlan, voice_plan
@@ -38,12 +32,10 @@ from luxvox.errors import ModelError
 from luxvox.models.rvq import ResidualVQ
 from luxvox.models.speech import SpeechConfig, SpeechModel
 
-SLOPED = ("top",)  # levels whose first groups lean on the mean of their neighbours
-SLOPE_START = 32.0  # in 1/8 octave: hardly anything
 SPEECH_HIDDEN = 48
 SPEECH_WIDTH = 256
 CODEWORDS = "codewords"
-LINE = (1, 3)  # the kernel on a line of frames
+KERNEL = (1, 3)  # of the first and the third layer; of one row, as in weights files
 
 
 def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
@@ -52,29 +44,24 @@ def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
 
 
 def table_shapes(shape: LevelShape, plan: LevelPlan) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tables of a level's context model, by name (FORMAT.md, Tensors)."""
+    """Return the shapes of the tables of a context model, by name (FORMAT.md, Tensors)."""
     width, hidden = shape.width, shape.hidden
-    places = plan.n_stages, plan.n_groups
-    words = plan.codebook_size - 1
-    shapes: dict[str, tuple[int, ...]] = {
-        "conv1.weight": (width, shape.n_inputs, *shape.kernel),
+    n_stages, n_words = plan.n_stages, plan.codebook_size - 1
+    return {
+        "conv1.weight": (width, shape.n_inputs, *KERNEL),
         "conv2.weight": (width, width, 1, 1),
-        "conv3.weight": (width, width, *shape.kernel),
+        "conv3.weight": (width, width, *KERNEL),
         "conv4.weight": (width, width, 1, 1),
         "conv1.bias": (len(plan.passes), width),
         **{f"conv{n}.bias": (width,) for n in (2, 3, 4)},
-        "head.weight": (*places, hidden, width),
-        "head.bias": (*places, hidden),
-        "embedding": (plan.n_stages - 1, plan.n_groups, plan.codebook_size, hidden),
-        "flag.weight": (*places, hidden),
-        "flag.bias": places,
-        "table.weight": (*places, words, hidden),
-        "table.bias": (*places, words),
+        "head.weight": (n_stages, 1, hidden, width),
+        "head.bias": (n_stages, 1, hidden),
+        "embedding": (n_stages - 1, 1, plan.codebook_size, hidden),
+        "flag.weight": (n_stages, 1, hidden),
+        "flag.bias": (n_stages, 1),
+        "table.weight": (n_stages, 1, n_words, hidden),
+        "table.bias": (n_stages, 1, n_words),
     }
-    if plan.name in SLOPED:
-        n_sloped = plan.passes[0].end_group
-        shapes |= {"slope.weight": (n_sloped, hidden), "slope.bias": (n_sloped,)}
-    return shapes
 
 
 def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tensor]) -> None:
@@ -114,8 +101,6 @@ class ContextTwin(nn.Module):
             spread = _he(size) if name.startswith("conv") else spreads.get(name, 0.0)
             random = name.endswith("weight") and spread
             values[name] = torch.randn(size) * spread if random else torch.zeros(size)
-        if plan.name in SLOPED:
-            values["slope.bias"].fill_(SLOPE_START)
         self.values = nn.ParameterDict(
             {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
         )
@@ -131,11 +116,9 @@ class ContextTwin(nn.Module):
         self.values["table_bias"].copy_(torch.log2(words.clamp(min=2.0**-15)))
         table = self.values["table_weight"]
         for stage in range(self.plan.n_stages):
-            for group in range(self.plan.n_groups):
-                size = int((vq.slots[group] < vq.n_channels).sum())
-                features = word_features(vq.codebooks[stage, group, 1:, :size])
-                n = min(features.shape[1], table.shape[-1])
-                table[stage, group, :, :n] = 0.4 * features[:, :n]
+            features = word_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
+            n = min(features.shape[1], table.shape[-1])
+            table[stage, 0, :, :n] = 0.4 * features[:, :n]
 
     def integers(self) -> dict[str, Tensor]:
         """Return all tensors rounded to whole numbers, gradients straight through."""
@@ -158,7 +141,7 @@ class ContextTwin(nn.Module):
         Later passes start from those of its last stage, later heads from the last of the first.
         """
         like = [
-            plan.passes.index(replace(one, stages=(min(one.stages[0], plan.n_stages - 1),)))
+            plan.passes.index(replace(one, stage=min(one.stage, plan.n_stages - 1)))
             for one in self.plan.passes
         ]
         for name in self.names:
@@ -198,12 +181,7 @@ def word_features(words: Tensor) -> Tensor:
     """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
     scaled = words.sign() * torch.log2(1.0 + words.abs())
     scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
-    columns = [scaled, scaled.abs()]
-    size = words.shape[1]
-    if size <= 2:
-        for k in range(1, (12, 5)[size - 1]):
-            columns += [torch.cos(k * math.pi * scaled), torch.sin(k * math.pi * scaled)]
-    features = torch.cat(columns, 1)
+    features = torch.cat([scaled, scaled.abs()], 1)
     features = features - features.mean(0)
     return features / features.std(0).clamp(min=1e-3)
 
@@ -214,7 +192,6 @@ class LevelParts:
 
     shape: LevelShape
     quantiser: ResidualVQ
-    parent_order: Tensor | None = None
 
 
 def speech_twins(
@@ -223,12 +200,12 @@ def speech_twins(
     """Return the twins of a voice model, untrained, of new models' sizes by default."""
     plan = speech_plan_of(model.config)
     sizes = width or SPEECH_WIDTH, hidden or SPEECH_HIDDEN
-    shape = LevelShape(model.config.n_channels, 0, *sizes, depth=True, kernel=LINE)
+    shape = LevelShape(model.config.n_channels, *sizes)
     return ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)})
 
 
 class ContextTwins(nn.Module):
-    """The twins of all levels, and the integer data they share with the runtime."""
+    """The twin of each level of a walk, and the codewords it shares with the runtime."""
 
     def __init__(self, plan: tuple[LevelPlan, ...], parts: Mapping[str, LevelParts]) -> None:
         super().__init__()
@@ -238,9 +215,7 @@ class ContextTwins(nn.Module):
             twin = ContextTwin(parts[one.name].shape, one)
             twin.start_from_static(parts[one.name].quantiser)
             self.levels[one.name] = twin
-        self.fixed = {
-            name: fixed_tables(part.quantiser, part.parent_order) for name, part in parts.items()
-        }
+        self.codewords = {name: integer_codewords(part.quantiser) for name, part in parts.items()}
 
     def twin(self, name: str) -> ContextTwin:
         """Return the twin of a level."""
@@ -255,10 +230,10 @@ class ContextTwins(nn.Module):
 
     def runtime_level(self, name: str) -> ContextLevel:
         """Return the integer tables of a level as the runtime takes them."""
-        twin, fixed = self.twin(name), self.fixed[name]
+        twin = self.twin(name)
         with torch.no_grad():
             tensors = {key: value.detach().clone() for key, value in twin.integers().items()}
-        return ContextLevel(twin.shape, tensors, fixed.codewords, fixed.slots, fixed.parent_order)
+        return ContextLevel(twin.shape, tensors, self.codewords[name])
 
     def bits(
         self,
@@ -272,125 +247,64 @@ class ContextTwins(nn.Module):
 
         Args:
             name: the level.
-            codes: int64 [B, stages, groups, H, W] by level; those above must be there too.
+            codes: int64 [B, stages, 1, 1, F] by level.
             position: log-step [B], whole numbers −127 … 127.
             index: which pass.
             tensors: the level's `integers`, where several passes share them.
         """
-        twin, one = self.twin(name), self.twin(name).plan.passes[index]
+        twin = self.twin(name)
         tensors = twin.integers() if tensors is None else tensors
-        own, parent = self._known(name, codes, index)
-        height, width = own.shape[2:]
-        place = torch.from_numpy(one.mask(height, width))
-        mask = place[None, None].float().expand(len(own), -1, -1, -1)
-        depth = None
-        if twin.shape.depth:
-            depth = depth_plane(codes[name] * known_mask(twin.plan, index, codes[name]))
-        groups = slice(one.first_group, one.end_group)
-        rows = codes[name][:, :, groups].permute(1, 0, 3, 4, 2)[:, :, place].flatten(1, 2)
-        if twin.shape.of_lines:
-            at = place.expand(len(own), -1, -1).flatten().nonzero()[:, 0]
-            if one.stages[0] > 0:
-                some = (rows[one.stages[0] - 1] != 0).any(1)
-                at, rows = at[some], rows[:, some]
-            features = line_features(own, mask, position, depth, tensors, index, at)
-        else:
-            inputs = level_inputs(own, parent, mask, position, depth)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-            features = trunk(inputs, tensors, torch.full((len(own),), index))
-            features = features.permute(0, 2, 3, 1)[:, place].flatten(0, 1)
-        costs = {}
-        for stage in one.stages:
-            means = None
-            if has_slopes(tensors, stage, one.first_group, index):
-                known = known_mask(twin.plan, index, codes[name])[:, 0, :1].float()
-                near = neighbour_means(own[:, groups], known).permute(0, 2, 3, 1)[:, place]
-                means = near.flatten(0, 1), self.fixed[name].codewords[0, :, 1:, 0]
-            costs[stage] = _stage_bits(features, tensors, (stage, groups), rows, means)
-        return costs
+        stage = twin.plan.passes[index].stage
+        whole = codes[name][:, :, 0, 0]  # [B, stages, F]
+        lines = self._known_lines(name, whole, position, index)
 
-    def _known(
-        self, name: str, codes: Mapping[str, Tensor], index: int
-    ) -> tuple[Tensor, Tensor | None]:
-        parent: Tensor | None = None
-        for plan in self.plan:
-            fixed = self.fixed[plan.name]
-            n_channels = self.twin(plan.name).shape.n_channels
-            if plan.name == name:
-                last = plan.passes[index].stages[0] + 1  # nothing of later stages is known
-                known = codes[name][:, :last] * known_mask(plan, index, codes[name])[:, :last]
-                own = codeword_sum(known, fixed.codewords[:last], fixed.slots, n_channels)
-                return own, parent
-            own = codeword_sum(codes[plan.name], fixed.codewords, fixed.slots, n_channels)
-            merged = own if parent is None else torch.cat([parent, own], 1)
-            below = self.plan[self.plan.index(plan) + 1].name
-            order = self.fixed[below].parent_order
-            parent = None if order is None else haar_inverse(merged[:, order])
-        raise AssertionError(f"no level {name}")
+        # Flat positions that are predicted [N], and their codes [stages, N].
+        rows = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
+        words = whole.transpose(0, 1).flatten(1)[:, rows]
+        previous: Tensor | None = None
+        if stage > 0:
+            alive = words[stage - 1] != 0
+            rows, words = rows[alive], words[:, alive]
+            previous = words[stage - 1]
+        features = line_features(lines, tensors, index, rows)
+        hidden = hidden_features(features, tensors, stage, previous)
+        return {stage: _stage_bits(hidden, tensors, stage, words[stage])}
+
+    def _known_lines(self, name: str, codes: Tensor, position: Tensor, index: int) -> Lines:
+        """Return what is known of codes [B, stages, F] before a pass."""
+        plan, length = self.twin(name).plan, codes.shape[2]
+        one = plan.passes[index]
+        known = codes * known_mask(plan, index, length)
+
+        # [B, stages, F] -> [B · F, stages] -> [B · F, channels]; nothing of later stages is known
+        n = one.stage + 1
+        words = known[:, :n].transpose(1, 2).flatten(0, 1)
+        own = codeword_sum(words, self.codewords[name][:n, 0])
+        mask = torch.from_numpy(one.mask(length)).float()
+        return Lines(own, depth_input(known != 0).flatten(), mask, position)
 
 
-@dataclass(frozen=True)
-class FixedTables:
-    """Integer data of a level that training the twin does not change."""
-
-    codewords: Tensor
-    slots: Tensor
-    parent_order: Tensor | None
-
-
-def fixed_tables(vq: ResidualVQ, parent_order: Tensor | None) -> FixedTables:
+def integer_codewords(vq: ResidualVQ) -> Tensor:
     """Round codewords to int16 in 1/16 step (held in float32)."""
-    codewords = torch.floor(vq.codebooks * CODEWORD_SCALE + 0.5).clamp(-32768, 32767)
-    return FixedTables(codewords, vq.slots, parent_order)
+    return torch.floor(vq.codebooks * CODEWORD_SCALE + 0.5).clamp(-32768, 32767)
 
 
-def known_mask(plan: LevelPlan, index: int, codes: Tensor) -> Tensor:
-    """Where codes are known before a pass: int64 [1, stages, groups, H, W]."""
-    height, width = codes.shape[-2:]
-    known = torch.zeros(plan.n_stages, plan.n_groups, height, width, dtype=torch.int64)
+def known_mask(plan: LevelPlan, index: int, n_frames: int) -> Tensor:
+    """Return where codes are known before a pass, int64 [stages, F]."""
+    known = torch.zeros(plan.n_stages, n_frames, dtype=torch.int64)
     for one in plan.passes[:index]:
-        place = torch.from_numpy(one.mask(height, width)).long()
-        for stage in one.stages:
-            known[stage, one.first_group : one.end_group] |= place
-    return known[None]
+        known[one.stage] |= torch.from_numpy(one.mask(n_frames)).long()
+    return known
 
 
-def _stage_bits(
-    features: Tensor,
-    tensors: Mapping[str, Tensor],
-    place: tuple[int, slice],
-    rows: Tensor,
-    means: tuple[Tensor, Tensor] | None,
-) -> Tensor:
-    """Cross-entropy in bits of codes `rows` [stages, N, groups] at one stage of some groups."""
-    stage, groups = place
-    codes, previous = rows[stage], None
-    if stage > 0:
-        some = (rows[stage - 1] != 0).any(1)
-        codes, previous, features = codes[some], rows[stage - 1][some], features[some]
-    hidden = hidden_features(features, tensors, stage, groups, previous)
-    alive = torch.ones_like(codes, dtype=torch.bool) if previous is None else previous != 0
-    logits = flag_logits(hidden, tensors, stage, groups)
-    slope = slopes(hidden, tensors, groups) if means is not None else None
-    if means is not None and slope is not None:
-        logits = logits - distance_cost(slope, means[0].abs())
-    logits = logits[alive] * (math.log(2) / LOGITS_PER_BIT)
-    null = (codes[alive] == 0).to(logits.dtype)
+def _stage_bits(hidden: Tensor, tensors: Mapping[str, Tensor], stage: int, codes: Tensor) -> Tensor:
+    """Return the cross-entropy in bits of codes [N] of one stage under hidden vectors."""
+    unit = math.log(2) / LOGITS_PER_BIT
+    logits = flag_logits(hidden, tensors, stage) * unit
+    null = (codes == 0).to(logits.dtype)
     total = nn.functional.binary_cross_entropy_with_logits(logits, null, reduction="sum")
-    # Unbound once: the gradient of a slice of a large table is a table of zeros.
-    weights, biases = (
-        tensors[f"table.{part}"].unbind(0)[stage].unbind(0)[groups] for part in ("weight", "bias")
-    )
-    by_group = hidden.unbind(1)
-    for group, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        chosen = torch.nonzero(codes[:, group])[:, 0]
-        if len(chosen):
-            words = code_logits(by_group[group][chosen], weight, bias)
-            if means is not None and slope is not None:
-                values = means[1][groups.start + group]
-                distance = (values - means[0][chosen, group, None]).abs()
-                words = words - distance_cost(slope[chosen, group, None], distance)
-            words = words * (math.log(2) / LOGITS_PER_BIT)
-            target = codes[chosen, group] - 1
-            total = total + nn.functional.cross_entropy(words, target, reduction="sum")
+    chosen = torch.nonzero(codes)[:, 0]
+    if len(chosen):
+        words = code_logits(hidden[chosen], tensors, stage) * unit
+        total = total + nn.functional.cross_entropy(words, codes[chosen] - 1, reduction="sum")
     return total / math.log(2)

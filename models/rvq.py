@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 GROUP_WIDTH = 8
 RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
-ANCHOR_WEIGHT = 8.0  # vectors that a lattice point is worth against the data of its cell
 PLACES_AT_ONCE = 1 << 10  # whose costs of all words are held at a time
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
@@ -175,34 +174,6 @@ def rate_bin(position: Tensor) -> Tensor:
     return ((position + 1.0) * (N_RATE_BINS / 2)).floor().long().clamp(0, N_RATE_BINS - 1)
 
 
-def lattice_codebook(size: int, codebook_size: int) -> Tensor:
-    """Return a codebook [K, 8] of lattice points: fine near zero, an escape beyond.
-
-    The first words are the points of the integer lattice in `size` (at most 4) dimensions nearest
-    to zero, zero first.  With one or two dimensions the others are the centres of cubic tiles of
-    that lattice, so that the next stage finds every point of a tile among its fine words.
-    """
-    if size == 1:
-        half, tile = codebook_size // 4, codebook_size // 12
-        reach = (codebook_size - 2 * half - 1) // 2
-        up = half + tile * torch.arange(1, reach + 1) - tile // 2
-        points = torch.cat([_grid(1, half), torch.cat([up, -up])[:, None].float()])
-    elif size == 2:
-        side = int((2 * codebook_size / 3) ** 0.5 - 1) // 2 * 2 + 1
-        points = torch.cat([_grid(2, side // 2), _grid(2, side // 2)[1:] * side])
-    else:
-        points = _grid(size, 3)
-    book = torch.zeros(codebook_size, GROUP_WIDTH)
-    book[: len(points), :size] = points[:codebook_size]
-    return book
-
-
-def _grid(size: int, half: int) -> Tensor:
-    axis = torch.arange(-half, half + 1).float()
-    points = torch.cartesian_prod(*[axis] * size).reshape(-1, size)
-    return points[torch.argsort(points.square().sum(1), stable=True)]
-
-
 def usage(counts: Tensor) -> tuple[float, float]:
     """Return the share of words used at all, and the mean perplexity of the groups.
 
@@ -232,7 +203,6 @@ def entropy_constrained_lloyd(
     book: Tensor,
     n_iterations: int,
     generator: torch.Generator,
-    reseed: bool = True,
     rate_weight: float = RATE_WEIGHT,
     weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -241,10 +211,9 @@ def entropy_constrained_lloyd(
     Args:
         vectors: [N, width] in steps.
         book: [K, width] to start from; codeword 0 stays the zero vector.
-        n_iterations: passes over the vectors.
+        n_iterations: passes over the vectors. In all but the last 3, dead words are put on
+            badly coded vectors.
         generator: source of the seeds.
-        reseed: put dead words on badly coded vectors, in all but the last 3 passes; if not,
-            words stay near where they start, and those that no vector uses stay there.
         rate_weight: worth of a bit in squared steps.
         weights: what the squared error of each vector counts [N]; one by default.
 
@@ -253,7 +222,7 @@ def entropy_constrained_lloyd(
     """
     n, codebook_size = len(vectors), len(book)
     weights = torch.ones(n) if weights is None else weights
-    start, book = book, book.clone()
+    book = book.clone()
     bits = torch.full((codebook_size,), 8.0)
     bits[0] = 1.0
     for iteration in range(n_iterations):
@@ -263,11 +232,10 @@ def entropy_constrained_lloyd(
         totals = torch.zeros(codebook_size).index_add_(0, choice, weights)[:, None]
         used = counts > 0
         used[0] = False
-        weight = 0.0 if reseed else ANCHOR_WEIGHT
-        book[used] = ((sums + weight * start) / (totals + weight))[used]
+        book[used] = (sums / totals)[used]
         bits = -torch.log2((counts + 0.5) / (n + 0.5 * codebook_size))
         dead = torch.nonzero((counts < 2) & (torch.arange(codebook_size) > 0))[:, 0]
-        if reseed and len(dead) and iteration < n_iterations - 3:
+        if len(dead) and iteration < n_iterations - 3:
             worst = torch.multinomial(
                 (cost * weights).clamp(min=1e-6), len(dead), generator=generator
             )

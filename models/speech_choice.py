@@ -44,20 +44,19 @@ class VoiceChoice:
         self._share = share
 
     def choose(self, prediction: Prediction) -> Codes:
-        """Return the codes [positions, 1] for a prediction of a walk."""
+        """Return the codes [N] for a prediction of a walk."""
         codes = prediction.nulls()
-        wanted = prediction.alive[:, 0] & (self._depths[prediction.rows] > prediction.stage)
-        some = np.flatnonzero(wanted)
+        some = np.flatnonzero(self._depths[prediction.rows] > prediction.stage)
         if len(some):
             rows = torch.from_numpy(prediction.rows[some])
             words = self._vq.codebooks[prediction.stage, 0, 1:]
             vectors = self._residuals[rows]
-            logits = torch.from_numpy(prediction.code_logits(0, some)).float()
+            logits = torch.from_numpy(prediction.code_logits(some)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
             # What all words of a place have in common changes nothing: logits do for bits.
             gain = torch.addmm(-words.square().sum(1)[None], vectors, words.T, alpha=2.0)
             chosen = torch.addcmul(gain, worth, logits).argmax(1)
             ended = gain.amax(1) <= 0.0
             self._residuals[rows] = vectors - words[chosen]
-            codes[some, 0] = torch.where(ended, 0, chosen + 1).numpy()
+            codes[some] = torch.where(ended, 0, chosen + 1).numpy()
         return codes

@@ -19,18 +19,14 @@ from luxvox.entropy.context import Context, ContextLevel
 from luxvox.entropy.layers import CODEWORD_SCALE, LevelShape
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
-from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
+from luxvox.models.context import CODEWORDS, check_tables, speech_plan_of
 from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
-from luxvox.models.weights import (
-    BITS_SCALE,
-    CONTEXT_PREFIX,
-    GROUPS,
-    check_sizes,
-    verified_tensors,
-)
+from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
 
 VOICE_KIND = "voice"
+BITS_SCALE = 8  # static rates are kept in 1/8 bit
 EXPONENTS = "exponents"
+GROUPS = "groups"
 MOST_CODEWORD, MOST_EXPONENT = 127, 8  # together below 2^15
 _CODEBOOKS = "vq.codebooks"
 _BITS = "vq.bits"
@@ -150,11 +146,11 @@ def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextL
     if EXPONENTS in raw:  # the first models held int16
         raw[CODEWORDS] = _codewords(raw[CODEWORDS], raw.pop(EXPONENTS))
     width, hidden = raw["conv1.weight"].shape[0], raw["head.weight"].shape[2]
-    shape = LevelShape(model.config.n_channels, 0, width, hidden, depth=True, kernel=LINE)
+    shape = LevelShape(model.config.n_channels, width, hidden)
     check_tables(shape, speech_plan_of(model.config)[0], raw)
     own = {name: table.float() for name, table in raw.items()}
     codewords = own.pop(CODEWORDS)[:, None]
-    return ContextLevel(shape, own, codewords, model.vq.slots, None)
+    return ContextLevel(shape, own, codewords)
 
 
 def _codewords(words: Tensor, exponents: Tensor) -> Tensor:

@@ -14,10 +14,8 @@ from torch import Tensor
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard
 
-BITS_SCALE = 8  # static rates are kept in 1/8 bit
 CONTEXT_PREFIX = "context."
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
-GROUPS = "groups"
 
 
 def verified_tensors(card: ModelCard, path: Path) -> dict[str, Tensor]:
@@ -74,8 +72,7 @@ def check_sizes(
             )
 
 
-_MOST_OF_ALL = 4096
-# With more than 60 stages sums of codewords could reach 2^24 on their way through the Haar steps.
+_MOST_OF_ALL = 4096  # also how long a list may be
 _MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 60, "codebook_size": 1 << 15}
 
 

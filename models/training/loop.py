@@ -1,9 +1,9 @@
-"""The training loop: one phase at a time, resumable, logged; see `phases` for what is learnt.
+"""The training loop: one phase at a time, resumable, logged.
 
 A run folder holds
 
-* `analysis.safetensors`, `synthesis.safetensors`, `context.safetensors`: the parts of the codec,
-  each written whole by the phase that trains it (so phases 1 and 2 may run side by side),
+* `parts.safetensors` (pictures), or `model.safetensors` and `context.safetensors` (voices): the
+  parts of the codec, each written whole by a phase that trains it,
 * `phase-P.safetensors` and `phase-P.json`: what is needed to resume phase P,
 * `phase-P.csv`: the log; `phase-P/*.png`: reconstructions,
 * `summary-P.json`: command, steps, minutes and machine of phase P, for the model card,

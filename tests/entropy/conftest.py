@@ -1,4 +1,4 @@
-"""A small integer context model of random tables, and codes for it."""
+"""Small integer context models of random tables, and codes for them."""
 
 from dataclasses import dataclass
 
@@ -7,101 +7,99 @@ import pytest
 import torch
 
 from luxvox.entropy.context import Context, ContextLevel
+from luxvox.entropy.lattice import EVEN, HALVES, ODD, QUARTERS, LatticeLevel
+from luxvox.entropy.lattice_layers import CODE_MAX
+from luxvox.entropy.lattice_layers import table_shapes as lattice_shapes
+from luxvox.entropy.lattice_tables import start_tables
+from luxvox.entropy.lattice_walk import LatticeContext
 from luxvox.entropy.layers import LevelShape
-from luxvox.entropy.walk import picture_plan
+from luxvox.entropy.walk import voice_plan
+from luxvox.models.context import table_shapes
 
-GROUPS = {"top": (1, 1, 1, 1), "base": (1, 1, 1, 2, 2, 4, 4), "detail": (2, 3, 8)}
-PARENTS = {"top": 0, "base": 1, "detail": 4}  # a quarter of what the level above has in all
-N_STAGES = 3
-CODEBOOK_SIZE = 12
-WIDTH, HIDDEN = 16, 8
+VOICE_SHAPE = LevelShape(n_channels=6, width=16, hidden=8)
+LEVELS = (
+    LatticeLevel("apex", 5, 0, (8, 12), (2, 5), (QUARTERS, HALVES), 12, (1, 1)),
+    LatticeLevel("top", 4, 6, (9, 8), (3, 4), (HALVES, (EVEN, ODD)), 10, (1, 1)),
+    LatticeLevel("base", 6, 5, (8, 8), (2, 6), (HALVES, HALVES), 7, (2, 2)),
+    LatticeLevel("detail", 40, 4, (8, 10), (4, 40), (HALVES, HALVES), 0, (3, 4)),
+)
+GRIDS = {"apex": (1, 2), "top": (2, 4), "base": (4, 8), "detail": (8, 16)}
+
+
+def whole(generator, limit, size):
+    return torch.randint(-limit, limit + 1, size, generator=generator).float()
 
 
 @dataclass(frozen=True)
-class Small:
-    """A context model and what is needed to make codes for it."""
+class SmallVoice:
+    """A context model of voices and what is needed to make codes for it."""
 
     context: Context
-    shapes: dict
+    n_frames: int
 
-    def random_codes(self, seed, null_share=0.6):
-        """Codes by level: random, and null for good after the first null of a place."""
+    @property
+    def shapes(self):
+        return {"frames": (1, self.n_frames)}
+
+    def random_codes(self, seed, null_share=0.4):
+        """Codes by level: random, and null for good after the first null of a frame."""
+        plan = self.context.plan[0]
         generator = np.random.default_rng(seed)
-        return {
-            plan.name: ended_by_null(
-                generator.integers(
-                    1, CODEBOOK_SIZE, (N_STAGES, plan.n_groups, *self.shapes[plan.name])
-                )
-                * (generator.random((N_STAGES, plan.n_groups, 1, 1)) > null_share / 2)
-                * (
-                    generator.random((N_STAGES, plan.n_groups, *self.shapes[plan.name]))
-                    > null_share
-                )
-            )
-            for plan in self.context.plan
-        }
-
-
-def ended_by_null(codes):
-    return (codes * np.cumprod(codes != 0, axis=0)).astype(np.uint8)
-
-
-def slots_of(sizes):
-    slots = torch.full((len(sizes), 8), sum(sizes))
-    for group, size in enumerate(sizes):
-        start = sum(sizes[:group])
-        slots[group, :size] = torch.arange(start, start + size)
-    return slots
-
-
-def random_tensors(shape, n_passes, n_groups, seed, reach=40):
-    """Whole-number tables of a level, small enough for its accumulators."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def whole(limit, *size):
-        return torch.randint(-limit, limit + 1, size, generator=generator).float()
-
-    width, hidden, n_words = shape.width, shape.hidden, CODEBOOK_SIZE - 1
-    return {
-        "conv1.weight": whole(reach, width, shape.n_inputs, 3, 3),
-        "conv1.bias": whole(9000, n_passes, width),
-        "conv2.weight": whole(reach, width, width, 1, 1),
-        "conv2.bias": whole(3000, width),
-        "conv3.weight": whole(reach, width, width, 3, 3),
-        "conv3.bias": whole(3000, width),
-        "conv4.weight": whole(reach, width, width, 1, 1),
-        "conv4.bias": whole(3000, width),
-        "head.weight": whole(reach, N_STAGES, n_groups, hidden, width),
-        "head.bias": whole(3000, N_STAGES, n_groups, hidden),
-        "embedding": whole(60, N_STAGES - 1, n_groups, CODEBOOK_SIZE, hidden),
-        "flag.weight": whole(8, N_STAGES, n_groups, hidden),
-        "flag.bias": whole(500, N_STAGES, n_groups),
-        "table.weight": whole(8, N_STAGES, n_groups, n_words, hidden),
-        "table.bias": whole(500, N_STAGES, n_groups, n_words),
-    }
-
-
-def random_level(plan, seed):
-    generator = torch.Generator().manual_seed(seed)
-    sizes, parent = GROUPS[plan.name], PARENTS[plan.name]
-    shape = LevelShape(sum(sizes), parent, WIDTH, HIDDEN)
-    words = torch.randint(-100, 101, (N_STAGES, len(sizes), CODEBOOK_SIZE, 8), generator=generator)
-    words[:, :, 0] = 0
-    order = torch.randperm(4 * parent, generator=generator) if parent else None
-    tensors = random_tensors(shape, len(plan.passes), plan.n_groups, seed)
-    if plan.name == "top":
-        n_sloped = plan.passes[0].end_group
-        tensors["slope.weight"] = torch.randint(
-            -8, 9, (n_sloped, HIDDEN), generator=generator
-        ).float()
-        tensors["slope.bias"] = torch.full((n_sloped,), 1500.0)
-    return ContextLevel(shape, tensors, words.float(), slots_of(sizes), order)
+        size = (plan.n_stages, self.n_frames)
+        words = generator.integers(1, plan.codebook_size, size)
+        words *= generator.random(size) > null_share
+        codes = (words * np.cumprod(words != 0, axis=0)).astype(np.uint8)
+        return {"frames": codes[:, None, None]}
 
 
 @pytest.fixture(scope="session")
-def small():
-    plan = picture_plan(
-        {name: len(sizes) for name, sizes in GROUPS.items()}, N_STAGES, CODEBOOK_SIZE
-    )
-    levels = {one.name: random_level(one, seed) for seed, one in enumerate(plan)}
-    return Small(Context(plan, levels), {"top": (2, 3), "base": (4, 6), "detail": (8, 12)})
+def small_voice():
+    plan = voice_plan(n_stages=4, first_stages=2, codebook_size=12)
+    generator = torch.Generator().manual_seed(1)
+    limits = {"flag": 8, "table": 8, "embedding": 60}
+    biases = {"conv1": 9000, "flag": 500, "table": 500}
+    tensors = {}
+    for name, size in table_shapes(VOICE_SHAPE, plan[0]).items():
+        layer, _, kind = name.partition(".")
+        limit = biases.get(layer, 3000) if kind == "bias" else limits.get(layer, 40)
+        tensors[name] = whole(generator, limit, size)
+    codewords = whole(generator, 100, (4, 1, 12, VOICE_SHAPE.n_channels))
+    codewords[:, :, 0] = 0.0
+    level = ContextLevel(VOICE_SHAPE, tensors, codewords)
+    return SmallVoice(Context(plan, {"frames": level}), 37)
+
+
+def drawn_codes(seed, spread=3.0):
+    """Return a source of codes around the predicted means, a few of them far away."""
+    generator = np.random.default_rng(seed)
+
+    def source(prediction):
+        mean = (prediction.mean + 4) >> 3
+        noise = spread * generator.standard_cauchy(mean.shape)
+        noise[generator.random(mean.shape) < 0.02] = 2 * CODE_MAX
+        codes = np.clip(np.rint(mean + noise), -CODE_MAX, CODE_MAX).astype(np.int32)
+        return np.where(prediction.coding.silent, prediction.coding.base, codes)
+
+    return source
+
+
+def random_tables(level, n_next, seed):
+    """Whole-number tables of a level of pictures that reach all scale indices and far means."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, size in lattice_shapes(level, n_next).items():
+        tensors[name] = whole(generator, 3000 if name.endswith("bias") else 60, size)
+        if name.endswith("out.bias"):
+            n = size[0] // 2
+            tensors[name][n:] = torch.randint(-3000, 32_000, (n,), generator=generator).float()
+    return tensors
+
+
+@pytest.fixture(scope="session")
+def small_picture():
+    following = [level.n_state for level in LEVELS[1:]] + [0]
+    tensors = {
+        level.name: random_tables(level, n, seed)
+        for seed, (level, n) in enumerate(zip(LEVELS, following, strict=True))
+    }
+    return LatticeContext(LEVELS, tensors, start_tables())
