@@ -20,6 +20,7 @@ from luxvox.errors import FormatError, SystemFailure, UnsupportedError, UsageErr
 CONSTRICTION = 1
 TORCHAC = 2
 CODER_NUMBERS = {"constriction": CONSTRICTION, "torchac": TORCHAC}
+TABLES_AT_ONCE = 1 << 14  # symbols of a batch of torchac's, which takes a row of counts for each
 
 Counts = NDArray[np.int64]
 Symbols = NDArray[np.int64]
@@ -152,22 +153,19 @@ class _TorchacEncoder:
     """torchac codes a batch at once; each goes out behind its length in 4 bytes."""
 
     def __init__(self) -> None:
-        self._symbols: list[Symbols] = []
-        self._counts: list[Counts] = []
+        self._parts: list[bytes] = []
 
     def push(self, symbols: Symbols, counts: Counts) -> None:
-        self._symbols.append(symbols)
-        self._counts.append(counts)
+        if len(symbols):
+            self._parts.append(_torchac_encode(symbols, counts))
 
     def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
-        self.push(symbols, counts[tables])
+        for start in range(0, len(symbols), TABLES_AT_ONCE):
+            some = slice(start, start + TABLES_AT_ONCE)
+            self.push(symbols[some], counts[tables[some]])
 
     def finish(self) -> bytes:
-        parts = []
-        for symbols, counts in zip(self._symbols, self._counts, strict=True):
-            if len(symbols):
-                parts.append(_torchac_encode(symbols, counts))
-        return b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+        return b"".join(len(part).to_bytes(4, "little") + part for part in self._parts)
 
 
 class _TorchacDecoder:
@@ -188,7 +186,11 @@ class _TorchacDecoder:
         return _torchac_decode(counts, self._data[start:end])
 
     def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
-        return self.pull(counts[tables])
+        symbols = np.zeros(len(tables), np.int64)
+        for start in range(0, len(tables), TABLES_AT_ONCE):
+            some = slice(start, start + TABLES_AT_ONCE)
+            symbols[some] = self.pull(counts[tables[some]])
+        return symbols
 
     def finish(self) -> None:
         if self._offset != len(self._data):

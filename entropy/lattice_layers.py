@@ -179,7 +179,9 @@ def predict(
         lean = (leaning.double() * taps.double()).sum(2)
         lean = _rescale(lean, SHIFTS["line"]).to(mean.dtype)
         mean = mean + F.pad(lean, (0, mean.shape[1] - lean.shape[1]))
-    return mean, scale.clamp(0, N_SCALES - 1)
+    # A rounded mean is itself a legal code: silent codes are, and no escape is ever too long.
+    reach = MEAN_UNITS * CODE_MAX
+    return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
 
 
 def own_matrix(one: LatticePass, weight: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ LatticeCodes = NDArray[np.int16]
 
 ROWS_AT_ONCE = 1 << 14  # positions that the network is evaluated at together, to bound memory
 ALL_TAPS = tuple(range(9))
-ESCAPE_CLASSES = 32
+NO_SYMBOLS = b"\0"  # payload of a section whose codes are all silent, but not all zero
 _ESCAPE_BITS_MAX = 16
 
 
@@ -174,7 +174,8 @@ class _LevelWalk:
         # [n_state, H, W] -> [H · W, n_state]
         self._state = None if state is None else state.flatten(1).T.contiguous()
         # Known codes with a border of zeros, [(H + 2) · (W + 2), C].
-        self._known = torch.zeros((height + 2) * (width + 2), len(codes), device="cpu")
+        size = (height + 2) * (width + 2), len(codes)
+        self._known = torch.zeros(size, dtype=torch.float32, device="cpu")
         self._companded = torch.zeros_like(self._known)
 
     def look(self, number: int, section: int, counts: NDArray[np.int64]) -> Prediction:
@@ -272,7 +273,7 @@ class CodesEncoder:
 
     def sections(self) -> dict[int, bytes]:
         """Return the bytes of each section; none for a section whose codes are all zero."""
-        return {number: self._encoders[number].finish() for number in sorted(self._not_null)}
+        return {n: self._encoders[n].finish() or NO_SYMBOLS for n in sorted(self._not_null)}
 
 
 class CodesDecoder:
@@ -280,6 +281,7 @@ class CodesDecoder:
 
     def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
         self._decoders: dict[int, coders.Decoder] = {}
+        self._unread = {number: data for number, data in sections.items() if data}
         for number, data in sections.items():
             if data:
                 with _section_named(number):
@@ -291,14 +293,17 @@ class CodesDecoder:
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
         """Pull the codes of a prediction."""
+        if not prediction.coding.silent.all():
+            self._unread.pop(prediction.section, None)
         with _section_named(prediction.section):
             return pull_codes(self._decoders[prediction.section], prediction)
 
     def finish(self) -> None:
         """Check that all bytes were used."""
         for number, coder in self._decoders.items():
-            with _section_named(number):
-                coder.finish()
+            if self._unread.get(number) != NO_SYMBOLS:
+                with _section_named(number):
+                    coder.finish()
 
 
 class CodesConcealer:
@@ -431,7 +436,7 @@ def _push_escape(coder: coders.Encoder, quotient: int) -> None:
 
 def _pull_escape(coder: coders.Decoder) -> int:
     n_bits = int(_pull_plain(coder, 1, 5)[0])
-    if n_bits > _ESCAPE_BITS_MAX:
+    if not 1 <= n_bits <= _ESCAPE_BITS_MAX:
         raise FormatError(f"an escape of {n_bits} bits, legal: 1..{_ESCAPE_BITS_MAX}")
     value = 1 << n_bits
     for start in range(0, n_bits, 8):

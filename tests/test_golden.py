@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from luxvox.errors import UnsupportedError
-from luxvox.models.cards import find_card, preferring
-from luxvox.tests.golden.files import FILES, TINY, quietly
+from luxvox.models.cards import cards, find_card, preferring
+from luxvox.tests.golden.files import FILES, quietly
 from luxvox.tests.golden.record import (
     ERRORS,
     HERE,
@@ -21,6 +21,7 @@ from luxvox.tests.golden.record import (
     refusal,
 )
 from luxvox.tests.golden.refusals import REFUSALS
+from luxvox.tests.golden.tiny_weights import TINY
 
 GOLDEN, REFUSED = read_manifest(HERE), read_manifest(ERRORS)
 WITHOUT_TORCHAC = importlib.util.find_spec("torchac") is None
@@ -28,11 +29,25 @@ WITHOUT_TORCHAC = importlib.util.find_spec("torchac") is None
 RETIRED: dict[str, str] = {}
 """Weights that are no longer shipped, and the last release that has them."""
 
+UNRELEASED = {"picture-2"}
+"""Weights that no release has yet: they may still change, and their files be made again."""
+
 
 @pytest.fixture(autouse=True)
 def tiny_weights_beside_the_shipped_ones():
     with preferring(TINY), quietly():
         yield
+
+
+def skip_what_cannot_be_decoded(name, entry):
+    weights = entry["weights"]
+    if weights in RETIRED:
+        pytest.skip(f"{weights} is in luxvox {RETIRED[weights]}")
+    installed = {card.sha256 for card in cards()}
+    if weights in UNRELEASED and entry["weights_sha256"] not in installed:
+        pytest.skip(f"{weights} is another one now: run record.py --renew {weights}")
+    if "torchac" in name and WITHOUT_TORCHAC:
+        pytest.skip("torchac is not installed")
 
 
 def golden_bytes(folder, name, entry):
@@ -45,10 +60,7 @@ def golden_bytes(folder, name, entry):
 def test_codes_and_picture_or_sound_are_the_recorded_ones(name):
     entry = GOLDEN[name]
     data = golden_bytes(HERE, name, entry)
-    if entry["weights"] in RETIRED:
-        pytest.skip(f"{entry['weights']} is in luxvox {RETIRED[entry['weights']]}")
-    if "torchac" in name and WITHOUT_TORCHAC:
-        pytest.skip("torchac is not installed")
+    skip_what_cannot_be_decoded(name, entry)
     assert codes_record(data) == entry["codes"]
     decoded, recorded = decoded_record(data), entry["decoded"]
     assert decoded["shape"] == recorded["shape"]
@@ -59,7 +71,7 @@ def test_codes_and_picture_or_sound_are_the_recorded_ones(name):
 @pytest.mark.parametrize("weights", sorted({entry["weights"] for entry in GOLDEN.values()}))
 def test_weights_of_golden_files_stay_shipped(weights):
     """A model that is replaced stays, or `RETIRED` says which release has it."""
-    if weights in RETIRED:
+    if weights in RETIRED or weights in UNRELEASED:
         return
     kind, number = weights.split("-")
     prints = {e["fingerprint"] for e in GOLDEN.values() if e["weights"] == weights}

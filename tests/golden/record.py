@@ -1,13 +1,16 @@
 """Record golden files: add those that the manifests do not list yet, and change nothing else.
 
     python tests/golden/record.py
+    python tests/golden/record.py --renew picture-2
 
 `tests/golden/` holds files that decode to the recorded codes for ever, `tests/golden_errors/` files
-that are refused for ever, with the recorded class and message.
+that are refused for ever, with the recorded class and message. `--renew` first forgets the files
+of a model that was never released, and makes them again with the weights that lie there now.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -18,7 +21,7 @@ import numpy as np
 import luxvox
 from luxvox.codec import container, lvx
 from luxvox.errors import LuxvoxError
-from luxvox.models.cards import find_card, preferring
+from luxvox.models.cards import find_card, preferring, read_card
 
 HERE = Path(__file__).resolve().parent
 ERRORS = HERE.parent / "golden_errors"
@@ -62,10 +65,12 @@ def file_record(data: bytes, feature: str) -> dict[str, Any]:
     """Return the entry of a legal file."""
     header = container.read_header(data)[0]
     kind = "voice" if isinstance(header, container.VoiceHeader) else "picture"
+    card = find_card(kind, header.model_number, header.fingerprint)
     return {
         "feature": feature,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "weights": find_card(kind, header.model_number, header.fingerprint).stem,
+        "weights": card.stem,
+        "weights_sha256": read_card(card).sha256,
         "fingerprint": header.fingerprint.hex(),
         "release": luxvox.__version__,
         "cut": container.read(data).truncated,
@@ -115,12 +120,23 @@ def write_manifest(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
+def renew(entries: dict[str, dict[str, Any]], weights: str) -> None:
+    """Forget the files of a model, and their entries."""
+    for name in [name for name, entry in entries.items() if entry["weights"] == weights]:
+        (HERE / f"{name}.lvx").unlink(missing_ok=True)
+        del entries[name]
+
+
 def main() -> None:
     """Add what is missing."""
-    from luxvox.tests.golden.files import FILES, TINY, quietly
+    from luxvox.tests.golden.files import FILES, quietly
     from luxvox.tests.golden.refusals import REFUSALS
+    from luxvox.tests.golden.tiny_weights import TINY
 
+    parser = argparse.ArgumentParser(description="record golden files")
+    parser.add_argument("--renew", metavar="MODEL", help="make all files of a model again")
     entries, refused = read_manifest(HERE), read_manifest(ERRORS)
+    renew(entries, parser.parse_args().renew)
     with quietly():
         for name, (feature, make) in FILES.items():
             if name not in entries:
@@ -134,7 +150,7 @@ def main() -> None:
                 with preferring(TINY):
                     refused[name] = error_record(data, feature, limits)
                 (ERRORS / f"{name}.lvx").write_bytes(data)
-    write_manifest(HERE, entries)
+    write_manifest(HERE, {name: entries[name] for name in sorted(entries)})
     write_manifest(ERRORS, refused)
 
 

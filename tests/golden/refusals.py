@@ -7,28 +7,25 @@ import io
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.codec import container
 from luxvox.codec.container import Section
 from luxvox.codec.wire import varint_bytes
+from luxvox.entropy import coders, lattice_walk
+from luxvox.entropy.lattice_layers import CODE_MAX
+from luxvox.entropy.lattice_walk import Prediction, Source
 from luxvox.models.cards import find_card, preferring, read_card
-from luxvox.tests.golden.files import (
-    TINY,
-    alpha_ramp,
-    coded_picture,
-    coded_voice,
-    cut,
-    png,
-    webp,
-    with_sections,
-)
+from luxvox.tests.golden.changes import Make, cut, with_sections
+from luxvox.tests.golden.files import alpha_ramp, coded_picture, png, random_source, webp
+from luxvox.tests.golden.tiny_weights import TINY
+from luxvox.tests.golden.voice_files import coded_voice
 
-Make = Callable[[], bytes]
-
-SMALL = coded_picture((32, 32), 5000)
+SMALL = coded_picture((32, 32), 5000, lambda generator: random_source(generator, share=0.02))
 VOICE = coded_voice(4000, 16_000)
 STEREO = coded_voice(4000, 16_000, stereo=True)
 
@@ -115,6 +112,35 @@ def recoded(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
         return container.write(content.header, sections)
 
     return made
+
+
+def escaping(n_bits: int) -> Make:
+    """Write escapes of so many bits, all zero, in place of those of the largest codes."""
+
+    def push(coder: coders.Encoder, _: int) -> None:
+        parts = [(n_bits, 5)] + [(0, min(8, n_bits - start)) for start in range(0, n_bits, 8)]
+        for value, width in parts:
+            counts = np.full((1, 1 << width), 1 << 16 - width, np.int64)
+            coder.push_tables(np.array([value]), np.zeros(1, np.int64), counts)
+
+    def make() -> bytes:
+        with mock.patch.object(lattice_walk, "_push_escape", push):
+            return coded_picture((32, 32), 5000, lambda _: first_code_is(CODE_MAX))()
+
+    return make
+
+
+def first_code_is(value: int) -> Source:
+    """Return a source of one code that is not the rounded mean."""
+
+    def source(prediction: Prediction) -> NDArray[np.int32]:
+        codes = (prediction.mean + 4) >> 3
+        rows, columns = np.nonzero(~prediction.coding.silent)
+        if prediction.section == 1 and len(rows):
+            codes[rows[0], columns[0]] = value
+        return codes
+
+    return source
 
 
 def altered(make: Make, offset: int) -> Make:
@@ -247,15 +273,23 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
     "alpha-png-cut": ("alpha cut", with_types(SMALL, (64, png(ALPHA_RAMP)[:60]), flags=3), {}),
     "codes-zero-end": ("codes that end in a zero", recoded(SMALL, 0, lambda p: p + b"\0"), {}),
     "codes-too-long": ("codes with words left", recoded(SMALL, 1, lambda p: p + b"\1" * 8), {}),
-    "codes-too-short": (
-        "codes that lack their end",
-        recoded(SMALL, 3, lambda p: p[: len(p) // 2]),
+    "codes-batch-missing": (
+        "coder 2, the length of a batch cut",
+        lambda: picture_header(coder=2, n_sections=1)() + section(1, b"\1\0"),
+        {},
+    ),
+    "codes-batch-too-long": (
+        "coder 2, a batch longer than its section",
+        lambda: picture_header(coder=2, n_sections=1)() + section(1, b"\2\0\0\0x"),
         {},
     ),
     "codes-invalid": ("bytes no encoder writes", recoded(SMALL, 0, lambda p: b"\xff" * len(p)), {}),
-    "codes-none-open": (
-        "codes of stages that nothing is left for",
-        with_types(SMALL, (1, b""), (2, b"\1")),
+    "codes-escape-0": ("an escape of no bits", escaping(0), {}),
+    "codes-escape-17": ("an escape of 17 bits", escaping(17), {}),
+    "codes-escape-31": ("an escape of 31 bits", escaping(31), {}),
+    "codes-out-of-range": (
+        "a code of 32768",
+        coded_picture((32, 32), 5000, lambda _: first_code_is(CODE_MAX + 1)),
         {},
     ),
     "voice-samples-0": ("no sample", voice_header(samples=b"\0"), {}),

@@ -1,0 +1,38 @@
+"""Changes to files that were made already: other sections, cuts, payloads, bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from luxvox.codec import container
+from luxvox.codec.container import ALPHA, PictureHeader, Section, VoiceHeader
+
+Make = Callable[[], bytes]
+
+
+def with_sections(make: Make, **changes: Any) -> Make:
+    """Put sections of other types behind those of the codes: type_64=payload and so on."""
+
+    def made() -> bytes:
+        content = container.read(make())
+        assert isinstance(content.header, PictureHeader | VoiceHeader)
+        fields = dict(vars(content.header))
+        others = {int(name.removeprefix("type_")): part for name, part in changes.items()}
+        if ALPHA in others:
+            fields["alpha"] = True
+        kept = [s for s in content.sections if s.type < ALPHA]
+        kept += [Section(number, part) for number, part in sorted(others.items())]
+        return container.write(type(content.header)(**fields), kept)
+
+    return made
+
+
+def cut(make: Make, number: int, extra: int) -> Make:
+    """Cut a file so many bytes behind the start of its section of that place, from 0."""
+
+    def made() -> bytes:
+        data = make()
+        return data[: container.list_sections(data).entries[number].offset + extra]
+
+    return made
