@@ -79,6 +79,69 @@ def test_known_bytes(number, symbols, counts, constriction, torchac):
     assert decoded(bytes.fromhex(data), [(symbols, counts)], number) == [symbols]
 
 
+@st.composite
+def some_tables(draw):
+    """Batches of symbols under rows of shared tables, the rows ascending."""
+    generator = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    size = draw(st.sampled_from([2, 17, 64, 256]))
+    logits = generator.integers(-90, 90, (5, size)).astype(np.int32)
+    batches = []
+    for n in draw(st.lists(st.integers(0, 40), max_size=6).filter(any)):
+        tables = np.sort(generator.integers(0, 5, n))
+        batches.append((generator.integers(0, size, n), tables))
+    return counts_from_logits(logits), batches
+
+
+@every_coder
+@given(drawn=some_tables())
+def test_tables_round_trip(number, drawn):
+    counts, batches = drawn
+    coder = coders.encoder(number)
+    for symbols, tables in batches:
+        coder.push_tables(symbols, tables, counts)
+    data = coder.finish()
+    reader = coders.decoder(number, data)
+    for symbols, tables in batches:
+        np.testing.assert_array_equal(reader.pull_tables(tables, counts), symbols)
+    reader.finish()
+
+
+@every_coder
+@given(drawn=some_tables())
+def test_tables_give_the_bytes_of_their_rows(number, drawn):
+    counts, batches = drawn
+    coder = coders.encoder(number)
+    for symbols, tables in batches:
+        coder.push_tables(symbols, tables, counts)
+    assert coder.finish() == encoded([(some, counts[rows]) for some, rows in batches], number)
+
+
+@every_coder
+@pytest.mark.parametrize("limit", [1, 7, 1 << 14])
+def test_long_batches_of_tables_come_back(number, limit, monkeypatch):
+    monkeypatch.setattr(coders, "TABLES_AT_ONCE", limit)
+    generator = np.random.default_rng(5)
+    counts = counts_from_logits(generator.integers(-90, 90, (3, 64)).astype(np.int32))
+    symbols, tables = generator.integers(0, 64, 40), np.sort(generator.integers(0, 3, 40))
+    coder = coders.encoder(number)
+    coder.push_tables(symbols, tables, counts)
+    reader = coders.decoder(number, coder.finish())
+    np.testing.assert_array_equal(reader.pull_tables(tables, counts), symbols)
+    reader.finish()
+
+
+@every_coder
+@given(data=st.binary(max_size=40), n=st.integers(0, 60))
+def test_junk_under_tables_gives_symbols_or_a_format_error(number, data, n):
+    try:
+        coder = coders.decoder(number, data)
+        symbols = coder.pull_tables(np.zeros(n, np.int64), np.array([STEEP], np.int64))
+        assert symbols.shape == (n,)
+        coder.finish()
+    except FormatError:
+        pass
+
+
 def test_rare_symbols_cost_sixteen_bits():
     symbols, counts = [255] * 100, [STEEP] * 100
     assert len(encoded([(symbols, counts)])) == pytest.approx(200, abs=8)
