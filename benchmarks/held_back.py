@@ -1,15 +1,29 @@
-"""Compare weights and ways of choosing codes on training pictures that no phase learns from.
+"""Compare picture weights, efforts and tunings on training pictures that no phase learns from.
 
-This is what choices are made by; the validation set is for the tables of results alone.  Bits are
-the context model's cross-entropy (or the static tables'), quality is that of the decoded picture,
-BD-rate is against Pillow's JPEG on the same pictures.
+Choices are made by this; the validation sets are for the tables of results alone. Every 50th of
+all training pictures, sorted by path, is held back by training too, if it is given the same
+folders in the same order. Bytes are those of files, quality is that of the decoded picture, and
+BD-rates are against AVIF at speed 4, as Pillow writes it, between mean curves.
 
-    python benchmarks/held_back.py image-train "phase 2=run/picture-1.json" \
-        "no rate term=run/picture-1.json:0" "static=run/picture-1.json:0.1155:static"
+    python benchmarks/held_back.py image-train image-train-camera \
+        --weights before=runs/before --weights after=runs/after --tune eye --tune psnr
+
+The figures of AVIF are kept in a cache; those of luxvox are not, for its code changes.
 """
 
-import io
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -17,99 +31,212 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from luxvox.benchmarks.ablations import static_bits
+import luxvox
 from luxvox.benchmarks.origin import repeat_command
-from luxvox.codec.rasters import round_to_uint8
-from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.walk import CodesMeter, walk
-from luxvox.evaluate.bd import Curve, bd_rate_percent
+from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
+from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.metrics import decibels
 from luxvox.evaluate.pages import splice, table
-from luxvox.evaluate.picture_metrics import multiscale_ssim, psnr_db
+from luxvox.evaluate.picture_metrics import multiscale_ssim, psnr_db, ssimulacra2
+from luxvox.evaluate.picture_peers import AVIF, LUXVOX
+from luxvox.evaluate.subjects import read_picture
 from luxvox.evaluate.wording import signed
-from luxvox.models.catalogue import PictureCodec, load_picture_codec
-from luxvox.models.choice import CONTEXT_RATE_WEIGHT, RateAwareChoice
-from luxvox.models.image import LEVELS, quality_to_step
-from luxvox.models.strips import analyse, grid_shapes, synthesise
-from luxvox.models.training.data import Pictures
+from luxvox.models.training.picture.data import MIN_SIDE, SUFFIXES
+from luxvox.models.training.picture.train import HELD_BACK
 
-QUALITIES = (10, 30, 50, 70)
-JPEG_QUALITIES = (5, 10, 20, 35, 50, 70, 85, 92)
-N_PICTURES = 12
+HEAD = ("variant", "PSNR", "MS-SSIM", "SSIMULACRA2", "bpp", "s a megapixel")
+QUALITIES = LUXVOX.points[:-1]
+SHIPPED = "shipped"
 
 Pixels = NDArray[np.uint8]
 
 
+class Point(NamedTuple):
+    """One file: bits a pixel, quality by three metrics, seconds of a megapixel to compress."""
+
+    bpp: float
+    psnr_db: float
+    ms_ssim: float
+    ssimulacra2: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to make files with luxvox; weights None are those that it ships."""
+
+    label: str
+    weights: Path | None
+    effort: int
+    tune: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture by one variant, or by AVIF if there is none."""
+
+    path: Path
+    variant: Variant | None
+    qualities: tuple[float, ...]
+    cache: Cache
+
+
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("variants", nargs=-1, required=True)
-@click.option("--docs", default=Path("docs"), type=click.Path(path_type=Path))
-def main(folder: Path, variants: tuple[str, ...], docs: Path) -> None:
-    """Measure VARIANTS (LABEL=CARD[:RATE_WEIGHT[:static]]) and write docs/decisions.md."""
-    torch.set_num_threads(1)
-    _, held_back = Pictures([folder]).split(50)
-    pictures = [p.permute(1, 2, 0).numpy() for p in held_back.pictures[:N_PICTURES]]
-    anchors = curves([[jpeg(p, q) for p in pictures] for q in JPEG_QUALITIES])
-    rows = []
-    for variant in variants:
-        label, _, rest = variant.partition("=")
-        card, weight, static = [*rest.split(":"), "", ""][:3]
-        codec = load_picture_codec(Path(card))
-        mu = float(weight) if weight else CONTEXT_RATE_WEIGHT
-        points = [[point(codec, p, q, mu, bool(static)) for p in pictures] for q in QUALITIES]
-        found = curves(points)
-        gains = [bd_rate_percent(a, b) for a, b in zip(anchors, found, strict=True)]
-        rows.append([label, *(f"{signed(gain)} %" for gain in gains)])
+@click.argument(
+    "folders",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option("--weights", multiple=True, metavar="[LABEL=]FOLDER", help="Otherwise the shipped.")
+@click.option("--effort", "efforts", multiple=True, default=(5,), show_default=True)
+@click.option("--tune", "tunings", multiple=True, default=("eye",), show_default=True)
+@click.option("--quality", "qualities", multiple=True, type=float, default=QUALITIES)
+@click.option("--pictures", "most", default=None, type=int, help="At most so many, spread evenly.")
+@click.option("--jobs", default=1, show_default=True, help="Processes that measure.")
+@click.option("--cache", default=Path("runs/held-back-cache"), type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file of all points.")
+@click.option("--page", type=click.Path(exists=True, path_type=Path), help="Renew its table.")
+def main(folders: tuple[Path, ...], weights: tuple[str, ...], **options: object) -> None:
+    """Measure every combination of weights, effort and tuning on pictures held back."""
+    run(folders, weights, Options(**options))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked for besides folders and weights."""
+
+    efforts: tuple[int, ...]
+    tunings: tuple[str, ...]
+    qualities: tuple[float, ...]
+    most: int | None
+    jobs: int
+    cache: Path
+    out: Path | None
+    page: Path | None
+
+
+def run(folders: Sequence[Path], weights: Sequence[str], options: Options) -> None:
+    """Measure, and print a line for each variant as soon as it is there."""
+    paths = held_back_paths(folders, options.most)
+    cache = Cache(options.cache)
+    anchor = measured([Job(path, None, AVIF.points, cache) for path in paths], options.jobs)
+    records, rows = {"avif": anchor}, []
+    for variant in variants(weights, options.efforts, options.tunings):
+        jobs = [Job(path, variant, options.qualities, cache) for path in paths]
+        records[variant.label] = measured(jobs, options.jobs)
+        rows.append(row(variant.label, anchor, records[variant.label]))
         click.echo(" | ".join(rows[-1]), err=True)
-    text = f"`{repeat_command(folder)}`\n\n{table(['variant', 'PSNR', 'MS-SSIM'], rows)}"
-    splice(docs / "decisions.md", "held-back", text)
+    command = repeat_command(*folders)
+    text = f"{table(HEAD, rows)}\n\n`{command}`: {len(paths)} pictures held back."
+    click.echo(text)
+    if options.page:
+        splice(options.page, "held-back", text)
+    if options.out:
+        points = {
+            label: [[p._asdict() for p in one] for one in some] for label, some in records.items()
+        }
+        record = {"command": command, "pictures": [p.name for p in paths], "points": points}
+        options.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def point(
-    codec: PictureCodec, pixels: Pixels, quality: float, rate_weight: float, static: bool
-) -> tuple[float, float, float]:
-    """Return bits a pixel, PSNR and MS-SSIM of one picture."""
-    model, size = codec.model, pixels.shape[:2]
-    step = quality_to_step(quality, model.config)
-    latents = analyse(model, pixels, step, lambda share: None)
-    quantisers = {level: model.quantiser(level) for level in LEVELS}
-    if static:
-        tensor = torch.tensor([step])
-        chosen = model.choose(latents, tensor, rate_weight)
-        bits = sum(
-            static_bits(quantisers[k], c[0].long(), tensor, model.config) for k, c in chosen.items()
-        )
-    else:
-        meter = CodesMeter(RateAwareChoice(quantisers, latents, rate_weight).choose)
-        position = centi_to_position(round(100 * quality))
-        codes = walk(codec.context, grid_shapes(*size), position, meter)
-        chosen = {level: torch.from_numpy(array)[None] for level, array in codes.items()}
-        bits = sum(meter.bits.values())
-    quantised = {level: quantisers[level].decode(array) for level, array in chosen.items()}
-    parts = synthesise(model, quantised, step, (size[0], size[1]), lambda share: None)
-    return measured(bits, pixels, np.concatenate([round_to_uint8(part) for part in parts]))
+def held_back_paths(folders: Sequence[Path], most: int | None = None) -> list[Path]:
+    """List the pictures that training holds back, or some of them, spread evenly."""
+    files = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
+    held_back = [path for path in files if _short_side(path) >= MIN_SIDE][::HELD_BACK]
+    n = min(most or len(held_back), len(held_back))
+    return [held_back[k * len(held_back) // n] for k in range(n)]
 
 
-def jpeg(pixels: Pixels, quality: int) -> tuple[float, float, float]:
-    """Return the same of Pillow's JPEG."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=quality, optimize=True, progressive=True)
-    decoded = np.asarray(Image.open(stream).convert("RGB"))
-    return measured(8.0 * len(stream.getvalue()), pixels, decoded)
+def _short_side(path: Path) -> int:
+    with Image.open(path) as image:
+        return min(image.size)
 
 
-def measured(bits: float, pixels: Pixels, decoded: Pixels) -> tuple[float, float, float]:
-    """Return bits a pixel, PSNR and MS-SSIM."""
+def variants(
+    weights: Sequence[str], efforts: Sequence[int], tunings: Sequence[str]
+) -> list[Variant]:
+    """Return all combinations, each with a label that tells it from the others."""
+    found = []
+    for word, effort, tune in itertools.product(weights or ("",), efforts, tunings):
+        label, equals, folder = word.rpartition("=")
+        name = label if equals else Path(folder).name or SHIPPED
+        parts = [name, f"effort {effort}" * (len(efforts) > 1), tune * (len(tunings) > 1)]
+        said = ", ".join(filter(None, parts))
+        found.append(Variant(said, Path(folder) if folder else None, effort, tune))
+    return found
+
+
+def measured(jobs: Sequence[Job], n_processes: int) -> list[list[Point]]:
+    """Run jobs; return the points of each picture."""
+    if n_processes == 1:
+        return [points(job) for job in jobs]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, mp_context=context) as pool:
+        return list(pool.map(points, jobs))
+
+
+def points(job: Job) -> list[Point]:
+    """Measure one picture at all qualities."""
+    torch.set_num_threads(1)
+    pixels, variant = read_picture(job.path), job.variant
+    if variant is None:
+        return [_avif_point(job, pixels, quality) for quality in job.qualities]
+    found = []
+    with luxvox.preferring(variant.weights) if variant.weights else nullcontext():
+        for quality in job.qualities:
+            start_s = time.process_time()
+            data = luxvox.compress_image(pixels, quality, effort=variant.effort, tune=variant.tune)
+            seconds = time.process_time() - start_s
+            decoded = np.asarray(luxvox.decompress_image(data))
+            found.append(point(pixels, len(data), decoded, seconds))
+    return found
+
+
+def _avif_point(job: Job, pixels: Pixels, quality: float) -> Point:
+    digest = hashlib.sha256(job.path.read_bytes()).hexdigest()
+    key = {"held back": digest, "codec": AVIF.name, "version": AVIF.version(), "point": quality}
+    value = job.cache.read(key)
+    if value is None:
+        start_s = time.process_time()
+        data = AVIF.encode(pixels, quality)
+        seconds = time.process_time() - start_s
+        value = point(pixels, len(data), AVIF.decode(data), seconds)._asdict()
+        job.cache.write(key, value)
+    return Point(**value)
+
+
+def point(pixels: Pixels, n_bytes: int, decoded: Pixels, seconds: float) -> Point:
+    """Measure one decoded file against its original."""
     n_pixels = pixels.shape[0] * pixels.shape[1]
-    return bits / n_pixels, psnr_db(pixels, decoded), multiscale_ssim(pixels, decoded)
+    return Point(
+        8.0 * n_bytes / n_pixels,
+        psnr_db(pixels, decoded),
+        multiscale_ssim(pixels, decoded),
+        ssimulacra2(pixels, decoded),
+        1e6 * seconds / n_pixels,
+    )
 
 
-def curves(points: list[list[tuple[float, float, float]]]) -> tuple[Curve, Curve]:
-    """Return the mean curves of PSNR and of MS-SSIM in dB over [settings][pictures]."""
-    means = np.array(points).mean(axis=1)
-    rates = tuple(means[:, 0])
-    similarity = tuple(decibels(value) for value in means[:, 2])
-    return Curve(rates, tuple(means[:, 1])), Curve(rates, similarity)
+def row(label: str, anchor: list[list[Point]], found: list[list[Point]]) -> list[str]:
+    """Write the line of a variant: BD-rates, and the means of rates and times."""
+    gains = []
+    for one, other in zip(curves(anchor), curves(found), strict=True):
+        try:
+            gains.append(f"{signed(bd_rate_percent(one, other))} %")
+        except NoComparison:
+            gains.append("–")
+    means = np.array(found).mean(axis=0)
+    rates = f"{means[0, 0]:.3f} … {means[-1, 0]:.3f}"
+    return [label, *gains, rates, f"{means[:, 4].mean():.1f}"]
+
+
+def curves(found: list[list[Point]]) -> list[Curve]:
+    """Return the mean curves of PSNR, MS-SSIM in dB and SSIMULACRA2 over pictures."""
+    means = np.array(found).mean(axis=0)  # [pictures, points, figures] -> [points, figures]
+    similarity = [decibels(float(value)) for value in means[:, 2]]
+    rates = tuple(means[:, 0].tolist())
+    return [Curve(rates, tuple(map(float, y))) for y in (means[:, 1], similarity, means[:, 3])]
 
 
 if __name__ == "__main__":

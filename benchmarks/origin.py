@@ -7,10 +7,18 @@ from pathlib import Path
 
 
 def repeat_command(*folders: Path) -> str:
-    """Repeat the command line of this process, with folders by their names alone."""
+    """Repeat the command line of this process, with folders by their names alone.
+
+    So are other absolute paths, also in words such as LABEL=PATH.
+    """
     names = {folder: f"{folder.name}/" for folder in folders}
-    arguments = [names.get(Path(argument), argument) for argument in sys.argv[1:]]
+    arguments = [names.get(Path(word)) or _shortened(word) for word in sys.argv[1:]]
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
+
+
+def _shortened(word: str) -> str:
+    label, equals, path = word.rpartition("=")
+    return f"{label}{equals}{Path(path).name}" if Path(path).is_absolute() else word
 
 
 def describe_packages(*names: str) -> str:

@@ -1,9 +1,8 @@
-"""Draw one picture as JPEG, WebP and luxvox at equal bytes, beside the original.
+"""Draw one picture as JPEG, WebP, AVIF and luxvox at equal bytes, next to the original.
 
 python benchmarks/side_by_side.py examples/eileen_collins.png --quality 20
 """
 
-import io
 from pathlib import Path
 
 import click
@@ -13,8 +12,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 import luxvox
 from luxvox.evaluate.picture_metrics import psnr_db
+from luxvox.evaluate.picture_peers import AVIF, JPEG, WEBP, PillowPeer
 
 Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+Panel = tuple[str, Pixels]
+
+GAP, HEAD = 8, 22
+FORMATS = {"JPEG": JPEG, "WebP": WEBP, "AVIF": AVIF}
 
 
 @click.command()
@@ -22,34 +27,34 @@ Pixels = NDArray[np.uint8]
 @click.option("--quality", default=20.0, help="Quality of luxvox; the others get its bytes.")
 @click.option("--crop", nargs=4, type=int, default=(112, 20, 368, 276), help="Box to show.")
 @click.option("--out", default=Path("docs/side_by_side.png"), type=click.Path(path_type=Path))
-def main(picture: Path, quality: float, crop: tuple[int, int, int, int], out: Path) -> None:
+def main(picture: Path, quality: float, crop: Box, out: Path) -> None:
     """Write the sheet for PICTURE."""
     pixels = np.asarray(Image.open(picture).convert("RGB"))
     data = luxvox.compress_image(pixels, quality=quality)
     ours = np.asarray(luxvox.decompress_image(data))
     panels = [("original", pixels)]
-    for label, image_format in (("JPEG", "JPEG"), ("WebP", "WEBP")):
-        size, decoded = closest(pixels, image_format, len(data))
+    for label, peer in FORMATS.items():
+        size, decoded = closest(pixels, peer, len(data))
         panels.append((caption(label, size, pixels, decoded), decoded))
     panels.append((caption("luxvox", len(data), pixels, ours), ours))
-    sheet(panels, crop).save(out, optimize=True)
+    sheet([panels], crop).save(out, optimize=True)
     for label, _ in panels:
         click.echo(label, err=True)
 
 
-def closest(pixels: Pixels, image_format: str, n_bytes: int) -> tuple[int, Pixels]:
-    """Return size and pixels of the file whose size is nearest to `n_bytes`, over all qualities."""
-    files = (_saved(pixels, image_format, quality) for quality in range(1, 96))
-    best = min(files, key=lambda data: abs(len(data) - n_bytes))
-    with Image.open(io.BytesIO(best)) as image:
-        return len(best), np.asarray(image.convert("RGB"))
+def closest(pixels: Pixels, peer: PillowPeer, n_bytes: float) -> tuple[int, Pixels]:
+    """Return size and pixels of the file whose size is nearest to `n_bytes`.
 
-
-def _saved(pixels: Pixels, image_format: str, quality: int) -> bytes:
-    stream = io.BytesIO()
-    options = {"optimize": True, "progressive": True} if image_format == "JPEG" else {"method": 6}
-    Image.fromarray(pixels).save(stream, image_format, quality=quality, **options)
-    return stream.getvalue()
+    Qualities 1 to 95 are searched by halves, for files grow with them.
+    """
+    low, high = 1, 95
+    tried: dict[int, bytes] = {}
+    while low <= high:
+        middle = (low + high) // 2
+        tried[middle] = peer.encode(pixels, float(middle))
+        low, high = (middle + 1, high) if len(tried[middle]) < n_bytes else (low, middle - 1)
+    best = min(tried.values(), key=lambda data: abs(len(data) - n_bytes))
+    return len(best), peer.decode(best)
 
 
 def caption(label: str, n_bytes: int, original: Pixels, decoded: Pixels) -> str:
@@ -57,16 +62,17 @@ def caption(label: str, n_bytes: int, original: Pixels, decoded: Pixels) -> str:
     return f"{label}: {n_bytes} bytes, {psnr_db(original, decoded):.1f} dB"
 
 
-def sheet(panels: list[tuple[str, Pixels]], crop: tuple[int, int, int, int]) -> Image.Image:
-    """Lay out the crops in a row, each under its caption."""
+def sheet(rows: list[list[Panel]], crop: Box) -> Image.Image:
+    """Lay out the crops in rows, each under its caption."""
     left, top, right, bottom = crop
-    width, height, gap, head = right - left, bottom - top, 8, 22
-    page = Image.new("RGB", (len(panels) * (width + gap) - gap, height + head), "white")
+    width, height = right - left + GAP, bottom - top + HEAD
+    page = Image.new("RGB", (len(rows[0]) * width - GAP, len(rows) * height), "white")
     draw = ImageDraw.Draw(page)
-    for number, (label, pixels) in enumerate(panels):
-        x = number * (width + gap)
-        draw.text((x, 4), label, fill="black", font=ImageFont.load_default(14))
-        page.paste(Image.fromarray(pixels[top:bottom, left:right]), (x, head))
+    for line, panels in enumerate(rows):
+        for number, (label, pixels) in enumerate(panels):
+            x, y = number * width, line * height
+            draw.text((x, y + 4), label, fill="black", font=ImageFont.load_default(14))
+            page.paste(Image.fromarray(pixels[top:bottom, left:right]), (x, y + HEAD))
     return page
 
 
