@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,6 @@ from luxvox.tests.second_decoder import (
     fingerprint,
     log_step,
     read_codes,
-    read_picture,
     read_voice_codes,
 )
 
@@ -246,23 +244,3 @@ def test_both_refuse_the_same(name):
         else:
             read_codes(data, load_file(TINY / "picture-0.safetensors"))
     assert isinstance(refusal.value, Cut) == (REFUSED[name]["error"] == "TruncatedError")
-
-
-def test_the_worked_example_of_the_format_document():
-    text = (ROOT / "FORMAT.md").read_text(encoding="utf-8").split("## Worked example")[1]
-    rows = re.findall(r"^    [0-9a-f]{2}  ([0-9a-f ]+)$", text, flags=re.MULTILINE)
-    data = bytes.fromhex(" ".join(rows[:4]))
-    picture = read_picture(data)
-    assert len(data) == 50
-    assert (picture.model, picture.fingerprint.hex()) == (1, "5ec0de01")
-    assert (picture.width, picture.height, picture.quality) == (300, 200, 5000)
-    assert picture.codes == (b"\1\2\3", b"\xaa")
-    for end in (32, 37, 42, 49):
-        read_picture(data[:end])
-    with pytest.raises(Refused):
-        read_picture(data[:31])
-    for offset in range(len(data)):
-        altered = data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
-        if offset not in (26, 33, 38, 43):  # a length, which may look like a cut
-            with pytest.raises(Refused):
-                read_picture(altered)
