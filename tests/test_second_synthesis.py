@@ -1,0 +1,57 @@
+"""Pixels by FORMAT.md alone, from the codes of golden files, are those of luxvox."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import luxvox
+from luxvox.codec import pictures
+from luxvox.models.cards import find_card, preferring
+from luxvox.tests.golden.files import quietly, waves
+from luxvox.tests.golden.record import HERE
+from luxvox.tests.golden.tiny_weights import TINY
+from luxvox.tests.second_decoder import read_codes, read_picture
+from luxvox.tests.second_decoder.pixels import draw
+
+
+def drawn(data, path):
+    """Return the pixels [H, W, 3] of a file by the weights next to a card, rounded."""
+    tensors = load_file(path.with_suffix(".safetensors"))
+    config = json.loads(path.read_text(encoding="utf-8"))["config"]
+    picture = read_picture(data)
+    planes = draw(read_codes(data, tensors), tensors, config, picture.quality)
+    pixels = np.floor(np.clip(planes, 0, 255) + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return pixels[: picture.height, : picture.width]
+
+
+def assert_near(some, others):
+    """All but the last bit."""
+    assert some.shape == others.shape
+    difference = np.abs(some.astype(int) - others.astype(int))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.02
+    assert np.ptp(some) > 20
+
+
+@pytest.mark.parametrize("name", ["tiny-codes", "tiny-codes-coarsest", "tiny-cut-in-4"])
+def test_pixels_of_tiny_weights(name):
+    data = (HERE / f"{name}.lvx").read_bytes()
+    with preferring(TINY), quietly():
+        pixels = luxvox.decompress_image(data)
+    assert_near(drawn(data, TINY / "picture-0.json"), pixels)
+
+
+def test_pixels_of_shipped_weights():
+    data = luxvox.compress_image(waves(40, 70), 60)
+    assert any(array.any() for array in pictures.codes(data).values())
+    assert_near(drawn(data, find_card("picture")), luxvox.decompress_image(data))
+
+
+def test_grey_is_the_rounded_mean_of_rounded_colours():
+    data = (HERE / "tiny-grey.lvx").read_bytes()
+    total = drawn(data, TINY / "picture-0.json").astype(int).sum(2)
+    with preferring(TINY):
+        grey = luxvox.decompress_image(data)
+    assert_near((2 * total + 3) // 6, grey)
