@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from luxvox.entropy import coders
 from luxvox.entropy.pmf import counts_from_logits
 from luxvox.errors import FormatError
-from luxvox.tests.second_decoder import STATE, WORD, RangeDecoder, Refused, boundaries, pmf
+from luxvox.tests.second_decoder import (
+    STATE,
+    WORD,
+    BatchDecoder,
+    RangeDecoder,
+    Refused,
+    boundaries,
+    pmf,
+)
 
 # The worked examples of FORMAT.md.
 EXAMPLE_LOGITS = [20, 16, 0, -37]
@@ -101,6 +109,47 @@ def test_streams_of_several_alphabets(seed, sizes):
         counts = some_counts(generator, int(generator.integers(0, 30)), size, 0.1)
         batches.append((some_symbols(generator, counts, bool(generator.integers(2))), counts))
     assert_reference_agrees(batches)
+
+
+def tables_and_symbols(generator, n, n_tables, size):
+    """Counts of some tables, an ascending list of n of them, and a symbol for each."""
+    counts = some_counts(generator, n_tables, size, 0.3)
+    tables = np.sort(generator.integers(0, n_tables, n))
+    return counts, tables, some_symbols(generator, counts[tables], wild=False)
+
+
+@pytest.mark.parametrize("size", [2, 64, 256])
+@pytest.mark.parametrize("n", [0, 1, 40, 3000])
+def test_streams_of_tables_are_those_of_rows(n, size):
+    generator = np.random.default_rng([n, size])
+    counts, tables, symbols = tables_and_symbols(generator, n, 9, size)
+    encoder = coders.encoder(coders.CONSTRICTION)
+    encoder.push_tables(symbols, tables, counts)
+    data = encoder.finish()
+    assert data == written([(symbols, counts[tables])])
+    decoder, reference = coders.decoder(coders.CONSTRICTION, data), RangeDecoder(data)
+    assert decoder.pull_tables(tables, counts).tolist() == symbols.tolist()
+    assert [reference.pull(counts[table]) for table in tables] == symbols.tolist()
+    if n:
+        decoder.finish()
+        reference.finish()
+
+
+@pytest.mark.parametrize("n", [0, 1, 40, 2**14, 2**14 + 1])
+def test_batches_of_tables(n):
+    pytest.importorskip("torchac")
+    counts, tables, symbols = tables_and_symbols(np.random.default_rng(n), n, 9, 64)
+    encoder = coders.encoder(coders.TORCHAC)
+    encoder.push_tables(symbols, tables, counts)
+    data = encoder.finish()
+    decoder, reference = coders.decoder(coders.TORCHAC, data), BatchDecoder(data)
+    assert decoder.pull_tables(tables, counts).tolist() == symbols.tolist()
+    for number, table in enumerate(tables):
+        if number % 2**14 == 0:
+            reference.begin()
+        assert reference.pull(counts[table]) == symbols[number]
+    decoder.finish()
+    reference.finish()
 
 
 def test_many_flags():
