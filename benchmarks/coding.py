@@ -1,14 +1,14 @@
 """Measure what the context model saves, and what the file costs beyond its cross-entropy.
 
 For each quality and all pictures of a folder: bits of the code sections, the context model's
-cross-entropy, and the entropy of the same codes under static tables, one for each level, stage
-and group, fitted to these very codes (so the best that static tables could do).
+cross-entropy, and the entropy of the same codes under static tables, one for each channel of each
+level, fitted to these very codes (so the best that static tables could do).
 
     python benchmarks/coding.py image-val
 """
 
 import csv
-from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -20,89 +20,118 @@ import luxvox
 from luxvox.benchmarks.origin import repeat_command
 from luxvox.codec import container, pictures
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.walk import CodesMeter, known, walk
+from luxvox.entropy.lattice_layers import CODE_MAX
+from luxvox.entropy.lattice_walk import CodesMeter, LatticeCodes, fixed_source, walk
 from luxvox.evaluate.pages import splice, table
 from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
-from luxvox.models.catalogue import picture_codec
-from luxvox.models.strips import grid_shapes
+from luxvox.models.picture.tiling import grid_shapes
+from luxvox.models.picture.weights import picture_codec
 
-QUALITIES = (10.0, 30.0, 50.0, 70.0)
-Key = tuple[str, int]
-Histograms = dict[Key, NDArray[np.int64]]
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+QUALITIES = (12.0, 24.0, 48.0, 72.0)
+COLUMNS = ("picture", "quality", "file_bytes", "code_bytes", "cross_entropy_bytes")
+
+Histogram = dict[int, int]
+
+
+@dataclass
+class Total:
+    """Bits of all pictures at one quality, and how often each code is there.
+
+    Attributes:
+        file_bits, code_bits: of whole files, and of their code sections.
+        cross: the context model's cross-entropy by level.
+        histograms: by level, of each channel.
+    """
+
+    file_bits: int = 0
+    code_bits: int = 0
+    cross: dict[str, float] = field(default_factory=dict)
+    histograms: dict[str, list[Histogram]] = field(default_factory=dict)
+
+    def add(self, data: bytes) -> list[float]:
+        """Measure a file; return its bytes, those of its codes, and of their cross-entropy."""
+        code_bits = 8 * sum(map(len, container.read(data).codes))
+        codes = pictures.codes(data)
+        bits = cross_entropy(data, codes)
+        self.file_bits += 8 * len(data)
+        self.code_bits += code_bits
+        for level, value in bits.items():
+            self.cross[level] = self.cross.get(level, 0.0) + value
+            count(self.histograms.setdefault(level, [{} for _ in codes[level]]), codes[level])
+        return [len(data), code_bits / 8, round(sum(bits.values()) / 8, 1)]
 
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--docs", default=Path("docs"), type=click.Path(path_type=Path))
-def main(folder: Path, docs: Path) -> None:
+@click.option("--quality", "qualities", multiple=True, type=float, default=QUALITIES)
+@click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
+def main(folder: Path, qualities: tuple[float, ...], docs: Path) -> None:
     """Measure all pictures of FOLDER and write the tables into docs/results.md."""
     torch.set_num_threads(1)
-    totals, parts, rows = [], [], []
-    for quality in QUALITIES:
-        cross: dict[Key, float] = defaultdict(float)
-        histograms: Histograms = {}
-        coded_bits = file_bits = 0
-        for path in picture_paths(folder):
-            data = luxvox.compress_image(read_picture(path), quality=quality)
-            payload = 8 * sum(map(len, container.read(data).codes))
-            bits = measure(data, histograms)
-            for key, value in bits.items():
-                cross[key] += value
-            coded_bits, file_bits = coded_bits + payload, file_bits + 8 * len(data)
-            rows.append([path.name, quality, len(data), payload / 8, sum(bits.values()) / 8])
-        static = {key: entropy(counts) for key, counts in histograms.items()}
-        ideal, tables_bits = sum(cross.values()), sum(static.values())
-        totals.append(
-            [
-                f"{quality:.0f}",
-                f"{file_bits / 8 / len(picture_paths(folder)):.0f}",
-                f"{100 * (coded_bits / ideal - 1):+.2f} %",
-                f"{(file_bits - coded_bits) / 8 / len(picture_paths(folder)):.0f}",
-                f"{100 * (1 - ideal / tables_bits):.1f} %",
-            ]
-        )
-        for (level, stage), value in sorted(cross.items()):
-            before = static[level, stage]
-            if before:
-                saved = f"{100 * (1 - value / before):.1f} %"
-                share = f"{100 * value / ideal:.1f} %"
-                parts.append([f"{quality:.0f}", level, str(stage + 1), share, saved])
+    paths = picture_paths(folder)
+    totals: dict[float, Total] = {quality: Total() for quality in qualities}
+    rows = [
+        [path.name, quality, *total.add(luxvox.compress_image(read_picture(path), quality=quality))]
+        for path in paths
+        for quality, total in totals.items()
+    ]
     with (docs / "results" / "coding.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["picture", "quality", "file_bytes", "code_bytes", "cross_entropy_bytes"])
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
         writer.writerows(rows)
-    head = ["quality", "bytes a file", "code bytes over cross-entropy", "other bytes", "saved"]
-    text = f"`{repeat_command(folder)}` ({machine()})\n\n{table(head, totals)}\n\n"
-    text += table(["quality", "level", "stage", "share of bits", "saved"], parts)
+    text = f"`{repeat_command(folder)}` ({machine()})\n\n{markdown(totals, len(paths))}"
     splice(docs / "results.md", "coding", text)
+    click.echo(text)
 
 
-def measure(data: bytes, histograms: Histograms) -> dict[Key, float]:
-    """Return the cross-entropy of a file's codes by level and stage; count them by group."""
+def cross_entropy(data: bytes, codes: dict[str, LatticeCodes]) -> dict[str, float]:
+    """Return the context model's cross-entropy of a file's codes in bits, by level."""
     header, _ = container.read_header(data)
     if not isinstance(header, container.PictureHeader):
         raise TypeError("not a picture")
-    codes = pictures.codes(data)
-    meter = CodesMeter(known(codes))
+    meter = CodesMeter(fixed_source(codes))
     shapes = grid_shapes(header.height, header.width)
     walk(picture_codec().context, shapes, centi_to_position(header.quality_centi), meter)
-    for level, array in codes.items():
-        for stage, groups in enumerate(array):
-            reached = groups >= 0 if stage == 0 else array[stage - 1] != 0
-            counts = np.stack(
-                [np.bincount(g[r], minlength=256) for g, r in zip(groups, reached, strict=True)]
-            )
-            histograms[level, stage] = histograms.get((level, stage), 0) + counts
     return meter.bits
 
 
-def entropy(counts: NDArray[np.int64]) -> float:
-    """Return the bits of all symbols counted [groups, K], each group under its own histogram."""
-    total = counts.sum(axis=1, keepdims=True)
-    some = counts > 0
-    shares = np.where(some, counts / np.maximum(total, 1), 1.0)
-    return float(-(counts * np.log2(shares)).sum())
+def count(histograms: list[Histogram], codes: LatticeCodes) -> None:
+    """Count the codes [channels, H, W] of a level by channel."""
+    for histogram, plane in zip(histograms, codes, strict=True):
+        found = np.bincount(plane.astype(np.int64).ravel() + CODE_MAX)
+        for place in np.flatnonzero(found).tolist():
+            histogram[place] = histogram.get(place, 0) + int(found[place])
+
+
+def entropy(histogram: Histogram) -> float:
+    """Return the bits of all codes of a channel under their own histogram."""
+    counts: NDArray[np.float64] = np.array(list(histogram.values()), np.float64)
+    return float(-(counts * np.log2(counts / counts.sum())).sum())
+
+
+def markdown(totals: dict[float, Total], n_files: int) -> str:
+    """Write the tables: of all codes, and by level."""
+    whole, parts = [], []
+    for quality, total in totals.items():
+        static = {level: sum(map(entropy, some)) for level, some in total.histograms.items()}
+        ideal = sum(total.cross.values())
+        whole.append(
+            [
+                f"{quality:g}",
+                f"{total.file_bits / 8 / n_files:.0f}",
+                f"{100 * (total.code_bits / ideal - 1):+.2f} %",
+                f"{(total.file_bits - total.code_bits) / 8 / n_files:.0f}",
+                f"{100 * (1 - ideal / sum(static.values())):.1f} %",
+            ]
+        )
+        for level, bits in total.cross.items():
+            saved = f"{100 * (1 - bits / static[level]):.1f} %" if static[level] else "–"
+            parts.append([f"{quality:g}", level, f"{100 * bits / ideal:.1f} %", saved])
+    head = ["quality", "bytes a file", "code bytes over cross-entropy", "other bytes", "saved"]
+    by_level = table(["quality", "level", "share of bits", "saved"], parts)
+    return f"{table(head, whole)}\n\n{by_level}"
 
 
 if __name__ == "__main__":

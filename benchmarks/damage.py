@@ -92,7 +92,8 @@ def with_damage(data: bytes, damaged: Collection[int]) -> bytes:
     altered = bytearray(data)
     entries = container.list_sections(data).entries
     for position in damaged:
-        altered[entries[position].offset + entries[position].size - 1] ^= 0xFF
+        if entries[position].size:  # an empty section has nothing to alter
+            altered[entries[position].offset + entries[position].size - 1] ^= 0xFF
     return bytes(altered)
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.codec import container
 from luxvox.evaluate.pages import splice, table
-from luxvox.models.catalogue import picture_codec
+from luxvox.models.picture.weights import picture_codec
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "decoding_bounds.csv"

@@ -3,12 +3,14 @@
     python benchmarks/effort.py image-val/ --pictures 4 --crop 192
 
 Rate is the length of the file; BD-rate is of mean curves, in PSNR and MS-SSIM, against effort 1.
+At that effort nothing is corrected, so both tunings start from the same files.
 Time is that of the processor with one thread, so that other work on the machine does not count.
 """
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.benchmarks.origin import describe_packages, repeat_command
+from luxvox.codec.effort import TUNINGS
 from luxvox.evaluate.bd import Curve, bd_rate_percent
 from luxvox.evaluate.metrics import decibels
 from luxvox.evaluate.pages import splice, table
@@ -27,9 +30,21 @@ from luxvox.evaluate.wording import signed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 EFFORTS = tuple(range(1, 10))
-HEAD = "effort,picture,quality,bytes,pixels,psnr_db,ms_ssim,seconds"
+HEAD = "tune,effort,picture,quality,bytes,pixels,psnr_db,ms_ssim,seconds"
 
-Row = tuple[int, str, float, int, int, float, float, float]
+
+class Row(NamedTuple):
+    """One picture at one quality, by one tuning and effort."""
+
+    tune: str
+    effort: int
+    picture: str
+    quality: float
+    bytes: int
+    pixels: int
+    psnr_db: float
+    ms_ssim: float
+    seconds: float
 
 
 @click.command()
@@ -45,7 +60,8 @@ def main(folder: Path, count: int, crop: int, qualities: tuple[float, ...], docs
         path.name: middle(read_picture(path), crop) for path in picture_paths(folder)[:count]
     }
     rows = [
-        measured(effort, name, pixels, quality)
+        measured((tune, effort), name, pixels, quality)
+        for tune in TUNINGS
         for effort in EFFORTS
         for quality in qualities
         for name, pixels in pictures.items()
@@ -71,39 +87,47 @@ def middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
-def measured(effort: int, name: str, pixels: NDArray[np.uint8], quality: float) -> Row:
-    """Compress and decompress one picture."""
+def measured(work: tuple[str, int], name: str, pixels: NDArray[np.uint8], quality: float) -> Row:
+    """Compress and decompress one picture with a tuning and an effort."""
+    tune, effort = work
     start_s = time.process_time()
-    data = luxvox.compress_image(pixels, quality, effort=effort)
+    data = luxvox.compress_image(pixels, quality, effort=effort, tune=tune)
     seconds = time.process_time() - start_s
     decoded = np.asarray(luxvox.decompress_image(data))
     similarity = multiscale_ssim(pixels, decoded)
     n_pixels = pixels.shape[0] * pixels.shape[1]
-    return effort, name, quality, len(data), n_pixels, psnr_db(pixels, decoded), similarity, seconds
+    psnr = psnr_db(pixels, decoded)
+    return Row(tune, effort, name, quality, len(data), n_pixels, psnr, similarity, seconds)
 
 
 def curves(rows: Sequence[Row]) -> tuple[Curve, Curve]:
-    """Return the mean curves of PSNR and of MS-SSIM in dB of one effort."""
+    """Return the mean curves of PSNR and of MS-SSIM in dB of one tuning and effort."""
     points = []
-    for quality in sorted({row[2] for row in rows}):
-        some = [row for row in rows if row[2] == quality]
-        rate = float(np.mean([8.0 * row[3] / row[4] for row in some]))
-        similarity = float(np.mean([row[6] for row in some]))
-        points.append((rate, float(np.mean([row[5] for row in some])), decibels(similarity)))
+    for quality in sorted({row.quality for row in rows}):
+        some = [row for row in rows if row.quality == quality]
+        rate = float(np.mean([8.0 * row.bytes / row.pixels for row in some]))
+        similarity = float(np.mean([row.ms_ssim for row in some]))
+        points.append((rate, float(np.mean([row.psnr_db for row in some])), decibels(similarity)))
     rates, psnr, ssim = zip(*points, strict=True)
     return Curve(rates, psnr), Curve(rates, ssim)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Write the table: BD-rates against effort 1, and time a megapixel."""
-    found = {effort: [row for row in rows if row[0] == effort] for effort in EFFORTS}
-    anchors = curves(found[EFFORTS[0]])
+    """Write the table: BD-rates of each tuning against effort 1, and time a megapixel."""
     lines = []
-    for effort, some in found.items():
-        gains = [bd_rate_percent(a, b) for a, b in zip(anchors, curves(some), strict=True)]
-        seconds = sum(row[7] for row in some) / sum(row[4] for row in some) * 1e6
-        lines.append([str(effort), *(f"{signed(gain)} %" for gain in gains), f"{seconds:.1f}"])
-    return table(["effort", "BD-rate, PSNR", "MS-SSIM", "s a megapixel"], lines)
+    for effort in EFFORTS:
+        cells = [str(effort)]
+        for tune in TUNINGS:
+            of_tune = [row for row in rows if row.tune == tune]
+            anchors = curves([row for row in of_tune if row.effort == EFFORTS[0]])
+            some = [row for row in of_tune if row.effort == effort]
+            gains = [bd_rate_percent(a, b) for a, b in zip(anchors, curves(some), strict=True)]
+            cells += [f"{signed(gain)} %" for gain in gains]
+        some = [row for row in rows if row.effort == effort]
+        seconds = sum(row.seconds for row in some) / sum(row.pixels for row in some) * 1e6
+        lines.append([*cells, f"{seconds:.1f}"])
+    heads = [f"{tune}: {metric}" for tune in TUNINGS for metric in ("PSNR", "MS-SSIM")]
+    return table(["effort", *heads, "s a megapixel"], lines)
 
 
 if __name__ == "__main__":

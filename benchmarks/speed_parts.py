@@ -26,20 +26,15 @@ from luxvox.evaluate.timing import machine
 Function = tuple[str, str]
 """The end of a module's path, and a function in it."""
 
-LOGITS: tuple[Function, ...] = (
-    ("entropy/context.py", "flag_logits"),
-    ("entropy/context.py", "code_logits"),
-)
-CHOICE: Function = ("models/choice.py", "choose")
-CHOICE_PART = "choice of codes"
+TILING, CORRECTION = "models/picture/tiling.py", "models/picture/correction.py"
+WALK = "entropy/lattice_walk.py"
 PARTS: dict[str, tuple[Function, ...]] = {
-    "analysis network": (("models/strips.py", "analyse"),),
-    "context network": (("entropy/context.py", "_evaluate"),),
-    "logits of flags and words": LOGITS,
-    "counts of the coder": (("entropy/pmf.py", "counts_from_logits"),),
-    CHOICE_PART: (CHOICE,),
-    "range coder": (("entropy/coders.py", "push"), ("entropy/coders.py", "pull")),
-    "synthesis network": (("models/strips.py", "synthesise"),),
+    "analysis network": ((TILING, "analyse"),),
+    "corrections of latents": ((CORRECTION, "latent_weights"), (CORRECTION, "corrected_latents")),
+    "context network": ((WALK, "look"), ("entropy/lattice_layers.py", "next_state")),
+    "choice of codes": (("models/picture/choice.py", "choose"),),
+    "range coder": ((WALK, "push_codes"), (WALK, "pull_codes")),
+    "synthesis network": ((TILING, "synthesise"),),
 }
 
 
@@ -89,20 +84,13 @@ def profiled(work: Callable[[], object]) -> dict[str, float]:
         part: sum(_seconds(profile, function) for function in functions)
         for part, functions in PARTS.items()
     }
-    parts[CHOICE_PART] -= sum(_seconds(profile, function, CHOICE[0]) for function in LOGITS)
     return {**parts, "rest": stats.total_tt - sum(parts.values())}
 
 
-def _seconds(profile: cProfile.Profile, function: Function, caller: str = "") -> float:
-    """Return the seconds spent in a function and what it calls; by callers in one module only."""
-    total = 0.0
-    for entry in profile.getstats():
-        if not caller and _is(entry.code, function):
-            total += entry.totaltime
-        if caller and not isinstance(entry.code, str) and entry.code.co_filename.endswith(caller):
-            calls = entry.calls or []
-            total += sum(call.totaltime for call in calls if _is(call.code, function))
-    return total
+def _seconds(profile: cProfile.Profile, function: Function) -> float:
+    """Return the seconds spent in a function and what it calls."""
+    entries = profile.getstats()
+    return float(sum(entry.totaltime for entry in entries if _is(entry.code, function)))
 
 
 def _is(code: CodeType | str, function: Function) -> bool:
