@@ -105,17 +105,24 @@ def count(histograms: list[Histogram], codes: LatticeCodes) -> None:
             histogram[place] = histogram.get(place, 0) + int(found[place])
 
 
-def entropy(histogram: Histogram) -> float:
-    """Return the bits of all codes of a channel under their own histogram."""
-    counts: NDArray[np.float64] = np.array(list(histogram.values()), np.float64)
-    return float(-(counts * np.log2(counts / counts.sum())).sum())
+def entropy(counts: NDArray[np.int64]) -> float:
+    """Return the bits of all symbols counted [groups, K], each group under its own histogram."""
+    total = counts.sum(axis=1, keepdims=True)
+    some = counts > 0
+    shares = np.where(some, counts / np.maximum(total, 1), 1.0)
+    return float(-(counts * np.log2(shares)).sum())
+
+
+def static_bits(histograms: list[Histogram]) -> float:
+    """Return the bits of all codes of a level, each channel under its own histogram."""
+    return sum(entropy(np.array([list(one.values())])) for one in histograms)
 
 
 def markdown(totals: dict[float, Total], n_files: int) -> str:
     """Write the tables: of all codes, and by level."""
     whole, parts = [], []
     for quality, total in totals.items():
-        static = {level: sum(map(entropy, some)) for level, some in total.histograms.items()}
+        static = {level: static_bits(some) for level, some in total.histograms.items()}
         ideal = sum(total.cross.values())
         whole.append(
             [

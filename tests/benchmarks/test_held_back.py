@@ -1,0 +1,54 @@
+"""The benchmark of held-back pictures: which they are, what is told apart, and its table."""
+
+import dataclasses
+import json
+
+from click.testing import CliRunner
+from PIL import Image
+
+from luxvox.benchmarks import held_back
+from luxvox.tests.evaluate.miniature import scene
+
+
+def write_pictures(folder, names, side=256):
+    folder.mkdir()
+    for seed, name in enumerate(names):
+        Image.fromarray(scene(side, side, seed)).save(folder / name)
+    return folder
+
+
+def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatch):
+    one = write_pictures(tmp_path / "one", ("c.png", "a.png"))
+    write_pictures(one / "below", ("b.png",))
+    two = write_pictures(tmp_path / "two", ("d.png", "e.png"))
+    write_pictures(two / "small", ("c.png",), side=255)
+    monkeypatch.setattr(held_back, "HELD_BACK", 2)
+    paths = held_back.held_back_paths([two, one])
+    assert [path.name for path in paths] == ["a.png", "c.png", "e.png"]
+    assert [path.name for path in held_back.held_back_paths([two, one], 2)] == ["a.png", "c.png"]
+
+
+def test_labels_tell_what_differs():
+    some = held_back.variants(["runs/a", "new=runs/b"], (5,), ("eye", "psnr"))
+    assert [one.label for one in some] == ["a, eye", "a, psnr", "new, eye", "new, psnr"]
+    assert [one.label for one in held_back.variants([], (1, 5), ("eye",))] == [
+        "shipped, effort 1",
+        "shipped, effort 5",
+    ]
+
+
+def test_table_of_a_picture(tmp_path, monkeypatch):
+    folder = write_pictures(tmp_path / "pictures", ("a.png",))
+    monkeypatch.setattr(held_back, "AVIF", dataclasses.replace(held_back.AVIF, points=(10, 50, 90)))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- held-back:begin -->\n<!-- held-back:end -->\n")
+    words = [str(folder), "--effort", "1", "--quality", "20", "--quality", "70", "--cache"]
+    words += [str(tmp_path / "cache"), "--out", str(tmp_path / "out.json"), "--page", str(page)]
+    ran = CliRunner().invoke(held_back.main, words, catch_exceptions=False)
+    assert ran.exit_code == 0
+    assert "| shipped |" in page.read_text()
+    points = json.loads((tmp_path / "out.json").read_text())["points"]
+    assert {label: len(some[0]) for label, some in points.items()} == {"avif": 3, "shipped": 2}
+    for some in points.values():
+        assert some[0][0]["bpp"] < some[0][-1]["bpp"]
+        assert some[0][0]["psnr_db"] < some[0][-1]["psnr_db"]
