@@ -5,6 +5,7 @@
 | start | nothing: the linear transform | pictures |
 | joint | all parts together, latents rounded | pictures |
 | chosen | the same, codes chosen as the encoder chooses them | pictures |
+| tables | tables of counts, which needs no more than some minutes | codes of the encoder |
 
 Several processes train together under `torchrun`; each takes batches of its own.
 """
@@ -37,6 +38,7 @@ from luxvox.models.training.picture.data import Pictures, to_units
 from luxvox.models.training.picture.initialise import untrained_model
 from luxvox.models.training.picture.joint import JointPhase
 from luxvox.models.training.picture.parts import PARTS_FILE, PictureParts, load_parts, save_parts
+from luxvox.models.training.picture.tables import fit_tables
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ START = "start"
 SHARES = {"joint": 0.75, "chosen": 0.25}
 """What each phase gets of the minutes when all are trained in turn."""
 
-PHASES = (START, *SHARES)
+TABLES = "tables"
+PHASES = (START, *SHARES, TABLES)
 HELD_BACK = 50  # every 50th picture is never trained on, but validated on
 SEED = 0
 _TIMEOUT = timedelta(minutes=30)  # for processes that wait for the first one to validate
@@ -97,8 +100,11 @@ def train_pictures(job: PictureJob) -> None:
         _begin(job, data[0])
     if not (job.run / PARTS_FILE).exists():
         raise UsageError(f"{job.run}: phase {job.phase} needs phase {START} first")
-    for name in [job.phase] if job.phase else list(SHARES):
+    for name in [job.phase] if job.phase else PHASES:
         if name == START:
+            continue
+        if name == TABLES:
+            _fit_tables(job, data[0])
             continue
         share = SHARES[name] if job.phase is None else 1.0
         torch.manual_seed(SEED)
@@ -159,6 +165,17 @@ def _begin(job: PictureJob, training: Pictures) -> None:
         distributed.barrier()
 
 
+def _fit_tables(job: PictureJob, training: Pictures) -> None:
+    """Fit the tables of counts; one process does it alone."""
+    if process_rank() > 0:
+        return
+    start = time.monotonic()
+    parts = load_parts(job.run)
+    fit_tables(parts, training)
+    save_parts(parts, job.run)
+    record_phase(job.run, TABLES, Progress(elapsed_s=time.monotonic() - start))
+
+
 def _hours_behind(run: Path) -> float:
     """Return the core-hours of a run folder, those it started from included."""
     earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
@@ -169,7 +186,7 @@ def _hours_behind(run: Path) -> float:
 def _say_what_is_next(job: PictureJob) -> None:
     if process_rank() > 0:
         return
-    following = {START: "joint", "joint": "chosen"}.get(job.phase or "")
+    following = {START: "joint", "joint": "chosen", "chosen": TABLES}.get(job.phase or "")
     if following:
         log.info("next: luxvox train image … --out %s --phase %s", job.run, following)
     else:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from luxvox.models.training.picture import data, joint, train
+from luxvox.models.training.picture import data, joint, tables, train
 from luxvox.models.training.picture.train import PictureJob, train_pictures
 
 A_STEP = 1e-6  # minutes
@@ -20,6 +20,8 @@ def use_small_batches(monkeypatch):
     monkeypatch.setattr(joint, "CROP", 64)
     monkeypatch.setattr(joint, "BATCH", 1)
     monkeypatch.setattr(joint, "N_VALIDATED", 1)
+    monkeypatch.setattr(tables, "N_CODED", 2)
+    monkeypatch.setattr(tables, "SIDE", 64)
     monkeypatch.setattr(data, "N_DRAWINGS", 2)
 
 

@@ -86,6 +86,7 @@ def test_the_start_is_deterministic(folder, tmp_path, small_batches):
 def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
     (run / "summary-chosen.json").unlink()
+    (run / "summary-tables.json").unlink()
     (run / "summary-start.json").unlink()
     train_pictures(PictureJob((folder,), tmp_path / "new", A_STEP, "start", init=run))
     kept, started = (load_file(r / "parts.safetensors") for r in (run, tmp_path / "new"))
@@ -98,7 +99,7 @@ def test_a_finished_run_is_not_overwritten(run, folder):
     before = (run / "parts.safetensors").read_bytes()
     with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
         train_pictures(PictureJob((folder,), run, A_STEP, "joint"))
-    with pytest.raises(UsageError, match="holds a run of phase start, joint, chosen"):
+    with pytest.raises(UsageError, match="holds a run of phase start, joint, chosen, tables"):
         train_pictures(PictureJob((folder,), run, A_STEP))
     assert (run / "parts.safetensors").read_bytes() == before
 
@@ -117,7 +118,7 @@ def test_export_writes_what_loads(run, tmp_path):
     assert codec.card.number == 12
     assert codec.card.config == json.loads(json.dumps(dataclasses.asdict(codec.model.config)))
     phases = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
-    assert sorted(phases) == ["chosen", "joint", "start"]
+    assert sorted(phases) == ["chosen", "joint", "start", "tables"]
     assert export_run(run, tmp_path / "again", "picture-12").read_bytes() == path.read_bytes()
 
 
@@ -144,7 +145,7 @@ def test_export_names_what_is_missing(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, chosen"),
+        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, chosen, tables"),
         ({"minutes": 0.0}, "0 minutes, legal: more than 0"),
         ({"minutes": float("nan")}, "nan minutes, legal: more than 0"),
         ({"phase": "joint"}, "phase joint needs phase start first"),

@@ -1,0 +1,82 @@
+"""The last phase: tables of counts fitted to codes as the encoder chooses them."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from luxvox.entropy.lattice_tables import (
+    ESCAPE,
+    N_SYMBOLS,
+    N_TABLES,
+    REACH,
+    counts_from_shares,
+    start_tables,
+)
+from luxvox.entropy.lattice_walk import LatticeContext, Prediction, Source, walk
+from luxvox.entropy.pmf import TOTAL
+from luxvox.models.picture.choice import RateAwareChoice
+from luxvox.models.picture.networks import log_step
+from luxvox.models.picture.tiling import analyse, grid_shapes
+from luxvox.models.training.picture.data import Pictures
+from luxvox.models.training.picture.joint import BIT, TRAINED_STEPS
+from luxvox.models.training.picture.parts import PictureParts
+
+log = logging.getLogger(__name__)
+
+N_CODED = 240  # pictures, each at a step of its own
+SIDE = 256  # pixels of each that are coded
+PRIOR = 200.0  # symbols that the start tables count as, for each table
+
+
+def fit_tables(parts: PictureParts, pictures: Pictures) -> None:
+    """Set the tables of counts to what the encoder makes of some pictures."""
+    parts.counts.copy_(torch.from_numpy(start_tables()))
+    model = parts.model.eval()
+    context = LatticeContext(parts.context.plan, parts.context.integers(), start_tables())
+    seen = np.zeros((N_TABLES, N_SYMBOLS))
+    every = max(1, len(pictures) // N_CODED)
+    chosen = pictures.pictures[::every][:N_CODED]
+    low, high = TRAINED_STEPS
+    for number, picture in enumerate(chosen):
+        step = low * (high / low) ** ((number * 0.618) % 1.0)  # spread evenly in any prefix
+        pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
+        latents = analyse(model, pixels, step, lambda share: None)
+        weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
+        counter = _Counter(RateAwareChoice(latents, weights, BIT).choose, seen)
+        position = log_step(torch.tensor([step]), model.config)
+        whole = int(torch.floor(position * 127.0 + 0.5))
+        walk(context, grid_shapes(*pixels.shape[:2]), whole, counter)
+        if number % 40 == 0:
+            log.info("tables: coded %d of %d pictures", number, len(chosen))
+    parts.counts.copy_(torch.from_numpy(_smoothed(seen)))
+
+
+def _smoothed(seen: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return tables of counts for symbols seen [N_TABLES, 64]."""
+    total = seen + PRIOR * start_tables() / TOTAL
+    return counts_from_shares(total / total.sum(axis=1, keepdims=True))
+
+
+class _Counter:
+    """Visitor that counts the symbols of the codes that a source gives."""
+
+    def __init__(self, source: Source, seen: NDArray[np.float64]) -> None:
+        self._source, self._seen = source, seen
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Count the symbols of a prediction's codes."""
+        codes = self._source(prediction)
+        coding = prediction.coding
+        quotient = (codes - coding.base) >> coding.shift
+        symbols = np.where(np.abs(quotient) > REACH, ESCAPE, quotient + REACH)
+        coded = ~coding.silent
+        np.add.at(self._seen, (coding.table[coded], symbols[coded]), 1.0)
+        return codes
