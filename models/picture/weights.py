@@ -80,9 +80,11 @@ def load_picture_codec(path: Path) -> PictureCodec:
     try:
         config = config_from_json(card.config)
         check_sizes(card, tensors, _shapes(config))
-        model = PictureModel(config)
+        # All shapes are compared before anything of the card's sizes is allocated.
+        with torch.device("meta"):
+            model = PictureModel(config)
         floats = {k: t.float() for k, t in tensors.items() if not k.startswith(CONTEXT_PREFIX)}
-        model.load_state_dict(floats)
+        model.load_state_dict(floats, assign=True)
         if tensors[_STEPS].tolist() != pack_steps(config)[_STEPS].tolist():
             raise ModelError("steps of the card are not those of the weights")
         context = _context(config, tensors)
@@ -133,6 +135,10 @@ def state_sizes(levels: tuple[LatticeLevel, ...]) -> dict[str, int]:
 def _shapes(config: PictureConfig) -> dict[str, tuple[int, ...]]:
     if len(config.channels) != len(LEVELS) or len(config.widths) != len(LEVELS):
         raise ModelError(f"legal: {len(LEVELS)} levels")
+    if not 0.0 < config.finest_step < config.coarsest_step:
+        raise ModelError(
+            f"steps {config.finest_step:g}..{config.coarsest_step:g}, legal: 0 < a < b"
+        )
     return {
         "analysis.front.weight": (config.widths[-1], 192, 2, 2),
         "synthesis.back.weight": (192, config.widths[-1], 2, 2),
