@@ -1,22 +1,23 @@
-"""Shipped weights: whatever is altered is refused, and named."""
+"""Picture weights: whatever is altered is refused, and named."""
 
 import hashlib
 import json
 import shutil
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load, load_file, save_file
 
-from luxvox.errors import ModelError, UnsupportedError
-from luxvox.models.cards import SHIPPED, cards, find_card, preferring, read_card
-from luxvox.models.catalogue import (
-    fingerprint,
+from luxvox.errors import ModelError
+from luxvox.models.cards import preferring, read_card
+from luxvox.models.picture.networks import LEVELS
+from luxvox.models.picture.weights import (
+    check_tables,
     load_picture_codec,
+    pack_picture,
     picture_codec,
 )
-from luxvox.models.speech_weights import load_voice_codec
+from luxvox.models.weights import fingerprint
 
 
 @pytest.fixture
@@ -42,16 +43,28 @@ def with_tensors(card, change):
     altered(card, sha256=digest, fingerprint=fingerprint(tensors).hex())
 
 
-def test_loads_what_was_exported(card):
+def test_loads_what_was_packed(card):
     codec = load_picture_codec(card)
     assert codec.card.id == "picture-7"
     assert (codec.card.number, codec.card.kind) == (7, "picture")
-    assert len(codec.fingerprint) == 4
+    assert (len(codec.fingerprint), codec.n_sections) == (4, 4)
     assert not codec.model.training
     assert not any(p.requires_grad for p in codec.model.parameters())
-    assert {plan.name for plan in codec.context.plan} == {"top", "base", "detail"}
-    for level in codec.context.levels.values():
-        assert all(torch.equal(t, t.round()) for t in level.tensors.values())
+    assert [level.name for level in codec.context.levels] == list(LEVELS)
+    for tensors in codec.context.tensors.values():
+        assert all(torch.equal(t, t.round()) for t in tensors.values())
+    packed = pack_picture(codec.model, codec.context.tensors, codec.context.counts)
+    for name, tensor in load_file(card.with_suffix(".safetensors")).items():
+        assert packed[name].dtype == tensor.dtype
+        assert torch.equal(packed[name], tensor)
+
+
+def test_a_loaded_model_runs(card):
+    model = load_picture_codec(card).model
+    step = torch.tensor([20.0])
+    pixels = model.synthesise(model.latents(torch.zeros(1, 3, 64, 64), step), step)
+    assert pixels.shape == (1, 3, 64, 64)
+    assert pixels.isfinite().all()
 
 
 def test_altered_weights_are_refused(card):
@@ -86,61 +99,82 @@ def test_other_integer_tables_are_refused(card):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "change",
     [
-        {"config": {"width_16": 192}},
-        {"config": {"no_such_field": 1}},
-        {"config": {"detail_groups": [9, 9]}},
-        {"config": {"width_8": "wide"}},
-        {"config": {"width_8": -3}},
+        {"channels": [10, 9, 25, 17]},
+        {"channels": [9, 9, 25]},
+        {"channels": "many"},
+        {"channels": [[9], 9, 25, 17]},
+        {"widths": [6, 5, 4, -3]},
+        {"widths": [6, 5, 4]},
+        {"synthesis_hidden": [4, 4, 4, 5]},
+        {"synthesis_hidden": [4, 4, 4]},
+        {"analysis_blocks": [1, 1, 1, 1]},
+        {"no_such_field": 1},
     ],
 )
-def test_weights_that_do_not_fit_the_card_are_refused(card, changes):
-    altered(card, **changes)
+def test_weights_that_do_not_fit_the_card_are_refused(card, change):
+    with_config(card, change)
+    with pytest.raises(ModelError, match="picture-7: .*(do not fit the card|legal: 4 levels)"):
+        load_picture_codec(card)
+
+
+def with_config(card, change):
+    altered(card, config={**json.loads(card.read_text())["config"], **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"coarsest_step": 161.0}, "steps of the card are not those of the weights"),
+        ({"finest_step": 0.0}, "steps 0..160, legal: 0 < a < b"),
+        ({"finest_step": 200.0}, "steps 200..160, legal: 0 < a < b"),
+        ({"finest_step": float("nan")}, "steps nan..160, legal: 0 < a < b"),
+        ({"finest_step": -1.0}, "steps -1..160, legal: 0 < a < b"),
+    ],
+)
+def test_other_steps_are_refused(card, change, message):
+    with_config(card, change)
+    with pytest.raises(ModelError, match=message):
+        load_picture_codec(card)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"widths": [6, 5, 4, 10**12]},
+        {"analysis_hidden": [5000] * 4},
+        {"analysis_hidden": [4096] * 4, "analysis_blocks": [64] * 4},
+        {"synthesis_blocks": [10**6] * 4},
+        {"channels": [1] * 5000},
+    ],
+)
+def test_a_card_cannot_make_networks_huge(card, change):
+    with_config(card, change)
+    with pytest.raises(ModelError, match="do not fit|legal: 4 levels"):
+        load_picture_codec(card)
+
+
+@pytest.mark.parametrize("name", ["context.base.pass1.mid.bias", "context.tables", "context.steps"])
+def test_missing_tables_are_refused(card, name):
+    with_tensors(card, lambda tensors: tensors.pop(name))
+    with pytest.raises(ModelError, match="base: table pass1.mid.bias is missing|do not fit"):
+        load_picture_codec(card)
+
+
+def test_missing_networks_are_refused(card):
+    with_tensors(card, lambda tensors: tensors.pop("synthesis.up.0.weight"))
     with pytest.raises(ModelError, match="picture-7: the weights do not fit the card"):
         load_picture_codec(card)
 
 
-def test_missing_tensors_are_refused(card):
-    with_tensors(card, lambda tensors: tensors.pop("context.base.flag.bias"))
-    with pytest.raises(ModelError, match="base: table flag.bias is missing"):
-        load_picture_codec(card)
-
-
-def test_accumulators_are_checked_again_at_load(card):
+def test_sums_are_checked_again_at_load(card):
     def raise_bias(tensors):
-        tensors["context.base.flag.bias"][0, 0] = 1 << 24
+        tensors["context.base.pass2.out.bias"][0] = 1 << 24
 
     with_tensors(card, raise_bias)
-    with pytest.raises(ModelError, match=r"base: sums of flag may reach .* limit 2\^24"):
+    with pytest.raises(ModelError, match=r"base: sums of pass2.out may reach .* limit 2\^24"):
         load_picture_codec(card)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", '{"id": "picture-7"}', "\udcff", '"' + "x" * 50 + '"']
-)
-def test_what_is_no_card_is_refused(card, text):
-    card.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ModelError, match=r"picture-7.json: not a model card"):
-        read_card(card)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"number": None},
-        {"number": "7"},
-        {"number": True},
-        {"sha256": 5},
-        {"id": None},
-        {"kind": 1},
-        {"config": [1, 2]},
-    ],
-)
-def test_cards_with_fields_of_another_type_are_refused(card, changes):
-    altered(card, **changes)
-    with pytest.raises(ModelError, match=r"picture-7.json: not a model card"):
-        read_card(card)
 
 
 def test_another_kind_is_refused(card):
@@ -149,48 +183,11 @@ def test_another_kind_is_refused(card):
         load_picture_codec(card)
 
 
-def with_numbers(card, *numbers):
-    """Lay cards of other numbers beside a card; their folder."""
-    record = json.loads(card.read_text())
-    for number in numbers:
-        other = card.with_name(f"picture-{number}.json")
-        other.write_text(json.dumps({**record, "id": f"picture-{number}", "number": number}))
-    return card.parent
-
-
-def test_cards_are_listed_by_number(card):
-    folder = with_numbers(card, 12, 3)
-    assert [one.number for one in cards(folder)] == [3, 7, 12]
-    with preferring(folder):
-        assert find_card("picture") == folder / "picture-12.json"
-        assert find_card("picture", 3) == folder / "picture-3.json"
-
-
-def test_own_weights_come_before_shipped_ones(card, monkeypatch):
-    shipped = find_card("picture")
-    number = read_card(shipped).number
-    print_ = bytes.fromhex(read_card(shipped).fingerprint)
-    with_numbers(card, number)
-    card.unlink()
-    with preferring(card.parent):
-        own = find_card("picture", number)
-        assert own.parent == card.parent
-        assert find_card("picture", number, print_) == shipped  # the fingerprint tells them apart
-        with preferring(SHIPPED):
-            assert find_card("picture", number).parent == SHIPPED
-        assert find_card("picture", number) == own
-    assert find_card("picture", number) == shipped
-    monkeypatch.setenv("LUXVOX_WEIGHTS", str(card.parent))
-    assert find_card("picture", number) == own
-    monkeypatch.setenv("LUXVOX_WEIGHTS", "")
-    assert find_card("picture", number) == shipped
-
-
 def test_own_weights_are_loaded_and_verified(card):
     with preferring(card.parent):
         assert picture_codec().card.number == 7
         assert picture_codec(7) is picture_codec(7, picture_codec().fingerprint)
-        with_tensors(card, lambda tensors: tensors["context.base.flag.bias"].add_(1))
+        with_tensors(card, lambda tensors: tensors["context.base.pass0.own.bias"].add_(1))
         changed = picture_codec()
         assert changed.card.sha256 == read_card(card).sha256
         altered(card, sha256="0" * 64)
@@ -205,60 +202,30 @@ def test_a_card_cannot_point_elsewhere(card):
         assert picture_codec(7).card.number == 7
 
 
-@pytest.mark.parametrize("named", ["missing", "picture-7.json"])
-def test_folders_that_are_none_are_named(card, monkeypatch, named):
-    folder = card.parent / named
-    with pytest.raises(ModelError, match=f"weights: there is no folder .*{named}"):
-        with preferring(folder):
-            pass
-    monkeypatch.setenv("LUXVOX_WEIGHTS", str(folder))
-    with pytest.raises(ModelError, match=f"LUXVOX_WEIGHTS: there is no folder .*{named}"):
-        find_card("picture")
-
-
-def test_no_weights_are_named(tmp_path):
-    with preferring(tmp_path), pytest.raises(ModelError, match="no tune weights in .*; reinstall"):
-        find_card("tune")
-
-
-def test_unknown_number_is_unsupported():
-    with pytest.raises(UnsupportedError, match="picture model 65535 is not among the installed"):
-        picture_codec(65535)
-
-
-def test_unknown_fingerprint_is_unsupported():
-    installed = picture_codec().card
-    with pytest.raises(
-        UnsupportedError, match=f"weights 00000000 of picture model .*are {installed.fingerprint}"
-    ):
-        picture_codec(installed.number, bytes(4))
-
-
 def cast(name, kind):
     return lambda tensors: tensors.update({name: tensors[name].to(kind)})
 
 
+MID = "context.top.pass1.mid"
 HOSTILE_TABLES = {
-    "weights of 16 bits": (
-        cast("context.top.conv2.weight", torch.int16),
-        "conv2.weight is .*int16",
-    ),
-    "too wide": (cast("context.base.embedding", torch.int32), "embedding is .*int32"),
-    "a bias in 8 bits": (cast("context.detail.flag.bias", torch.int8), "flag.bias is .*int8"),
-    "a stage too many": (
-        lambda t: t.update({"context.top.head.bias": t["context.top.head.bias"].repeat(2, 1, 1)}),
-        r"head.bias is .* legal: torch.int32 \[3, 11, 8\]",
+    "weights of 16 bits": (cast(f"{MID}.weight", torch.int16), "pass1.mid.weight is .*int16"),
+    "too wide": (cast("context.top.spread.weight", torch.int32), "spread.weight is .*int32"),
+    "a bias in 8 bits": (cast(f"{MID}.bias", torch.int8), "pass1.mid.bias is .*int8"),
+    "too long": (
+        lambda t: t.update({f"{MID}.bias": t[f"{MID}.bias"].repeat(2)}),
+        r"pass1.mid.bias is .*\[320\], legal: torch.int32 \[160\]",
     ),
     "another table": (
         lambda t: t.update({"context.top.tail.bias": torch.zeros(1, dtype=torch.int32)}),
         "table tail.bias is unknown",
     ),
-    "no slopes": (lambda t: t.pop("context.top.slope.bias"), "slope.bias is missing"),
-    "null that is something": (
-        lambda t: t["context.base.codewords"][1, 0].fill_(1),
-        "word 0 is not zero",
+    "no lines": (lambda t: t.pop("context.top.pass1.line.weight"), "line.weight is missing"),
+    "counts of other sums": (lambda t: t["context.tables"][3, 5].add_(1), "does not sum to 2"),
+    "other counts": (
+        lambda t: t.update({"context.tables": t["context.tables"][1:].clone()}),
+        "tables of .*legal: 216",
     ),
-    "no permutation": (lambda t: t["order_16"].fill_(3), "order_16 is no permutation"),
+    "other steps": (lambda t: t["context.steps"].add_(1), "steps of the card are not those"),
 }
 
 
@@ -268,10 +235,13 @@ def test_tables_that_are_no_whole_numbers_are_refused(card, kind):
     path = card.with_suffix(".safetensors")
     tensors = load_file(path)
     save_file(
-        tensors | {"context.top.conv1.bias": tensors["context.top.conv1.bias"].to(kind)}, path
+        tensors | {"context.top.pass1.mid.bias": tensors["context.top.pass1.mid.bias"].to(kind)},
+        path,
     )
     altered(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    with pytest.raises(ModelError, match="context.top.conv1.bias holds .* legal: whole numbers"):
+    with pytest.raises(
+        ModelError, match="context.top.pass1.mid.bias holds .* legal: whole numbers"
+    ):
         load_picture_codec(card)
 
 
@@ -283,43 +253,9 @@ def test_tables_of_another_form_are_refused(card, change, message):
         load_picture_codec(card)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"id": "' + "x" * (1 << 20) + '"}'])
-def test_hostile_cards_cost_nothing(card, text):
-    card.write_text(text)
-    with pytest.raises(ModelError, match=r"picture-7.json: not a model card"):
-        read_card(card)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"width_16": 10**12},
-        {"analysis_hidden_8": 5000},
-        {"synthesis_blocks_8": 10**6},
-        {"n_stages": 200},
-        {"codebook_size": 60_000},
-        {"top_groups": [1] * 5000},
-        {"analysis_hidden_8": -1},
-    ],
-)
-def test_a_card_cannot_make_networks_huge(card, change):
-    altered(card, config={**json.loads(card.read_text())["config"], **change})
-    with pytest.raises(ModelError, match="out of range|do not fit"):
-        load_picture_codec(card)
-
-
-LOADERS: dict[str, Any] = {"picture": load_picture_codec, "voice": load_voice_codec}
-LARGEST = {"picture": 12e6, "voice": 20 * 2**20}
-
-
-def test_shipped_weights_are_intact():
-    for card in cards():
-        assert (SHIPPED / f"{card.id}.safetensors").stat().st_size <= LARGEST[card.kind]
-        assert LOADERS[card.kind](SHIPPED / f"{card.id}.json").card == card
-        assert {"licence", "training", "data"} <= set(card.extra)
-        assert card.extra["training"]["phases"]
-
-
-def test_shipped_weights_are_loaded_once():
-    card = read_card(find_card("picture"))
-    assert picture_codec() is picture_codec(card.number, bytes.fromhex(card.fingerprint))
+def test_tables_of_one_level():
+    expected = {"a.weight": (2, 3), "a.bias": (2,)}
+    tables = {"a.weight": torch.zeros(2, 3).char(), "a.bias": torch.zeros(2).int()}
+    check_tables("top", expected, tables)
+    with pytest.raises(ModelError, match="top: table b.bias is unknown"):
+        check_tables("top", expected, {**tables, "b.bias": tables["a.bias"]})

@@ -1,0 +1,109 @@
+"""The encoder's choice: no code costs more than the rounded latent, silent ones stay."""
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.entropy.lattice_layers import CODE_MAX
+from luxvox.entropy.lattice_tables import coding_of, start_tables
+from luxvox.entropy.lattice_walk import Prediction, code_bits
+from luxvox.models.picture.choice import RateAwareChoice
+
+GRID = (12, 20)
+N_CHANNELS = 6
+CHANNELS = slice(2, 5)
+LAMBDA = 0.15
+
+
+@pytest.fixture(scope="module")
+def prediction():
+    """A prediction of three channels at every second position, with all scales."""
+    generator = np.random.default_rng(1)
+    rows = np.arange(0, GRID[0] * GRID[1], 2)
+    mean = generator.integers(-120, 120, (len(rows), 3)).astype(np.int32)
+    scale = generator.integers(0, 40, mean.shape).astype(np.int32)
+    scale[:20] = 0
+    coding = coding_of(mean, scale)
+    return Prediction("top", 1, CHANNELS.start, CHANNELS.stop, rows, coding, mean, start_tables())
+
+
+@pytest.fixture(scope="module")
+def latents():
+    generator = torch.Generator().manual_seed(3)
+    return {"top": 12 * torch.randn(1, N_CHANNELS, *GRID, generator=generator)}
+
+
+def about(plane, prediction):
+    """What a prediction is about [N, channels] of a plane [1, C, H, W]."""
+    whole = plane.expand(1, N_CHANNELS, *GRID)[0].flatten(1).numpy()
+    return whole[CHANNELS][:, prediction.rows].T
+
+
+WEIGHTS = {
+    "one for all": torch.ones(1, 1, 1, 1),
+    "by channel": torch.rand(1, N_CHANNELS, 1, 1, generator=torch.Generator().manual_seed(4)) + 0.2,
+    "by place": torch.rand(1, 1, *GRID, generator=torch.Generator().manual_seed(5)) + 0.2,
+    "by both": torch.rand(1, N_CHANNELS, *GRID, generator=torch.Generator().manual_seed(6)) + 0.2,
+}
+
+
+@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
+@pytest.mark.parametrize("lambda_", [0.0, LAMBDA, 2.0])
+def test_no_choice_costs_more_than_rounding(prediction, latents, weights, lambda_):
+    codes = RateAwareChoice(latents, {"top": weights}, lambda_).choose(prediction)
+    y, w = about(latents["top"], prediction), about(weights, prediction)
+
+    def cost(some):
+        return w * np.square(y - some) + lambda_ * code_bits(prediction, some)
+
+    nearest, mean = np.rint(y).astype(np.int32), (prediction.mean + 4) >> 3
+    coded = ~prediction.coding.silent
+    found = cost(codes)[coded]
+    assert codes.dtype == np.int32
+    for other in (nearest, mean, nearest + np.sign(mean - nearest)):
+        assert (found <= cost(other)[coded] + 1e-3).all()
+    if lambda_ == 0.0:
+        assert np.square(y - codes)[coded].max() <= 0.25 + 1e-4
+    else:
+        assert (codes != nearest)[coded].any()
+
+
+def test_silent_codes_are_the_predicted_ones(prediction, latents):
+    codes = RateAwareChoice(latents, {"top": WEIGHTS["by both"]}, 0.0).choose(prediction)
+    silent = prediction.coding.silent
+    assert 60 <= silent.sum() < silent.size
+    np.testing.assert_array_equal(codes[silent], prediction.coding.base[silent])
+
+
+def test_all_silent(prediction, latents):
+    scale = np.zeros_like(prediction.mean)
+    coding = coding_of(prediction.mean, scale)
+    one = Prediction("top", 1, 2, 5, prediction.rows, coding, prediction.mean, prediction.counts)
+    codes = RateAwareChoice(latents, {"top": WEIGHTS["one for all"]}, LAMBDA).choose(one)
+    np.testing.assert_array_equal(codes, coding.base)
+
+
+def test_dearer_bits_trade_error_for_rate(prediction, latents):
+    y, coded = about(latents["top"], prediction), ~prediction.coding.silent
+    bits, errors = [], []
+    for lambda_ in (0.0, LAMBDA, 10 * LAMBDA):
+        choice = RateAwareChoice(latents, {"top": WEIGHTS["one for all"]}, lambda_)
+        codes = choice.choose(prediction)
+        bits.append(float(code_bits(prediction, codes).sum()))
+        errors.append(float(np.square(y - codes)[coded].sum()))
+    assert bits[0] > bits[1] > bits[2]
+    assert errors == sorted(errors)
+
+
+@pytest.mark.parametrize("value", [1e9, -1e9, float(CODE_MAX) + 0.6])
+def test_latents_out_of_range_give_the_farthest_codes(prediction, value):
+    far = {"top": torch.full((1, N_CHANNELS, *GRID), value)}
+    codes = RateAwareChoice(far, {"top": WEIGHTS["one for all"]}, 0.0).choose(prediction)
+    coded = ~prediction.coding.silent
+    assert (codes[coded] == np.sign(value) * CODE_MAX).all()
+
+
+def test_latents_are_left_alone(prediction, latents):
+    before = latents["top"].clone()
+    RateAwareChoice(latents, {"top": WEIGHTS["by both"]}, LAMBDA).choose(prediction)
+    assert torch.equal(latents["top"], before)

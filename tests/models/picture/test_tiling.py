@@ -1,0 +1,150 @@
+"""Large pictures in strips: the same result as whole, at any size."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.models.picture import tiling
+from luxvox.models.picture.networks import LEVELS, STRIDES
+from luxvox.models.picture.tiling import (
+    analyse,
+    fine_reach,
+    grid_shapes,
+    padded_size,
+    padded_units,
+    strips,
+    synthesise,
+)
+
+STEP = 24.0
+
+
+def pixels_of(height, width):
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def cut_small(monkeypatch):
+    cut = functools.partial(strips, strip_pixels=1)
+    return lambda: monkeypatch.setattr(tiling, "strips", cut)
+
+
+def there(model, pixels):
+    return analyse(model, pixels, STEP, lambda done: None)
+
+
+def back(model, latents, size):
+    parts = list(synthesise(model, latents, STEP, size, lambda done: None))
+    return np.concatenate(parts), len(parts)
+
+
+@pytest.mark.parametrize("size", [(256, 64), (255, 70), (193, 1)])
+def test_strips_equal_the_whole(lively, cut_small, size):
+    pixels = pixels_of(*size)
+    whole_latents = there(lively, pixels)
+    whole, n_whole = back(lively, whole_latents, size)
+    cut_small()
+    latents = there(lively, pixels)
+    for level in LEVELS:
+        assert torch.allclose(latents[level], whole_latents[level], atol=1e-4)
+    decoded, n_strips = back(lively, whole_latents, size)
+    assert (n_whole, n_strips) == (1, 4)
+    assert decoded.shape == (*size, 3)
+    assert np.abs(decoded - whole).max() < 0.01
+
+
+@pytest.mark.parametrize("grid", ["pixels", "detail"])
+def test_the_blocks_of_this_test_reach_far(lively, grid):
+    """Or strips would equal the whole without any overlap."""
+    pixels = pixels_of(256, 64)
+    latents = there(lively, pixels)
+    if grid == "pixels":
+        changed = there(lively, np.where(np.arange(256)[:, None, None] < 128, pixels, 0))
+        difference = (latents["detail"] - changed["detail"]).abs().amax(dim=(0, 1, 3))
+        assert difference[128 // 8 - 2] > 1e-3
+    else:
+        zeroed = {level: y.clone() for level, y in latents.items()}
+        zeroed["detail"][:, :, 128 // 8 :] = 0
+        one, other = (back(lively, some, (256, 64))[0] for some in (latents, zeroed))
+        assert np.abs(one - other)[112:120].max() > 0.1
+        assert np.abs(one - other)[: 128 - fine_reach(1)].max() < 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (64, 64), (65, 63), (128, 100)])
+def test_sizes_are_padded_to_whole_cells(lively, height, width):
+    rows, columns = padded_size(height, width)
+    assert (rows % 64, columns % 64) == (0, 0)
+    assert 0 <= rows - height < 64 and 0 <= columns - width < 64
+    shapes = grid_shapes(height, width)
+    latents = there(lively, pixels_of(height, width))
+    for level in LEVELS:
+        assert latents[level].shape[2:] == shapes[level]
+        assert shapes[level] == (rows // STRIDES[level], columns // STRIDES[level])
+
+
+@pytest.mark.parametrize(("height", "reach"), [(64, 24), (192, 0), (192, 24), (320, 100)])
+def test_strips_cover_the_picture(height, reach):
+    found = list(strips(height, 64, reach, strip_pixels=64 * 64))
+    assert found[0].first == 0 and found[-1].last == found[-1].high == height
+    for strip in found:
+        assert strip.first - strip.low in (strip.first, -(-reach // 16) * 16)
+        assert strip.low % 16 == strip.high % 16 == 0
+        assert strip.first - strip.low >= min(reach, strip.first)
+        assert strip.high - strip.last >= min(reach, height - strip.last)
+        assert strip.rows(8).stop - strip.rows(8).start == (strip.high - strip.low) // 8
+        inner = strip.inner(16)
+        assert (inner.start, inner.stop - inner.start) == (
+            (strip.first - strip.low) // 16,
+            (strip.last - strip.first) // 16,
+        )
+    for one, other in zip(found, found[1:], strict=False):
+        assert one.last == other.first
+
+
+def test_padding_repeats_the_edge():
+    pixels = pixels_of(5, 7)
+    padded = padded_units(pixels, slice(0, 64), (64, 64), torch.device("cpu"))
+    expected = np.pad(pixels, ((0, 59), (0, 57), (0, 0)), "edge").transpose(2, 0, 1)
+    np.testing.assert_array_equal((padded[0] * 8 + 128).numpy(), expected)
+    below = padded_units(pixels, slice(16, 32), (64, 64), torch.device("cpu"))
+    assert torch.equal(below, padded[:, :, 16:32])
+
+
+def test_read_only_pixels_are_taken(linear):
+    pixels = pixels_of(64, 64)
+    pixels.flags.writeable = False
+    there(linear, pixels)
+
+
+@pytest.mark.parametrize("height", [64, 320])
+def test_progress_ends_at_one(linear, cut_small, height):
+    cut_small()
+    told: list[float] = []
+    latents = analyse(linear, pixels_of(height, 32), STEP, told.append)
+    assert told == sorted(told) and told[-1] == 1.0
+    told.clear()
+    list(synthesise(linear, latents, STEP, (height, 32), told.append))
+    assert told == sorted(told) and told[-1] == 1.0
+    assert len(told) == height // 64
+
+
+def test_levels_are_centred(linear):
+    latents = there(linear, np.full((64, 64, 3), 128, np.uint8))
+    assert all(y.abs().max() < 1e-5 for y in latents.values())
+    decoded, _ = back(linear, latents, (64, 64))
+    np.testing.assert_allclose(decoded, 128.0, atol=1e-3)
+
+
+def test_pictures_come_back(linear):
+    pixels = pixels_of(70, 130)
+    decoded, _ = back(linear, there(linear, pixels), (70, 130))
+    assert np.abs(decoded - pixels).max() < 0.05
+
+
+def test_latents_out_of_all_bounds_give_levels(linear):
+    latents = there(linear, pixels_of(64, 64))
+    latents["apex"] = torch.full_like(latents["apex"], torch.inf)
+    rows, _ = back(linear, latents, (64, 64))
+    assert not np.isnan(rows).any()

@@ -1,0 +1,146 @@
+"""Model cards: which weights are found, and what is not a card."""
+
+import json
+import shutil
+
+import pytest
+
+from luxvox.errors import ModelError, UnsupportedError
+from luxvox.models.cards import SHIPPED, cards, find_card, preferring, read_card
+from luxvox.models.picture.weights import load_picture_codec, picture_codec
+from luxvox.models.speech_weights import load_voice_codec, voice_codec
+
+
+@pytest.fixture
+def card(tmp_path):
+    """The path of a card that may be altered, with the shipped weights next to it."""
+    shipped = find_card("voice")
+    record = {**json.loads(shipped.read_text()), "id": "voice-7", "number": 7}
+    path = tmp_path / "voice-7.json"
+    path.write_text(json.dumps(record))
+    shutil.copy(shipped.with_suffix(".safetensors"), path.with_suffix(".safetensors"))
+    return path
+
+
+def altered(card, **changes):
+    record = {**json.loads(card.read_text()), **changes}
+    card.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"id": "voice-7"}', "\udcff", '"' + "x" * 50 + '"']
+)
+def test_what_is_no_card_is_refused(card, text):
+    card.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ModelError, match=r"voice-7.json: not a model card"):
+        read_card(card)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"number": None},
+        {"number": "7"},
+        {"number": True},
+        {"sha256": 5},
+        {"id": None},
+        {"kind": 1},
+        {"config": [1, 2]},
+    ],
+)
+def test_cards_with_fields_of_another_type_are_refused(card, changes):
+    altered(card, **changes)
+    with pytest.raises(ModelError, match=r"voice-7.json: not a model card"):
+        read_card(card)
+
+
+def with_numbers(card, *numbers):
+    """Lay cards of other numbers beside a card; their folder."""
+    record = json.loads(card.read_text())
+    for number in numbers:
+        other = card.with_name(f"voice-{number}.json")
+        other.write_text(json.dumps({**record, "id": f"voice-{number}", "number": number}))
+    return card.parent
+
+
+def test_cards_are_listed_by_number(card):
+    folder = with_numbers(card, 12, 3)
+    assert [one.number for one in cards(folder)] == [3, 7, 12]
+    with preferring(folder):
+        assert find_card("voice") == folder / "voice-12.json"
+        assert find_card("voice", 3) == folder / "voice-3.json"
+
+
+def test_own_weights_come_before_shipped_ones(card, monkeypatch):
+    shipped = find_card("voice")
+    number = read_card(shipped).number
+    print_ = bytes.fromhex(read_card(shipped).fingerprint)
+    altered(card, fingerprint="00000000")
+    with_numbers(card, number)
+    card.unlink()
+    with preferring(card.parent):
+        own = find_card("voice", number)
+        assert own.parent == card.parent
+        assert find_card("voice", number, print_) == shipped  # the fingerprint tells them apart
+        with preferring(SHIPPED):
+            assert find_card("voice", number).parent == SHIPPED
+        assert find_card("voice", number) == own
+    assert find_card("voice", number) == shipped
+    monkeypatch.setenv("LUXVOX_WEIGHTS", str(card.parent))
+    assert find_card("voice", number) == own
+    monkeypatch.setenv("LUXVOX_WEIGHTS", "")
+    assert find_card("voice", number) == shipped
+
+
+@pytest.mark.parametrize("named", ["missing", "voice-7.json"])
+def test_folders_that_are_none_are_named(card, monkeypatch, named):
+    folder = card.parent / named
+    with pytest.raises(ModelError, match=f"weights: there is no folder .*{named}"):
+        with preferring(folder):
+            pass
+    monkeypatch.setenv("LUXVOX_WEIGHTS", str(folder))
+    with pytest.raises(ModelError, match=f"LUXVOX_WEIGHTS: there is no folder .*{named}"):
+        find_card("voice")
+
+
+def test_no_weights_are_named(tmp_path):
+    with preferring(tmp_path), pytest.raises(ModelError, match="no tune weights in .*; reinstall"):
+        find_card("tune")
+
+
+def test_unknown_number_is_unsupported():
+    with pytest.raises(UnsupportedError, match="voice model 65535 is not among the installed"):
+        voice_codec(65535)
+
+
+def test_unknown_fingerprint_is_unsupported():
+    installed = read_card(find_card("voice"))
+    with pytest.raises(
+        UnsupportedError, match=f"weights 00000000 of voice model .*are {installed.fingerprint}"
+    ):
+        voice_codec(installed.number, bytes(4))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"id": "' + "x" * (1 << 20) + '"}'])
+def test_hostile_cards_cost_nothing(card, text):
+    card.write_text(text)
+    with pytest.raises(ModelError, match=r"voice-7.json: not a model card"):
+        read_card(card)
+
+
+LARGEST = {"picture": 14e6, "voice": 20 * 2**20}
+
+
+def test_shipped_weights_are_intact():
+    for card in cards():
+        assert (SHIPPED / f"{card.id}.safetensors").stat().st_size <= LARGEST[card.kind]
+        load = {"picture": load_picture_codec, "voice": load_voice_codec}[card.kind]
+        assert load(SHIPPED / f"{card.id}.json").card == card
+        assert {"licence", "training", "data"} <= set(card.extra)
+        assert card.extra["training"]["phases"]
+
+
+def test_shipped_weights_are_loaded_once():
+    for kind, load in (("picture", picture_codec), ("voice", voice_codec)):
+        card = read_card(find_card(kind))
+        assert load() is load(card.number, bytes.fromhex(card.fingerprint))
