@@ -151,7 +151,7 @@ JPEG = PillowPeer(
     "jpeg",
     "JPEG (optimize, progressive)",
     "JPEG",
-    (5, 8, 12, 17, 23, 30, 40, 50, 60, 70, 80, 87, 92, 95),
+    (5, 10, 17, 30, 50, 70, 85, 92, 95),
     _jpeg_options,
     _jpeg_libraries,
 )
@@ -159,7 +159,7 @@ WEBP = PillowPeer(
     "webp",
     "WebP (method 6)",
     "WEBP",
-    (0, 4, 10, 20, 32, 45, 58, 70, 78, 85, 90, 94, 97),
+    (0, 6, 20, 40, 60, 78, 88, 94, 97),
     _webp_options,
     _built_in("webp", "libwebp"),
 )
@@ -167,7 +167,7 @@ AVIF = PillowPeer(
     "avif",
     "AVIF (speed 4)",
     "AVIF",
-    (8, 14, 20, 27, 34, 42, 50, 58, 66, 74, 81, 88),
+    (8, 16, 25, 34, 44, 54, 65, 76, 88),
     _avif_options,
     _built_in("avif", "libavif"),
 )
@@ -175,7 +175,7 @@ AVIF_PSNR = PillowPeer(
     "avif-psnr",
     "AVIF (speed 4, 4:4:4, tuned for PSNR)",
     "AVIF",
-    (4, 8, 14, 20, 27, 34, 42, 50, 58, 66, 74, 81),
+    (4, 12, 20, 29, 39, 49, 59, 70, 81),
     _avif_psnr_options,
     _built_in("avif", "libavif"),
 )
@@ -183,7 +183,7 @@ JXL = PillowPeer(
     "jxl",
     "JPEG XL (effort 7)",
     "JXL",
-    (5, 12, 20, 30, 40, 50, 60, 70, 80, 87, 92),
+    (5, 14, 25, 40, 55, 70, 80, 87, 92),
     _jxl_options,
     _jxl_libraries,
     install="pip install 'luxvox[evaluate]'",
@@ -192,7 +192,7 @@ JPEG2000 = PillowPeer(
     "jpeg2000",
     "JPEG 2000 (irreversible, mct=1)",
     "JPEG2000",
-    (0.06, 0.09, 0.13, 0.19, 0.27, 0.38, 0.53, 0.75, 1.0, 1.4, 2.0),
+    (0.06, 0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 1.5, 2.2),
     _jpeg2000_options,
     _built_in("jpg_2000", "OpenJPEG"),
 )

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from luxvox.evaluate.exhibits import ORIGINAL, Exhibit, Tile
-from luxvox.evaluate.peers import OWN
+from luxvox.evaluate.peers import is_own
 from luxvox.evaluate.report_curves import curves, times
 from luxvox.evaluate.report_tables import compared, means
 from luxvox.evaluate.wording import RATE_DIGITS, Record, number, short_unit
@@ -85,7 +85,7 @@ def _tile(record: Record, exhibit: Exhibit, tile: Tile) -> str:
         said = escape(f"{tile.label}: show the original", quote=True)
         image = f'<button class="swap" aria-label="{said}">{image}<span>original</span></button>'
     sound = f'<audio controls preload="none" src="{tile.sound}"></audio>' if tile.sound else ""
-    mine = " own" if tile.codec == OWN else ""
+    mine = " own" if is_own(tile.codec) else ""
     return (
         f'<figure class="tile{mine}" data-codec="{escape(tile.codec, quote=True)}">{image}{sound}'
         f"<figcaption><b>{escape(tile.label)}</b>{_tile_figures(record, tile)}</figcaption>"
