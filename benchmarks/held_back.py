@@ -1,14 +1,14 @@
 """Compare picture weights, efforts and tunings on training pictures that no phase learns from.
 
 Choices are made by this; the validation sets are for the tables of results alone. Every 50th of
-all training pictures, sorted by path, is held back by training too, if it is given the same
-folders in the same order. Bytes are those of files, quality is that of the decoded picture, and
+all training pictures, sorted by path, is held back; training does the same if it is given the same
+folders. Bytes are those of files, quality is that of the decoded picture, and
 BD-rates are against AVIF at speed 4, as Pillow writes it, between mean curves.
 
     python benchmarks/held_back.py image-train image-train-camera \
         --weights before=runs/before --weights after=runs/after --tune eye --tune psnr
 
-The figures of AVIF are kept in a cache; those of luxvox are not, for its code changes.
+The figures of AVIF are kept in a cache; those of luxvox are not, because its code changes.
 """
 
 from __future__ import annotations
