@@ -21,17 +21,20 @@ import safetensors.torch
 import luxvox
 from luxvox.codec import container, rasters
 from luxvox.codec.inspection import inspect
-from luxvox.entropy import coders
+from luxvox.entropy import coders, lattice_walk, walk
+from luxvox.entropy.lattice_layers import CODE_MAX, MEAN_UNITS, N_SCALES
+from luxvox.entropy.lattice_tables import check_counts, coding_of, start_tables
 from luxvox.entropy.pmf import TOTAL, counts_from_logits
-from luxvox.entropy.walk import CodesDecoder, walk
-from luxvox.errors import UsageError
+from luxvox.errors import ModelError, UsageError
 from luxvox.fuzz.mutations import blind, damaged, structured
 from luxvox.fuzz.wishes import compress_picture, compress_voice, picture_wish, voice_wish
-from luxvox.models.catalogue import fingerprint, load_picture_codec
-from luxvox.models.speech_weights import load_voice_codec
+from luxvox.models.picture.weights import PictureCodec, load_picture_codec
+from luxvox.models.speech_weights import VoiceCodec, load_voice_codec
+from luxvox.models.weights import fingerprint
 
 MAX_PIXELS = 1 << 14
 MAX_SECONDS = 16.0
+START_TABLES = start_tables()
 GOLDEN = Path(__file__).resolve().parent.parent / "tests"
 TINY = GOLDEN / "golden" / "weights"
 
@@ -156,6 +159,42 @@ def pull_symbols(data: bytes) -> None:
     decoder.finish()
 
 
+def pull_picture_codes(data: bytes) -> None:
+    """Decode junk as codes of pictures, under means and scales that the junk itself seeds.
+
+    What is decoded is legal, and is what the bytes would be written for.
+    """
+    generator = np.random.default_rng(list(data[:8]))
+    n, far = int(generator.integers(1, 30)), int(generator.choice([9, 999, CODE_MAX])) * MEAN_UNITS
+    mean = generator.integers(-far, far, (n, 2), endpoint=True).astype(np.int32)
+    scale = generator.integers(0, N_SCALES, (n, 2)).astype(np.int32)
+    coding = coding_of(mean, scale)
+    rows = np.arange(n)
+    prediction = lattice_walk.Prediction("top", 1, 0, 2, rows, coding, mean, START_TABLES)
+    decoder = coders.decoder(coders.CONSTRICTION, data[8:] or b"\1")
+    codes = lattice_walk.pull_codes(decoder, prediction)
+    assert codes.shape == mean.shape
+    assert np.abs(codes).max() <= CODE_MAX
+    assert (codes == coding.base)[coding.silent].all()
+    assert np.isfinite(lattice_walk.code_bits(prediction, codes)).all()
+
+    encoder = coders.encoder(coders.CONSTRICTION)
+    lattice_walk.push_codes(encoder, prediction, codes)
+    again = coders.decoder(coders.CONSTRICTION, encoder.finish() or b"\1")
+    assert (lattice_walk.pull_codes(again, prediction) == codes).all()
+
+
+def check_hostile_counts(data: bytes) -> None:
+    """Alter counts of the tables by junk; those that are taken can code every symbol."""
+    counts = START_TABLES.copy()
+    for place, value in zip(data[::2], data[1::2], strict=False):
+        counts[place % len(counts), value % 64] += value - 128
+    with contextlib.suppress(ModelError):
+        check_counts(counts)
+        assert counts.min() >= 1
+        assert (counts.sum(axis=1) == TOTAL).all()
+
+
 def make_counts(data: bytes) -> None:
     """Turn bytes into logits, and logits into counts: a sum of 2^16, none below 1."""
     values = np.frombuffer(data[1:].ljust(8, b"\0")[: 4 * ((len(data) + 3) // 4)], "u1")
@@ -214,8 +253,18 @@ def load_weights(data: bytes) -> None:
         path.write_text(json.dumps(card), encoding="utf-8")
         path.with_suffix(".safetensors").write_bytes(data)
         codec = load_voice_codec(path) if kind == "voice" else load_picture_codec(path)
-    shapes = {"top": (1, 2), "base": (2, 4), "detail": (4, 8), "frames": (1, 9)}
-    walk(codec.context, shapes, 3, CodesDecoder({1: data[-40:-1] + b"\1"}, coders.CONSTRICTION))
+    use_weights(codec, {1: data[-40:-1] + b"\1"})
+
+
+def use_weights(codec: PictureCodec | VoiceCodec, sections: Mapping[int, bytes]) -> None:
+    """Read a few codes with a model."""
+    if isinstance(codec, VoiceCodec):
+        voice = walk.CodesDecoder(sections, coders.CONSTRICTION)
+        walk.walk(codec.context, {"frames": (1, 9)}, 3, voice)
+        return
+    grids = {"apex": (1, 2), "top": (2, 4), "base": (4, 8), "detail": (8, 16)}
+    picture = lattice_walk.CodesDecoder(sections, coders.CONSTRICTION)
+    lattice_walk.walk(codec.context, grids, 3, picture)
 
 
 ALL = corpus("")
@@ -231,7 +280,9 @@ TARGETS: Mapping[str, tuple[Corpus, Target]] = {
     "container": (ALL, Target(by_structure, read_container)),
     "container-junk": (ALL, Target(junk, read_container)),
     "pmf": (ALL, Target(junk, make_counts)),
+    "tables": (ALL, Target(junk, check_hostile_counts)),
     "coder": (ALL, Target(junk, pull_symbols)),
+    "picture-codes": (ALL, Target(junk, pull_picture_codes)),
     "picture": (PICTURES, Target(either, decode_picture)),
     "voice": (VOICES, Target(either, decode_voice)),
     "shipped-picture": (SHIPPED, Target(either, decode_picture)),
