@@ -60,7 +60,8 @@ class Prediction:
 
     def pick(self, codes: Codes) -> Codes:
         """Take the codes [N] that this is about from those of the level [stages, 1, 1, F]."""
-        return codes[self.stage, 0, 0, self.rows]
+        some: Codes = codes[self.stage, 0, 0, self.rows]
+        return some
 
     def code_logits(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return logits [n, K − 1] in 1/16 bit of words, for some of the frames by their index.

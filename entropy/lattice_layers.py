@@ -142,7 +142,7 @@ def predict(
     one: LatticePass,
     tensors: Tensors,
     number: int,
-    inputs: tuple[Tensor | None, Tensor | None, Tensor],
+    inputs: tuple[Tensor | None, Tensor | None, Tensor | None],
     bias: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return means in eighths of a step and scale indices at some positions, [N, channels].

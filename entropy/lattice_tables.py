@@ -61,7 +61,7 @@ def coding_of(mean: Int, scale: Int) -> Coding:
 def start_tables() -> NDArray[np.int64]:
     """Return the counts [N_TABLES, 64] of the distribution that training assumes."""
     tables = np.zeros((N_TABLES, N_SYMBOLS))
-    k = np.arange(-REACH, REACH + 1)
+    k = np.arange(-REACH, REACH + 1, dtype=np.float64)
     for scale in range(N_TABLE_SCALES):
         width = 0.05 * 2.0 ** (scale / 4.0)
         for fraction in range(MEAN_UNITS):
@@ -89,7 +89,7 @@ def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 def counts_from_shares(shares: NDArray[np.float64]) -> NDArray[np.int64]:
     """Turn probabilities [n, K] into counts that sum to 2¹⁶, each at least 1."""
     size = shares.shape[1]
-    counts = 1 + np.floor(shares * (TOTAL - size)).astype(np.int64)
+    counts: NDArray[np.int64] = 1 + np.floor(shares * (TOTAL - size)).astype(np.int64)
     counts[np.arange(len(counts)), shares.argmax(axis=1)] += TOTAL - counts.sum(axis=1)
     return counts
 

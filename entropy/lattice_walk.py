@@ -77,6 +77,11 @@ class Prediction:
         flat = codes[self.first : self.end].reshape(self.end - self.first, -1)
         return np.ascontiguousarray(flat[:, self.rows].T.astype(np.int32))
 
+    def guess(self) -> NDArray[np.int32]:
+        """Return the means rounded to legal codes [N, channels]."""
+        codes: NDArray[np.int32] = np.clip((self.mean + 4) >> 3, -CODE_MAX, CODE_MAX)
+        return codes
+
 
 class Visitor(Protocol):
     """Decides or learns the codes of each prediction of a walk."""
@@ -326,7 +331,7 @@ class CodesConcealer:
         """Pull the codes of a prediction, or guess them."""
         if prediction.section < self._first_lost:
             return self._decoder.visit(prediction)
-        return np.clip((prediction.mean + 4) >> 3, -CODE_MAX, CODE_MAX)
+        return prediction.guess()
 
     def finish(self) -> None:
         """Check that all bytes were used."""
@@ -375,7 +380,7 @@ def push_codes(coder: coders.Encoder, prediction: Prediction, codes: NDArray[np.
     coding = prediction.coding
     coded = ~coding.silent
     difference = (codes - coding.base)[coded]
-    shift, table = coding.shift[coded], coding.table[coded]
+    shift, table = coding.shift[coded], coding.table[coded].astype(np.int64)
     quotient = difference >> shift
     escaped = np.abs(quotient) > REACH
     symbols = np.where(escaped, ESCAPE, quotient + REACH)
@@ -393,7 +398,7 @@ def pull_codes(coder: coders.Decoder, prediction: Prediction) -> NDArray[np.int3
     """Read the codes [N, channels] of one prediction."""
     coding = prediction.coding
     coded = ~coding.silent
-    shift, table = coding.shift[coded], coding.table[coded]
+    shift, table = coding.shift[coded], coding.table[coded].astype(np.int64)
     order = np.argsort(table, kind="stable")
     symbols = np.zeros(len(table), np.int64)
     symbols[order] = coder.pull_tables(table[order], prediction.counts)

@@ -43,7 +43,7 @@ class RateAwareChoice:
         channels = slice(prediction.first, prediction.end)
         latents = self._latents[prediction.level][channels][:, prediction.rows].T
         weights = self._weights[prediction.level][channels][:, prediction.rows].T
-        codes = np.clip((prediction.mean + 4) >> 3, -CODE_MAX, CODE_MAX)
+        codes = prediction.guess()
 
         # Where the nearest whole number is the rounded mean nothing can be better.
         nearest = np.clip(np.rint(latents), -CODE_MAX, CODE_MAX).astype(np.int32)

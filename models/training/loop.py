@@ -111,7 +111,7 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
         progress.elapsed_s = _agreed(time.monotonic() - start)
         decay = min(EMA_DECAY, progress.step / (progress.step + 20.0))
         with torch.no_grad():
-            now_values = [parameters[name] for name in learner.means]
+            now_values: list[Tensor] = [parameters[name] for name in learner.means]
             torch._foreach_lerp_(list(learner.means.values()), now_values, 1.0 - decay)
         for key, value in {"loss": loss.item(), **figures}.items():
             sums[key] = sums.get(key, 0.0) + value

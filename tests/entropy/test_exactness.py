@@ -20,7 +20,7 @@ import torch
 import luxvox
 from luxvox.codec import container, pictures
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy import coders, lattice_layers, lattice_walk, walk
+from luxvox.entropy import coders, lattice_walk, products, walk
 from luxvox.models.picture.weights import picture_codec
 from luxvox.tests.entropy.conftest import GRIDS, drawn_codes
 
@@ -180,7 +180,6 @@ def test_batches_do_not_matter(picture_case, monkeypatch, rows):
 
 @pytest.mark.parametrize("int8", [True, False])
 def test_units_for_int8_do_not_matter(case, expected, monkeypatch, int8):
-    products = lattice_layers.products
     if int8 and not products.has_exact_int8():
         pytest.skip("no exact int8 products here")
     monkeypatch.setattr(products, "has_exact_int8", lambda: int8)

@@ -189,9 +189,15 @@ class Scripted:
         self.symbols = list(symbols)
         self.asked = []
 
+    def pull(self, counts):
+        raise AssertionError("pictures are coded by tables")
+
     def pull_tables(self, tables, counts):
         self.asked.append((len(tables), counts.shape[1]))
         return np.array([self.symbols.pop(0) for _ in tables], np.int64)
+
+    def finish(self):
+        assert not self.symbols
 
 
 class Recording:
@@ -200,9 +206,15 @@ class Recording:
     def __init__(self):
         self.pushed = []
 
+    def push(self, symbols, counts):
+        raise AssertionError("pictures are coded by tables")
+
     def push_tables(self, symbols, tables, counts):
         assert (np.diff(tables) >= 0).all()
         self.pushed.append((symbols.tolist(), tables.tolist(), counts.shape[1]))
+
+    def finish(self):
+        return b""
 
 
 def test_symbols_of_one_prediction():
@@ -223,6 +235,7 @@ def test_symbols_of_one_prediction():
     script = [symbol for symbols, _, _ in coder.pushed for symbol in symbols]
     decoder = Scripted(*script)
     np.testing.assert_array_equal(pull_codes(decoder, prediction), codes)
+    decoder.finish()
     assert decoder.asked == [(len(symbols), size) for symbols, _, size in coder.pushed]
 
 

@@ -142,9 +142,9 @@ def test_cost_of_the_context_model_at_full_size():
     total = 0.0
     for level in levels:
         shapes = table_shapes(level, following[level.name])
-        at_a_position = sum(
-            math.prod(shapes.get(f"{layer}.weight", (0,))) for layer in ("spread", "grow")
-        )
+        at_a_position = 0.0
+        for layer in ("spread", "grow"):
+            at_a_position += math.prod(shapes.get(f"{layer}.weight", (0,)))
         for number, one in enumerate(level.passes):
             name, n_hidden = f"pass{number}", level.pass_hidden[number]
             of_pass = n_hidden * level.n_state
