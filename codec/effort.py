@@ -20,7 +20,7 @@ DEFAULT_EFFORT: Final = 5
 EFFORTS: Final = range(1, 10)
 
 
-TUNINGS: Final[Mapping[str, float]] = {"eye": 0.4, "psnr": 0.0}
+TUNINGS: Final[Mapping[str, float]] = {"eye": 0.6, "psnr": 0.0}
 """What the encoder of pictures minimises: the eye's share of the distortion."""
 DEFAULT_TUNE: Final = "eye"
 
@@ -38,7 +38,7 @@ class PictureWork:
 
     n_corrections: int
     eye_share: float = 0.0
-    lambda_: float = 0.1155
+    lambda_: float = 0.14
     max_change: float = 0.5
 
 

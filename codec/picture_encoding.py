@@ -60,7 +60,8 @@ class _Prepared:
 
     Attributes:
         latents: [1, C, h, w] in steps, by level.
-        weights: what a squared step of each counts, of shapes that broadcast to them.
+        weights: what a squared step of each counts, of shapes that broadcast to them; 1 on
+            average, so that λ means the same at every tuning.
     """
 
     latents: Latents
@@ -152,11 +153,12 @@ class PictureEncoder:
 
         target = Target(self._pixels, step, work.eye_share)
         rounded = {level: torch.round(y) for level, y in latents.items()}
-        weights = latent_weights(model, target, rounded)
+        curvature = latent_weights(model, target, rounded)
+        weights = _relative(curvature)
         advance(2.0 / n_parts)
         for done in range(work.n_corrections):
             codes = self._chosen(_Prepared(latents, weights), centi, work)
-            latents = corrected_latents(model, target, codes, weights, work.max_change)
+            latents = corrected_latents(model, target, codes, curvature, work.max_change)
             advance((4.0 + 2.0 * done) / n_parts)
         return _Prepared(latents, weights)
 
@@ -165,6 +167,13 @@ class PictureEncoder:
         position = centi_to_position(centi)
         codes = walk(self._codec.context, self._shapes, position, CodesChooser(choice))
         return {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
+
+
+def _relative(curvature: Latents) -> Latents:
+    """Divide second derivatives by their mean over all latents."""
+    total = sum(float(h.sum()) for h in curvature.values())
+    mean = total / sum(h.numel() for h in curvature.values())
+    return {level: h / mean for level, h in curvature.items()}
 
 
 def _first_near(known: Iterable[int], centi: int) -> int | None:

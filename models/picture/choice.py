@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_walk import Prediction, code_bits
+from luxvox.entropy.lattice_symbols import code_bits
+from luxvox.entropy.lattice_walk import Prediction
 
 
 class RateAwareChoice:
