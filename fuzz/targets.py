@@ -21,7 +21,7 @@ import safetensors.torch
 import luxvox
 from luxvox.codec import container, rasters
 from luxvox.codec.inspection import inspect
-from luxvox.entropy import coders, lattice_walk, walk
+from luxvox.entropy import coders, lattice_symbols, lattice_walk, walk
 from luxvox.entropy.lattice_layers import CODE_MAX, MEAN_UNITS, N_SCALES
 from luxvox.entropy.lattice_tables import check_counts, coding_of, start_tables
 from luxvox.entropy.pmf import TOTAL, counts_from_logits
@@ -172,16 +172,16 @@ def pull_picture_codes(data: bytes) -> None:
     rows = np.arange(n)
     prediction = lattice_walk.Prediction("top", 1, 0, 2, rows, coding, mean, START_TABLES)
     decoder = coders.decoder(coders.CONSTRICTION, data[8:] or b"\1")
-    codes = lattice_walk.pull_codes(decoder, prediction)
+    codes = lattice_symbols.pull_codes(decoder, prediction)
     assert codes.shape == mean.shape
     assert np.abs(codes).max() <= CODE_MAX
     assert (codes == coding.base)[coding.silent].all()
-    assert np.isfinite(lattice_walk.code_bits(prediction, codes)).all()
+    assert np.isfinite(lattice_symbols.code_bits(prediction, codes)).all()
 
     encoder = coders.encoder(coders.CONSTRICTION)
-    lattice_walk.push_codes(encoder, prediction, codes)
+    lattice_symbols.push_codes(encoder, prediction, codes)
     again = coders.decoder(coders.CONSTRICTION, encoder.finish() or b"\1")
-    assert (lattice_walk.pull_codes(again, prediction) == codes).all()
+    assert (lattice_symbols.pull_codes(again, prediction) == codes).all()
 
 
 def check_hostile_counts(data: bytes) -> None:

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from luxvox.entropy.lattice_layers import CODE_MAX
+from luxvox.entropy.lattice_symbols import code_bits
 from luxvox.entropy.lattice_tables import coding_of, start_tables
-from luxvox.entropy.lattice_walk import Prediction, code_bits
+from luxvox.entropy.lattice_walk import Prediction
 from luxvox.models.picture.choice import RateAwareChoice
 
 GRID = (12, 20)
