@@ -19,7 +19,13 @@ if TYPE_CHECKING:
         decompress_speech,
         from_codes,
     )
-    from luxvox.errors import DamageWarning, LuxvoxError, TargetWarning, TruncatedWarning
+    from luxvox.errors import (
+        DamageWarning,
+        LossWarning,
+        LuxvoxError,
+        TargetWarning,
+        TruncatedWarning,
+    )
     from luxvox.models.cards import preferring
 
 __version__ = "0.1.0"
@@ -27,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DamageWarning",
     "FileInfo",
+    "LossWarning",
     "LuxvoxError",
     "TargetWarning",
     "TruncatedWarning",
@@ -47,6 +54,7 @@ __all__ = [
 _HOMES = {
     "DamageWarning": "luxvox.errors",
     "FileInfo": "luxvox.codec.inspection",
+    "LossWarning": "luxvox.errors",
     "LuxvoxError": "luxvox.errors",
     "TargetWarning": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",

@@ -16,6 +16,7 @@ import click
 from luxvox.codec import files
 from luxvox.errors import (
     DamageWarning,
+    LossWarning,
     LuxvoxError,
     SystemFailure,
     TargetWarning,
@@ -82,6 +83,8 @@ def _show_warnings(caught: list[warnings.WarningMessage], source: str) -> None:
         if issubclass(warning.category, TruncatedWarning | DamageWarning | TargetWarning):
             where = shown(source, "standard input")
             say(f"luxvox: {where}: warning: {warning.message}")
+        elif issubclass(warning.category, LossWarning):
+            say(f"luxvox: {shown(source, 'standard input')}: note: {warning.message}")
 
 
 def watched(label: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
