@@ -21,7 +21,7 @@ from luxvox import __version__
 from luxvox.codec import files
 from luxvox.codec.effort import DEFAULT_EFFORT, EFFORTS
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
-from luxvox.console import each, report, say, shown, summarise, watched
+from luxvox.console import each, report, say, summarise, watched
 from luxvox.devices import choose_device, device_option
 from luxvox.errors import SystemFailure, UsageError
 from luxvox.facts import as_text, fact_lines
@@ -216,9 +216,6 @@ def _compress_voice(
     start_s = time.monotonic()
     lvx = watched(f"compressing {source}", voices.compress_recording, opened, **options)
     files.write(target, lvx, force)
-    if opened.sample_rate_hz > 2 * voices.BANDWIDTH_HZ:
-        where = shown(source, "standard input")
-        say(f"luxvox: {where}: note: voices are kept up to 8 kHz; what is above is gone")
     seconds = opened.n_samples / opened.sample_rate_hz
     rate = f"{8 * len(lvx) / 1000 / seconds:.2f} kbit/s, {seconds:.1f} s of sound"
     summarise(source, target, (opened.n_bytes, len(lvx)), rate, start_s)

@@ -23,7 +23,7 @@ from luxvox.codec.voice_decoding import (
     segment_codes,
 )
 from luxvox.entropy.walk import Codes
-from luxvox.errors import TargetWarning, UsageError
+from luxvox.errors import LossWarning, TargetWarning, UsageError
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
@@ -100,6 +100,8 @@ def compress_recording(
         data, missed = take.at_bitrate(target.value)
     if missed and (bitrate or size):  # of the default nobody asked for
         warnings.warn(missed, TargetWarning, stacklevel=3)
+    for note in recording.notes:
+        warnings.warn(note, LossWarning, stacklevel=3)
     advance(1.0)
     return data
 
