@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -13,10 +14,10 @@ from luxvox.codec.alpha import decode_alpha
 from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
 from luxvox.codec.effort import DEFAULT_EFFORT, PICTURE_WORK, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.rasters import Raster, as_raster, to_array, to_pil
+from luxvox.codec.rasters import Raster, as_raster, stripped, to_array, to_pil
 from luxvox.codec.targets import picture_target
 from luxvox.entropy.walk import Codes
-from luxvox.errors import InputError, UsageError
+from luxvox.errors import InputError, LossWarning, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,6 +77,8 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     if coder not in CODER_NUMBERS:
         raise UsageError(f"coder {coder!r} is unknown, legal: {', '.join(CODER_NUMBERS)}")
     raster = as_raster(pixels)
+    if strip:
+        raster = stripped(raster)
     height, width = raster.pixels.shape[:2]
     if height * width > container.MAX_PIXELS:
         raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
@@ -86,6 +89,8 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         data = at_target(encoder, raster.pixels, target, work, (codec, advance))
     else:
         data = encoder.at(centi, work, 1.0, advance).data
+    for note in raster.notes:
+        warnings.warn(note, LossWarning, stacklevel=2)
     advance(1.0)
     return data
 
