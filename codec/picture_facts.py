@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from luxvox.codec import colour, png
 from luxvox.codec.exif import ORIENTATION, Resolution
+from luxvox.codec.metadata import orientation_of
 from luxvox.codec.modes import NOTE_ON_DEPTH
 from luxvox.codec.pillow import raw_mode
 from luxvox.codec.tiff import as_tiff
@@ -28,8 +29,9 @@ class Facts:
     """What is known of a picture before its pixels are loaded.
 
     Attributes:
-        orientation: 1 to 8, what is left to be turned once the pixels are loaded; None where it
-            is to be asked then.
+        orientation: how the picture lies in the file, 1 to 8; None where it is to be asked once
+            the pixels are loaded.
+        is_turned_when_loaded: whether its reader turns it upright by itself.
         raw_mode: how its samples lie in the file, in Pillow's words; empty where unknown.
         icc: a profile made from what the file says of its colours in other words, or None.
         resolution: pixels an inch, across and down, or None.
@@ -37,6 +39,7 @@ class Facts:
     """
 
     orientation: int | None
+    is_turned_when_loaded: bool
     raw_mode: str
     icc: bytes | None
     resolution: Resolution | None
@@ -47,15 +50,16 @@ def facts_of(image: Image.Image) -> Facts:
     """Ask an image for all that its pixels do not say."""
     icc, colour_notes = _profile(image)
     notes = (*_notes_on_frames(image), *colour_notes, *_notes_on_depth(image))
-    return Facts(_orientation_left(image), raw_mode(image), icc, _resolution(image), notes)
+    orientation, is_turned = _orientation(image)
+    return Facts(orientation, is_turned, raw_mode(image), icc, _resolution(image), notes)
 
 
-def _orientation_left(image: Image.Image) -> int | None:
+def _orientation(image: Image.Image) -> tuple[int | None, bool]:
     if as_tiff(image) is not None and ORIENTATION in image.getexif():
-        return 1  # Pillow turns it while it is loaded
-    # Decoders of HEIF and of JPEG XL turn the picture; its EXIF still says how it lay.
+        return orientation_of(image), True
+    # Decoders of HEIF and of JPEG XL turn the picture; its EXIF may still say how it lay.
     is_turned = image.format == "HEIF" or (image.format == "JXL" and not _is_packed_jpeg(image))
-    return 1 if is_turned else None
+    return (1, True) if is_turned else (None, False)
 
 
 def _is_packed_jpeg(image: Image.Image) -> bool:

@@ -131,7 +131,8 @@ def raster_of(
         notes: what was noted while it was read.
     """
     orientation = facts.orientation or orientation_of(image)
-    plain = from_array(turned_upright(samples, orientation))
+    left_to_turn = 1 if facts.is_turned_when_loaded else orientation
+    plain = from_array(turned_upright(samples, left_to_turn))
     height, width = plain.pixels.shape[:2]
     found = metadata_of(image)
     resolution = _resolution_to_add(facts.resolution, found.exif)
