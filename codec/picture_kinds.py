@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from typing import Final
 
+from luxvox.codec import jpeg_xl
 from luxvox.codec.sound_kinds import kind_of
 from luxvox.errors import InputError, LuxvoxError, SystemFailure
 
@@ -15,7 +16,6 @@ EXTRA: Final = "luxvox[formats]"
 _HEIF_BRANDS: Final = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
-_JXL_CODESTREAM, _JXL_CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL "
 _RAW_BEGINNINGS: Final = (
     b"FUJIFILMCCD-RAW",
     b"IIRO",
@@ -89,4 +89,4 @@ def _is_heif(head: bytes) -> bool:
 
 
 def _is_jpeg_xl(head: bytes) -> bool:
-    return head.startswith((_JXL_CODESTREAM, _JXL_CONTAINER))
+    return head.startswith((jpeg_xl.CODESTREAM, jpeg_xl.CONTAINER))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from luxvox.codec import jpeg_xl
 from luxvox.codec.picture_kinds import HEAD_BYTES, add_reader, refusal
 from luxvox.errors import InputError, LuxvoxError
 
@@ -56,8 +57,8 @@ def opened(
     """
     name = "" if isinstance(source, bytes) else f"{os.fspath(source)}: "
     try:
-        with stream_of(source) as stream, _open(stream, formats) as image:
-            _check_size(image, max_pixels)
+        with stream_of(source) as stream, _open(stream, formats, max_pixels) as image:
+            _check_size(image.size, max_pixels)
             yield image
     except UnknownFormat as error:
         raise UnknownFormat(f"{name}{error}") from error
@@ -88,7 +89,7 @@ def deep_pixels(image: Image.Image, source: Source) -> NDArray[np.uint16] | None
     """
     if _swapped_tiles(image) is None:
         return None
-    with stream_of(source) as stream, _open(stream, None) as low:
+    with stream_of(source) as stream, _open(stream, [str(image.format)]) as low:
         low.seek(image.tell())
         low.tile = _swapped_tiles(low) or []
         samples: NDArray[np.uint16] = np.asarray(low).astype(np.uint16)
@@ -112,9 +113,14 @@ def raw_mode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _open(stream: BinaryIO, formats: list[str] | None) -> ImageFile.ImageFile:
+def _open(
+    stream: BinaryIO, formats: list[str] | None, max_pixels: int | None = None
+) -> ImageFile.ImageFile:
     """Do what `Image.open` does, without the pixel limit that all of the process shares."""
     head = stream.read(HEAD_BYTES)
+    if max_pixels is not None and head.startswith((jpeg_xl.CODESTREAM, jpeg_xl.CONTAINER)):
+        # Its reader decodes all of the picture when it opens the file.
+        _check_size(jpeg_xl.size_of(stream) or (0, 0), max_pixels)
     add_reader(head)
     Image.init()
     for name in formats or [name for name in Image.ID if name not in _NOT_OPENED]:
@@ -148,11 +154,11 @@ def _swapped(tile: Any) -> Any | None:
     return tile._replace(args=(other, *arguments[1:]))
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
         raise InputError(
-            f"{image.width} × {image.height} is {image.width * image.height:,} pixels; "
-            f"at most {max_pixels:,} are accepted"
+            f"{width} × {height} is {width * height:,} pixels; at most {max_pixels:,} are accepted"
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from luxvox.codec import rasters
+from luxvox.codec import jpeg_xl, rasters
 from luxvox.codec.colour import Colours, icc_profile, to_srgb
 from luxvox.codec.exif import resolution_of
 from luxvox.codec.metadata import turned_upright
@@ -426,6 +426,20 @@ def test_jpeg_xl_is_read_upright_once(orientation, from_jpeg, tmp_path):
     expected = turned_upright(photograph(64, 48), orientation if from_jpeg else 1)
     assert raster.pixels.shape == expected.shape
     assert np.abs(raster.pixels.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.skipif(not has("pillow_jxl"), reason="needs pillow-jxl-plugin")
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (64, 48), (256, 256), (300, 200), (1000, 7)])
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])
+def test_size_of_jpeg_xl_is_known_before_it_is_decoded(size, exif, tmp_path):
+    import pillow_jxl  # noqa: F401
+
+    path = tmp_path / "a.jxl"
+    Image.new("RGB", size).save(path, exif=exif)
+    with path.open("rb") as stream:
+        assert jpeg_xl.size_of(stream) == size
+    with pytest.raises(InputError, match="at most"):
+        rasters.from_file(path, max_pixels=size[0] * size[1] - 1)
 
 
 @pytest.mark.parametrize(
