@@ -28,6 +28,7 @@ from luxvox.models.catalogue import (
 )
 from luxvox.models.context import CODEWORDS, LINE, check_tables, speech_plan_of
 from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
+from luxvox.torch_state import usual_state
 
 VOICE_KIND = "voice"
 EXPONENTS = "exponents"
@@ -66,6 +67,8 @@ def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> 
 
 
 @functools.lru_cache(maxsize=4)
+@usual_state()
+@torch.random.fork_rng(devices=[])  # networks are built with random weights first
 def _loaded(path: Path, _: str) -> VoiceCodec:
     """Load a codec once for each content that its card has announced."""
     return load_voice_codec(path)
