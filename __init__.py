@@ -20,23 +20,39 @@ if TYPE_CHECKING:
         from_codes,
     )
     from luxvox.errors import (
+        ChecksumError,
         DamageWarning,
+        FormatError,
+        InputError,
         LossWarning,
         LuxvoxError,
+        ModelError,
+        SystemFailure,
         TargetWarning,
+        TruncatedError,
         TruncatedWarning,
+        UnsupportedError,
+        UsageError,
     )
     from luxvox.models.cards import preferring
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChecksumError",
     "DamageWarning",
     "FileInfo",
+    "FormatError",
+    "InputError",
     "LossWarning",
     "LuxvoxError",
+    "ModelError",
+    "SystemFailure",
     "TargetWarning",
+    "TruncatedError",
     "TruncatedWarning",
+    "UnsupportedError",
+    "UsageError",
     "VoiceInfo",
     "__version__",
     "codes",
@@ -52,12 +68,20 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ChecksumError": "luxvox.errors",
     "DamageWarning": "luxvox.errors",
     "FileInfo": "luxvox.codec.inspection",
+    "FormatError": "luxvox.errors",
+    "InputError": "luxvox.errors",
     "LossWarning": "luxvox.errors",
     "LuxvoxError": "luxvox.errors",
+    "ModelError": "luxvox.errors",
+    "SystemFailure": "luxvox.errors",
     "TargetWarning": "luxvox.errors",
+    "TruncatedError": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",
+    "UnsupportedError": "luxvox.errors",
+    "UsageError": "luxvox.errors",
     "VoiceInfo": "luxvox.codec.inspection",
     "codes": "luxvox.codec.lvx",
     "compress_image": "luxvox.codec.pictures",

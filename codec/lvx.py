@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from luxvox.codec import container
+from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.errors import LuxvoxError
@@ -26,7 +27,7 @@ def is_voice(data: bytes) -> bool:
 
 
 def codes(
-    data: bytes,
+    data: FileBytes,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_seconds: float = DEFAULT_MAX_SECONDS,
@@ -34,7 +35,7 @@ def codes(
     """Return the codes of a file, without running the synthesis network.
 
     Args:
-        data: the bytes of a `.lvx` file.
+        data: the bytes of a `.lvx` file, in any object that holds bytes in memory.
         max_pixels, max_seconds: refuse larger pictures, longer recordings.
 
     Returns:
@@ -46,6 +47,7 @@ def codes(
     """
     from luxvox.codec import pictures, voices
 
+    data = file_bytes(data)
     if is_voice(data):
         return voices.voice_codes(data, max_seconds)
     return pictures.codes(data, max_pixels)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import decode_alpha
+from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
 from luxvox.codec.effort import DEFAULT_EFFORT, PICTURE_WORK, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
@@ -70,7 +71,11 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     from luxvox.codec.picture_rates import at_target
     from luxvox.codec.rate import quality_to_centi
     from luxvox.entropy.coders import CODER_NUMBERS
+    from luxvox.torch_state import usual_state
 
+    check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
+    check_types(strip=strip, coder=coder, progress=progress)
+    check_device(device)
     target, advance = picture_target(quality, bpp, size, psnr), progress or silent
     centi = quality_to_centi(target.value) if target.what == "quality" else None
     work = PICTURE_WORK[check_effort(effort)]
@@ -82,13 +87,14 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     height, width = raster.pixels.shape[:2]
     if height * width > container.MAX_PIXELS:
         raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
-    codec = codec_on(device)
     others = sections_beside_codes(raster, strip)
-    encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
-    if centi is None:
-        data = at_target(encoder, raster.pixels, target, work, (codec, advance))
-    else:
-        data = encoder.at(centi, work, 1.0, advance).data
+    with usual_state():
+        codec = codec_on(device)
+        encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
+        if centi is None:
+            data = at_target(encoder, raster.pixels, target, work, (codec, advance))
+        else:
+            data = encoder.at(centi, work, 1.0, advance).data
     for note in raster.notes:
         warnings.warn(note, LossWarning, stacklevel=2)
     advance(1.0)
@@ -97,7 +103,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
 
 @overload
 def decompress_image(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     as_pil: Literal[False] = False,
@@ -110,7 +116,7 @@ def decompress_image(
 
 @overload
 def decompress_image(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     as_pil: Literal[True],
@@ -122,7 +128,7 @@ def decompress_image(
 
 
 def decompress_image(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     as_pil: bool = False,
@@ -134,8 +140,8 @@ def decompress_image(
     """Decompress a picture.
 
     Args:
-        data: the bytes of a `.lvx` file; one that is cut gives what its whole sections hold, and
-            a `TruncatedWarning`.
+        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
+            cut gives what its whole sections hold, and a `TruncatedWarning`.
         sections: decode only so many code sections (1 is the coarsest picture); all by default.
         as_pil: return a PIL image, with metadata, rather than an array.
         strict: refuse files that are cut.
@@ -153,6 +159,7 @@ def decompress_image(
         UnsupportedError: if it needs another luxvox or other weights.
         InputError: if it has more than `max_pixels` pixels.
     """
+    check_types(as_pil=as_pil)
     raster = decompress_raster(
         data,
         sections,
@@ -165,7 +172,7 @@ def decompress_image(
 
 
 def decompress_raster(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     strict: bool = False,
@@ -175,16 +182,22 @@ def decompress_raster(
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
     from luxvox.codec.picture_decoding import decoded_codes, drawn, opened, picture_header
+    from luxvox.torch_state import usual_state
 
-    advance = progress or silent
-    content, codec, first_lost = opened(data, max_pixels, callers=2, strict=strict, conceal=conceal)
-    header = picture_header(content.header)
-    payload = content.payload(ALPHA)
-    alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-    arrays = decoded_codes(codec, content, sections, first_lost)
-    advance(_CODES_SHARE)
-    drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
-    pixels = drawn(codec, header, arrays, drawing)
+    check_types(sections=sections, strict=strict, conceal=conceal)
+    check_types(max_pixels=max_pixels, progress=progress)
+    data, advance = file_bytes(data), progress or silent
+    with usual_state():
+        content, codec, first_lost = opened(
+            data, max_pixels, callers=2, strict=strict, conceal=conceal
+        )
+        header = picture_header(content.header)
+        payload = content.payload(ALPHA)
+        alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
+        arrays = decoded_codes(codec, content, sections, first_lost)
+        advance(_CODES_SHARE)
+        drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
+        pixels = drawn(codec, header, arrays, drawing)
     return Raster(
         pixels,
         alpha,
@@ -194,13 +207,16 @@ def decompress_raster(
     )
 
 
-def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Codes]:
+def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Codes]:
     """Return the codes of a file by level: uint8 [stages, groups, H, W]; 0 is null.
 
     Raises:
         As `decompress_image`.
     """
     from luxvox.codec.picture_decoding import decoded_codes, opened
+    from luxvox.torch_state import usual_state
 
-    content, codec, _ = opened(data, max_pixels, callers=1)
-    return decoded_codes(codec, content, None)
+    check_types(max_pixels=max_pixels)
+    with usual_state():
+        content, codec, _ = opened(file_bytes(data), max_pixels, callers=1)
+        return decoded_codes(codec, content, None)
