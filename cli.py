@@ -28,7 +28,7 @@ from luxvox.cli_options import (
 from luxvox.codec import files, names
 from luxvox.codec.effort import DEFAULT_EFFORT, EFFORTS
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
-from luxvox.console import Sizes, each, report, say, summarise, watched
+from luxvox.console import Sizes, each, note_growth, report, say, summarise, watched
 from luxvox.devices import choose_device, device_option
 from luxvox.errors import SystemFailure, UsageError
 from luxvox.facts import as_text, fact_lines
@@ -187,6 +187,7 @@ def compress(
         files.write(target, lvx, force, source)
         height, width = raster.pixels.shape[:2]
         rate = f"{8 * len(lvx) / (width * height):.3f} bpp"
+        note_growth(source, (len(data), len(lvx)))
         return summarise(source, target, (len(data), len(lvx)), rate, start_s)
 
     return each(inputs, targets, compress_one)
@@ -218,6 +219,7 @@ def _compress_voice(
     files.write(target, lvx, force, source)
     seconds = opened.n_samples / opened.sample_rate_hz
     rate = f"{8 * len(lvx) / 1000 / seconds:.2f} kbit/s, {seconds:.1f} s of sound"
+    note_growth(source, (opened.n_bytes, len(lvx)))
     return summarise(source, target, (opened.n_bytes, len(lvx)), rate, start_s)
 
 

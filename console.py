@@ -134,6 +134,13 @@ def summarise(source: str, target: str, n_bytes: Sizes, rate: str, start_s: floa
     return n_bytes
 
 
+def note_growth(source: str, n_bytes: Sizes) -> None:
+    """Say that a file was not made smaller, as small graphics may not be."""
+    if n_bytes[1] > n_bytes[0]:
+        where = shown(source, "standard input")
+        say(f"luxvox: {where}: note: the result is larger than the file; keep the file")
+
+
 def say(line: str) -> None:
     """Write a line to standard error; where nobody can read it, the work is done all the same."""
     with contextlib.suppress(OSError, ValueError):

@@ -68,7 +68,7 @@ def open_recording(source: bytes | str | Path) -> OpenRecording:
     """
     n_bytes = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if not n_bytes:
-        raise InputError("the recording is empty")
+        raise InputError("the file is empty")
 
     def open_file() -> BinaryIO:
         return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")

@@ -528,3 +528,18 @@ def test_conceal_on_the_command_line(folder, capsys):
     assert "checksum" in capsys.readouterr().err
     assert run("cli", "decompress", "bad.lvx", "-o", "back.png", "--conceal") == 0
     assert "luxvox: bad.lvx: warning: 1 sections are altered" in capsys.readouterr().err
+
+
+def test_growth_and_losses_are_said_once(folder, capsys):
+    frames = [Image.new("1", (64, 64), colour) for colour in (0, 1)]
+    frames[0].save("two.tif", save_all=True, append_images=frames[1:], compression="group4")
+    Image.new("1", (64, 64), 1).save("bilevel.png")
+    assert run("two.tif", "bilevel.png", "-q", "100") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said.count("luxvox: two.tif: note: only page 1 of 2 is kept") == 1
+    growth = [line for line in said if "the result is larger than the file" in line]
+    is_larger = os.path.getsize("bilevel.lvx") > os.path.getsize("bilevel.png")
+    assert any("bilevel.png" in line for line in growth) == is_larger
+    save_picture("photo.png", (300, 200))
+    assert run("photo.png", "-q", "1", "-f") == 0
+    assert "larger" not in capsys.readouterr().err
