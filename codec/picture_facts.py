@@ -153,7 +153,7 @@ def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
 def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
     tiff_file = as_tiff(image)
     stated = (8,) if tiff_file is None else tiff_file.tag_v2.get(_BITS_TAG, (8,))
-    is_deep = max(stated) > 8 or ";16" in raw_mode(image)
+    is_deep = max(stated) > 8 or ";16" in raw_mode(image) or image.mode.startswith("I;16")
     bit_depth = image.info.get("bit_depth", 8)
     if isinstance(bit_depth, int) and bit_depth > 8:
         return (NOTE_ON_DEPTH,)

@@ -18,6 +18,7 @@ from luxvox.codec.modes import Samples, colour_key, samples_of, with_key
 from luxvox.codec.picture_facts import facts_of
 from luxvox.codec.picture_kinds import HEAD_BYTES
 from luxvox.codec.pillow import Source, UnknownFormat, deep_pixels, opened, stream_of
+from luxvox.codec.quiet import LIBTIFF, quiet
 from luxvox.codec.rasters import Raster, from_array, raster_of
 from luxvox.errors import InputError, SystemFailure
 
@@ -57,19 +58,19 @@ def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
 
 
 def _read(image: Image.Image, source: Source, head: bytes) -> Raster:
-    samples: Samples | None = None
-    notes: tuple[str, ...] = ()
     tiff_file = tiff.as_tiff(image)
-    if tiff_file is not None:
+    if tiff_file is None:
+        facts = facts_of(image)
+        samples, notes = _samples(image, source, facts.raw_mode)
+        return raster_of(image, samples, facts, notes)
+    with quiet(LIBTIFF):
         notes = tiff.choose_page(tiff_file, head)
-    facts = facts_of(image)
-    if tiff_file is not None:
-        samples, tiff_notes = tiff.read_samples(tiff_file, source)
-        notes += tiff_notes
-    if samples is None:
+        facts = facts_of(image)
+        own_samples, own_notes = tiff.read_samples(tiff_file, source)
+        if own_samples is not None:
+            return raster_of(image, own_samples, facts, (*notes, *own_notes))
         samples, more_notes = _samples(image, source, facts.raw_mode)
-        notes += more_notes
-    return raster_of(image, samples, facts, notes)
+        return raster_of(image, samples, facts, (*notes, *more_notes))
 
 
 def _samples(image: Image.Image, source: Source, raw_mode: str) -> tuple[Samples, tuple[str, ...]]:

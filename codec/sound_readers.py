@@ -6,9 +6,6 @@ What a header says of the length is not believed: samples are read until there a
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec.mpeg_frames import find_frames, without_description
 from luxvox.codec.ogg_links import find_links
+from luxvox.codec.quiet import LIBMPG123, quiet
 from luxvox.codec.sound_kinds import HEAD_BYTES, kind_of
 from luxvox.codec.splicing import Part, SplicedFile
 from luxvox.codec.unfinished_headers import mend
@@ -37,8 +35,6 @@ _READ_BY_AV: Final = frozenset(
 )
 _FARTHEST_BYTES: Final = 1 << 48  # of a file that has no length, for libmpg123's estimate
 _LONGEST_BELIEVED: Final = 1 << 62  # libsndfile's length of a file that says none is beyond
-
-_stderr_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def _open_mpeg(open_file: Open) -> Sound:
         data = file.read()
     audio = find_frames(data)
     if audio is None:
-        return _open_one(open_file, quiet=True)
+        return _open_one(open_file, is_mpeg=True)
     notes = () if not audio.n_skipped else (f"{audio.n_skipped:,} bytes in it are no sound",)
     is_described = audio.n_described is not None and abs(audio.n_described - audio.n_frames) <= 1
     if is_described:
@@ -114,7 +110,7 @@ def _open_mpeg(open_file: Open) -> Sound:
     else:
         # Of a file so long, the estimated length is never less than the true one.
         opened = _spliced(open_file, without_description(audio, data), _FARTHEST_BYTES)
-    sound = _open_one(opened, quiet=True)
+    sound = _open_one(opened, is_mpeg=True)
     n_frames = max(audio.n_frames, audio.n_described or 0)
     n_stated = sound.n_stated if is_described else audio.samples_in(n_frames)
     return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, n_stated, notes)
@@ -152,14 +148,11 @@ class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def _open_one(open_file: Open, quiet: bool = False) -> Sound:
-    """Open a file as libsndfile takes it.
+def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
+    """Open a file as libsndfile takes it; libmpg123 is kept quiet where it takes part."""
 
-    Args:
-        open_file: opens the file.
-        quiet: keep from standard error what libmpg123 writes there.
-    """
-    silence = _without_words_of_mpg123 if quiet else contextlib.nullcontext
+    def silence() -> contextlib.AbstractContextManager[None]:
+        return quiet(LIBMPG123) if is_mpeg else contextlib.nullcontext()
 
     def blocks() -> Iterator[Samples]:
         with open_file() as stream:
@@ -186,37 +179,6 @@ def _spliced(open_file: Open, parts: Sequence[Part], claimed_size: int | None = 
         return SplicedFile(open_file(), parts, claimed_size)
 
     return opened
-
-
-@contextlib.contextmanager
-def _without_words_of_mpg123() -> Iterator[None]:
-    """Keep off standard error what libmpg123 writes there about damaged files.
-
-    libsndfile cannot be told to keep it quiet. Lines of anybody else come out afterwards.
-    """
-    with _stderr_lock, tempfile.TemporaryFile() as caught:
-        try:
-            stderr = os.dup(2)
-        except OSError:  # it is closed
-            yield
-            return
-        try:
-            os.dup2(caught.fileno(), 2)
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            lines = caught.read().splitlines(keepends=True)
-            others = b"".join(line for line in lines if not _is_of_mpg123(line))
-            if others:
-                with contextlib.suppress(OSError):
-                    os.write(2, others)
-
-
-def _is_of_mpg123(line: bytes) -> bool:
-    words = (b"libmpg123", b"Warning: Xing", b"Warning: Real", b"Note: ", b"mpg123")
-    return not line.strip() or any(word in line for word in words)
 
 
 def _open_with_av(open_file: Open, kind: str) -> Sound:

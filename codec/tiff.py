@@ -6,6 +6,7 @@ here by their tags; the others are read by tifffile where that is installed. Sou
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -270,6 +271,8 @@ def _opened_by_tifffile(stream: Any) -> Any:
         import tifffile
     except ImportError:
         raise SystemFailure(f"a TIFF of a rare kind; to read it: pip install '{EXTRA}'") from None
+    # Without a handler of anybody, what it logs about damaged files goes to standard error.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     return tifffile.TiffFile(stream)
 
 

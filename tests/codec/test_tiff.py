@@ -1,5 +1,6 @@
 """TIFF files of every kind are read with the right values, or refused, or read with a note."""
 
+import contextlib
 import io
 import itertools
 import struct
@@ -234,3 +235,16 @@ def test_compressed_16_bits_inverted():
     raster = rasters.from_file(stream.getvalue())
     expected = in_bytes(RAMP if Image.open(stream).getexif()[262] == 0 else 1 - RAMP)
     assert np.abs(raster.pixels[:, :, 0].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_damaged_tiff_writes_nothing_to_stderr(compression, capfd):
+    stream = io.BytesIO()
+    Image.fromarray(in_bytes(COLOURS)).save(stream, "TIFF", compression=compression)
+    whole = stream.getvalue()
+    for position in range(8, len(whole), 97):
+        data = bytearray(whole)
+        data[position] ^= 0xFF
+        with contextlib.suppress(InputError, Warning):
+            rasters.from_file(bytes(data))
+    assert capfd.readouterr().err == ""
