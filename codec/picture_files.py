@@ -92,7 +92,11 @@ def _read_unknown_tiff(source: Source, max_pixels: int) -> Raster:
         raise InputError(f"{name}{error}") from error
     except SystemFailure as error:
         raise InputError(f"{name}a TIFF that Pillow cannot read ({error})") from error
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # tifffile raises many types on damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         words = " ".join(str(error).split())
         raise InputError(f"{name}a TIFF that cannot be read: {words}") from error
     plain = from_array(samples)
