@@ -5,8 +5,9 @@ This is the public interface and nothing else; torch is loaded by the first call
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from luxvox import late_imports
 
 if TYPE_CHECKING:
     from luxvox.codec.inspection import FileInfo, VoiceInfo, inspect
@@ -100,7 +101,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(late_imports.module(home), name)
 
 
 def __dir__() -> list[str]:

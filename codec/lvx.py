@@ -9,6 +9,7 @@ from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.errors import LuxvoxError
+from luxvox.late_imports import load
 
 if TYPE_CHECKING:
     from luxvox.entropy.walk import Codes
@@ -45,6 +46,7 @@ def codes(
     Raises:
         As `decompress_image` and `decompress_speech` do.
     """
+    load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import pictures, voices
 
     data = file_bytes(data)

@@ -19,6 +19,7 @@ from luxvox.codec.rasters import Raster, as_raster, stripped, to_array, to_pil
 from luxvox.codec.targets import picture_target
 from luxvox.entropy.walk import Codes
 from luxvox.errors import InputError, LossWarning, UsageError
+from luxvox.late_imports import FOR_PICTURES, load
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,6 +68,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         InputError: if the picture is over the limit.
         ModelError: if no intact weights are installed.
     """
+    load(*FOR_PICTURES)
     from luxvox.codec.picture_encoding import PictureEncoder, codec_on, sections_beside_codes
     from luxvox.codec.picture_rates import at_target
     from luxvox.codec.rate import quality_to_centi
@@ -181,6 +183,7 @@ def decompress_raster(
     progress: Advance | None = None,
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
+    load(*FOR_PICTURES)
     from luxvox.codec.picture_decoding import decoded_codes, drawn, opened, picture_header
     from luxvox.torch_state import usual_state
 
@@ -213,6 +216,7 @@ def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, Co
     Raises:
         As `decompress_image`.
     """
+    load(*FOR_PICTURES)
     from luxvox.codec.picture_decoding import decoded_codes, opened
     from luxvox.torch_state import usual_state
 

@@ -21,6 +21,7 @@ from PIL import Image, ImageFile
 from luxvox.codec import jpeg_xl
 from luxvox.codec.picture_kinds import HEAD_BYTES, add_reader, refusal
 from luxvox.errors import InputError, LuxvoxError
+from luxvox.late_imports import no_fork_meanwhile
 
 # These are not pictures of their own: they call another program, or hold no pixels Pillow can read.
 _NOT_OPENED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "XVTHUMB"})
@@ -122,7 +123,8 @@ def _open(
         # Its reader decodes all of the picture when it opens the file.
         _check_size(jpeg_xl.size_of(stream) or (0, 0), max_pixels)
     add_reader(head)
-    Image.init()
+    with no_fork_meanwhile():
+        Image.init()
     for name in formats or [name for name in Image.ID if name not in _NOT_OPENED]:
         factory, accepts = Image.OPEN[name]
         try:

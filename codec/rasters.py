@@ -23,6 +23,7 @@ from luxvox.codec.modes import Samples, colour_key, samples_of
 from luxvox.codec.picture_facts import Facts, facts_of
 from luxvox.codec.pillow import Source
 from luxvox.errors import UsageError
+from luxvox.late_imports import load
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)
@@ -151,6 +152,7 @@ def raster_of(
 
 def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
     """Read a picture file; see `picture_files.from_file`."""
+    load("luxvox.codec.picture_files")
     from luxvox.codec import picture_files  # which makes rasters of what it reads
 
     return picture_files.from_file(source, max_pixels)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 import soundfile
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec.sound_kinds import kind_of
 from luxvox.codec.sound_readers import BLOCK_SAMPLES, Samples, Sound, open_sound
+from luxvox.codec.splicing import SplicedFile
 from luxvox.codec.timeline import CODED_RATE_HZ
 from luxvox.errors import InputError, UsageError
 
@@ -71,7 +72,9 @@ def open_recording(source: bytes | str | Path) -> OpenRecording:
         raise InputError("the file is empty")
 
     def open_file() -> BinaryIO:
-        return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
+        base = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
+        # libsndfile seeks before the start of damaged files, for which other files raise.
+        return cast("BinaryIO", SplicedFile(base, (range(n_bytes),)))
 
     survey = _Survey()
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 import soundfile
@@ -175,8 +175,8 @@ def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
 
 
 def _spliced(open_file: Open, parts: Sequence[Part], claimed_size: int | None = None) -> Open:
-    def opened() -> Any:
-        return SplicedFile(open_file(), parts, claimed_size)
+    def opened() -> BinaryIO:
+        return cast("BinaryIO", SplicedFile(open_file(), parts, claimed_size))
 
     return opened
 
@@ -192,7 +192,7 @@ def _open_with_av(open_file: Open, kind: str) -> Sound:
     def blocks() -> Generator[Samples]:
         with open_file() as file:
             try:
-                with av.open(file) as container:
+                with av.open(file, metadata_errors="replace") as container:
                     yield from _decoded(av, container)
             except av.error.FFmpegError as error:
                 words = (error.strerror or str(error)).rstrip(".")
@@ -202,7 +202,7 @@ def _open_with_av(open_file: Open, kind: str) -> Sound:
         first = next(opening, None)
     if first is None:
         raise InputError(f"a file of the kind {kind} without sound")
-    with open_file() as file, av.open(file, "r") as container:
+    with open_file() as file, av.open(file, "r", metadata_errors="replace") as container:
         notes = _left_out(container)
         frame = next(container.decode(container.streams.audio[0]))
         return Sound(int(frame.sample_rate), first.shape[1], blocks, None, notes)

@@ -34,6 +34,7 @@ _OLD_REDUCED = 2
 _APART = 2
 _UNSIGNED, _REAL = 1, 3
 _ASSOCIATED, _UNASSOCIATED = 1, 2
+_MAX_SAMPLES: Final = 8  # of a pixel
 _MAX_PAGES: Final = 1000
 _SAME_SHAPE: Final = 0.03
 
@@ -283,6 +284,7 @@ def _read_with_tifffile(source: Source, number: int) -> tuple[Samples, tuple[str
 
 def _samples_of_page(page: Any) -> tuple[Samples, tuple[str, ...]]:
     """Return what tifffile reads of a page, as uint8 or uint16 [H, W, C]."""
+    _check_extent(page)
     photometric, bits = int(page.photometric), int(page.bitspersample)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         raise InputError(f"a TIFF with colours of the kind {photometric}, which is not read")
@@ -305,6 +307,13 @@ def _samples_of_page(page: Any) -> tuple[Samples, tuple[str, ...]]:
     if extra[0] == _ASSOCIATED:
         colours = _divided(colours, alpha)
     return np.concatenate([colours, alpha], axis=2), notes
+
+
+def _check_extent(page: Any) -> None:
+    """Refuse a page that tifffile would allocate more for than its width and height say."""
+    is_flat = page.imagedepth == 1 and 1 <= page.samplesperpixel <= _MAX_SAMPLES
+    if not is_flat or sum(page.databytecounts) > page.parent.filehandle.size:
+        raise InputError("damaged picture: a TIFF with more samples than it can hold")
 
 
 def _as_integers(values: NDArray[Any], bits: int) -> tuple[Samples, tuple[str, ...]]:

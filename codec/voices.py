@@ -25,6 +25,7 @@ from luxvox.codec.voice_decoding import (
 )
 from luxvox.entropy.walk import Codes
 from luxvox.errors import LossWarning, TargetWarning, UsageError
+from luxvox.late_imports import FOR_VOICES, load
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
@@ -68,6 +69,7 @@ def compress_speech(
             channels cannot be coded.
         ModelError: if no intact weights are installed.
     """
+    load(*FOR_VOICES)
     from luxvox.codec.recordings import recording_of
 
     check_types(sample_rate=sample_rate)
@@ -86,6 +88,7 @@ def compress_recording(
     progress: Advance | None = None,
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
+    load(*FOR_VOICES)
     from luxvox.codec.rate import quality_to_centi
     from luxvox.codec.voice_encoding import Take
     from luxvox.models.speech_weights import voice_codec
@@ -143,6 +146,7 @@ def decompress_speech(
         UnsupportedError: if it is a picture, or needs another luxvox or other weights.
         InputError: if it is longer than `max_seconds`.
     """
+    load(*FOR_VOICES)
     from luxvox.torch_state import usual_state
 
     check_types(sections=sections, strict=strict, conceal=conceal)
@@ -171,6 +175,7 @@ def decode_chunks(
     Raises:
         As `decompress_speech`, at the first stretch or before; OSError if the file cannot be read.
     """
+    load(*FOR_VOICES)
     from luxvox.torch_state import steps_in_usual_state, usual_state
 
     check_types(sections=sections, max_seconds=max_seconds)
@@ -186,6 +191,7 @@ def voice_codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Co
     Raises:
         As `decompress_speech`.
     """
+    load(*FOR_VOICES)
     from luxvox.torch_state import usual_state
 
     check_types(max_seconds=max_seconds)
@@ -210,6 +216,7 @@ def from_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
     Raises:
         UsageError: if the shape or a code is not legal.
     """
+    load(*FOR_VOICES)
     from luxvox.models.speech_chunks import synthesise
     from luxvox.models.speech_weights import voice_codec
     from luxvox.torch_state import usual_state
