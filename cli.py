@@ -159,7 +159,8 @@ def compress(
 ) -> int:
     """Compress pictures and voices: photo.png becomes photo.lvx, and so does voice.wav.
 
-    Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings. IN
+    Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings; with
+    luxvox[formats] also HEIC, JPEG XL, m4a and others. What is not kept is said in a note. IN
     may be - for standard input, and OUT - for standard output; the inputs are kept.
     Of -q, --size, --bpp, --psnr and -b one may be given.
     """
