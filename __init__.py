@@ -5,8 +5,9 @@ This is the public interface and nothing else; torch is loaded by the first call
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from luxvox import late_imports
 
 if TYPE_CHECKING:
     from luxvox.codec.inspection import FileInfo, VoiceInfo, inspect
@@ -19,17 +20,40 @@ if TYPE_CHECKING:
         decompress_speech,
         from_codes,
     )
-    from luxvox.errors import DamageWarning, LuxvoxError, TargetWarning, TruncatedWarning
+    from luxvox.errors import (
+        ChecksumError,
+        DamageWarning,
+        FormatError,
+        InputError,
+        LossWarning,
+        LuxvoxError,
+        ModelError,
+        SystemFailure,
+        TargetWarning,
+        TruncatedError,
+        TruncatedWarning,
+        UnsupportedError,
+        UsageError,
+    )
     from luxvox.models.cards import preferring
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChecksumError",
     "DamageWarning",
     "FileInfo",
+    "FormatError",
+    "InputError",
+    "LossWarning",
     "LuxvoxError",
+    "ModelError",
+    "SystemFailure",
     "TargetWarning",
+    "TruncatedError",
     "TruncatedWarning",
+    "UnsupportedError",
+    "UsageError",
     "VoiceInfo",
     "__version__",
     "codes",
@@ -45,11 +69,20 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ChecksumError": "luxvox.errors",
     "DamageWarning": "luxvox.errors",
     "FileInfo": "luxvox.codec.inspection",
+    "FormatError": "luxvox.errors",
+    "InputError": "luxvox.errors",
+    "LossWarning": "luxvox.errors",
     "LuxvoxError": "luxvox.errors",
+    "ModelError": "luxvox.errors",
+    "SystemFailure": "luxvox.errors",
     "TargetWarning": "luxvox.errors",
+    "TruncatedError": "luxvox.errors",
     "TruncatedWarning": "luxvox.errors",
+    "UnsupportedError": "luxvox.errors",
+    "UsageError": "luxvox.errors",
     "VoiceInfo": "luxvox.codec.inspection",
     "codes": "luxvox.codec.lvx",
     "compress_image": "luxvox.codec.pictures",
@@ -68,7 +101,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(late_imports.module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
 """The command line: words, options and exit codes; the work is done by `luxvox.codec`.
 
 Nothing heavy is imported before a command needs it, so `--help` and `info` answer at once.
-Exit codes: 0 done, 1 environment, 2 usage, 3 corrupt or unsupported input, 4 internal, 130 Ctrl-C.
+Exit codes: 0 done, 1 environment, 2 usage, 3 corrupt or unsupported input, 4 internal; 130 Ctrl-C,
+and 128 more than its number for another signal that ends the process.
 """
 
 from __future__ import annotations
@@ -9,33 +10,39 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from luxvox import __version__
-from luxvox.codec import files
+from luxvox.cli_options import (
+    force_option,
+    in_range,
+    inputs_argument,
+    output_option,
+    required_output_option,
+)
+from luxvox.codec import files, names
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS, TUNINGS
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
-from luxvox.console import each, report, say, shown, summarise, watched
+from luxvox.console import Sizes, each, note_growth, report, say, summarise, watched
 from luxvox.devices import choose_device, device_option
 from luxvox.errors import SystemFailure, UsageError
 from luxvox.facts import as_text, fact_lines
 from luxvox.own_weights import weights_option
+from luxvox.process import (
+    EndedBySignal,
+    ending_signals_raised,
+    forget_standard_output,
+    open_standard_descriptors,
+)
 
 _INTERRUPTED = 130
 # Commands in modules of their own.
 _ELSEWHERE = {"evaluate": "luxvox.evaluate.command", "train": "luxvox.cli_training"}
-
-_output_option = click.option(
-    "-o", "--output", metavar="OUT", help="File, folder (for several inputs), or - for a pipe."
-)
-_force_option = click.option("-f", "--force", is_flag=True, help="Replace files that exist.")
-_inputs_argument = click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after `luxvox`; None for those of the process.
     """
-    sys.exit(run(arguments))
+    open_standard_descriptors()
+    try:
+        with ending_signals_raised():
+            exit_code = run(arguments)
+    except EndedBySignal as signal:
+        say(f"luxvox: ended by {signal.name}")
+        exit_code = signal.exit_code
+    sys.exit(exit_code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +74,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say("luxvox: interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        _forget_stdout()
+        forget_standard_output()
         return SystemFailure.exit_code
     except Exception as error:
         return report(error)
@@ -97,27 +111,14 @@ def commands() -> None:
     """
 
 
-def _in_range(low: float, high: float) -> Callable[..., float | None]:
-    def check(
-        context: click.Context, parameter: click.Parameter, value: float | None
-    ) -> float | None:
-        # click's own range would let NaN through
-        if value is not None and not low <= value <= high:
-            legal = f"{low:g}..{high:g}"
-            raise click.BadParameter(f"{value:g} is not in the range {legal}.", context, parameter)
-        return value
-
-    return check
-
-
 @commands.command()
-@_inputs_argument
-@_output_option
+@inputs_argument
+@output_option
 @click.option(
     "-q",
     "--quality",
     type=float,
-    callback=_in_range(1, 100),
+    callback=in_range(1, 100),
     metavar="1..100",
     help="Higher is better and takes more bytes; fractions are fine.  [default: 50 for pictures]",
 )
@@ -132,7 +133,7 @@ def _in_range(low: float, high: float) -> Callable[..., float | None]:
     "-b",
     "--bitrate",
     type=float,
-    callback=_in_range(0.3, 12),
+    callback=in_range(0.3, 12),
     metavar="KBIT/S",
     help="Voices only: kbit/s of the file, 0.3..12.  [default: 3]",
 )
@@ -154,7 +155,7 @@ def _in_range(low: float, high: float) -> Callable[..., float | None]:
 @device_option
 @weights_option
 @click.option("--strip", is_flag=True, help="Pictures only: leave out ICC profile, EXIF and XMP.")
-@_force_option
+@force_option
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
@@ -166,15 +167,16 @@ def compress(
 ) -> int:
     """Compress pictures and voices: photo.png becomes photo.lvx, and so does voice.wav.
 
-    Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings. IN
+    Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings; with
+    luxvox[formats] also HEIC, JPEG XL, m4a and others. What is not kept is said in a note. IN
     may be - for standard input, and OUT - for standard output; the inputs are kept.
     Of -q, --size, --bpp, --psnr and -b one may be given.
     """
     effort = options.pop("effort")
     asked = _what_is_asked(options)
-    targets = files.name_outputs(inputs, output, [files.COMPRESSED_ENDING] * len(inputs))
+    targets = names.name_outputs(inputs, output, [names.COMPRESSED_ENDING] * len(inputs))
 
-    def compress_one(source: str, target: str) -> None:
+    def compress_one(source: str, target: str) -> Sizes:
         files.check_target(target, force)
         recordings = _load("recordings")
         data = b"" if _is_recording_file(source) else files.read(source)
@@ -182,8 +184,7 @@ def compress(
             if asked.keys() & {"bpp", "psnr"}:
                 raise UsageError("--bpp and --psnr are for pictures; voices take -b, --size or -q")
             opened = recordings.open_recording(data or source)
-            _compress_voice(opened, (source, target), force, {**asked, "effort": effort})
-            return
+            return _compress_voice(opened, (source, target), force, {**asked, "effort": effort})
         if "bitrate" in asked:
             raise UsageError("-b is for voices, and this is none; pictures take -q")
         rasters, pictures = _load("rasters"), _load("pictures")
@@ -193,10 +194,11 @@ def compress(
         raster = rasters.from_file(data)
         label = f"compressing {source}"
         lvx = watched(label, pictures.compress_image, raster, **asked, **picture_options)
-        files.write(target, lvx, force)
+        files.write(target, lvx, force, source)
         height, width = raster.pixels.shape[:2]
         rate = f"{8 * len(lvx) / (width * height):.3f} bpp"
-        summarise(source, target, (len(data), len(lvx)), rate, start_s)
+        note_growth(source, (len(data), len(lvx)))
+        return summarise(source, target, (len(data), len(lvx)), rate, start_s)
 
     return each(inputs, targets, compress_one)
 
@@ -218,24 +220,22 @@ def _is_recording_file(source: str) -> bool:
 
 
 def _compress_voice(
-    opened: Any, names: tuple[str, str], force: bool, options: dict[str, Any]
-) -> None:
-    source, target = names
+    opened: Any, ends: tuple[str, str], force: bool, options: dict[str, Any]
+) -> Sizes:
+    source, target = ends
     voices = _load("voices")
     start_s = time.monotonic()
     lvx = watched(f"compressing {source}", voices.compress_recording, opened, **options)
-    files.write(target, lvx, force)
-    if opened.sample_rate_hz > 2 * voices.BANDWIDTH_HZ:
-        where = shown(source, "standard input")
-        say(f"luxvox: {where}: note: voices are kept up to 8 kHz; what is above is gone")
+    files.write(target, lvx, force, source)
     seconds = opened.n_samples / opened.sample_rate_hz
     rate = f"{8 * len(lvx) / 1000 / seconds:.2f} kbit/s, {seconds:.1f} s of sound"
-    summarise(source, target, (opened.n_bytes, len(lvx)), rate, start_s)
+    note_growth(source, (opened.n_bytes, len(lvx)))
+    return summarise(source, target, (opened.n_bytes, len(lvx)), rate, start_s)
 
 
 @commands.command()
-@_inputs_argument
-@_output_option
+@inputs_argument
+@output_option
 @click.option(
     "--format",
     "ending",
@@ -262,14 +262,14 @@ def _compress_voice(
 @click.option(
     "--max-seconds",
     type=float,
-    callback=_in_range(0, float("inf")),
+    callback=in_range(0, float("inf")),
     default=DEFAULT_MAX_SECONDS,
     show_default=True,
     metavar="S",
     help="Refuse longer recordings.",
 )
 @weights_option
-@_force_option
+@force_option
 def decompress(
     inputs: tuple[str, ...],
     output: str | None,
@@ -284,21 +284,21 @@ def decompress(
     IN may be - for standard input, and OUT - for standard output; the inputs are kept.
     """
     ending = ending and ending.lstrip(".").lower()
-    endings = [f".{ending or _plain_ending(source)}" for source in inputs]
-    targets = files.name_outputs(inputs, output, endings)
+    held = {} if ending or output else files.read_pipes(inputs)
+    endings = [f".{ending or _plain_ending(source, held)}" for source in inputs]
+    targets = names.name_outputs(inputs, output, endings)
     formats, sounds = _load("formats"), _load("sounds")
 
-    def decompress_one(source: str, target: str) -> None:
-        named = ending or (None if target == files.PIPE else formats.ending_of(target))
+    def decompress_one(source: str, target: str) -> Sizes:
+        named = ending or _ending_of(target)
         if named is not None and named not in sounds.FORMATS:
             formats.find_format(named)
         files.check_target(target, force)
-        data = files.read(source)
+        data = held.pop(source, b"") or files.read(source)
         start_s = time.monotonic()
         if _load("lvx").is_voice(data):
             voice_options = {**options, "max_seconds": max_seconds}
-            _decompress_voice(data, (source, target), named or "wav", force, voice_options)
-            return
+            return _decompress_voice(data, (source, target), named or "wav", force, voice_options)
         wanted = named or "png"
         formats.find_format(wanted)
         rasters, pictures = _load("rasters"), _load("pictures")
@@ -306,23 +306,32 @@ def decompress(
         picture_options = {**options, "max_pixels": max_pixels}
         raster = watched(label, pictures.decompress_raster, data, **picture_options)
         written = rasters.to_bytes(raster, wanted)
-        files.write(target, written, force)
+        files.write(target, written, force, source)
         height, width = raster.pixels.shape[:2]
         rate = f"{8 * len(data) / (width * height):.3f} bpp"
-        summarise(source, target, (len(data), len(written)), rate, start_s)
+        return summarise(source, target, (len(data), len(written)), rate, start_s)
 
     return each(inputs, targets, decompress_one)
 
 
-def _plain_ending(source: str) -> str:
+def _ending_of(target: str) -> str | None:
+    """Return the ending that an output's name gives; pipes and devices need none."""
+    if target == files.PIPE or (files.is_special(target) and "." not in target):
+        return None
+    ending: str = _load("formats").ending_of(target)
+    return ending
+
+
+def _plain_ending(source: str, held: dict[str, bytes]) -> str:
     lvx = _load("lvx")
-    return "wav" if lvx.is_voice(files.peek(source, lvx.HEAD_BYTES)) else "png"
+    head = held.get(source) or files.peek(source, lvx.HEAD_BYTES)
+    return "wav" if lvx.is_voice(head) else "png"
 
 
 def _decompress_voice(
-    data: bytes, names: tuple[str, str], ending: str, force: bool, options: dict[str, Any]
-) -> None:
-    source, target = names
+    data: bytes, ends: tuple[str, str], ending: str, force: bool, options: dict[str, Any]
+) -> Sizes:
+    source, target = ends
     sounds, decoding = _load("sounds"), _load("voice_decoding")
     sounds.find_format(ending)
     start_s = time.monotonic()
@@ -331,19 +340,19 @@ def _decompress_voice(
         rate_hz, channels, n_samples, blocks = decoding.decompress_blocks(
             data, **options, progress=progress
         )
-        with files.opened(target, force) as stream:
+        with files.opened(target, force, source) as stream:
             shape = (n_samples, channels)
             written: int = sounds.write_blocks(stream, ending, shape, rate_hz, blocks)
         return written, n_samples / rate_hz
 
     n_bytes, seconds = watched(f"decompressing {source}", decode)
     rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"
-    summarise(source, target, (len(data), n_bytes), rate, start_s)
+    return summarise(source, target, (len(data), n_bytes), rate, start_s)
 
 
 @commands.command()
-@_inputs_argument
-@click.option("-o", "--output", metavar="OUT", required=True, help="File, folder, or - for a pipe.")
+@inputs_argument
+@required_output_option
 @click.option(
     "--bytes",
     "size",
@@ -356,22 +365,22 @@ def _decompress_voice(
     metavar="N",
     help="Keep the first N code sections (of a voice: of every segment).",
 )
-@_force_option
+@force_option
 def truncate(
     inputs: tuple[str, ...], output: str, size: str | None, sections: int | None, force: bool
 ) -> int:
     """Shorten .lvx files without coding them anew: previews, coarser from the same bytes."""
     n_bytes = None if size is None else _load("sizes").parse_size(size)
-    targets = files.name_outputs(inputs, output, [files.COMPRESSED_ENDING] * len(inputs))
+    targets = names.name_outputs(inputs, output, [names.COMPRESSED_ENDING] * len(inputs))
 
-    def truncate_one(source: str, target: str) -> None:
+    def truncate_one(source: str, target: str) -> Sizes:
         files.check_target(target, force)
         data = files.read(source)
         start_s = time.monotonic()
         kept = _load("truncation").truncate(data, size=n_bytes, sections=sections)
-        files.write(target, kept, force)
+        files.write(target, kept, force, source)
         rate = f"{len(kept) / len(data):.0%} of it"
-        summarise(source, target, (len(data), len(kept)), rate, start_s)
+        return summarise(source, target, (len(data), len(kept)), rate, start_s)
 
     return each(inputs, targets, truncate_one)
 
@@ -384,19 +393,15 @@ def info(file: str, as_json: bool) -> int:
     """Say what an .lvx file holds, without decoding it; FILE may be - for standard input."""
 
     def describe(source: str, _: str) -> None:
+        files.check_standard_output()
         facts = dataclasses.asdict(_load("inspection").inspect(files.read(source)))
         if as_json:
             click.echo(json.dumps(facts, default=as_text, ensure_ascii=False, indent=2))
         else:
             click.echo("\n".join(fact_lines(facts)))
 
-    return each([file], [files.PIPE], describe)
+    return each([files.plain_name(file, 0)], [files.PIPE], describe)
 
 
 def _load(module: str) -> Any:
     return importlib.import_module(f"luxvox.codec.{module}")
-
-
-def _forget_stdout() -> None:
-    # The reader has gone; the interpreter would complain when it flushes at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

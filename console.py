@@ -13,9 +13,10 @@ from typing import Any
 
 import click
 
-from luxvox.codec import files
+from luxvox.codec import files, names
 from luxvox.errors import (
     DamageWarning,
+    LossWarning,
     LuxvoxError,
     SystemFailure,
     TargetWarning,
@@ -27,28 +28,57 @@ from luxvox.progress import Progress
 _DEBUG_VARIABLE = "LUXVOX_DEBUG"
 
 
-def each(sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], None]) -> int:
+Sizes = tuple[int, int]
+"""Bytes before a job and after it."""
+
+
+def each(
+    sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], Sizes | None]
+) -> int:
     """Do a job for each source and its target, whatever happens to the others.
+
+    Of several sources a closing line says how many were done and what was saved.
+
+    Args:
+        sources: paths, or `-`.
+        targets: the output of each.
+        job: returns the bytes before and after, if it makes a file of another.
 
     Returns:
         The exit code: the highest of all failures, 0 if there are none.
     """
-    clashes = files.find_clashes(sources, targets)
-    exit_code = 0
+    clashes = names.find_clashes(sources, targets)
+    exit_code, done = 0, []
     for position, (source, target) in enumerate(zip(sources, targets, strict=True)):
         try:
             if position in clashes:
                 raise UsageError(clashes[position])
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                job(source, target)
+                sizes = job(source, target)
         except BrokenPipeError:
             raise
         except Exception as error:
             exit_code = max(exit_code, report(error, source))
         else:
             _show_warnings(caught, source)
+            done.append(sizes)
+    if len(sources) > 1:
+        say(closing_line(len(sources), [sizes for sizes in done if sizes]))
     return exit_code
+
+
+def closing_line(n_sources: int, done: Sequence[Sizes]) -> str:
+    """Return how many files were done and refused, and how many bytes that saved or took."""
+    before, after = (sum(sizes[which] for sizes in done) for which in (0, 1))
+    counts = f"{n_sources} files: {len(done)} done, {n_sources - len(done)} refused"
+    if not before:
+        return counts
+    saved = before - after
+    change = f"{abs(saved):,} bytes {'saved' if saved >= 0 else 'more'}"
+    if saved >= 0:
+        change += f" ({saved / before:.1%})"
+    return f"{counts}, {before:,} → {after:,} bytes, {change}"
 
 
 def report(error: Exception, source: str | None = None) -> int:
@@ -82,6 +112,8 @@ def _show_warnings(caught: list[warnings.WarningMessage], source: str) -> None:
         if issubclass(warning.category, TruncatedWarning | DamageWarning | TargetWarning):
             where = shown(source, "standard input")
             say(f"luxvox: {where}: warning: {warning.message}")
+        elif issubclass(warning.category, LossWarning):
+            say(f"luxvox: {shown(source, 'standard input')}: note: {warning.message}")
 
 
 def watched(label: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -93,14 +125,20 @@ def watched(label: str, function: Callable[..., Any], *arguments: Any, **options
         progress.close()
 
 
-def summarise(
-    source: str, target: str, n_bytes: tuple[int, int], rate: str, start_s: float
-) -> None:
+def summarise(source: str, target: str, n_bytes: Sizes, rate: str, start_s: float) -> Sizes:
     """Say what became of a source: bytes before and after, rate, time since `start_s`."""
-    names = f"{shown(source, 'standard input')} → {shown(target, 'standard output')}"
+    line = f"{shown(source, 'standard input')} → {shown(target, 'standard output')}"
     sizes = f"{n_bytes[0]:,} → {n_bytes[1]:,} bytes"
     seconds = time.monotonic() - start_s
-    say(f"{names}: {sizes}, {rate}, {seconds:.2f} s")
+    say(f"{line}: {sizes}, {rate}, {seconds:.2f} s")
+    return n_bytes
+
+
+def note_growth(source: str, n_bytes: Sizes) -> None:
+    """Say that a file was not made smaller, as small graphics may not be."""
+    if n_bytes[1] > n_bytes[0]:
+        where = shown(source, "standard input")
+        say(f"luxvox: {where}: note: the result is larger than the file; keep the file")
 
 
 def say(line: str) -> None:
@@ -110,5 +148,9 @@ def say(line: str) -> None:
 
 
 def shown(path: str, pipe: str) -> str:
-    """Return a path, or what a pipe is called."""
-    return pipe if path == files.PIPE else path
+    """Return a path without what a terminal would obey or cannot show, or what a pipe is called."""
+    if path == files.PIPE:
+        return pipe
+    if path.isprintable():
+        return path
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)

@@ -69,3 +69,7 @@ class DamageWarning(UserWarning):
 
 class TargetWarning(UserWarning):
     """Warn that a rate, size or PSNR was missed; the file is the nearest to it that was found."""
+
+
+class LossWarning(UserWarning):
+    """Warn that the result lacks something that the input had; the message says what."""

@@ -1,23 +1,33 @@
-"""Files and pipes: read whole, written whole or not at all, and how outputs are named.
+"""Files and pipes: read whole, written whole or not at all.
 
 `-` is standard input or output. A file appears under its name only when all of it is on the disk;
-whatever goes wrong, or Ctrl-C, leaves neither a part of it nor a trace.
+whatever goes wrong, Ctrl-C included, leaves neither a part of it nor a trace. An output that is
+made from an input takes over its permissions and its time of modification.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from luxvox.codec.attributes import Attributes, attributes_for
 from luxvox.errors import SystemFailure, UsageError
 
-PIPE = "-"
-COMPRESSED_ENDING = ".lvx"
+PIPE: Final = "-"
+
+# What a folder answers in which this user, or nobody, may make a file.
+_FOLDER_REFUSES: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,9})")
+_STREAMS: Final = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def read(source: str) -> bytes:
@@ -25,9 +35,11 @@ def read(source: str) -> bytes:
 
     Raises:
         UsageError: standard input is a terminal.
-        SystemFailure: the file cannot be read.
+        SystemFailure: the file cannot be read, or standard input is closed.
     """
     if source == PIPE:
+        if sys.stdin is None or sys.stdin.closed:
+            raise SystemFailure("standard input is closed; name a file")
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal; pipe a file into it or name one")
         return sys.stdin.buffer.read()
@@ -37,8 +49,21 @@ def read(source: str) -> bytes:
         raise SystemFailure(f"cannot be read: {reason(error)}") from error
 
 
+def read_pipes(sources: Sequence[str]) -> dict[str, bytes]:
+    """Read the named pipes among some paths, for what must know their content before its turn.
+
+    One that cannot be read is left out; `read` will say why.
+    """
+    held = {}
+    for source in sources:
+        if source != PIPE and is_special(source):
+            with contextlib.suppress(SystemFailure):
+                held[source] = read(source)
+    return held
+
+
 def peek(source: str, n_bytes: int) -> bytes:
-    """Return the first bytes of a file; none of standard input, which cannot be read twice.
+    """Return the first bytes of a file; none of a pipe, which cannot be read twice.
 
     Raises:
         SystemFailure: the file cannot be read.
@@ -46,7 +71,7 @@ def peek(source: str, n_bytes: int) -> bytes:
     if source == PIPE:
         return b""
     try:
-        if not Path(source).is_file():  # of a named pipe, too, they would be gone
+        if is_special(source):
             return b""
         with Path(source).open("rb") as stream:
             return stream.read(n_bytes)
@@ -54,26 +79,35 @@ def peek(source: str, n_bytes: int) -> bytes:
         raise SystemFailure(f"cannot be read: {reason(error)}") from error
 
 
-def write(target: str, data: bytes, overwrite: bool = False) -> None:
+def write(target: str, data: bytes, overwrite: bool = False, like: str | None = None) -> None:
     """Write a file in one move, or to standard output for `-`.
 
     Args:
         target: path, or `-`. Devices and named pipes are written to directly.
         data: all of the file.
         overwrite: whether a file of that name may be replaced.
+        like: path of the input that the file is made from; see `opened`.
 
     Raises:
         UsageError, SystemFailure, BrokenPipeError: as `opened`.
     """
-    with opened(target, overwrite) as stream:
+    with opened(target, overwrite, like) as stream:
         write_all(stream, data)
 
 
 @contextlib.contextmanager
-def opened(target: str, overwrite: bool = False) -> Iterator[BinaryIO]:
+def opened(target: str, overwrite: bool = False, like: str | None = None) -> Iterator[BinaryIO]:
     """Open a file that appears in one move at the end of the block, or standard output for `-`.
 
-    If the block raises, nothing is left of the file.
+    If the block raises, nothing is left of the file. A file that somebody else makes under the
+    same name during the block is not replaced either, unless `overwrite`.
+
+    Args:
+        target: path, or `-`. Devices and named pipes are written to directly.
+        overwrite: whether a file of that name may be replaced.
+        like: path of the input; a new file takes over its permissions, owner and time of
+            modification. A file that is replaced keeps its own permissions, but is not readable
+            by more people than the input.
 
     Raises:
         UsageError: the file exists, or standard output is a terminal.
@@ -86,8 +120,10 @@ def opened(target: str, overwrite: bool = False) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     try:
-        with _opened_path(Path(os.path.realpath(target))) as stream:
+        with _opened_path(target, overwrite, like) as stream:
             yield stream
+    except FileExistsError as error:
+        raise UsageError(f"{target} has been made meanwhile; replace it with -f") from error
     except OSError as error:
         raise SystemFailure(f"{target} cannot be written: {reason(error)}") from error
 
@@ -104,69 +140,47 @@ def check_target(target: str, overwrite: bool = False) -> None:
 
     Raises:
         UsageError: the file exists and may not be replaced, or standard output is a terminal.
-        SystemFailure: the folder does not exist.
+        SystemFailure: the folder does not exist, the name is too long, or standard output is
+            closed.
     """
     if target == PIPE:
+        check_standard_output()
         if sys.stdout.isatty():
             raise UsageError(
                 "binary data is not written to a terminal; name a file with -o, or redirect it"
             )
         return
     path = Path(target)
+    try:
+        found = _stat(path)
+    except OSError as error:
+        raise SystemFailure(f"{target} cannot be written: {reason(error)}") from error
     if path.is_dir():
         raise UsageError(f"{target} is a folder")
-    if path.exists() and not overwrite and not _is_special(path):
+    if found is not None and not overwrite and not is_special(target):
         raise UsageError(f"{target} exists; name another with -o, or replace it with -f")
     if not path.parent.is_dir():
         raise SystemFailure(f"{target} cannot be written: there is no folder {path.parent}")
 
 
-def name_outputs(sources: Sequence[str], output: str | None, endings: Sequence[str]) -> list[str]:
-    """Name the file that each input becomes.
-
-    Without `output` it stands beside its input, `photo.png` becoming `photo` and the ending;
-    standard input goes to standard output. A folder as `output` takes them all.
-
-    Args:
-        sources: paths of the inputs, or `-`.
-        output: path of a file (for one input), of a folder, `-`, or None.
-        endings: ending of each output, with its dot.
-
-    Returns:
-        One path or `-` per input.
+def check_standard_output() -> None:
+    """Refuse to work for a standard output that is closed.
 
     Raises:
-        UsageError: several inputs for one output, or standard input for a folder.
+        SystemFailure: it is.
     """
-    if output is None or _names_folder(output):
-        pairs = zip(sources, endings, strict=True)
-        return [_default_name(source, output, ending) for source, ending in pairs]
-    if len(sources) > 1:
-        raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
-    return [output]
+    if sys.stdout is None or sys.stdout.closed:
+        raise SystemFailure("standard output is closed; name a file with -o")
 
 
-def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, str]:
-    """Find the jobs whose output would replace an input or an earlier output of the same command.
+def is_special(path: str) -> bool:
+    """Return whether a path leads to a pipe or a device, which are read once and never replaced."""
+    return _descriptor_of(path) is not None or (os.path.exists(path) and not os.path.isfile(path))
 
-    Args:
-        sources: paths of the inputs, or `-`.
-        targets: the output of each.
 
-    Returns:
-        What is wrong, by the position of the job.
-    """
-    inputs = {os.path.realpath(source) for source in sources if source != PIPE}
-    taken: dict[str, str] = {}
-    clashes: dict[int, str] = {}
-    for position, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        place = target if target == PIPE else os.path.realpath(target)
-        if place in inputs:
-            clashes[position] = f"{target} is also an input, and inputs are kept; use -o"
-        elif place in taken:
-            clashes[position] = f"{target} is already the output of {taken[place]}; use -o"
-        taken.setdefault(place, source)
-    return clashes
+def plain_name(path: str, number: int) -> str:
+    """Return `-` for other names of standard input (0) or output (1), every other path as it is."""
+    return PIPE if _descriptor_of(path) == number else path
 
 
 def reason(error: OSError) -> str:
@@ -174,39 +188,116 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-def _names_folder(output: str) -> bool:
-    return output != PIPE and (output.endswith(("/", os.sep)) or os.path.isdir(output))
+def _descriptor_of(path: str) -> int | None:
+    """Return the open file of this process that a path such as `/dev/fd/3` stands for."""
+    if os.name == "nt":
+        return None
+    match = _DESCRIPTOR.fullmatch(path)
+    return int(match[1]) if match else _STREAMS.get(path)
 
 
-def _default_name(source: str, folder: str | None, ending: str) -> str:
-    if source == PIPE:
-        if folder is None:
-            return PIPE
-        raise UsageError(f"standard input has no name to keep in the folder {folder}")
-    path = Path(source)
-    # photo.png becomes photo.lvx and photo.lvx photo.png, but photo.bak becomes photo.bak.png.
-    replaces = path.suffix and COMPRESSED_ENDING in (ending, path.suffix)
-    named = path.with_suffix(ending) if replaces else Path(f"{path}{ending}")
-    return str(named if folder is None else Path(folder) / named.name)
-
-
-def _is_special(path: Path) -> bool:
-    return path.exists() and not path.is_file()
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 @contextlib.contextmanager
-def _opened_path(path: Path) -> Iterator[BinaryIO]:
-    if _is_special(path):
-        with path.open("wb") as stream:
+def _opened_path(target: str, overwrite: bool, like: str | None) -> Iterator[BinaryIO]:
+    if is_special(target):
+        with _opened_special(target) as stream:
             yield stream
         return
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    path = Path(os.path.realpath(target))
+    old = _stat(path)
+    attributes = attributes_for(old, like)
+    # The name is short: one that holds the target's could be longer than the system takes.
+    part = path.with_name(f".luxvox-{secrets.token_hex(8)}.part")
     try:
-        with part.open("x+b") as stream:
+        with _created(part, old, attributes) as stream:
             yield stream
             stream.flush()
+            attributes.put_on(stream.fileno())
             os.fsync(stream.fileno())
-        part.replace(path)
+            if not part.exists():
+                _write_into(path, stream, attributes)
+                return
+        attributes.put_times_on(part)
+        _move(part, path, old if overwrite else None, attributes)
     except BaseException:  # Ctrl-C too
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
+
+
+def _opened_special(target: str) -> BinaryIO:
+    # A descriptor is written to where it stands: opening its name again would begin at 0.
+    number = _descriptor_of(target)
+    return Path(target).open("wb") if number is None else os.fdopen(os.dup(number), "wb")
+
+
+def _created(part: Path, old: os.stat_result | None, attributes: Attributes) -> BinaryIO:
+    """Make the file that is written to; where the folder refuses one, a nameless one elsewhere."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        # Nobody else may read it before it has the permissions it is to have.
+        return os.fdopen(os.open(part, flags, 0o666 if attributes.is_usual else 0o600), "w+b")
+    except OSError as error:
+        if old is None or error.errno not in _FOLDER_REFUSES:
+            raise
+        return tempfile.TemporaryFile()  # noqa: SIM115 – the caller closes it
+
+
+def _move(part: Path, path: Path, old: os.stat_result | None, attributes: Attributes) -> None:
+    """Give a finished file its name; without `old`, no file that has the name is replaced."""
+    if old is None:
+        _move_to_free_name(part, path)
+        return
+    try:
+        part.replace(path)
+    except PermissionError:  # other people's files in a folder like /tmp
+        with part.open("rb") as stream:
+            _write_into(path, stream, attributes)
+        part.unlink()
+
+
+def _move_to_free_name(part: Path, path: Path) -> None:
+    if os.name == "nt":
+        part.rename(path)  # never replaces a file there
+        return
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with path.open("xb"):
+            pass
+        part.replace(path)
+        return
+    part.unlink()
+
+
+def _write_into(path: Path, stream: BinaryIO, attributes: Attributes) -> None:
+    """Copy a finished file over another, which stays the same file.
+
+    It is made long enough first, so that a full disk is found before anything is lost.
+    """
+    old = path.stat()
+    if old.st_nlink > 1:  # the other name may be that of an input
+        raise PermissionError(errno.EACCES, "the folder cannot be written to, the file has links")
+    n_bytes = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    with path.open("r+b") as target:
+        if n_bytes and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(target.fileno(), 0, n_bytes)
+            except OSError:
+                target.truncate(old.st_size)
+                raise
+        attributes.put_on(target.fileno())
+        shutil.copyfileobj(stream, target)
+        target.truncate()
+        target.flush()
+        os.fsync(target.fileno())
+    attributes.put_times_on(path)

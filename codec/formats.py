@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,14 +12,24 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from luxvox.codec.exif import resolution_of
 from luxvox.codec.metadata import Metadata, description_of, has_directories
-from luxvox.errors import SystemFailure, UsageError
+from luxvox.codec.png import MAX_TEXT_BYTES
+from luxvox.errors import LossWarning, SystemFailure, UsageError
 
 _EXIF_PREFIX = b"Exif\x00\x00"
-_JPEG_LONGEST_EXIF = 65_533 - len(_EXIF_PREFIX)
-_JPEG_LONGEST_XMP = 65_504
-_JPEG_LONGEST_ICC = 255 * 65_519
 _ANY_SIDE = 2**31 - 1
+
+
+_ANY_SIZE = 2**31 - 1
+_NO_METADATA: Mapping[str, int] = {"icc_profile": 0, "exif": 0, "xmp": 0}
+_JPEG_METADATA: Mapping[str, int] = {
+    "icc_profile": 255 * 65_519,
+    "exif": 65_533,
+    "xmp": 65_504,
+}
+# Readers refuse a PNG with a longer profile, among them Pillow.
+_PNG_METADATA: Mapping[str, int] = {"icc_profile": MAX_TEXT_BYTES}
 
 
 @dataclass(frozen=True)
@@ -27,40 +38,57 @@ class Format:
 
     pillow_name: str
     alpha: bool = False
-    metadata: bool = False
+    longest_metadata: Mapping[str, int] = field(default_factory=lambda: _NO_METADATA)
+    resolution: bool = False
     longest_side: int = _ANY_SIDE
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 _JPEG = Format(
-    "JPEG", metadata=True, longest_side=65_500, options={"quality": 95, "subsampling": 0}
+    "JPEG",
+    longest_metadata=_JPEG_METADATA,
+    resolution=True,
+    longest_side=65_500,
+    options={"quality": 95, "subsampling": 0},
 )
-_TIFF = Format("TIFF", alpha=True, metadata=True, options={"compression": "tiff_adobe_deflate"})
+_TIFF = Format(
+    "TIFF",
+    alpha=True,
+    longest_metadata={},
+    resolution=True,
+    options={"compression": "tiff_adobe_deflate"},
+)
 _PNM = Format("PPM")
 
 FORMATS: Mapping[str, Format] = {
     # Level 4 takes half the time of the default for 1 % more bytes (a 768 x 456 photograph).
-    "png": Format("PNG", alpha=True, metadata=True, options={"compress_level": 4}),
+    "png": Format(
+        "PNG",
+        alpha=True,
+        longest_metadata=_PNG_METADATA,
+        resolution=True,
+        options={"compress_level": 4},
+    ),
     "jpg": _JPEG,
     "jpeg": _JPEG,
     "webp": Format(
         "WEBP",
         alpha=True,
-        metadata=True,
+        longest_metadata={},
         longest_side=16_383,
         options={"lossless": True, "exact": True},
     ),
     "avif": Format(
         "AVIF",
         alpha=True,
-        metadata=True,
+        longest_metadata={},
         longest_side=65_536,
         options={"quality": 95, "subsampling": "4:4:4"},
     ),
     "tif": _TIFF,
     "tiff": _TIFF,
     "jp2": Format("JPEG2000", alpha=True),
-    "bmp": Format("BMP"),
+    "bmp": Format("BMP", resolution=True),
     "tga": Format("TGA", alpha=True, longest_side=65_535),
     "ppm": _PNM,
     "pgm": _PNM,
@@ -102,7 +130,7 @@ def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
         ending: ending of the format's files, such as `png`.
 
     Returns:
-        The bytes of the file.
+        The bytes of the file. What it cannot hold is said with a `LossWarning`.
 
     Raises:
         UsageError: an unknown format, or a picture too large for it.
@@ -117,24 +145,32 @@ def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
             f"{image.width} × {image.height} does not fit .{ending}, whose sides are at most "
             f"{form.longest_side}; write .png"
         )
+    laid_on_white: tuple[str, ...] = ()
     if image.mode in ("LA", "RGBA") and not form.alpha:
+        if image.getextrema()[-1] != (255, 255):
+            laid_on_white = ("transparency, which is laid on white",)
         image = _on_white(image)
     image.info.clear()  # some writers would take metadata from there, others would not
     try:
-        return _saved(image, metadata, form)
+        data, lost = _saved(image, metadata, form)
     except MemoryError:
         raise
     except Exception:
         if metadata.exif is None:
             raise
-        return _saved(image, replace(metadata, exif=None), form)  # broken EXIF costs no picture
+        data, lost = _saved(image, replace(metadata, exif=None), form)
+        lost = ("EXIF, which is damaged", *lost)  # and costs no picture
+    lost = (*laid_on_white, *lost)
+    if lost:
+        warnings.warn(f".{ending} is written without {', '.join(lost)}", LossWarning, stacklevel=3)
+    return data
 
 
-def _saved(image: Image.Image, metadata: Metadata, form: Format) -> bytes:
+def _saved(image: Image.Image, metadata: Metadata, form: Format) -> tuple[bytes, tuple[str, ...]]:
     stream = io.BytesIO()
-    options = {**form.options, **_metadata_options(metadata, form)}
-    image.save(stream, form.pillow_name, **options)
-    return stream.getvalue()
+    metadata_options, lost = _metadata_options(metadata, form)
+    image.save(stream, form.pillow_name, **{**form.options, **metadata_options})
+    return stream.getvalue(), lost
 
 
 def _endings() -> str:
@@ -148,9 +184,8 @@ def _on_white(image: Image.Image) -> Image.Image:
     return white
 
 
-def _metadata_options(metadata: Metadata, form: Format) -> dict[str, Any]:
-    if not form.metadata:
-        return {}
+def _metadata_options(metadata: Metadata, form: Format) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the options that make Pillow write metadata, and what the format cannot hold."""
     parts: dict[str, Any] = {}
     if metadata.icc:
         parts["icc_profile"] = metadata.icc
@@ -158,22 +193,22 @@ def _metadata_options(metadata: Metadata, form: Format) -> dict[str, Any]:
         parts["exif"] = _EXIF_PREFIX + metadata.exif
     if metadata.xmp:
         parts["xmp"] = metadata.xmp
-    if form is _JPEG:
-        parts = _fitting_jpeg(parts)
-    elif form is _TIFF:
+    longest = form.longest_metadata
+    lost = [name for name, part in parts.items() if len(part) > longest.get(name, _ANY_SIZE)]
+    words = tuple(_words_for(name, len(parts.pop(name)), longest.get(name, 0)) for name in lost)
+    resolution = resolution_of(metadata.exif) if metadata.exif and form.resolution else None
+    if form is _TIFF:
         parts = _as_tiff_tags(parts)
     elif form.pillow_name == "PNG" and "xmp" in parts:
         parts = _with_png_text(parts)
-    return parts
+    if resolution is not None and form is not _TIFF:
+        parts["dpi"] = resolution
+    return parts, words
 
 
-def _fitting_jpeg(parts: dict[str, Any]) -> dict[str, Any]:
-    longest = {
-        "icc_profile": _JPEG_LONGEST_ICC,
-        "exif": _JPEG_LONGEST_EXIF + len(_EXIF_PREFIX),
-        "xmp": _JPEG_LONGEST_XMP,
-    }
-    return {name: part for name, part in parts.items() if len(part) <= longest[name]}
+def _words_for(name: str, n_bytes: int, longest: int) -> str:
+    what = {"icc_profile": "its ICC profile", "exif": "EXIF", "xmp": "XMP"}[name]
+    return f"{what} of {n_bytes:,} bytes, legal: {longest:,}" if longest else what
 
 
 def _with_png_text(parts: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from luxvox.codec import container
+from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import Header, Listing, PictureHeader, VoiceHeader
 from luxvox.codec.timeline import n_segments
 from luxvox.errors import LuxvoxError
@@ -101,13 +102,14 @@ class VoiceInfo:
     damage: str
 
 
-def inspect(data: bytes) -> FileInfo | VoiceInfo:
+def inspect(data: FileBytes) -> FileInfo | VoiceInfo:
     """Describe a file from its header and the lengths of its sections; loads no network.
 
     Raises:
         FormatError: if the header is malformed, altered or cut.
         UnsupportedError: if it needs another luxvox.
     """
+    data = file_bytes(data)
     listing = container.list_sections(data)
     if isinstance(listing.header, VoiceHeader):
         return _of_voice(listing, listing.header, len(data))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from luxvox.codec import container
+from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.errors import LuxvoxError
+from luxvox.late_imports import load
 
 if TYPE_CHECKING:
     from luxvox.entropy.walk import Codes
@@ -26,7 +28,7 @@ def is_voice(data: bytes) -> bool:
 
 
 def codes(
-    data: bytes,
+    data: FileBytes,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_seconds: float = DEFAULT_MAX_SECONDS,
@@ -34,7 +36,7 @@ def codes(
     """Return the codes of a file, without running the synthesis network.
 
     Args:
-        data: the bytes of a `.lvx` file.
+        data: the bytes of a `.lvx` file, in any object that holds bytes in memory.
         max_pixels, max_seconds: refuse larger pictures, longer recordings.
 
     Returns:
@@ -44,8 +46,10 @@ def codes(
     Raises:
         As `decompress_image` and `decompress_speech` do.
     """
+    load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import pictures, voices
 
+    data = file_bytes(data)
     if is_voice(data):
         return voices.voice_codes(data, max_seconds)
     return pictures.codes(data, max_pixels)

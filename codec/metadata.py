@@ -6,19 +6,17 @@ turn the picture twice. Everything else stays byte for byte (maker notes hold ab
 
 from __future__ import annotations
 
-import re
-import struct
 from dataclasses import dataclass
 
 from PIL import Image
 
+from luxvox.codec import exif as exif_blocks
+from luxvox.codec import xmp as xmp_packets
+from luxvox.codec.exif import ORIENTATION, Resolution
 from luxvox.codec.modes import MODES_THAT_LOSE_THEIR_PROFILE, Samples
 
-_ORIENTATION = 0x0112
 _UPRIGHT = 1
 _EXIF_PREFIX = b"Exif\x00\x00"
-_IFD_ENTRY_BYTES = 12
-_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>\s*))[2-8]""")
 
 # The tags of a TIFF that describe the picture; the others describe the file it was in.
 _DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
@@ -35,7 +33,7 @@ class Metadata:
 
 
 def metadata_of(image: Image.Image) -> Metadata:
-    """Collect the metadata of a loaded Pillow image, without its orientation.
+    """Collect the metadata of a loaded Pillow image, as they stand in it.
 
     Args:
         image: a Pillow image whose pixels are loaded (PNG keeps its EXIF behind them).
@@ -46,16 +44,49 @@ def metadata_of(image: Image.Image) -> Metadata:
     icc = image.info.get("icc_profile") or None
     if image.mode in MODES_THAT_LOSE_THEIR_PROFILE or not isinstance(icc, bytes):
         icc = None
-    raw = _exif_of(image)
-    return Metadata(icc, without_orientation(raw) if raw else None, _xmp_of(image))
+    return Metadata(icc, _exif_of(image), _xmp_of(image))
+
+
+def made_true(
+    kept: Metadata, size: tuple[int, int], orientation: int, resolution: Resolution | None
+) -> tuple[Metadata, tuple[str, ...]]:
+    """Make metadata say what is true of the picture once it stands upright and alone.
+
+    Args:
+        kept: as it stood in the file.
+        size: width and height of the upright picture.
+        orientation: how it lay in the file.
+        resolution: what the file said outside its EXIF, as it lay there; None for nothing.
+
+    Returns:
+        The metadata, and what was taken out because the result does not have it.
+    """
+    is_turned = orientation >= 5
+    exif = None if kept.exif is None else exif_blocks.without_orientation(kept.exif)
+    if exif is not None:
+        exif = exif_blocks.with_size(exif, *size, is_turned)
+    if resolution is not None:
+        upright = resolution[::-1] if is_turned else resolution
+        exif = exif_blocks.with_resolution(exif, upright)
+    if kept.xmp is None:
+        return Metadata(kept.icc, exif, None), ()
+    xmp, claims = xmp_packets.without_claims(xmp_packets.upright(kept.xmp, *size))
+    return Metadata(kept.icc, exif, xmp), tuple(f"its {claim} is not kept" for claim in claims)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Find how the pixels lie, 1 (upright) to 8 as EXIF numbers it; 1 if it says nothing legal."""
+    """Find how the pixels lie, 1 (upright) to 8 as EXIF numbers it; 1 if it says nothing legal.
+
+    Ask before the pixels of a TIFF are loaded: Pillow turns those, and then they are upright.
+    """
     try:
-        orientation = image.getexif().get(_ORIENTATION, _UPRIGHT)
+        exif = image.getexif()
     except Exception:  # Pillow raises many types on broken EXIF, and none of them matters here
-        return _UPRIGHT
+        exif = Image.Exif()
+    if ORIENTATION in exif:
+        orientation = exif[ORIENTATION]
+    else:
+        orientation = xmp_packets.orientation_in(_xmp_of(image) or b"")
     return int(orientation) if orientation in range(1, 9) else _UPRIGHT
 
 
@@ -68,35 +99,6 @@ def turned_upright(samples: Samples, orientation: int) -> Samples:
         5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1),
     }[orientation]  # fmt: skip
     return samples[::rows, ::columns]
-
-
-def without_orientation(exif: bytes) -> bytes | None:
-    """Take the orientation out of an EXIF block and move nothing else.
-
-    Args:
-        exif: EXIF, from its TIFF header on.
-
-    Returns:
-        The block at the same length, or None when nothing else was in it or it cannot be read.
-    """
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(exif[:4])
-    if order is None:
-        return None
-    try:
-        (start,) = struct.unpack_from(order + "I", exif, 4)
-        (n_entries,) = struct.unpack_from(order + "H", exif, start)
-        first = start + 2
-        end = first + n_entries * _IFD_ENTRY_BYTES
-        entries = [exif[at : at + _IFD_ENTRY_BYTES] for at in range(first, end, _IFD_ENTRY_BYTES)]
-        next_directory: bytes = struct.unpack_from("4s", exif, end)[0]
-    except struct.error:
-        return None
-    tag = struct.pack(order + "H", _ORIENTATION)
-    kept = [entry for entry in entries if entry[:2] != tag]
-    if not kept and next_directory == bytes(4):
-        return None
-    directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + next_directory
-    return exif[:start] + directory.ljust(end + 4 - start, b"\x00") + exif[end + 4 :]
 
 
 def description_of(exif: bytes) -> bytes:
@@ -149,4 +151,4 @@ def _xmp_of(image: Image.Image) -> bytes | None:
         xmp = xmp.encode()
     if not isinstance(xmp, bytes) or not xmp:
         return None
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+    return xmp

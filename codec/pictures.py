@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import decode_alpha
+from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, picture_work
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.rasters import Raster, as_raster, to_array, to_pil
+from luxvox.codec.rasters import Raster, as_raster, stripped, to_array, to_pil
 from luxvox.codec.targets import picture_target
-from luxvox.errors import InputError, UsageError
+from luxvox.errors import InputError, LossWarning, UsageError
+from luxvox.late_imports import FOR_PICTURES, load
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,34 +71,44 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         InputError: if the picture is over the limit.
         ModelError: if no intact weights are installed.
     """
+    load(*FOR_PICTURES)
     from luxvox.codec.picture_encoding import PictureEncoder, codec_on, sections_beside_codes
     from luxvox.codec.picture_rates import at_target
     from luxvox.codec.rate import quality_to_centi
     from luxvox.entropy.coders import CODER_NUMBERS
+    from luxvox.torch_state import usual_state
 
+    check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
+    check_types(strip=strip, coder=coder, tune=tune, progress=progress)
+    check_device(device)
     target, advance = picture_target(quality, bpp, size, psnr), progress or silent
     centi = quality_to_centi(target.value) if target.what == "quality" else None
     work = picture_work(effort, tune)
     if coder not in CODER_NUMBERS:
         raise UsageError(f"coder {coder!r} is unknown, legal: {', '.join(CODER_NUMBERS)}")
     raster = as_raster(pixels)
+    if strip:
+        raster = stripped(raster)
     height, width = raster.pixels.shape[:2]
     if height * width > container.MAX_PIXELS:
         raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
-    codec = codec_on(device)
     others = sections_beside_codes(raster, strip)
-    encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
-    if centi is None:
-        data = at_target(encoder, raster.pixels, target, work, (codec, advance))
-    else:
-        data = encoder.at(centi, work, 1.0, advance).data
+    with usual_state():
+        codec = codec_on(device)
+        encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
+        if centi is None:
+            data = at_target(encoder, raster.pixels, target, work, (codec, advance))
+        else:
+            data = encoder.at(centi, work, 1.0, advance).data
+    for note in raster.notes:
+        warnings.warn(note, LossWarning, stacklevel=2)
     advance(1.0)
     return data
 
 
 @overload
 def decompress_image(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     as_pil: Literal[False] = False,
@@ -108,7 +121,7 @@ def decompress_image(
 
 @overload
 def decompress_image(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     as_pil: Literal[True],
@@ -120,7 +133,7 @@ def decompress_image(
 
 
 def decompress_image(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     as_pil: bool = False,
@@ -132,8 +145,8 @@ def decompress_image(
     """Decompress a picture.
 
     Args:
-        data: the bytes of a `.lvx` file; one that is cut gives what its whole sections hold, and
-            a `TruncatedWarning`.
+        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
+            cut gives what its whole sections hold, and a `TruncatedWarning`.
         sections: decode only so many code sections (1 is the coarsest picture); all by default.
         as_pil: return a PIL image, with metadata, rather than an array.
         strict: refuse files that are cut.
@@ -151,6 +164,7 @@ def decompress_image(
         UnsupportedError: if it needs another luxvox or other weights.
         InputError: if it has more than `max_pixels` pixels.
     """
+    check_types(as_pil=as_pil)
     raster = decompress_raster(
         data,
         sections,
@@ -163,7 +177,7 @@ def decompress_image(
 
 
 def decompress_raster(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     strict: bool = False,
@@ -172,17 +186,24 @@ def decompress_raster(
     progress: Advance | None = None,
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
+    load(*FOR_PICTURES)
     from luxvox.codec.picture_decoding import decoded_codes, drawn, opened, picture_header
+    from luxvox.torch_state import usual_state
 
-    advance = progress or silent
-    content, codec, first_lost = opened(data, max_pixels, callers=2, strict=strict, conceal=conceal)
-    header = picture_header(content.header)
-    payload = content.payload(ALPHA)
-    alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-    arrays = decoded_codes(codec, content, sections, first_lost)
-    advance(_CODES_SHARE)
-    drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
-    pixels = drawn(codec, header, arrays, drawing)
+    check_types(sections=sections, strict=strict, conceal=conceal)
+    check_types(max_pixels=max_pixels, progress=progress)
+    data, advance = file_bytes(data), progress or silent
+    with usual_state():
+        content, codec, first_lost = opened(
+            data, max_pixels, callers=2, strict=strict, conceal=conceal
+        )
+        header = picture_header(content.header)
+        payload = content.payload(ALPHA)
+        alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
+        arrays = decoded_codes(codec, content, sections, first_lost)
+        advance(_CODES_SHARE)
+        drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
+        pixels = drawn(codec, header, arrays, drawing)
     return Raster(
         pixels,
         alpha,
@@ -192,13 +213,17 @@ def decompress_raster(
     )
 
 
-def codes(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:
+def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:
     """Return the codes of a file by level: int16 [channels, H, W], in steps.
 
     Raises:
         As `decompress_image`.
     """
+    load(*FOR_PICTURES)
     from luxvox.codec.picture_decoding import decoded_codes, opened
+    from luxvox.torch_state import usual_state
 
-    content, codec, _ = opened(data, max_pixels, callers=1)
-    return decoded_codes(codec, content, None)
+    check_types(max_pixels=max_pixels)
+    with usual_state():
+        content, codec, _ = opened(file_bytes(data), max_pixels, callers=1)
+        return decoded_codes(codec, content, None)

@@ -2,27 +2,34 @@
 
 Arrays, Pillow images and files go in and come out here. Reading loses only what 8 bits of grey or
 RGB cannot hold: 16-bit samples are rounded, inks become sRGB, and an animation its first frame.
+What a file had and its raster lacks is noted in the raster.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image
 
-from luxvox.codec import files, formats
+from luxvox.codec import colour, files, formats
+from luxvox.codec.exif import Resolution, resolution_of
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.metadata import Metadata, metadata_of, orientation_of, turned_upright
-from luxvox.codec.modes import Samples, samples_of
-from luxvox.codec.pillow import Source, deep_pixels, opened
+from luxvox.codec.metadata import Metadata, made_true, metadata_of, orientation_of, turned_upright
+from luxvox.codec.modes import Samples, colour_key, samples_of
+from luxvox.codec.picture_facts import Facts, facts_of
+from luxvox.codec.pillow import Source
 from luxvox.errors import UsageError
+from luxvox.late_imports import load
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)
+_DARK = 4096  # a sixteenth of full scale
+_SAME_RESOLUTION = 0.005
+_SAME_COLOUR = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +42,7 @@ class Raster:
         icc: ICC profile of `pixels`.
         exif: EXIF from its TIFF header on, without orientation.
         xmp: XMP packet, its orientation upright.
+        notes: what the picture had that is not in here; a line each.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,6 +50,7 @@ class Raster:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
 
 
 def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
@@ -85,9 +94,11 @@ def from_array(array: NDArray[Any]) -> Raster:
             f"not {list(array.shape)}"
         )
     samples = _to_eight_bits(planes)
+    notes = _notes_on_darkness(planes)
     if planes.shape[2] not in _PLANES_WITH_ALPHA:
-        return Raster(np.ascontiguousarray(samples))
-    return Raster(np.ascontiguousarray(samples[:, :, :-1]), np.ascontiguousarray(samples[:, :, -1]))
+        return Raster(np.ascontiguousarray(samples), notes=notes)
+    pixels = np.ascontiguousarray(samples[:, :, :-1])
+    return Raster(pixels, np.ascontiguousarray(samples[:, :, -1]), notes=notes)
 
 
 def from_pil(image: Image.Image) -> Raster:
@@ -103,31 +114,64 @@ def from_pil(image: Image.Image) -> Raster:
         InputError: a mode that cannot be compressed.
         UsageError: a side of 0.
     """
+    facts = facts_of(image)
     image.load()
-    return _upright(image, samples_of(image))
+    samples, notes = samples_of(image, colour_key(image, facts.raw_mode))
+    return raster_of(image, samples, facts, notes)
+
+
+def raster_of(
+    image: Image.Image, samples: Samples, facts: Facts, notes: tuple[str, ...] = ()
+) -> Raster:
+    """Make a raster of the samples of an image, upright, with its metadata.
+
+    Args:
+        image: what `samples` were read from, loaded.
+        samples: as they lie in the file.
+        facts: what was known of the image before it was loaded.
+        notes: what was noted while it was read.
+    """
+    orientation = facts.orientation or orientation_of(image)
+    left_to_turn = 1 if facts.is_turned_when_loaded else orientation
+    plain = from_array(turned_upright(samples, left_to_turn))
+    height, width = plain.pixels.shape[:2]
+    found = metadata_of(image)
+    resolution = _resolution_to_add(facts.resolution, found.exif)
+    kept, claims = made_true(found, (width, height), orientation, resolution)
+    has_gain_map = any("gain map" in claim for claim in claims)
+    before = () if has_gain_map and image.format == "MPO" else facts.notes
+    return Raster(
+        plain.pixels,
+        plain.alpha,
+        kept.icc or facts.icc,
+        kept.exif,
+        kept.xmp,
+        (*before, *notes, *claims, *plain.notes),
+    )
 
 
 def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
-    """Read a picture in any raster format that Pillow reads; of an animation, the first frame.
+    """Read a picture file; see `picture_files.from_file`."""
+    load("luxvox.codec.picture_files")
+    from luxvox.codec import picture_files  # which makes rasters of what it reads
 
-    Args:
-        source: path of a file, or its bytes.
-        max_pixels: most pixels that are accepted; checked before anything is decoded.
+    return picture_files.from_file(source, max_pixels)
 
-    Returns:
-        The raster, upright, with its metadata.
 
-    Raises:
-        InputError: not a picture, damaged, or over the limit.
-        OSError: the file itself cannot be opened or read.
-    """
-    with opened(source, max_pixels) as image:
-        grey_in_colour = _raw_mode(image) == "LA;16B"  # Pillow has no deeper mode for it than RGBA
-        deep = deep_pixels(image, source)
-        image.load()
-        if deep is not None:
-            return _upright(image, deep)
-        return _upright(image, samples_of(image.convert("LA") if grey_in_colour else image))
+def stripped(raster: Raster) -> Raster:
+    """Leave out all metadata; a picture that looks different without its profile becomes sRGB."""
+    plain = Raster(raster.pixels, raster.alpha, notes=raster.notes)
+    if raster.icc is None:
+        return plain
+    converted = colour.to_srgb(raster.pixels, raster.icc)
+    if converted is None:
+        note = "its profile is left out and cannot be used; colours may look different"
+        return replace(plain, notes=(*plain.notes, note))
+    difference = np.abs(converted.astype(np.int16) - raster.pixels)
+    if difference.max(initial=0) <= _SAME_COLOUR:
+        return plain
+    note = "its profile is left out, so its colours are converted to sRGB"
+    return replace(plain, pixels=converted, notes=(*plain.notes, note))
 
 
 def to_array(raster: Raster) -> NDArray[np.uint8]:
@@ -212,12 +256,20 @@ def _to_eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
     return round_to_uint8(samples.astype(np.float32) / 257)  # 257 = 65535 / 255
 
 
-def _upright(image: Image.Image, samples: Samples) -> Raster:
-    plain = from_array(turned_upright(samples, orientation_of(image)))
-    kept = metadata_of(image)
-    return Raster(plain.pixels, plain.alpha, kept.icc, kept.exif, kept.xmp)
+def _notes_on_darkness(samples: NDArray[Any]) -> tuple[str, ...]:
+    if samples.dtype != np.uint16:
+        return ()
+    colours = samples[:, :, : max(1, samples.shape[2] // 2 * 2 - 1)]
+    brightest = int(colours.max())
+    if not 0 < brightest < _DARK:
+        return ()
+    return (f"its brightest sample is {brightest:,} of 65,535, so the result is dark",)
 
 
-def _raw_mode(image: Image.Image) -> object:
-    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
-    return tiles[0].args if tiles else None
+def _resolution_to_add(resolution: Resolution | None, exif: bytes | None) -> Resolution | None:
+    """Return the resolution of a file unless its EXIF says the same."""
+    stated = None if resolution is None or exif is None else resolution_of(exif)
+    if resolution is None or stated is None:
+        return resolution
+    is_same = np.allclose(resolution, stated, rtol=_SAME_RESOLUTION)
+    return None if is_same else resolution

@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 
 from luxvox.codec.files import write_all
-from luxvox.codec.recordings import Samples, to_pcm16, wav_header
+from luxvox.codec.recordings import resample_blocks, to_pcm16, wav_header
+from luxvox.codec.sound_readers import Samples
 from luxvox.errors import UsageError
 
 # Container and coding in libsndfile's words; WAV is written without it, so that pipes can have it.
@@ -23,6 +24,14 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "aif": ("AIFF", "PCM_16"),
     "aiff": ("AIFF", "PCM_16"),
 }
+
+# The sample rates that a coding has, where it does not have all.
+_RATES_HZ: Final[Mapping[str, tuple[int, ...]]] = {
+    "OPUS": (8_000, 12_000, 16_000, 24_000, 48_000),
+    "MPEG_LAYER_III": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+}
+# libvorbis keeps what it is given at once on the stack, which may be small.
+_SAMPLES_AT_ONCE: Final = 4096
 
 
 def find_format(ending: str) -> tuple[str, str]:
@@ -50,7 +59,8 @@ def write_blocks(
         stream: where to; need not be seekable.
         ending: one of `FORMATS`.
         shape: samples a channel of all blocks together, and channels.
-        sample_rate_hz: of the file.
+        sample_rate_hz: of the blocks, and of the file unless the format does not have it: then
+            the samples are written at the next rate that it has.
         blocks: the samples.
 
     Returns:
@@ -64,16 +74,21 @@ def write_blocks(
         return _write_wav(stream, shape, sample_rate_hz, blocks)
     if not soundfile.check_format(container, coding):
         raise UsageError(f"the libsndfile that is installed writes no {ending}")
+    rate_hz = _rate_in(coding, sample_rate_hz)
+    n_samples = -(-shape[0] * rate_hz // sample_rate_hz)
+    there = resample_blocks(blocks, sample_rate_hz, rate_hz, n_samples)
     with tempfile.SpooledTemporaryFile(max_size=1 << 26) as whole:
         try:
             with soundfile.SoundFile(
-                whole, "w", sample_rate_hz, shape[1], coding, format=container
+                whole, "w", rate_hz, shape[1], coding, format=container
             ) as file:
-                for block in blocks:
-                    file.write(np.clip(block, -1.0, 1.0))
+                for block in there:
+                    for start in range(0, len(block), _SAMPLES_AT_ONCE):
+                        file.write(np.clip(block[start : start + _SAMPLES_AT_ONCE], -1.0, 1.0))
         except soundfile.LibsndfileError as error:
+            reason = error.error_string.rstrip(".")
             raise UsageError(
-                f"{ending} cannot hold {shape[1]} channel(s) at {sample_rate_hz} Hz: {error}"
+                f"{ending} cannot hold {shape[1]} channel(s) at {rate_hz} Hz: {reason}"
             ) from None
         whole.seek(0, 2)
         n_bytes = whole.tell()
@@ -81,6 +96,12 @@ def write_blocks(
         while part := whole.read(1 << 20):
             write_all(stream, part)
     return n_bytes
+
+
+def _rate_in(coding: str, sample_rate_hz: int) -> int:
+    """Return the lowest rate of a coding that loses nothing, or its highest."""
+    rates_hz = _RATES_HZ.get(coding, (sample_rate_hz,))
+    return next((rate_hz for rate_hz in rates_hz if rate_hz >= sample_rate_hz), rates_hz[-1])
 
 
 def _write_wav(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from luxvox.codec import container
+from luxvox.codec.arguments import FileBytes, check_types, file_bytes
 from luxvox.codec.container import (
     ALPHA,
     LAST_CODES,
@@ -29,12 +30,12 @@ _Cut = Callable[[int], bytes]
 """Gives the file without so many of the things it can give up."""
 
 
-def truncate(data: bytes, *, size: int | None = None, sections: int | None = None) -> bytes:
+def truncate(data: FileBytes, *, size: int | None = None, sections: int | None = None) -> bytes:
     """Shorten a file without decoding it; what is left of it is the same, bit for bit.
 
     Args:
-        data: the bytes of a `.lvx` file; of one that is cut the whole sections are taken, with a
-            `TruncatedWarning`.
+        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; of a file that
+            is cut the whole sections are taken, with a `TruncatedWarning`.
         size: the most bytes the result may have. Metadata goes first, then what is finest.
         sections: keep so many code sections, 1 or more (of a voice: of every segment), alpha and
             metadata.
@@ -49,7 +50,8 @@ def truncate(data: bytes, *, size: int | None = None, sections: int | None = Non
     """
     if (size is None) == (sections is None):
         raise UsageError("truncating takes either a size or a number of sections")
-    content = container.read(data)
+    check_types(size=size, sections=sections)
+    content = container.read(file_bytes(data))
     if content.truncated:
         warnings.warn("the file is cut; keeping its whole sections", TruncatedWarning, stacklevel=2)
     header, kept = _mended(content)

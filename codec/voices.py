@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.advance import Advance, silent
+from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.targets import voice_target
@@ -23,10 +24,12 @@ from luxvox.codec.voice_decoding import (
     segment_codes,
 )
 from luxvox.entropy.walk import Codes
-from luxvox.errors import TargetWarning, UsageError
+from luxvox.errors import LossWarning, TargetWarning, UsageError
+from luxvox.late_imports import FOR_VOICES, load
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
+    from luxvox.models.speech import SpeechConfig
 
 BANDWIDTH_HZ = CODED_RATE_HZ // 2
 
@@ -66,9 +69,11 @@ def compress_speech(
             channels cannot be coded.
         ModelError: if no intact weights are installed.
     """
+    load(*FOR_VOICES)
     from luxvox.codec.recordings import recording_of
 
-    recording = recording_of(samples, sample_rate)
+    check_types(sample_rate=sample_rate)
+    recording = recording_of(as_array("samples", samples), sample_rate)
     asked = {"bitrate": bitrate, "size": size, "quality": quality}
     return compress_recording(recording, **asked, effort=effort, progress=progress)
 
@@ -83,29 +88,35 @@ def compress_recording(
     progress: Advance | None = None,
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
+    load(*FOR_VOICES)
     from luxvox.codec.rate import quality_to_centi
     from luxvox.codec.voice_encoding import Take
     from luxvox.models.speech_weights import voice_codec
+    from luxvox.torch_state import usual_state
 
+    check_types(bitrate=bitrate, size=size, quality=quality, effort=effort, progress=progress)
     target = voice_target(quality, bitrate, size)
     centi = quality_to_centi(target.value) if target.what == "quality" else None
     work, advance = VOICE_WORK[check_effort(effort)], progress or silent
-    take = Take.of(voice_codec(None), recording, work, advance)
     missed = None
-    if centi is not None:
-        data = take.at_quality(centi)
-    elif target.what == "size":
-        data, missed = take.at_size(target.value)
-    else:
-        data, missed = take.at_bitrate(target.value)
+    with usual_state():
+        take = Take.of(voice_codec(None), recording, work, advance)
+        if centi is not None:
+            data = take.at_quality(centi)
+        elif target.what == "size":
+            data, missed = take.at_size(target.value)
+        else:
+            data, missed = take.at_bitrate(target.value)
     if missed and (bitrate or size):  # of the default nobody asked for
         warnings.warn(missed, TargetWarning, stacklevel=3)
+    for note in recording.notes:
+        warnings.warn(note, LossWarning, stacklevel=3)
     advance(1.0)
     return data
 
 
 def decompress_speech(
-    data: bytes,
+    data: FileBytes,
     sections: int | None = None,
     *,
     strict: bool = False,
@@ -116,8 +127,8 @@ def decompress_speech(
     """Decompress a voice.
 
     Args:
-        data: the bytes of a `.lvx` file; one that is cut gives its whole sections, and a
-            `TruncatedWarning`.
+        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
+            cut gives its whole sections, and a `TruncatedWarning`.
         sections: decode only the first so many code sections of each segment (1 is the coarsest).
         strict: refuse files that are cut.
         conceal: decode altered files, too, with a `DamageWarning`: an altered section leaves its
@@ -135,15 +146,22 @@ def decompress_speech(
         UnsupportedError: if it is a picture, or needs another luxvox or other weights.
         InputError: if it is longer than `max_seconds`.
     """
-    rate_hz, channels, _, blocks = decompress_blocks(
-        data, sections, progress, strict=strict, conceal=conceal, max_seconds=max_seconds
-    )
-    samples = np.concatenate(list(blocks))
+    load(*FOR_VOICES)
+    from luxvox.torch_state import usual_state
+
+    check_types(sections=sections, strict=strict, conceal=conceal)
+    check_types(max_seconds=max_seconds, progress=progress)
+    data = file_bytes(data)
+    with usual_state():
+        rate_hz, channels, _, blocks = decompress_blocks(
+            data, sections, progress, strict=strict, conceal=conceal, max_seconds=max_seconds
+        )
+        samples = np.concatenate(list(blocks))
     return (samples[:, 0] if channels == 1 else samples), rate_hz
 
 
 def decode_chunks(
-    file: bytes | str | Path,
+    file: FileBytes | str | Path,
     sections: int | None = None,
     *,
     max_seconds: float = DEFAULT_MAX_SECONDS,
@@ -157,21 +175,32 @@ def decode_chunks(
     Raises:
         As `decompress_speech`, at the first stretch or before; OSError if the file cannot be read.
     """
-    data = file if isinstance(file, bytes) else Path(file).read_bytes()
-    return decompress_blocks(data, sections, max_seconds=max_seconds)[3]
+    load(*FOR_VOICES)
+    from luxvox.torch_state import steps_in_usual_state, usual_state
+
+    check_types(sections=sections, max_seconds=max_seconds)
+    data = Path(file).read_bytes() if isinstance(file, str | Path) else file_bytes(file)
+    with usual_state():
+        blocks = decompress_blocks(data, sections, max_seconds=max_seconds)[3]
+    return steps_in_usual_state(blocks)
 
 
-def voice_codes(data: bytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
+def voice_codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
     """Return the codes of a file, uint16 [stages, frames] (mono) or [2, stages, frames].
 
     Raises:
         As `decompress_speech`.
     """
-    content, header, codec = opened(data, max_seconds)
-    channels = [
-        np.concatenate(list(segment_codes(codec, content, header, channel, None)), axis=1)
-        for channel in range(header.channels)
-    ]
+    load(*FOR_VOICES)
+    from luxvox.torch_state import usual_state
+
+    check_types(max_seconds=max_seconds)
+    with usual_state():
+        content, header, codec = opened(file_bytes(data), max_seconds)
+        channels = [
+            np.concatenate(list(segment_codes(codec, content, header, channel, None)), axis=1)
+            for channel in range(header.channels)
+        ]
     codes: Codes = channels[0] if len(channels) == 1 else np.stack(channels)
     return codes
 
@@ -187,21 +216,29 @@ def from_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
     Raises:
         UsageError: if the shape or a code is not legal.
     """
+    load(*FOR_VOICES)
     from luxvox.models.speech_chunks import synthesise
     from luxvox.models.speech_weights import voice_codec
+    from luxvox.torch_state import usual_state
 
-    codec = voice_codec(model)
-    config = codec.model.config
-    array = np.asarray(codes)
+    check_types(model=model)
+    array = as_array("codes", codes)
+    with usual_state():
+        codec = voice_codec(model)
+        whole = _checked_codes(array, codec.model.config)
+        n_samples = (array.shape[1] - 1) * FRAME_SAMPLES
+        blocks = list(synthesise(codec.model, [dequantised(codec, whole)], n_samples))
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def _checked_codes(array: NDArray[Any], config: SpeechConfig) -> Codes:
+    """Return codes at full depth, uint16 [stages, frames]; nothing follows a null."""
     if array.ndim != 2 or not array.shape[1] or array.shape[0] > config.n_stages:
         raise UsageError(
             f"codes of shape {array.shape}, legal: [1..{config.n_stages}, 1 or more frames]"
         )
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= config.codebook_size:
         raise UsageError(f"codes are whole numbers, legal: 0..{config.codebook_size - 1}")
-    whole = np.zeros((config.n_stages, array.shape[1]), np.uint16)
+    whole: Codes = np.zeros((config.n_stages, array.shape[1]), np.uint16)
     whole[: len(array)] = array * np.cumprod(array != 0, axis=0)
-    blocks = synthesise(
-        codec.model, [dequantised(codec, whole)], (array.shape[1] - 1) * FRAME_SAMPLES
-    )
-    return np.concatenate([np.zeros(0, np.float32), *blocks])
+    return whole

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import numbers
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -240,8 +241,8 @@ class Adopted:
         return str(said() if callable(said) else said) if said else _source_digest(self.own)
 
     def encode(self, original: NDArray[Any], point: float) -> bytes:
-        """Encode."""
-        return bytes(self.own.encode(original, point))
+        """Encode at a point, handed over as the codec itself writes its points."""
+        return bytes(self.own.encode(original, self._own_point(point)))
 
     def decode(self, data: bytes) -> NDArray[Any]:
         """Decode."""
@@ -252,6 +253,15 @@ class Adopted:
         """Count what it says, or everything."""
         count = getattr(self.own, "payload_bytes", len)
         return int(count(data))
+
+    def _own_point(self, point: float) -> Any:
+        """Return the codec's own number for a point: a setting may have to be an integer."""
+        own_points = tuple(self.own.points)
+        for own_point in own_points:
+            if float(own_point) == point:
+                return own_point
+        are_integers = all(isinstance(own_point, numbers.Integral) for own_point in own_points)
+        return int(point) if are_integers and point.is_integer() else point
 
 
 def adopt(own: Any, name: str) -> Peer:

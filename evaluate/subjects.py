@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from luxvox.codec import files, rasters, recordings
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.pillow import opened
-from luxvox.errors import InputError, LuxvoxError, UsageError
+from luxvox.errors import InputError, LuxvoxError, SystemFailure, UsageError
 
 Kind = Literal["pictures", "voices"]
 
@@ -195,7 +195,7 @@ def _kind_of(path: Path) -> Kind | None:
     try:
         with opened(path, DEFAULT_MAX_PIXELS):
             return PICTURES
-    except InputError:
+    except (InputError, SystemFailure):  # not a picture, or a package for it is missing
         return None
 
 

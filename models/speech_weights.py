@@ -22,6 +22,7 @@ from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.context import CODEWORDS, check_tables, speech_plan_of
 from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
+from luxvox.torch_state import usual_state
 
 VOICE_KIND = "voice"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
@@ -62,6 +63,8 @@ def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> 
 
 
 @functools.lru_cache(maxsize=4)
+@usual_state()
+@torch.random.fork_rng(devices=[])  # networks are built with random weights first
 def _loaded(path: Path, _: str) -> VoiceCodec:
     """Load a codec once for each content that its card has announced."""
     return load_voice_codec(path)

@@ -109,7 +109,27 @@ def test_one_bad_file_does_not_stop_the_others(folder, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "luxvox: missing.png: cannot be read: No such file or directory"
     assert lines[1].startswith("luxvox: bad.png: not a picture")
-    assert len(lines) == 3
+    assert lines[2].startswith("good.png → good.lvx")
+    before, after = os.path.getsize("good.png"), os.path.getsize("good.lvx")
+    assert lines[3:] == [
+        f"3 files: 1 done, 2 refused, {before:,} → {after:,} bytes, "
+        f"{before - after:,} bytes saved ({(before - after) / before:.1%})"
+    ]
+
+
+def test_the_closing_line():
+    assert console.closing_line(2, []) == "2 files: 0 done, 2 refused"
+    assert console.closing_line(2, [(1000, 300), (1000, 200)]) == (
+        "2 files: 2 done, 0 refused, 2,000 → 500 bytes, 1,500 bytes saved (75.0%)"
+    )
+    grown = console.closing_line(2, [(1, 3), (1, 3)])
+    assert grown.endswith("2 → 6 bytes, 4 bytes more")
+
+
+def test_names_are_shown_without_what_a_terminal_obeys():
+    assert console.shown("日本.png", "") == "日本.png"
+    assert console.shown("a\x1b[2J\nb.png", "") == r"a\x1b[2J\nb.png"
+    assert console.shown(os.fsdecode(b"caf\xe9.png"), "") == r"caf\udce9.png"
 
 
 def test_existing_output_is_kept_unless_forced(folder, capsys):
@@ -508,3 +528,18 @@ def test_conceal_on_the_command_line(folder, capsys):
     assert "checksum" in capsys.readouterr().err
     assert run("cli", "decompress", "bad.lvx", "-o", "back.png", "--conceal") == 0
     assert "luxvox: bad.lvx: warning: 1 sections are altered" in capsys.readouterr().err
+
+
+def test_growth_and_losses_are_said_once(folder, capsys):
+    frames = [Image.new("1", (64, 64), colour) for colour in (0, 1)]
+    frames[0].save("two.tif", save_all=True, append_images=frames[1:], compression="group4")
+    Image.new("1", (64, 64), 1).save("bilevel.png")
+    assert run("two.tif", "bilevel.png", "-q", "100") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said.count("luxvox: two.tif: note: only page 1 of 2 is kept") == 1
+    growth = [line for line in said if "the result is larger than the file" in line]
+    is_larger = os.path.getsize("bilevel.lvx") > os.path.getsize("bilevel.png")
+    assert any("bilevel.png" in line for line in growth) == is_larger
+    save_picture("photo.png", (300, 200))
+    assert run("photo.png", "-q", "1", "-f") == 0
+    assert "larger" not in capsys.readouterr().err

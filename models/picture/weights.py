@@ -20,6 +20,7 @@ from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.picture.networks import LEVELS, PictureConfig, PictureModel
 from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
+from luxvox.torch_state import usual_state
 
 PICTURE_KIND = "picture"
 _STEPS = f"{CONTEXT_PREFIX}steps"
@@ -66,6 +67,7 @@ def _loaded(path: Path, _: str) -> PictureCodec:
     return load_picture_codec(path)
 
 
+@usual_state()
 def load_picture_codec(path: Path) -> PictureCodec:
     """Load and verify the weights next to a model card.
 

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from luxvox.codec import files
 from luxvox.errors import SystemFailure, UsageError
@@ -100,49 +98,187 @@ def test_terminals_are_refused(monkeypatch):
         files.write("-", b"", overwrite=True)
 
 
+posix = pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+
+
+def mode_of(path):
+    return path.stat().st_mode & 0o7777
+
+
+def refuse(monkeypatch, number):
+    """Let no file be made in any folder."""
+    really = os.open
+
+    def opened(path, *arguments):
+        if str(path).endswith(".part"):
+            raise OSError(number, os.strerror(number))
+        return really(path, *arguments)
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o400, 0o755])
+def test_a_new_file_has_permissions_and_time_of_its_input(tmp_path, mode):
+    source = tmp_path / "in.png"
+    source.touch()
+    source.chmod(mode)
+    os.utime(source, ns=(10**18, 10**18 + 123_456_789))
+    files.write(str(tmp_path / "out"), b"x", like=str(source))
+    made = tmp_path / "out"
+    assert mode_of(made) == mode
+    assert made.stat().st_mtime_ns == source.stat().st_mtime_ns
+    assert made.stat().st_uid == source.stat().st_uid
+
+
+@posix
 @pytest.mark.parametrize(
-    ("source", "ending", "target"),
+    ("of_input", "before", "after"),
     [
-        ("photo.png", ".lvx", "photo.lvx"),
-        ("a.b/photo.tar.png", ".lvx", "a.b/photo.tar.lvx"),
-        ("photo", ".lvx", "photo.lvx"),
-        ("photo.lvx", ".png", "photo.png"),
-        ("photo.lvx", ".jpg", "photo.jpg"),
-        ("photo.bak", ".png", "photo.bak.png"),
-        (".hidden", ".lvx", ".hidden.lvx"),
-        ("-", ".lvx", "-"),
+        (0o644, 0o600, 0o600),
+        (0o600, 0o644, 0o600),
+        (0o440, 0o660, 0o640),
+        (0o644, 0o644, 0o644),
+        (None, 0o600, 0o600),
     ],
 )
-def test_output_stands_beside_its_input(source, ending, target):
-    assert files.name_outputs([source], None, [ending]) == [target]
+def test_a_replaced_file_is_never_open_to_more_people(tmp_path, of_input, before, after):
+    source, target = tmp_path / "in", tmp_path / "out"
+    target.touch()
+    target.chmod(before)
+    if of_input is not None:
+        source.touch()
+        source.chmod(of_input)
+    files.write(str(target), b"new", overwrite=True, like=str(source))
+    assert mode_of(target) == after
+    assert target.read_bytes() == b"new"
 
 
-def test_output_as_named(tmp_path):
-    folder = str(tmp_path)
-    assert files.name_outputs(["a.png"], "b.x", [".lvx"]) == ["b.x"]
-    assert files.name_outputs(["a.png"], "-", [".lvx"]) == ["-"]
-    expected = [f"{folder}/a.lvx", f"{folder}/b.lvx"]
-    assert files.name_outputs(["x/a.png", "b.png"], folder, [".lvx"] * 2) == expected
-    assert files.name_outputs(["x/a.png"], "new/", [".lvx"]) == ["new/a.lvx"]
-    with pytest.raises(UsageError, match="2 inputs need a folder"):
-        files.name_outputs(["a.png", "b.png"], "c.lvx", [".lvx"] * 2)
-    with pytest.raises(UsageError, match="no name to keep"):
-        files.name_outputs(["-"], folder, [".lvx"])
+@posix
+def test_nobody_reads_a_private_picture_while_it_is_written(tmp_path):
+    source = tmp_path / "in.png"
+    source.touch()
+    source.chmod(0o600)
+    with files.opened(str(tmp_path / "out"), like=str(source)) as stream:
+        assert os.fstat(stream.fileno()).st_mode & 0o077 == 0
 
 
-def test_clashes_are_found():
-    clashes = files.find_clashes(
-        ["a.png", "a.jpg", "b.lvx", "-"], ["a.lvx", "./a.lvx", "b.lvx", "-"]
-    )
-    assert sorted(clashes) == [1, 2]
-    assert "already the output of a.png" in clashes[1]
-    assert "inputs are kept" in clashes[2]
+@posix
+def test_pipes_have_no_permissions_to_take_over(tmp_path):
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    (tmp_path / "usual").touch()
+    files.write(str(tmp_path / "out"), b"x", like=str(tmp_path / "fifo"))
+    assert mode_of(tmp_path / "out") == mode_of(tmp_path / "usual")
 
 
-@given(st.lists(st.text("ab.", min_size=1, max_size=3), unique=True, min_size=1, max_size=5))
-def test_without_clashes_every_output_is_another_file(stems):
-    sources = [f"{stem}.png" for stem in stems]
-    targets = files.name_outputs(sources, None, [".lvx"] * len(sources))
-    clashes = files.find_clashes(sources, targets)
-    kept = [target for position, target in enumerate(targets) if position not in clashes]
-    assert len({os.path.realpath(target) for target in kept}) == len(kept)
+@pytest.mark.parametrize("letters", ["x" * 251, "\u65e5" * 83, "\U0001f600" * 62])
+def test_names_as_long_as_the_system_takes_them(tmp_path, letters):
+    target = tmp_path / f"{letters}.lvx"
+    files.write(str(target), b"x")
+    assert target.read_bytes() == b"x"
+    longer = tmp_path / f"{letters}{letters}.lvx"
+    with pytest.raises(SystemFailure, match="too long"):
+        files.write(str(longer), b"x")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_need_not_be_utf_8(tmp_path):
+    target = os.path.join(tmp_path, os.fsdecode(b"caf\xe9.lvx"))
+    files.write(target, b"x")
+    assert files.read(target) == files.peek(target, 9) == b"x"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_that_appears_meanwhile_stays(tmp_path, monkeypatch, has_links):
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(errno.EPERM)))
+    target = tmp_path / "out"
+    with pytest.raises(UsageError, match="made meanwhile"):
+        with files.opened(str(target)) as stream:
+            stream.write(b"ours")
+            target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    assert names(tmp_path) == ["out"]
+    with files.opened(str(target), overwrite=True) as stream:
+        stream.write(b"ours")
+    files.write(str(tmp_path / "other"), b"new")
+    assert target.read_bytes() == b"ours"
+    assert names(tmp_path) == ["other", "out"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_writable_file_in_a_folder_that_is_not(tmp_path, monkeypatch, number):
+    target = tmp_path / "out"
+    target.write_bytes(b"the old one, which is longer")
+    before = target.stat().st_ino
+    refuse(monkeypatch, number)
+    files.write(str(target), b"new", overwrite=True)
+    assert (target.read_bytes(), target.stat().st_ino) == (b"new", before)
+    files.write(str(target), b"n" * 100_000, overwrite=True)
+    assert target.read_bytes() == b"n" * 100_000
+    with pytest.raises(RuntimeError):
+        with files.opened(str(target), overwrite=True) as stream:
+            stream.write(b"half")
+            raise RuntimeError
+    assert target.read_bytes() == b"n" * 100_000
+    with pytest.raises(SystemFailure):
+        files.write(str(tmp_path / "new"), b"new")
+    assert names(tmp_path) == ["out"]
+
+
+@posix
+def test_an_input_is_not_written_into_through_a_link(tmp_path, monkeypatch):
+    (tmp_path / "in").write_bytes(b"precious")
+    (tmp_path / "out").hardlink_to(tmp_path / "in")
+    refuse(monkeypatch, errno.EACCES)
+    with pytest.raises(SystemFailure, match="has links"):
+        files.write(str(tmp_path / "out"), b"new", overwrite=True)
+    assert (tmp_path / "in").read_bytes() == b"precious"
+
+
+def test_a_file_that_may_not_be_renamed_over_is_written_into(tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    target.write_bytes(b"of somebody else in a sticky folder")
+
+    def refused(*paths):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    files.write(str(target), b"new", overwrite=True)
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path) == ["out"]
+
+
+@posix
+def test_descriptors_are_written_to_where_they_stand(tmp_path):
+    with (tmp_path / "log").open("wb") as stream:
+        stream.write(b"before ")
+        stream.flush()
+        files.write(f"/dev/fd/{stream.fileno()}", b"ours")
+        stream.write(b" after")
+    assert (tmp_path / "log").read_bytes() == b"before ours after"
+
+
+@posix
+def test_other_names_of_standard_streams():
+    assert [files.plain_name(name, 0) for name in ("/dev/stdin", "/dev/fd/0", "a")] == [
+        "-",
+        "-",
+        "a",
+    ]
+    assert [files.plain_name(name, 1) for name in ("/dev/stdout", "/dev/stdin")] == [
+        "-",
+        "/dev/stdin",
+    ]
+
+
+def test_closed_streams_are_refused(monkeypatch):
+    for closed in (None, io.TextIOWrapper(io.BytesIO())):
+        if closed is not None:
+            closed.close()
+        monkeypatch.setattr(sys, "stdin", closed)
+        monkeypatch.setattr(sys, "stdout", closed)
+        with pytest.raises(SystemFailure, match="standard input is closed"):
+            files.read("-")
+        with pytest.raises(SystemFailure, match="standard output is closed"):
+            files.write("-", b"")

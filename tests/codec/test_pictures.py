@@ -122,7 +122,9 @@ def test_metadata_comes_back_unless_stripped(photograph):
     raster = Raster(photograph[:20, :20], None, profile, b"II*\0" + bytes(20), xmp)
     decoded = pictures.decompress_raster(luxvox.compress_image(raster))
     assert (decoded.icc, decoded.exif, decoded.xmp) == (raster.icc, raster.exif, raster.xmp)
-    bare = pictures.decompress_raster(luxvox.compress_image(raster, strip=True))
+    with pytest.warns(luxvox.LossWarning, match="colours may look different"):
+        data = luxvox.compress_image(raster, strip=True)
+    bare = pictures.decompress_raster(data)
     assert (bare.icc, bare.exif, bare.xmp) == (None, None, None)
     np.testing.assert_array_equal(bare.pixels, decoded.pixels)
 
@@ -431,7 +433,8 @@ def test_qualities_map_to_log_steps():
 def test_files_of_pictures_of_pillow_modes():
     ramp = np.arange(48 * 40, dtype=np.uint32).reshape(48, 40)
     sixteen = Image.fromarray((ramp * 34).astype(np.uint16))
-    decoded = luxvox.decompress_image(luxvox.compress_image(sixteen, 95))
+    with pytest.warns(luxvox.LossWarning, match="rounded to 8"):
+        decoded = luxvox.decompress_image(luxvox.compress_image(sixteen, 95))
     assert np.shape(decoded) == (48, 40)
     assert psnr(decoded, np.round(ramp * 34 / 257)) > 30
     palette = Image.fromarray((ramp // 8).astype(np.uint8)).convert("P")

@@ -1,6 +1,7 @@
 """Recordings in and out: arrays and files, rates, refusals, and the bytes of WAV."""
 
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -131,9 +132,41 @@ def test_what_is_written_is_read_back(channels, ending):
     assert np.abs(back - samples).max() <= 1.01 / 32768
 
 
-def test_opus_refuses_rates_it_does_not_have():
-    with pytest.raises(UsageError, match="opus cannot hold 1 channel"):
-        sounds.write_blocks(io.BytesIO(), "opus", (10, 1), 44_100, [np.zeros((10, 1), np.float32)])
+@pytest.mark.parametrize("ending", ["opus", "mp3"])
+@pytest.mark.parametrize("rate", [8000, 12_345, 22_050, 44_100, 96_000])
+def test_rates_that_a_format_lacks_are_resampled(ending, rate):
+    tone = 0.5 * sine(rate, rate)[:, None]
+    stream = io.BytesIO()
+    sounds.write_blocks(stream, ending, tone.shape, rate, [tone])
+    recording = open_recording(stream.getvalue())
+    samples = joined(recording)[:, 0]
+    assert recording.n_samples == pytest.approx(recording.sample_rate_hz, abs=2500)
+    spectrum = np.abs(np.fft.rfft(samples))
+    loudest_hz = np.argmax(spectrum) * recording.sample_rate_hz / len(samples)
+    assert loudest_hz == pytest.approx(440, abs=2)
+    assert np.std(samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+
+
+def test_refusals_of_a_format_name_no_object():
+    with pytest.raises(UsageError) as raised:
+        sounds.write_blocks(io.BytesIO(), "mp3", (10, 9), 16_000, [np.zeros((10, 9), np.float32)])
+    assert "mp3 cannot hold 9 channel(s) at 16000 Hz" in str(raised.value)
+    assert "0x" not in str(raised.value)
+
+
+def test_long_blocks_are_written_from_a_small_stack():
+    block = np.random.default_rng(0).normal(0, 0.1, (300_000, 1)).astype(np.float32)
+    written = io.BytesIO()
+    before = threading.stack_size(1 << 20)
+    try:
+        thread = threading.Thread(
+            target=sounds.write_blocks, args=(written, "ogg", block.shape, 44_100, [block])
+        )
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    assert soundfile.info(io.BytesIO(written.getvalue())).frames == 300_000
 
 
 def test_a_wav_over_4_gib_is_refused():

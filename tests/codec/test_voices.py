@@ -21,6 +21,7 @@ from luxvox.errors import (
     DamageWarning,
     FormatError,
     InputError,
+    LossWarning,
     LuxvoxError,
     TargetWarning,
     TruncatedError,
@@ -109,6 +110,7 @@ def installed(codec, monkeypatch):
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 96_000])
 @pytest.mark.parametrize("channels", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore:voices are kept up to 8 kHz")
 def test_length_rate_and_shape_come_back(rate, channels):
     n = rate // 3 + 7
     samples = tone(n, rate)
@@ -121,6 +123,12 @@ def test_length_rate_and_shape_come_back(rate, channels):
     assert decoded.dtype == np.float32
     assert decoded.shape == ((n,) if channels < 2 else (n, 2))
     assert np.isfinite(decoded).all()
+
+
+def test_what_is_not_kept_is_said():
+    noise = np.random.default_rng(0).normal(0, 0.1, 4800).astype(np.float32)
+    with pytest.warns(LossWarning, match="up to 8 kHz"):
+        voices.compress_speech(noise, 48_000)
 
 
 @pytest.mark.parametrize("n", [1, 2, 319, 320, 321, 640, 749 * 320, 749 * 320 + 1, 750 * 320 + 5])

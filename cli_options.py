@@ -1,0 +1,41 @@
+"""What several commands ask for: inputs, the output, and numbers in a range."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import click
+
+from luxvox.codec import files
+
+
+def _plain_output(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
+    return path and files.plain_name(path, 1)
+
+
+def _plain_inputs(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(files.plain_name(path, 0) for path in paths)
+
+
+_output = functools.partial(click.option, "-o", "--output", metavar="OUT", callback=_plain_output)
+output_option = _output(help="File, folder (for several inputs), or - for a pipe.")
+required_output_option = _output(required=True, help="File, folder, or - for a pipe.")
+force_option = click.option("-f", "--force", is_flag=True, help="Replace files that exist.")
+inputs_argument = click.argument(
+    "inputs", metavar="IN...", nargs=-1, required=True, callback=_plain_inputs
+)
+
+
+def in_range(low: float, high: float) -> Callable[..., float | None]:
+    """Return a callback that refuses numbers out of a range, and NaN, which click lets through."""
+
+    def check(
+        context: click.Context, parameter: click.Parameter, value: float | None
+    ) -> float | None:
+        if value is not None and not low <= value <= high:
+            legal = f"{low:g}..{high:g}"
+            raise click.BadParameter(f"{value:g} is not in the range {legal}.", context, parameter)
+        return value
+
+    return check

@@ -1,0 +1,159 @@
+"""What callers hand to the public functions: checked once, refused with one clear error.
+
+An argument of a name means the same in all public functions, so each name has one rule.
+"""
+
+from __future__ import annotations
+
+import numbers
+import os
+import re
+from array import array
+from collections.abc import Callable, Mapping
+from mmap import mmap
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.errors import SystemFailure, UsageError
+
+FileBytes: TypeAlias = "bytes | bytearray | memoryview | mmap | array[int] | NDArray[np.uint8]"
+"""The bytes of a file, in any object that holds bytes in memory."""
+
+_DEVICE: Final = re.compile(r"cpu|cuda(?::(\d{1,3}))?")
+_LONGEST_SHOWN: Final = 40
+
+
+def check_types(**arguments: object) -> None:
+    """Check the types of arguments by their names.
+
+    Raises:
+        UsageError: one is of the wrong type; the message says which, and what is legal.
+    """
+    for name, value in arguments.items():
+        legal, fits = _RULES[name]
+        if not fits(value):
+            raise UsageError(f"{name} has to be {legal}, not {_shown(value)}")
+
+
+def check_device(device: str) -> None:
+    """Check that networks can run on a device.
+
+    Raises:
+        UsageError: there is no device of that name.
+        SystemFailure: it is a GPU that this machine does not have.
+    """
+    check_types(device=device)
+    match = _DEVICE.fullmatch(device)
+    if match is None:
+        raise UsageError(f"device {device!r} is unknown, legal: cpu, cuda, cuda:0 …")
+    if device == "cpu":
+        return
+    import torch
+
+    if int(match[1] or 0) >= torch.cuda.device_count():
+        raise SystemFailure(f"no device {device} here; use cpu")
+
+
+def file_bytes(data: FileBytes) -> bytes:
+    """Return the bytes of a file that a caller hands over.
+
+    Args:
+        data: bytes, or any other object with single bytes in memory: `bytearray`, `memoryview`,
+            `mmap`, a NumPy array of uint8.
+
+    Raises:
+        UsageError: it is none of them; for a name or an open file the message says what to do.
+    """
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, str | os.PathLike):
+        raise UsageError(
+            f"the bytes of a .lvx file are wanted, not its name; "
+            f"read them first: pathlib.Path({os.fspath(data)!r}).read_bytes()"
+        )
+    buffer: Any = data
+    try:
+        view = memoryview(buffer)
+        whole = view.tobytes() if view.itemsize == 1 else None
+    except (TypeError, ValueError, BufferError):
+        if hasattr(data, "read"):
+            raise UsageError("the bytes of a .lvx file are wanted, not an open file") from None
+        raise UsageError(f"the bytes of a .lvx file are wanted, not {_shown(data)}") from None
+    if whole is None:
+        raise UsageError(f"the bytes of a .lvx file are wanted, not items of {view.itemsize} bytes")
+    return whole
+
+
+def as_array(name: str, values: Any) -> NDArray[Any]:
+    """Return what NumPy makes of an argument.
+
+    Raises:
+        UsageError: NumPy makes no array of it, as of lists of different lengths.
+    """
+    try:
+        return np.asarray(values)
+    except Exception as error:  # whatever the object's own conversion raises
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{name} cannot be taken as an array: {reason}") from None
+
+
+def _shown(value: object) -> str:
+    """Return the type of a value, and the value itself if it is short."""
+    kind = type(value).__name__
+    try:
+        text = repr(value)
+    except Exception:
+        return kind
+    return f"{kind} {text}" if len(text) <= _LONGEST_SHOWN and "\n" not in text else kind
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not _is_flag(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not _is_flag(value)
+
+
+def _or_none(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_Rule: TypeAlias = tuple[str, Callable[[object], bool]]
+_NUMBER: Final[_Rule] = "a number", _is_number
+_NUMBER_OR_NONE: Final[_Rule] = "a number", _or_none(_is_number)
+_WHOLE: Final[_Rule] = "a whole number", _is_whole
+_WHOLE_OR_NONE: Final[_Rule] = "a whole number", _or_none(_is_whole)
+_FLAG: Final[_Rule] = "True or False", _is_flag
+_TEXT: Final[_Rule] = "a string", _is_text
+_RULES: Final[Mapping[str, _Rule]] = {
+    "quality": _NUMBER_OR_NONE,
+    "bpp": _NUMBER_OR_NONE,
+    "size": _NUMBER_OR_NONE,
+    "psnr": _NUMBER_OR_NONE,
+    "bitrate": _NUMBER_OR_NONE,
+    "sample_rate": _NUMBER,
+    "max_pixels": _NUMBER,
+    "max_seconds": _NUMBER,
+    "effort": _WHOLE,
+    "sections": _WHOLE_OR_NONE,
+    "model": _WHOLE_OR_NONE,
+    "strip": _FLAG,
+    "strict": _FLAG,
+    "conceal": _FLAG,
+    "as_pil": _FLAG,
+    "coder": _TEXT,
+    "tune": _TEXT,
+    "device": _TEXT,
+    "progress": ("a function of the share that is done", _or_none(callable)),
+}

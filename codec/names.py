@@ -1,0 +1,110 @@
+"""How outputs are named after their inputs, and what no two of them may share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from luxvox.codec.files import PIPE
+from luxvox.errors import UsageError
+
+COMPRESSED_ENDING: Final = ".lvx"
+
+# Endings that an output's own may take the place of. Others are part of a name, as in `scan.2023`.
+_PICTURES: Final = """
+    apng arw avif avifs bmp bw cr2 cr3 cur dcx dds dib dng emf eps exr fit fits flc fli gif hdr heic
+    heif hif icns ico im j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx jxl mpo msp nef orf pbm pcd pcx
+    pef pfm pgm png pnm ppm ps psd qoi raf ras raw rgb rgba rw2 sgi spi spider svg tga tif tiff webp
+    wmf xbm xpm
+"""
+_RECORDINGS: Final = """
+    3gp aac aif aifc aiff amr ape au avi caf flac m4a m4b mka mkv mov mp2 mp3 mp4 mpga oga ogg opus
+    ra rf64 snd spx voc w64 wav wave weba webm wma wv
+"""
+_KNOWN: Final = frozenset(
+    f".{ending}" for ending in (*_PICTURES.split(), *_RECORDINGS.split(), "lvx")
+)
+
+
+def name_outputs(sources: Sequence[str], output: str | None, endings: Sequence[str]) -> list[str]:
+    """Name the file that each input becomes.
+
+    Without `output` it stands next to its input, `photo.png` becoming `photo` and the ending;
+    standard input goes to standard output. A folder as `output` takes them all.
+
+    Args:
+        sources: paths of the inputs, or `-`.
+        output: path of a file (for one input), of a folder, `-`, or None.
+        endings: ending of each output, with its dot.
+
+    Returns:
+        One path or `-` per input.
+
+    Raises:
+        UsageError: several inputs for one output, or standard input for a folder.
+    """
+    if output is None or _names_folder(output):
+        pairs = zip(sources, endings, strict=True)
+        return [_default_name(source, output, ending) for source, ending in pairs]
+    if len(sources) > 1:
+        raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
+    return [output]
+
+
+def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, str]:
+    """Find the jobs whose output would replace an input or an earlier output of the same command.
+
+    Args:
+        sources: paths of the inputs, or `-`.
+        targets: the output of each.
+
+    Returns:
+        What is wrong, by the position of the job.
+    """
+    inputs = {_identity(source) for source in sources if source != PIPE}
+    taken: dict[object, str] = {}
+    clashes: dict[int, str] = {}
+    for position, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        place = _identity(target)
+        if place in inputs:
+            clashes[position] = f"{target} is also an input, and inputs are kept; use -o"
+        elif place in taken:
+            clashes[position] = f"{target} is already the output of {taken[place]}; use -o"
+        taken.setdefault(place, source)
+    return clashes
+
+
+def _identity(path: str) -> object:
+    """Return what two names of one file have in common: letters in either case may be the same.
+
+    Of two hard links one is replaced without harm to the other, so they count as two files.
+    """
+    if path == PIPE:
+        return path
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.normcase(os.path.realpath(path))
+    if found.st_ino and found.st_nlink == 1:
+        return found.st_dev, found.st_ino
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _names_folder(output: str) -> bool:
+    return output != PIPE and (output.endswith(("/", os.sep)) or os.path.isdir(output))
+
+
+def _default_name(source: str, folder: str | None, ending: str) -> str:
+    if source == PIPE or source.startswith(("/dev/fd/", "/proc/self/fd/")):
+        if folder is None:
+            return PIPE
+        raise UsageError(f"standard input has no name to keep in the folder {folder}")
+    path = Path(source)
+    # photo.png becomes photo.lvx and photo.lvx photo.png, but photo.bak becomes photo.bak.png,
+    # and scan.2023 scan.2023.lvx.
+    suffix = path.suffix.lower()
+    replaces = suffix in _KNOWN and COMPRESSED_ENDING in (ending, suffix)
+    named = path.with_suffix(ending) if replaces else Path(f"{path}{ending}")
+    return str(named if folder is None else Path(folder) / named.name)

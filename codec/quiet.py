@@ -1,0 +1,53 @@
+"""Keep off standard error what C libraries write there about damaged files.
+
+Some cannot be told to be quiet. While they work, standard error goes into a file; what is not
+theirs comes out afterwards. The descriptor is that of the process, so it is held briefly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+LIBMPG123: Final = (b"libmpg123", b"Warning: Xing", b"Warning: Real", b"Note: ", b"mpg123")
+LIBTIFF: Final = (b"TIFF", b"JPEGLib", b"Fax", b"LZW", b"ZIP", b"PixarLog", b"tempfile.tif")
+
+_STDERR: Final = 2
+_lock = threading.Lock()
+
+if hasattr(os, "register_at_fork"):
+    # A child finds the lock free, and standard error where it belongs.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+@contextlib.contextmanager
+def quiet(words: Sequence[bytes]) -> Iterator[None]:
+    """Leave out lines with any of these words of what is written to standard error in the block."""
+    with _lock, tempfile.TemporaryFile() as caught:
+        try:
+            stderr = os.dup(_STDERR)
+        except OSError:  # it is closed
+            yield
+            return
+        try:
+            os.dup2(caught.fileno(), _STDERR)
+            yield
+        finally:
+            os.dup2(stderr, _STDERR)
+            os.close(stderr)
+            caught.seek(0)
+            _write_others(caught.read(), words)
+
+
+def _write_others(written: bytes, words: Sequence[bytes]) -> None:
+    lines = written.splitlines(keepends=True)
+    others = [line for line in lines if line.strip() and not any(word in line for word in words)]
+    if others:
+        with contextlib.suppress(OSError):
+            os.write(_STDERR, b"".join(others))

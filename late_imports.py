@@ -1,0 +1,60 @@
+"""Modules that are imported by the first call that needs them, so that a fork does no harm.
+
+While a thread imports a module it holds the module's lock. A child forked meanwhile inherits the
+lock, but not the thread, and would wait for it for ever. So a fork waits for these imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import threading
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Final
+
+FOR_PICTURES: Final = (
+    "luxvox.codec.picture_encoding",
+    "luxvox.codec.picture_rates",
+    "luxvox.codec.picture_decoding",
+    "luxvox.entropy.coders",
+    "luxvox.torch_state",
+)
+FOR_VOICES: Final = (
+    "luxvox.codec.voice_encoding",
+    "luxvox.codec.voice_decoding",
+    "luxvox.codec.recordings",
+    "luxvox.models.speech_chunks",
+    "luxvox.models.speech_weights",
+    "luxvox.torch_state",
+)
+
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+_loaded: set[tuple[str, ...]] = set()
+
+
+@contextlib.contextmanager
+def no_fork_meanwhile() -> Iterator[None]:
+    """Let forks wait until the block has ended."""
+    with _lock:
+        yield
+
+
+def load(*names: str) -> None:
+    """Import modules; each set of them only the first time."""
+    if names not in _loaded:
+        with no_fork_meanwhile():
+            for name in names:
+                importlib.import_module(name)
+            _loaded.add(names)
+
+
+def module(name: str) -> ModuleType:
+    """Import a module and return it."""
+    with no_fork_meanwhile():
+        return importlib.import_module(name)

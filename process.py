@@ -1,0 +1,71 @@
+"""The process of the command line: its standard streams, and the signals that end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+# Sent by a user, a shell or a service manager to end a process; Python itself sees to Ctrl-C.
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
+
+
+class EndedBySignal(BaseException):
+    """Unwind the work, so that no part of a file stays, when a signal asks the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+        self.exit_code = 128 + number
+
+
+@contextlib.contextmanager
+def ending_signals_raised() -> Iterator[None]:
+    """Raise `EndedBySignal` in the block for a signal whose default is to end the process.
+
+    Signals that are ignored, as under nohup, stay ignored. Only a main thread can do this.
+    """
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        taken = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, _raise)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
+
+
+def _raise(number: int, _: FrameType | None) -> None:
+    for one in _ENDING:  # the first one is enough; another must not disturb the tidying
+        signal.signal(one, signal.SIG_IGN)
+    raise EndedBySignal(number)
+
+
+def open_standard_descriptors() -> None:
+    """Give descriptors 0 to 2 to the null device where they are closed.
+
+    Otherwise the next file that is opened gets such a number, and whatever writes to standard
+    error writes into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+
+
+def forget_standard_output() -> None:
+    """Let what is left for a reader that has gone go nowhere, or the interpreter complains."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

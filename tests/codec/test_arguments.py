@@ -1,0 +1,236 @@
+"""Callers may hand over bytes in any object; what is of the wrong type is one clear error."""
+
+import array
+import io
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import luxvox as typed
+from luxvox.codec.arguments import check_device, check_types, file_bytes
+from luxvox.errors import LuxvoxError, SystemFailure, UsageError
+
+luxvox: Any = typed  # these calls are wrong on purpose
+PICTURE = np.zeros((9, 7, 3), np.uint8)
+SAMPLES = np.zeros(800, np.float32)
+
+
+@pytest.fixture(scope="module")
+def picture_file():
+    return luxvox.compress_image(PICTURE, effort=1)
+
+
+@pytest.fixture(scope="module")
+def voice_file():
+    return luxvox.compress_speech(SAMPLES, 8000, effort=1)
+
+
+def in_mmap(data):
+    mapped = mmap.mmap(-1, len(data))
+    mapped.write(data)
+    return mapped
+
+
+KINDS: dict[str, Any] = {
+    "bytearray": bytearray,
+    "memoryview": memoryview,
+    "numpy": lambda data: np.frombuffer(data, np.uint8),
+    "every second": lambda data: np.repeat(np.frombuffer(data, np.uint8), 2)[::2],
+    "array": lambda data: array.array("B", data),
+    "signed": lambda data: memoryview(data).cast("b"),
+    "mmap": in_mmap,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_functions_take_any_buffer(picture_file, voice_file, kind):
+    made = KINDS[kind]
+    assert luxvox.decompress_image(made(picture_file)).shape == (9, 7, 3)
+    assert luxvox.inspect(made(picture_file)) == luxvox.inspect(picture_file)
+    assert list(luxvox.codes(made(picture_file))) == list(luxvox.codes(picture_file))
+    assert luxvox.truncate(made(picture_file), size=10**6) == picture_file
+    assert len(luxvox.decompress_speech(made(voice_file))[0]) == 800
+    assert sum(map(len, luxvox.decode_chunks(made(voice_file)))) == 800
+    assert np.array_equal(luxvox.codes(made(voice_file)), luxvox.codes(voice_file))
+
+
+READERS = [
+    luxvox.decompress_image,
+    luxvox.decompress_speech,
+    luxvox.inspect,
+    luxvox.codes,
+    lambda data: luxvox.truncate(data, size=100),
+]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("x.lvx", r"not its name; read them first: pathlib.Path\('x.lvx'\).read_bytes\(\)"),
+        (Path("x.lvx"), "not its name"),
+        (io.BytesIO(b"x"), "not an open file"),
+        (None, "not NoneType None"),
+        (7, "not int 7"),
+        ([1, 2], "not list"),
+        (np.zeros(5), "not items of 8 bytes"),
+        (np.array(["x"], object), "wanted, not"),
+        (torch.zeros(5), "not Tensor"),
+    ],
+)
+def test_what_holds_no_bytes_is_refused(reader, data, says):
+    with pytest.raises(UsageError, match=says):
+        reader(data)
+
+
+def test_a_released_view_is_refused():
+    view = memoryview(b"x")
+    view.release()
+    with pytest.raises(UsageError):
+        file_bytes(view)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quality", "50"),
+        ("quality", True),
+        ("quality", [50]),
+        ("quality", 50j),
+        ("quality", np.array([50.0])),
+        ("bpp", "1"),
+        ("size", b"100"),
+        ("psnr", {}),
+        ("effort", "5"),
+        ("effort", 5.5),
+        ("effort", None),
+        ("device", None),
+        ("device", 0),
+        ("device", "mps"),
+        ("device", "CUDA"),
+        ("device", ""),
+        ("strip", "yes"),
+        ("strip", None),
+        ("coder", None),
+        ("coder", ["constriction"]),
+        ("progress", 5),
+    ],
+)
+def test_options_of_compress_image(name, value):
+    with pytest.raises(UsageError, match=name):
+        luxvox.compress_image(PICTURE, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bitrate", "3"),
+        ("size", "100"),
+        ("quality", "50"),
+        ("quality", False),
+        ("effort", 1.0),
+        ("progress", "yes"),
+        ("sample_rate", "16000"),
+        ("sample_rate", None),
+    ],
+)
+def test_options_of_compress_speech(name, value):
+    with pytest.raises(UsageError, match=name):
+        luxvox.compress_speech(**{"samples": SAMPLES, "sample_rate": 8000, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sections", "1"),
+        ("sections", 1.0),
+        ("sections", True),
+        ("strict", "no"),
+        ("conceal", 1),
+        ("max_pixels", "100"),
+        ("max_pixels", None),
+        ("as_pil", "yes"),
+        ("progress", 5),
+    ],
+)
+def test_options_of_decompressing(picture_file, voice_file, name, value):
+    with pytest.raises(UsageError, match=name):
+        luxvox.decompress_image(picture_file, **{name: value})
+    if name not in ("as_pil", "max_pixels"):
+        with pytest.raises(UsageError, match=name):
+            luxvox.decompress_speech(voice_file, **{name: value})
+
+
+def test_other_options(picture_file, voice_file):
+    with pytest.raises(UsageError, match="max_seconds"):
+        luxvox.decompress_speech(voice_file, max_seconds="60")
+    with pytest.raises(UsageError, match="max_seconds"):
+        luxvox.decode_chunks(voice_file, max_seconds=None)
+    with pytest.raises(UsageError, match="max_pixels"):
+        luxvox.codes(picture_file, max_pixels="1")
+    with pytest.raises(UsageError, match="size"):
+        luxvox.truncate(picture_file, size="1kB")
+    with pytest.raises(UsageError, match="sections"):
+        luxvox.truncate(picture_file, sections=1.5)
+    with pytest.raises(UsageError, match="model"):
+        luxvox.from_codes(np.zeros((1, 1), np.int64), model="5")
+
+
+@pytest.mark.parametrize("samples", [[[1.0], [1.0, 2.0]], "voice.wav", None, {}, object()])
+def test_what_are_no_samples_is_refused(samples):
+    with pytest.raises(LuxvoxError):
+        luxvox.compress_speech(samples, 16000)
+    with pytest.raises(LuxvoxError):
+        luxvox.from_codes(samples)
+
+
+def test_samples_that_know_their_gradient_are_refused():
+    with pytest.raises(UsageError, match="samples cannot be taken as an array"):
+        luxvox.compress_speech(torch.zeros(800, requires_grad=True), 8000)
+
+
+@pytest.mark.parametrize("pixels", ["photo.png", Path("photo.png"), None, 7, [[1]], b"\x89PNG"])
+def test_what_is_no_picture_is_refused(pixels):
+    with pytest.raises(UsageError):
+        luxvox.compress_image(pixels)
+
+
+def test_numbers_of_numpy_are_numbers():
+    check_types(quality=np.float32(50), size=np.int64(7), effort=np.uint8(5), sections=np.int16(1))
+    check_types(strip=np.True_, quality=50, progress=print, bitrate=None)
+    some = luxvox.compress_image(PICTURE, np.float32(50))
+    assert some == luxvox.compress_image(PICTURE, 50)
+
+
+def test_devices_that_are_not_there():
+    check_device("cpu")
+    with pytest.raises(SystemFailure, match="no device cuda:99 here"):
+        check_device("cuda:99")
+    if not torch.cuda.is_available():
+        with pytest.raises(SystemFailure, match="no device cuda here"):
+            luxvox.compress_image(PICTURE, device="cuda")
+
+
+def test_long_values_are_not_repeated():
+    with pytest.raises(UsageError) as caught:
+        check_types(quality="5" * 1000)
+    assert str(caught.value) == "quality has to be a number, not str"
+
+
+def test_all_errors_are_at_hand():
+    for name in (
+        "ChecksumError",
+        "FormatError",
+        "InputError",
+        "ModelError",
+        "SystemFailure",
+        "TruncatedError",
+        "UnsupportedError",
+        "UsageError",
+    ):
+        assert name in luxvox.__all__
+        assert issubclass(getattr(luxvox, name), luxvox.LuxvoxError)
