@@ -12,6 +12,7 @@ from luxvox.errors import LuxvoxError
 from luxvox.late_imports import load
 
 if TYPE_CHECKING:
+    from luxvox.entropy.lattice_walk import LatticeCodes
     from luxvox.entropy.walk import Codes
 
 
@@ -32,7 +33,7 @@ def codes(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_seconds: float = DEFAULT_MAX_SECONDS,
-) -> dict[str, Codes] | Codes:
+) -> dict[str, LatticeCodes] | Codes:
     """Return the codes of a file, without running the synthesis network.
 
     Args:

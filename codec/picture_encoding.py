@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,9 +21,14 @@ from luxvox.codec.container import ALPHA, EXIF, ICC, LAST_CRITICAL, XMP, Picture
 from luxvox.codec.effort import PictureWork
 from luxvox.codec.rasters import Raster
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.lattice_walk import CodesChooser, CodesEncoder, LatticeCodes, walk
+from luxvox.entropy.lattice_walk import CodesEncoder, CodesMeter, LatticeCodes, walk
 from luxvox.models.picture.choice import RateAwareChoice
-from luxvox.models.picture.correction import Target, corrected_latents, latent_weights
+from luxvox.models.picture.correction import (
+    Target,
+    corrected_latents,
+    distortion,
+    latent_weights,
+)
 from luxvox.models.picture.networks import quality_to_step
 from luxvox.models.picture.tiling import analyse, grid_shapes
 from luxvox.models.picture.weights import PictureCodec, picture_codec
@@ -145,7 +151,7 @@ class PictureEncoder:
     def _prepare(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
         model = self._codec.model
         step = quality_to_step(centi / 100.0, model.config)
-        n_parts = 2 + 2 * work.n_corrections
+        n_parts = 4 + 2 * work.n_corrections
         latents = analyse(model, self._pixels, step, part_of(advance, 0.0, 1.0 / n_parts))
         weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
         if not work.n_corrections:
@@ -154,26 +160,35 @@ class PictureEncoder:
         target = Target(self._pixels, step, work.eye_share)
         rounded = {level: torch.round(y) for level, y in latents.items()}
         curvature = latent_weights(model, target, rounded)
-        weights = _relative(curvature)
+        mean = _mean(curvature)
+        weights = {level: h / mean for level, h in curvature.items()}
         advance(2.0 / n_parts)
-        for done in range(work.n_corrections):
-            codes = self._chosen(_Prepared(latents, weights), centi, work)
-            latents = corrected_latents(model, target, codes, curvature, work.max_change)
+
+        # A correction may overshoot, so the best of all takes is kept; more effort is never worse.
+        best, least = latents, math.inf
+        for done in range(work.n_corrections + 1):
+            codes, bits = self._chosen(_Prepared(latents, weights), centi, work)
+            cost = distortion(model, target, codes) + work.lambda_ * mean * bits
+            if cost < least:
+                best, least = latents, cost
+            if done < work.n_corrections:
+                latents = corrected_latents(model, target, codes, curvature, work.max_change)
             advance((4.0 + 2.0 * done) / n_parts)
-        return _Prepared(latents, weights)
+        return _Prepared(best, weights)
 
-    def _chosen(self, prepared: _Prepared, centi: int, work: PictureWork) -> Latents:
+    def _chosen(self, prepared: _Prepared, centi: int, work: PictureWork) -> tuple[Latents, float]:
+        """Return chosen codes and what they cost in bits."""
         choice = RateAwareChoice(prepared.latents, prepared.weights, work.lambda_).choose
-        position = centi_to_position(centi)
-        codes = walk(self._codec.context, self._shapes, position, CodesChooser(choice))
-        return {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
+        meter = CodesMeter(choice)
+        codes = walk(self._codec.context, self._shapes, centi_to_position(centi), meter)
+        tensors = {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
+        return tensors, sum(meter.bits.values())
 
 
-def _relative(curvature: Latents) -> Latents:
-    """Divide second derivatives by their mean over all latents."""
+def _mean(curvature: Latents) -> float:
+    """Return the mean of second derivatives over all latents."""
     total = sum(float(h.sum()) for h in curvature.values())
-    mean = total / sum(h.numel() for h in curvature.values())
-    return {level: h / mean for level, h in curvature.items()}
+    return total / sum(h.numel() for h in curvature.values())
 
 
 def _first_near(known: Iterable[int], centi: int) -> int | None:

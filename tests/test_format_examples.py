@@ -44,7 +44,8 @@ def cell_value(cell):
 class Traced(RangeDecoder):
     """Keeps what the document shows of each symbol."""
 
-    rows = []
+    rows: list[list[object]] = []
+    rest = 0
 
     def pull(self, counts):
         quantile = (self._point - self._lower) % STATE // (self._range // 2**24)
@@ -62,7 +63,7 @@ def test_how_codes_are_coded():
     for mean, scale, base, shift, row, code, symbol, rest, escape in rows:
         one = pictures.coding_of(mean, scale)
         assert one == (base, row, shift or 0)
-        coding = lattice_tables.coding_of(np.int32(mean), np.int32(scale))
+        coding = lattice_tables.coding_of(np.array(mean, np.int32), np.array(scale, np.int32))
         assert (coding.base, coding.shift, coding.silent) == (base, shift or 0, scale == 0)
         assert coding.silent or coding.table == row
         if row is None:
@@ -75,7 +76,7 @@ def test_how_codes_are_coded():
             assert pictures.read_escape(Given(escape)) == quotient
 
 
-class Given:
+class Given(pictures.Section):
     """A section whose next plain numbers are those of a cell."""
 
     def __init__(self, cell):

@@ -102,6 +102,7 @@ class RandomModel:
         """Return the codes as the product reads them."""
         content = container.read(data)
         header = content.header
+        assert isinstance(header, container.PictureHeader)
         decoder = CodesDecoder(dict(enumerate(content.codes, 1)), header.coder)
         p = log_step(header.quality_centi)
         codes = walk(self.context, grid_shapes(header.height, header.width), p, decoder)

@@ -23,7 +23,13 @@ from torch.nn import functional as F
 
 from luxvox.models.picture.distortion import eye_error, squared_error
 from luxvox.models.picture.networks import FINEST, LEVELS, PIXELS_PER_UNIT, PictureModel
-from luxvox.models.picture.tiling import fine_reach, padded_size, padded_units, strips
+from luxvox.models.picture.tiling import (
+    fine_reach,
+    padded_size,
+    padded_units,
+    strips,
+    synthesise,
+)
 
 STRIP_PIXELS = 1 << 19  # fewer than without gradients, which keep what they passed
 _LOWEST, _HIGHEST = -128.0 / PIXELS_PER_UNIT, 127.0 / PIXELS_PER_UNIT
@@ -65,6 +71,20 @@ def corrected_latents(
         level: y - (gradients[level] / weights[level]).clamp(-max_change, max_change)
         for level, y in quantised.items()
     }
+
+
+@torch.inference_mode()
+def distortion(model: PictureModel, target: Target, quantised: Latents) -> float:
+    """Return the distortion of the picture that codes give, in squared steps."""
+    total, first = 0.0, 0
+    size = padded_size(*target.pixels.shape[:2])
+    for levels in synthesise(model, quantised, target.step, size, lambda share: None):
+        rows = slice(first, first + len(levels))
+        drawn = (torch.from_numpy(levels).permute(2, 0, 1)[None] - 128.0) / PIXELS_PER_UNIT
+        wanted = padded_units(target.pixels, rows, size, torch.device("cpu"))
+        total += float(_distortion(drawn.clamp(_LOWEST, _HIGHEST), wanted, first, target))
+        first = rows.stop
+    return total * (PIXELS_PER_UNIT / target.step) ** 2
 
 
 def latent_weights(model: PictureModel, target: Target, quantised: Latents) -> Latents:

@@ -133,7 +133,7 @@ class Analysis(nn.Module):
         # [B, 3, H, W] -> [B, 192, H / 8 + 1, W / 8 + 1] -> [B, width, H / 8, W / 8]
         blocks = F.pixel_unshuffle(mirrored(pixels), BLOCK)
         x = self.front(blocks.contiguous(memory_format=torch.channels_last))
-        for block in _list(self.blocks[FINEST]):
+        for block in blocks_of(self, FINEST):
             x = block(x, position, gain)
         return self.to_latents[FINEST](x), self.down[FINEST - 1](x)
 
@@ -142,7 +142,7 @@ class Analysis(nn.Module):
         x = features
         latents = {}
         for number in reversed(range(FINEST)):
-            for block in _list(self.blocks[number]):
+            for block in blocks_of(self, number):
                 x = block(x, position, gain)
             latents[LEVELS[number]] = self.to_latents[number](x)
             if number:
@@ -182,7 +182,7 @@ class Synthesis(nn.Module):
         for number, level in enumerate(LEVELS[:FINEST]):
             own = self.from_latents[number](_channels_last(latents[level]))
             x = own if x is None else own + self._up(number - 1, x)
-            for block in _list(self.blocks[number]):
+            for block in blocks_of(self, number):
                 x = block(x, position, gain)
         assert x is not None
         return x
@@ -191,7 +191,7 @@ class Synthesis(nn.Module):
         """Map those features and the latents of `detail` to pixels [B, 3, H, W] in units."""
         own = self.from_latents[FINEST](_channels_last(detail))
         x = own + self._up(FINEST - 1, features)
-        for block in _list(self.blocks[FINEST]):
+        for block in blocks_of(self, FINEST):
             x = block(x, position, gain)
 
         # Beyond the borders the picture goes on mirrored, which turns the sign of odd frequencies.
@@ -296,10 +296,12 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _list(blocks: nn.Module) -> nn.ModuleList:
+def blocks_of(network: Analysis | Synthesis, number: int) -> list[Block]:
+    """Return the blocks of a network on the grid of a level, by the level's number."""
+    blocks = network.blocks[number]
     if not isinstance(blocks, nn.ModuleList):
         raise AssertionError("not a list of blocks")
-    return blocks
+    return [block for block in blocks if isinstance(block, Block)]
 
 
 def _bias(layer: nn.Conv2d) -> Tensor:

@@ -12,7 +12,7 @@ from luxvox.tests.evaluate.miniature import scene
 
 
 def test_static_tables_are_fitted_to_each_channel():
-    histograms = [{}, {}]
+    histograms: list[dict[int, int]] = [{}, {}]
     coding.count(histograms, np.array([[[0, 0, 1, 1]], [[-5, -5, -5, -5]]], np.int16))
     assert coding.static_bits(histograms) == pytest.approx(4.0)
     coding.count(histograms, np.array([[[2, 2, 3, 3]], [[-5, -5, -5, -5]]], np.int16))

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from luxvox.benchmarks import held_back
+from luxvox.evaluate.picture_peers import AVIF
 from luxvox.tests.evaluate.miniature import scene
 
 
@@ -39,7 +40,7 @@ def test_labels_tell_what_differs():
 
 def test_table_of_a_picture(tmp_path, monkeypatch):
     folder = write_pictures(tmp_path / "pictures", ("a.png",))
-    monkeypatch.setattr(held_back, "AVIF", dataclasses.replace(held_back.AVIF, points=(10, 50, 90)))
+    monkeypatch.setattr(held_back, "AVIF", dataclasses.replace(AVIF, points=(10, 50, 90)))
     page = tmp_path / "page.md"
     page.write_text("<!-- held-back:begin -->\n<!-- held-back:end -->\n")
     words = [str(folder), "--effort", "1", "--quality", "20", "--quality", "70", "--cache"]

@@ -67,8 +67,8 @@ def own_peer(tmp_path, monkeypatch):
 
 
 def test_two_pictures_with_every_peer_that_is_here(pictures, evaluate, tmp_path):
-    ends = ("jpeg=20,80", "webp=20,80", "avif=30,70", "jxl=30,80", "jpeg2000=0.3,1")
-    ends += ("luxvox-psnr=20,60", "avif-psnr=30,70")
+    ends = ["jpeg=20,80", "webp=20,80", "avif=30,70", "jxl=30,80", "jpeg2000=0.3,1"]
+    ends += ["luxvox-psnr=20,60", "avif-psnr=30,70"]
     points = [word for end in ends for word in ("--points", end)]
     code, records = evaluate(pictures, *points)
     assert code == 0

@@ -11,7 +11,7 @@ from torch import Tensor
 from luxvox.entropy.lattice import LatticeLevel, picture_levels
 from luxvox.entropy.lattice_layers import N_SCALES, SHIFTS, check_sums, known_taps, table_shapes
 from luxvox.entropy.lattice_tables import start_tables
-from luxvox.models.picture.networks import PictureConfig, PictureModel
+from luxvox.models.picture.networks import PictureConfig, PictureModel, blocks_of
 from luxvox.models.picture.weights import pack_picture, state_sizes
 
 PICTURE = PictureConfig(
@@ -32,7 +32,7 @@ def picture_weights() -> tuple[dict[str, Any], dict[str, Tensor]]:
     synthesis = model.synthesis
     for signs in (synthesis.row_signs, synthesis.column_signs):
         signs.copy_(torch.randint(0, 2, signs.shape) * 2.0 - 1.0)
-    for block in (synthesis.blocks[0][0], synthesis.blocks[3][0]):
+    for block in (blocks_of(synthesis, 0)[0], blocks_of(synthesis, 3)[0]):
         block.project.weight.normal_(0.0, 0.1)
     for gains in model.gains.values():
         gains.normal_(0.0, 0.2)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from luxvox.entropy.layers import LevelShape, check_accumulators
-from luxvox.models.context import LINE, ContextTwins, LevelParts, speech_plan_of
+from luxvox.models.context import ContextTwins, LevelParts, speech_plan_of
 from luxvox.models.speech import SpeechConfig, SpeechModel
 from luxvox.models.speech_weights import pack_speech
 
@@ -38,7 +38,7 @@ def voice_weights() -> tuple[dict[str, Any], dict[str, Tensor]]:
     model.synthesis.leave.weight.normal_(0.0, 0.02)
     _fill(model.vq, reach=6.0)
     plan = speech_plan_of(VOICE)
-    shape = LevelShape(VOICE.n_channels, 0, WIDTH, HIDDEN, depth=True, kernel=LINE)
+    shape = LevelShape(VOICE.n_channels, WIDTH, HIDDEN)
     twins = _stirred(ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)}))
     level = twins.runtime_level(plan[0].name)
     check_accumulators(plan[0].name, level.tensors)

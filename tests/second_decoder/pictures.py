@@ -235,10 +235,10 @@ def read_places(
 
 def read_escape(section: Section) -> int:
     section.begin()
-    n_bits = section.plain(5)
+    n_bits = int(section.plain(5))
     if not 1 <= n_bits <= 16:
         raise Refused("an escape of no legal length")
-    value = 2**n_bits
+    value: int = 2**n_bits
     for start in range(0, n_bits, 8):
         section.begin()
         value += section.plain(min(8, n_bits - start)) * 2**start

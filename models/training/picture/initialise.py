@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from luxvox.models.picture.networks import LEVELS, STRIDES, Block, PictureConfig, PictureModel
+from luxvox.models.picture.networks import (
+    LEVELS,
+    STRIDES,
+    Block,
+    PictureConfig,
+    PictureModel,
+    blocks_of,
+)
 from luxvox.models.picture.transform import (
     ChannelStatistics,
     colour_matrix,
@@ -36,7 +43,7 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
         _set_latents(model)
         for network in (model.analysis, model.synthesis):
             for number, level in enumerate(LEVELS):
-                for block in network.blocks[number]:  # type: ignore[union-attr]
+                for block in blocks_of(network, number):
                     _scale_inputs(block, statistics.powers[STRIDES[level]])
     return model
 
@@ -64,13 +71,13 @@ def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
         n = len(haar)  # 4 · n_passed
 
         # [n, 4 · n_passed], columns in the order channel × (row, column)
-        down = model.analysis.down[number]
+        down = _convolution(model.analysis.down[number])
         weight = torch.zeros(down.weight.shape)
         weight[n:] = 0.02 * torch.randn(weight[n:].shape, generator=generator)
         weight[:n, :n_passed] = haar.reshape(n, n_passed, 2, 2)
         _fill(down, weight)
 
-        up = model.synthesis.up[number]
+        up = _convolution(model.synthesis.up[number])
         weight = torch.zeros(up.weight.shape)
         weight[: 4 * n_passed, :n, 0, 0] = haar.T
         _fill(up, weight)
@@ -95,8 +102,13 @@ def _scale_inputs(block: Block, power: Tensor) -> None:
 
 
 def _fill(layer: nn.Module, weight: Tensor) -> None:
+    convolution = _convolution(layer)
+    convolution.weight.copy_(weight)
+    if convolution.bias is not None:
+        convolution.bias.zero_()
+
+
+def _convolution(layer: nn.Module) -> nn.Conv2d:
     if not isinstance(layer, nn.Conv2d):
         raise AssertionError("not a convolution")
-    layer.weight.copy_(weight)
-    if layer.bias is not None:
-        layer.bias.zero_()
+    return layer

@@ -49,7 +49,7 @@ class JointPhase:
         self.pictures, self.held_back = data
         self.device = torch.device(device)
         for module in (parts.model.analysis, parts.model.synthesis):
-            module.to(memory_format=torch.channels_last)
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.bfloat16 = bfloat16
 
     def compile(self) -> None:

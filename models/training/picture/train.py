@@ -180,7 +180,8 @@ def _hours_behind(run: Path) -> float:
     """Return the core-hours of a run folder, those it started from included."""
     earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
     phases = [json.loads(p.read_text()) for p in run.glob("summary-*.json")]
-    return earlier + sum(one["minutes"] * one["threads"] for one in phases) / 60.0
+    later: float = sum(one["minutes"] * one["threads"] for one in phases) / 60.0
+    return earlier + later
 
 
 def _say_what_is_next(job: PictureJob) -> None:

@@ -29,7 +29,7 @@ def test_gradients_pass_the_rounding():
     codes = straight_through(values, dead_zone(values))
     assert codes.tolist() == [0.0, 2.0]
     codes.sum().backward()
-    assert values.grad.tolist() == [1.0, 1.0]
+    assert values.grad is not None and values.grad.tolist() == [1.0, 1.0]
 
 
 def test_chosen_codes_cost_less_than_rounded_ones():

@@ -84,4 +84,4 @@ def test_rounding_passes_gradients():
     whole = rounded(value)
     assert whole.tolist() == [1.0, -1.0]
     whole.sum().backward()
-    assert value.grad.tolist() == [1.0, 1.0]
+    assert value.grad is not None and value.grad.tolist() == [1.0, 1.0]
