@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ FOR_VOICES: Final = (
     "luxvox.torch_state",
 )
 
+# Hooks before a fork run in the reverse order. Modules take the lock of `logging` while they are
+# imported, so a fork must take this lock before that one: it is registered after it.
+logging.getLogger(__name__)
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -40,7 +44,11 @@ _loaded: set[tuple[str, ...]] = set()
 
 @contextlib.contextmanager
 def no_fork_meanwhile() -> Iterator[None]:
-    """Let forks wait until the block has ended."""
+    """Let forks, and other such blocks, wait until the block has ended.
+
+    There is one lock for all that a fork must not find half done: of two, a fork could take one
+    while the thread that has the other waits for it.
+    """
     with _lock:
         yield
 

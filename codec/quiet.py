@@ -9,27 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Final
+
+from luxvox.late_imports import no_fork_meanwhile
 
 LIBMPG123: Final = (b"libmpg123", b"Warning: Xing", b"Warning: Real", b"Note: ", b"mpg123")
 LIBTIFF: Final = (b"TIFF", b"JPEGLib", b"Fax", b"LZW", b"ZIP", b"PixarLog", b"tempfile.tif")
 
 _STDERR: Final = 2
-_lock = threading.Lock()
-
-if hasattr(os, "register_at_fork"):
-    # A child finds the lock free, and standard error where it belongs.
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
 
 
 @contextlib.contextmanager
 def quiet(words: Sequence[bytes]) -> Iterator[None]:
     """Leave out lines with any of these words of what is written to standard error in the block."""
-    with _lock, tempfile.TemporaryFile() as caught:
+    # A child finds standard error where it belongs.
+    with no_fork_meanwhile(), tempfile.TemporaryFile() as caught:
         try:
             stderr = os.dup(_STDERR)
         except OSError:  # it is closed
