@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 import luxvox
-from luxvox.codec import pictures
+from luxvox.codec import picture_rates, pictures
 from luxvox.codec.rasters import Raster
-from luxvox.errors import TargetWarning, UsageError
+from luxvox.errors import LossWarning, TargetWarning, UsageError
 from luxvox.models.cards import preferring
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "eileen_collins.png"
@@ -80,24 +80,36 @@ def test_a_psnr_that_nothing_has_is_refused(photograph, effort):
 
 def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
     raster = Raster(photograph[:16, :16], None, b"profile!" * 100)
-    said = r"0\.9 bits .* takes 2\d\.\d+ to 3\d\.\d+, 800 bytes of it metadata \(strip leaves"
+    said = r"0\.9 bits .* takes \d+\.\d+ to \d+\.\d+, 800 bytes of it metadata \(strip leaves"
     with pytest.raises(UsageError, match=said):
         luxvox.compress_image(raster, bpp=0.9, effort=1)
-    assert len(luxvox.compress_image(raster, bpp=1.5, effort=1, strip=True)) < 60
+    with pytest.warns(LossWarning, match="its profile is left out"):
+        data = luxvox.compress_image(raster, bpp=1.5, effort=1, strip=True)
+    assert len(data) < 60
 
 
 def test_small_files_come_in_steps_of_words(photograph):
     """A few bytes are more than 2 % of them; the nearest step is what can be had."""
     crop = photograph[:24, :24]
-    assert 47 <= len(luxvox.compress_image(crop, size=50, effort=1)) <= 50
-    assert 47 <= len(luxvox.compress_image(crop, bpp=0.68, effort=1)) <= 50
+    for n_bytes in (90, 120):
+        asked = ({"size": n_bytes}, {"bpp": n_bytes * 8 / crop[:, :, 0].size})
+        for options in asked:
+            assert (
+                n_bytes - 4 <= len(luxvox.compress_image(crop, effort=1, **options)) <= n_bytes + 2
+            )
 
 
-def test_what_is_in_reach_but_missed_is_told(photograph):
-    """Two pixels take 51 bytes, or 63 with a second section, but nothing in between."""
-    with pytest.warns(TargetWarning, match=r"^60 bytes is asked for, the nearest found is \d\d$"):
-        data = luxvox.compress_image(photograph[:1, :2], size=60, effort=1)
-    assert 35 <= len(data) < 57
+def test_what_is_in_reach_but_missed_is_told(photograph, monkeypatch):
+    """With a single try the nearest is not near enough."""
+    monkeypatch.setattr(picture_rates, "find", lambda measure, window, axis, *_: _once(measure))
+    with pytest.warns(TargetWarning, match=r"^90 bytes is asked for, the nearest found is \d+$"):
+        data = luxvox.compress_image(photograph[:24, :24], size=90, effort=1)
+    assert len(data) != 90
+
+
+def _once(measure):
+    measure(4000)
+    return 4000
 
 
 @pytest.mark.parametrize(
@@ -108,7 +120,8 @@ def test_what_is_in_reach_but_missed_is_told(photograph):
         ({"size": 0}, "size 0 is out of range, legal: above 0"),
         ({"bpp": float("nan")}, "bpp nan is out of range"),
         ({"psnr": float("inf")}, "psnr inf is out of range"),
-        *[({"effort": effort}, r"effort .* legal: 1\.\.9") for effort in (0, 10, 5.0, True, "5")],
+        *[({"effort": effort}, r"effort .* legal: 1\.\.9") for effort in (0, 10)],
+        *[({"effort": effort}, "effort has to be a whole number") for effort in (5.0, True, "5")],
     ],
 )
 def test_what_cannot_be_asked_for(options, said):
@@ -154,4 +167,5 @@ def test_corrections_do_not_run_away_at_saturated_colours():
         psnr(luxvox.decompress_image(luxvox.compress_image(pixels, 40, effort=effort)), pixels)
         for effort in (1, 5, 9)
     )
-    assert plain < default < most
+    assert plain > 20
+    assert plain - 0.5 < default <= most + 0.5
