@@ -13,7 +13,6 @@ part. Each row is a process of its own.
 from __future__ import annotations
 
 import importlib
-import itertools
 import json
 import os
 import subprocess
@@ -28,7 +27,7 @@ import click
 WARM_UP_STEPS = 2
 N_PICTURES = 16
 OLD = "old joint phase 3"
-ROWS = tuple(itertools.product(("joint", "chosen"), ("bfloat16", "float32")))
+ROWS = (("joint", "bfloat16"), ("joint", "float32"))
 HEAD = (
     "phase",
     "precision",
@@ -100,7 +99,7 @@ def measure(folder: Path, phase_name: str, precision: str, seconds: float) -> Ro
         if phase_name == OLD:
             phase, networks, n_pixels = old_phase(Path(name))
         else:
-            phase, networks, n_pixels = new_phase(Path(name), phase_name, precision)
+            phase, networks, n_pixels = new_phase(Path(name), precision)
     optimiser = torch.optim.Adam(phase.trained().parameters(), lr=1e-6, fused=True)
     n_steps, start_s = 0, 0.0
     while n_steps <= WARM_UP_STEPS or time.process_time() - start_s < seconds:
@@ -136,7 +135,7 @@ def step(phase: Any, optimiser: Any, number: int) -> None:
     optimiser.step()
 
 
-def new_phase(folder: Path, name: str, precision: str) -> tuple[Any, list[float], int]:
+def new_phase(folder: Path, precision: str) -> tuple[Any, list[float], int]:
     """Return a phase of this checkout, what its networks cost a pixel, and pixels of a batch."""
     data = importlib.import_module("luxvox.models.training.picture.data")
     initialise = importlib.import_module("luxvox.models.training.picture.initialise")
@@ -148,7 +147,7 @@ def new_phase(folder: Path, name: str, precision: str) -> tuple[Any, list[float]
     units = [data.to_units(picture) for picture in split[0].pictures]
     model = initialise.untrained_model(units, networks.PictureConfig())
     is_half = precision == "bfloat16"
-    phase = joint.JointPhase(name, parts.PictureParts(model), split, "cpu", is_half)
+    phase = joint.JointPhase(parts.PictureParts(model), split, "cpu", is_half)
     return phase, costs(networks, model), joint.BATCH * joint.CROP**2
 
 

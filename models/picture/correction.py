@@ -35,6 +35,8 @@ STRIP_PIXELS = 1 << 19  # fewer than without gradients, which keep what they pas
 _LOWEST, _HIGHEST = -128.0 / PIXELS_PER_UNIT, 127.0 / PIXELS_PER_UNIT
 _PROBE = 0.5  # steps by which latents are moved for the second derivative
 _WEIGHTS = 0.1, 30.0  # legal range of weights
+_PLACED = ("base", "detail")  # levels with channels enough to tell places apart by one probe
+_CONTRAST = 0.3, 3.0  # of a place against the mean of its level
 
 Latents = dict[str, Tensor]
 
@@ -100,11 +102,12 @@ def latent_weights(model: PictureModel, target: Target, quantised: Latents) -> L
     weights = {}
     for level in LEVELS:
         second = probe[level] * (after[level] - before[level]) / _PROBE
-        by_channel = second.mean((2, 3), keepdim=True).clamp(*_WEIGHTS)
-        by_place = F.avg_pool2d(
-            (second / by_channel).mean(1, keepdim=True), 3, 1, 1, count_include_pad=False
-        )
-        weights[level] = (by_channel * by_place.clamp(0.2, 5.0)).clamp(*_WEIGHTS)
+        mean = second.mean().clamp(*_WEIGHTS)
+        weights[level] = mean.expand(1, 1, *second.shape[2:])
+        if level in _PLACED:
+            by_place = (second / mean).mean(1, keepdim=True)
+            by_place = F.avg_pool2d(by_place, 3, 1, 1, count_include_pad=False)
+            weights[level] = mean * by_place.clamp(*_CONTRAST)
     return weights
 
 

@@ -17,11 +17,10 @@ from luxvox.models.picture.networks import PIXELS_PER_UNIT, Block, log_step
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.losses import psnr
 from luxvox.models.training.picture.parts import PictureParts, save_parts
-from luxvox.models.training.picture.quantise import chosen_codes, dead_zone, straight_through
+from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 STEP_WEIGHT = 0.7  # exponent of the step that makes all rates count about the same
-LEARNING_RATES = {"joint": 6e-4, "chosen": 2e-4}
 CROP, BATCH = 192, 6
 N_VALIDATED = 16
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
@@ -29,22 +28,18 @@ ANALYSIS_FACTOR = 0.5
 
 
 class JointPhase:
-    """All parts at once.
+    """All parts at once."""
 
-    The phase `joint` rounds latents; `chosen`, which follows it, chooses codes as the encoder does,
-    and charges for these instead of noisy latents.
-    """
+    name = "joint"
+    learning_rate = 6e-4
 
     def __init__(
         self,
-        name: str,
         parts: PictureParts,
         data: tuple[Pictures, Pictures],
         device: str = "cpu",
         bfloat16: bool = True,
     ) -> None:
-        self.name = name
-        self.learning_rate = LEARNING_RATES[name]
         self.parts = parts.to(device)
         self.pictures, self.held_back = data
         self.device = torch.device(device)
@@ -96,25 +91,17 @@ class JointPhase:
         }
         return (cost * gain**STEP_WEIGHT).mean(), figures
 
-    def _quantised(self, latents: dict[str, Tensor], position: Tensor) -> dict[str, Tensor]:
-        if self.name == "joint":
-            return {level: straight_through(y, dead_zone(y)) for level, y in latents.items()}
-        codes = chosen_codes(self.parts.context, latents, position, BIT)
-        return {level: straight_through(y, codes[level]) for level, y in latents.items()}
-
     def _coded(
         self, pixels: Tensor, step: Tensor, generator: torch.Generator, odd: dict[str, int] | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         latents = self.parts.model.latents(pixels, step)
         position = log_step(step, self.parts.model.config)
-        quantised = self._quantised(latents, position)
-        paid = quantised
-        if self.name == "joint":
-            paid = {
-                level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
-                for level, y in latents.items()
-            }
-        bits = self.parts.context.level_bits(quantised, paid, position, odd)
+        quantised = {level: straight_through(y) for level, y in latents.items()}
+        noisy = {
+            level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
+            for level, y in latents.items()
+        }
+        bits = self.parts.context.level_bits(quantised, noisy, position, odd)
         return self.parts.model.synthesise(quantised, step).float(), bits
 
     @torch.no_grad()
@@ -129,7 +116,7 @@ class JointPhase:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 latents = self.parts.model.latents(pixels, step)
                 position = log_step(step, self.parts.model.config)
-                quantised = self._quantised(latents, position)
+                quantised = {level: dead_zone(y) for level, y in latents.items()}
                 bits = self.parts.context.level_bits(quantised, quantised, position)
                 decoded = self.parts.model.synthesise(quantised, step).float()
             total = sum(bits.values(), torch.zeros(()))

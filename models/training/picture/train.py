@@ -3,8 +3,7 @@
 | phase | what learns | from |
 | --- | --- | --- |
 | start | nothing: the linear transform | pictures |
-| joint | all parts together, latents rounded | pictures |
-| chosen | the same, codes chosen as the encoder chooses them | pictures |
+| joint | all parts together | pictures |
 | tables | tables of counts, which needs no more than some minutes | codes of the encoder |
 
 Several processes train together under `torchrun`; each takes batches of its own.
@@ -43,11 +42,8 @@ from luxvox.models.training.picture.tables import fit_tables
 log = logging.getLogger(__name__)
 
 START = "start"
-SHARES = {"joint": 0.75, "chosen": 0.25}
-"""What each phase gets of the minutes when all are trained in turn."""
-
-TABLES = "tables"
-PHASES = (START, *SHARES, TABLES)
+JOINT, TABLES = "joint", "tables"
+PHASES = (START, JOINT, TABLES)
 HELD_BACK = 50  # every 50th picture is never trained on, but validated on
 SEED = 0
 _TIMEOUT = timedelta(minutes=30)  # for processes that wait for the first one to validate
@@ -60,8 +56,7 @@ class PictureJob:
     Attributes:
         data: folders of pictures.
         run: run folder, made if it is missing.
-        minutes: how long the phase trains in all, resumes included; if no phase is given, all
-            phases together.
+        minutes: how long the joint phase trains in all, resumes included.
         phase: one of `PHASES`; all in turn by default.
         init: run folder whose parts to start from, instead of the linear transform.
         resume: go on from the run folder's last checkpoint of the phase.
@@ -100,18 +95,14 @@ def train_pictures(job: PictureJob) -> None:
         _begin(job, data[0])
     if not (job.run / PARTS_FILE).exists():
         raise UsageError(f"{job.run}: phase {job.phase} needs phase {START} first")
-    for name in [job.phase] if job.phase else PHASES:
-        if name == START:
-            continue
-        if name == TABLES:
-            _fit_tables(job, data[0])
-            continue
-        share = SHARES[name] if job.phase is None else 1.0
+    if job.phase in (None, JOINT):
         torch.manual_seed(SEED)
-        phase = JointPhase(name, load_parts(job.run), data, job.device, job.bfloat16)
+        phase = JointPhase(load_parts(job.run), data, job.device, job.bfloat16)
         if job.compiled:
             phase.compile()
-        train(phase, job.run, job.minutes * share, job.resume, SEED)
+        train(phase, job.run, job.minutes, job.resume, SEED)
+    if job.phase in (None, TABLES):
+        _fit_tables(job, data[0])
     _say_what_is_next(job)
 
 
@@ -187,7 +178,7 @@ def _hours_behind(run: Path) -> float:
 def _say_what_is_next(job: PictureJob) -> None:
     if process_rank() > 0:
         return
-    following = {START: "joint", "joint": "chosen", "chosen": TABLES}.get(job.phase or "")
+    following = {START: JOINT, JOINT: TABLES}.get(job.phase or "")
     if following:
         log.info("next: luxvox train image … --out %s --phase %s", job.run, following)
     else:

@@ -30,8 +30,8 @@ def state_of(run, phase):
     return json.loads((run / f"phase-{phase}.json").read_text())
 
 
-@pytest.mark.parametrize("phase", ["joint", "chosen"])
-def test_every_phase_leaves_log_summary_and_finite_figures(trained_run, phase):
+def test_training_leaves_log_summary_and_finite_figures(trained_run):
+    phase = "joint"
     assert state_of(trained_run, phase)["step"] >= 1
     with (trained_run / f"phase-{phase}.csv").open(newline="") as file:
         figures = {row[2]: float(row[3]) for row in csv.reader(file)}
@@ -42,8 +42,8 @@ def test_every_phase_leaves_log_summary_and_finite_figures(trained_run, phase):
     assert not list(trained_run.glob("*.partial"))
 
 
-@pytest.mark.parametrize("phase", ["joint", "chosen"])
-def test_each_phase_resumes(run, folder, phase):
+def test_training_resumes(run, folder):
+    phase = "joint"
     before = state_of(run, phase)
     minutes = before["elapsed_s"] / 60 + A_STEP
     train_pictures(PictureJob((folder,), run, minutes, phase, resume=True))
@@ -85,7 +85,6 @@ def test_the_start_is_deterministic(folder, tmp_path, small_batches):
 
 def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
-    (run / "summary-chosen.json").unlink()
     (run / "summary-tables.json").unlink()
     (run / "summary-start.json").unlink()
     train_pictures(PictureJob((folder,), tmp_path / "new", A_STEP, "start", init=run))
@@ -99,7 +98,7 @@ def test_a_finished_run_is_not_overwritten(run, folder):
     before = (run / "parts.safetensors").read_bytes()
     with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
         train_pictures(PictureJob((folder,), run, A_STEP, "joint"))
-    with pytest.raises(UsageError, match="holds a run of phase start, joint, chosen, tables"):
+    with pytest.raises(UsageError, match="holds a run of phase start, joint, tables"):
         train_pictures(PictureJob((folder,), run, A_STEP))
     assert (run / "parts.safetensors").read_bytes() == before
 
@@ -118,7 +117,7 @@ def test_export_writes_what_loads(run, tmp_path):
     assert codec.card.number == 12
     assert codec.card.config == json.loads(json.dumps(dataclasses.asdict(codec.model.config)))
     phases = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
-    assert sorted(phases) == ["chosen", "joint", "start", "tables"]
+    assert sorted(phases) == ["joint", "start", "tables"]
     assert export_run(run, tmp_path / "again", "picture-12").read_bytes() == path.read_bytes()
 
 
@@ -145,7 +144,7 @@ def test_export_names_what_is_missing(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, chosen, tables"),
+        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, tables"),
         ({"minutes": 0.0}, "0 minutes, legal: more than 0"),
         ({"minutes": float("nan")}, "nan minutes, legal: more than 0"),
         ({"phase": "joint"}, "phase joint needs phase start first"),
