@@ -22,21 +22,33 @@ from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.networks import log_step
 from luxvox.models.picture.tiling import analyse, grid_shapes
 from luxvox.models.training.picture.data import Pictures
-from luxvox.models.training.picture.joint import BIT, TRAINED_STEPS
+from luxvox.models.training.picture.joint import TRAINED_STEPS
 from luxvox.models.training.picture.parts import PictureParts
 
 log = logging.getLogger(__name__)
 
 N_CODED = 240  # pictures, each at a step of its own
 SIDE = 256  # pixels of each that are coded
+LAMBDA = 0.07  # as the encoder has it
+N_ROUNDS = 2  # codes are chosen by the tables of the round before
 PRIOR = 200.0  # symbols that the start tables count as, for each table
 
 
 def fit_tables(parts: PictureParts, pictures: Pictures) -> None:
     """Set the tables of counts to what the encoder makes of some pictures."""
-    parts.counts.copy_(torch.from_numpy(start_tables()))
+    counts = start_tables()
+    for number in range(N_ROUNDS):
+        log.info("tables: round %d of %d", number + 1, N_ROUNDS)
+        counts = _smoothed(_symbols_seen(parts, pictures, counts))
+    parts.counts.copy_(torch.from_numpy(counts))
+
+
+def _symbols_seen(
+    parts: PictureParts, pictures: Pictures, counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Count the symbols of each table [N_TABLES, 64] in codes chosen by the costs of `counts`."""
     model = parts.model.eval()
-    context = LatticeContext(parts.context.plan, parts.context.integers(), start_tables())
+    context = LatticeContext(parts.context.plan, parts.context.integers(), counts)
     seen = np.zeros((N_TABLES, N_SYMBOLS))
     every = max(1, len(pictures) // N_CODED)
     chosen = pictures.pictures[::every][:N_CODED]
@@ -46,13 +58,11 @@ def fit_tables(parts: PictureParts, pictures: Pictures) -> None:
         pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
         latents = analyse(model, pixels, step, lambda share: None)
         weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
-        counter = _Counter(RateAwareChoice(latents, weights, BIT).choose, seen)
+        counter = _Counter(RateAwareChoice(latents, weights, LAMBDA).choose, seen)
         position = log_step(torch.tensor([step]), model.config)
         whole = int(torch.floor(position * 127.0 + 0.5))
         walk(context, grid_shapes(*pixels.shape[:2]), whole, counter)
-        if number % 40 == 0:
-            log.info("tables: coded %d of %d pictures", number, len(chosen))
-    parts.counts.copy_(torch.from_numpy(_smoothed(seen)))
+    return seen
 
 
 def _smoothed(seen: NDArray[np.float64]) -> NDArray[np.int64]:
