@@ -29,7 +29,7 @@ WITHOUT_TORCHAC = importlib.util.find_spec("torchac") is None
 RETIRED: dict[str, str] = {}
 """Weights that are no longer shipped, and the last release that has them."""
 
-UNRELEASED = {"picture-2"}
+UNRELEASED: set[str] = set()
 """Weights that no release has yet: they may still change, and their files be made again."""
 
 
