@@ -150,7 +150,7 @@ def commands() -> None:
     type=click.Choice(list(TUNINGS)),
     default=DEFAULT_TUNE,
     show_default=True,
-    help="Pictures only: what the encoder minimises; all decode alike.",
+    help="Pictures only: what the encoder minimises from effort 6 on; all decode alike.",
 )
 @device_option
 @weights_option

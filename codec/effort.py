@@ -1,7 +1,8 @@
 """How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
 
-Pictures: codes are chosen once or several times. Between two choices the latents are corrected by
-what the synthesis makes of the codes so far (`luxvox.models.picture.correction`). Voices: codes
+Pictures: codes are chosen by the context model's costs. From effort 6 on latents are then corrected
+by what the synthesis makes of the codes (`luxvox.models.picture.correction`), codes are chosen
+again, and the best take is kept. Voices: codes
 are the nearest codewords, or chosen by the context model's costs (`luxvox.models.speech_choice`);
 several sequences of codewords are kept in the search over stages, or latents are corrected several
 times by what is heard of their codes (`luxvox.models.speech_refinement`). Every level decodes the

@@ -34,11 +34,11 @@ from luxvox.errors import TargetWarning, UsageError
 from luxvox.models.picture.weights import PictureCodec
 
 # Bits a pixel and PSNR of a typical photograph, by quality.
-_QUALITIES = (1.0, 16.0, 28.0, 40.0, 50.0, 60.0, 70.0, 80.0, 100.0)
-_TYPICAL_BPP = (0.1, 0.19, 0.3, 0.45, 0.62, 0.84, 1.09, 1.4, 2.1)
-_TYPICAL_PSNR_DB = (25.6, 27.5, 29.1, 30.8, 32.3, 33.7, 35.2, 36.5, 39.0)
-_LOG_BYTES_SLOPE = 0.0003  # a hundredth of quality
-_PSNR_SLOPE_DB = 0.0014
+_QUALITIES = (1.0, 12.0, 28.0, 44.0, 60.0, 74.0, 100.0)
+_TYPICAL_BPP = (0.08, 0.13, 0.28, 0.58, 1.1, 1.8, 4.0)
+_TYPICAL_PSNR_DB = (25.0, 26.9, 29.6, 32.8, 36.4, 39.7, 45.5)
+_LOG_BYTES_SLOPE = 0.0004  # a hundredth of quality
+_PSNR_SLOPE_DB = 0.0021
 _WORTHS = 200  # steps in which the worth of a bit is halved or doubled
 _LOG_BYTES_OF_WORTH, _PSNR_OF_WORTH_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the places where a bit's worth is searched
