@@ -186,9 +186,8 @@ class PictureEncoder:
 
 
 def _mean(curvature: Latents) -> float:
-    """Return the mean of second derivatives over all latents."""
-    detail = curvature["detail"]  # three quarters of all latents
-    return float(detail.mean())
+    """Return the mean of second derivatives over the latents of `detail`, most of all."""
+    return float(curvature["detail"].mean())
 
 
 def _first_near(known: Iterable[int], centi: int) -> int | None:

@@ -23,12 +23,13 @@ class Luxvox:
     """The codec of this package, through its public functions; a point is a quality.
 
     Attributes:
-        tune: what the encoder aims at, as `luxvox.compress_image` takes it.
+        tune, effort: what the encoder aims at and how hard, as `luxvox.compress_image` takes them.
     """
 
     name: str = "luxvox"
     label: str = "luxvox"
     tune: str = "eye"
+    effort: int = 5
     kind: Kind = PICTURES
     points: tuple[float, ...] = (1, 12, 24, 36, 48, 60, 72)
     install: str = "pip install --force-reinstall luxvox"
@@ -45,7 +46,7 @@ class Luxvox:
         """Return the bytes of an .lvx file."""
         import luxvox
 
-        return luxvox.compress_image(original, quality=point, tune=self.tune)
+        return luxvox.compress_image(original, quality=point, tune=self.tune, effort=self.effort)
 
     def decode(self, data: bytes) -> Pixels:
         """Return the pixels of an .lvx file."""
@@ -146,7 +147,7 @@ def _jpeg2000_options(rate_bpp: float) -> dict[str, object]:
 
 
 LUXVOX = Luxvox()
-LUXVOX_PSNR = Luxvox("luxvox-psnr", "luxvox (tuned for PSNR)", "psnr")
+LUXVOX_PSNR = Luxvox("luxvox-psnr", "luxvox (effort 7, tuned for PSNR)", "psnr", 7)
 JPEG = PillowPeer(
     "jpeg",
     "JPEG (optimize, progressive)",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from luxvox import cli, console
 from luxvox.codec import container, pictures
 from luxvox.errors import FormatError, TruncatedWarning
 from luxvox.models.cards import find_card
+from luxvox.models.training.picture import train
 from luxvox.progress import Progress
 
 
@@ -345,14 +347,17 @@ def test_info_as_text_and_json(folder, capsys):
 
 def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
     seen: dict[str, object] = {}
-    image = types.SimpleNamespace(train_image=lambda **options: seen.update(options))
+
+    def train_pictures(job):
+        seen.update(dataclasses.asdict(job))
+
+    monkeypatch.setattr(train, "train_pictures", train_pictures)
     export = types.SimpleNamespace(export_run=lambda **options: "weights/x.safetensors")
-    monkeypatch.setitem(sys.modules, "luxvox.models.training.image", image)
     monkeypatch.setitem(sys.modules, "luxvox.models.training.export", export)
     words = ["--data", ".", "--out", "run", "--minutes", "2.5", "--device", "cpu"]
     assert run("cli", "train", "image", *words) == 0
-    assert sorted(seen) == ["data", "device", "init", "minutes", "out", "phase", "resume"]
     assert (seen["minutes"], seen["resume"], seen["init"]) == (2.5, False, None)
+    assert (seen["data"], seen["run"], seen["device"]) == ((Path("."),), Path("run"), "cpu")
     assert run("cli", "train", "export", ".") == 0
     assert "wrote weights/x.safetensors" in capsys.readouterr().err
 

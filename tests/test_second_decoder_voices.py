@@ -35,6 +35,7 @@ def read(data, tensors):
 @pytest.mark.parametrize(
     ("seconds", "channels", "rate", "quality"), [(0.6, 1, 16_000, 70), (0.4, 2, 44_100, 30)]
 )
+@pytest.mark.filterwarnings("ignore:voices are kept up to 8 kHz")
 def test_both_read_the_same_codes(tensors, seconds, channels, rate, quality):
     data = luxvox.compress_speech(voice(seconds, channels, rate), rate, quality=quality)
     codes = voices.voice_codes(data)

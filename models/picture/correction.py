@@ -7,8 +7,8 @@ become ŷ − g / h, and new codes are chosen for them with weights h.
 
 The distortion is (1 − share) · squared error + share · the eye's error, the one that training
 minimises. Semi-amortised inference (Campos et al., 2019; Yang et al., 2020) goes the same way in
-many small steps. h is estimated with one random probe (Hutchinson, 1989), averaged over space for
-each channel and over channels for each place.
+many small steps. h is estimated with one random probe (Hutchinson, 1989), averaged over each level;
+where a level has channels enough, places that count more or less than the mean are told apart.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def distortion(model: PictureModel, target: Target, quantised: Latents) -> float
 
 
 def latent_weights(model: PictureModel, target: Target, quantised: Latents) -> Latents:
-    """Estimate what a squared step of each latent costs, [1, channels, h, w] by level."""
+    """Estimate what a squared step of the latents at each place costs, [1, 1, h, w] by level."""
     generator = torch.Generator().manual_seed(0)
     probe = {
         level: torch.randint(0, 2, y.shape, generator=generator).float() * 2.0 - 1.0

@@ -212,7 +212,7 @@ def test_a_killed_run_goes_on_where_it_was(pictures, evaluate, own_peer, tmp_pat
     own_peer.unlink()
     code, records = evaluate(pictures, *words, points="luxvox=20")
     assert code == 0
-    assert own_peer.read_text().splitlines() == ["(168, 176, 3) 32.0", "(168, 176, 3) 8.0"]
+    assert own_peer.read_text().splitlines() == ["(168, 176, 3) 32", "(168, 176, 3) 8"]
     _, anew = evaluate(pictures, *words, "--fresh", points="luxvox=20", out="anew")
     for record in (records["pictures"], anew["pictures"]):
         del record["run"]
