@@ -34,8 +34,8 @@ def train() -> None:
 @click.option("--phase", help="The phase to train; otherwise all of them in turn.")
 @click.option(
     "--init",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of another run to start from.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of another run, or model card of weights, to start from.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
 @click.option("--overwrite", is_flag=True, help="Train a finished phase again.")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from luxvox.entropy.lattice import picture_levels
 from luxvox.entropy.lattice_tables import start_tables
 from luxvox.models.picture.networks import PictureModel
-from luxvox.models.picture.weights import config_from_json
+from luxvox.models.picture.weights import config_from_json, load_picture_codec
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.picture.twin import ContextTwin
 
@@ -38,6 +38,16 @@ class PictureParts(nn.Module):
 def save_parts(parts: PictureParts, run: Path) -> None:
     """Write the parts into a run folder."""
     save_atomically(dict(parts.state_dict()), run / PARTS_FILE)
+
+
+def parts_of_weights(path: Path) -> tuple[PictureParts, float]:
+    """Return the parts of a model card's weights, and the core-hours that made them."""
+    codec = load_picture_codec(path.with_suffix(".json"))
+    parts = PictureParts(codec.model.requires_grad_(True))
+    parts.context.start_from_integers(codec.context.tensors)
+    parts.counts.copy_(torch.from_numpy(codec.context.counts))
+    hours: float = codec.card.extra.get("training", {}).get("core_hours", 0.0)
+    return parts, hours
 
 
 def load_parts(run: Path) -> PictureParts:

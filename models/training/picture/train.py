@@ -36,7 +36,13 @@ from luxvox.models.training.loop import (
 from luxvox.models.training.picture.data import Pictures, to_units
 from luxvox.models.training.picture.initialise import untrained_model
 from luxvox.models.training.picture.joint import JointPhase
-from luxvox.models.training.picture.parts import PARTS_FILE, PictureParts, load_parts, save_parts
+from luxvox.models.training.picture.parts import (
+    PARTS_FILE,
+    PictureParts,
+    load_parts,
+    parts_of_weights,
+    save_parts,
+)
 from luxvox.models.training.picture.tables import fit_tables
 
 log = logging.getLogger(__name__)
@@ -58,7 +64,8 @@ class PictureJob:
         run: run folder, made if it is missing.
         minutes: how long the joint phase trains in all, resumes included.
         phase: one of `PHASES`; all in turn by default.
-        init: run folder whose parts to start from, instead of the linear transform.
+        init: what to start from instead of the linear transform: a run folder, or the model card
+            of weights.
         resume: go on from the run folder's last checkpoint of the phase.
         device: `cpu` or `cuda`.
         overwrite: train a finished phase again.
@@ -142,8 +149,10 @@ def _begin(job: PictureJob, training: Pictures) -> None:
             parts = PictureParts(untrained_model(pictures, PictureConfig()))
         else:
             log.info("starting from %s", job.init)
-            parts = load_parts(job.init)
-            earlier_hours = _hours_behind(job.init)
+            if job.init.is_dir():
+                parts, earlier_hours = load_parts(job.init), _hours_behind(job.init)
+            else:
+                parts, earlier_hours = parts_of_weights(job.init)
         record = {
             "config": dataclasses.asdict(parts.model.config),
             "sources": sources(list(job.data), "pictures"),

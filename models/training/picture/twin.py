@@ -155,6 +155,17 @@ class LevelTwin(nn.Module):
             tables[f"{prefix}{layer}.weight"] = weight.reshape(shape)
         return tables
 
+    @torch.no_grad()
+    def start_from_integers(self, tables: Mapping[str, Tensor]) -> None:
+        """Take over exported tables; rounding them again gives the same integers."""
+        for name, value in self.values.items():
+            head, _, rest = name.rpartition("_")
+            prefix = f"pass{head[1:]}." if head else ""
+            layer = rest.removesuffix("bias") or "own"
+            kind = "bias" if rest.endswith("bias") else "weight"
+            unit = 2.0 ** SHIFTS[layer] if kind == "bias" else UNITS[layer]
+            value.copy_((tables[f"{prefix}{layer}.{kind}"].float() / unit).reshape(value.shape))
+
 
 class ContextTwin(nn.Module):
     """Trainable context model of all levels."""
@@ -175,6 +186,13 @@ class ContextTwin(nn.Module):
             assert isinstance(twin, LevelTwin)
             tables[level.name] = twin.integers()
         return tables
+
+    def start_from_integers(self, tables: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take over exported tables by level and name."""
+        for level in self.plan:
+            twin = self.levels[level.name]
+            assert isinstance(twin, LevelTwin)
+            twin.start_from_integers(tables[level.name])
 
     def level_bits(
         self,

@@ -94,6 +94,16 @@ def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     assert json.loads(path.read_text())["training"]["core_hours"] == 3.0
 
 
+def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
+    card = export_run(run, tmp_path / "weights", "picture-5")
+    train_pictures(PictureJob((folder,), tmp_path / "new", A_STEP, "start", init=card))
+    again = export_run(tmp_path / "new", tmp_path / "again", "picture-5")
+    one, other = (load_file(path.with_suffix(".safetensors")) for path in (card, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    hours = [json.loads(path.read_text())["training"]["core_hours"] for path in (card, again)]
+    assert hours[1] >= hours[0]
+
+
 def test_a_finished_run_is_not_overwritten(run, folder):
     before = (run / "parts.safetensors").read_bytes()
     with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
