@@ -26,14 +26,13 @@ from luxvox.evaluate.timing import machine
 Function = tuple[str, str]
 """The end of a module's path, and a function in it."""
 
-TILING, CORRECTION = "models/picture/tiling.py", "models/picture/correction.py"
-WALK = "entropy/lattice_walk.py"
+TILING = "models/picture/tiling.py"
+WALK, SYMBOLS = "entropy/lattice_walk.py", "entropy/lattice_symbols.py"
 PARTS: dict[str, tuple[Function, ...]] = {
     "analysis network": ((TILING, "analyse"),),
-    "corrections of latents": ((CORRECTION, "latent_weights"), (CORRECTION, "corrected_latents")),
     "context network": ((WALK, "look"), ("entropy/lattice_layers.py", "next_state")),
     "choice of codes": (("models/picture/choice.py", "choose"),),
-    "range coder": ((WALK, "push_codes"), (WALK, "pull_codes")),
+    "range coder": ((SYMBOLS, "push_codes"), (SYMBOLS, "pull_codes")),
     "synthesis network": ((TILING, "synthesise"),),
 }
 
