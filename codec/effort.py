@@ -35,14 +35,12 @@ class PictureWork:
         eye_share: share of the eye's error in the distortion; the rest is squared error.
         lambda_: squared steps that a bit is worth.
         max_change: in steps, of a latent in one correction.
-        weighted: whether errors count by what is seen of them, without corrections, too.
     """
 
     n_corrections: int
     eye_share: float = 0.0
     lambda_: float = 0.07
     max_change: float = 0.5
-    weighted: bool = False
 
 
 _CORRECTIONS: Final[Mapping[int, int]] = {1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 1, 7: 2, 8: 4, 9: 8}

@@ -154,7 +154,7 @@ class PictureEncoder:
         n_parts = 4 + 2 * work.n_corrections
         latents = analyse(model, self._pixels, step, part_of(advance, 0.0, 1.0 / n_parts))
         weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
-        if not (work.n_corrections or work.weighted):
+        if not work.n_corrections:
             return _Prepared(latents, weights)
 
         target = Target(self._pixels, step, work.eye_share)
