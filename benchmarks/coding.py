@@ -52,7 +52,7 @@ class Total:
 
     def add(self, data: bytes) -> list[float]:
         """Measure a file; return its bytes, those of its codes, and of their cross-entropy."""
-        code_bits = 8 * sum(map(len, container.read(data).codes))
+        code_bits = 8 * sum(map(len, container.read(data).parts.values()))
         codes = pictures.codes(data)
         bits = cross_entropy(data, codes)
         self.file_bits += 8 * len(data)

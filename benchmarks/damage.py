@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.codec import container
-from luxvox.codec.container import LAST_CODES, Section
+from luxvox.codec.container import LAST_CODES, PictureHeader, Section
 from luxvox.errors import ChecksumError
 
 Scores = tuple[float, ...]
@@ -56,7 +56,8 @@ class Patient:
     @property
     def n_sections(self) -> int:
         """Return the number of code sections."""
-        return len(container.read(self.data).codes)
+        entries = container.list_sections(self.data).entries
+        return sum(one.type <= LAST_CODES for one in entries)
 
     def whole(self) -> Scores:
         """Return the figures of the file as it is."""
@@ -100,6 +101,10 @@ def with_damage(data: bytes, damaged: Collection[int]) -> bytes:
 def with_null_codes(data: bytes, first: int) -> bytes:
     """Return a file whose codes are null from a section on."""
     content = container.read(data)
+    if isinstance(content.header, PictureHeader):
+        numbers = sorted({part.section for part in content.parts})[:first]
+        kept = {part: payload for part, payload in content.parts.items() if part.section in numbers}
+        return container.write(content.header, content.sections, kept)
     sections = [
         Section(one.type, b"") if one.type <= LAST_CODES and n >= first else one
         for n, one in enumerate(content.sections)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.codec import container
+from luxvox.codec.bands import usual_band_rows
 from luxvox.evaluate.pages import splice, table
 from luxvox.models.picture.weights import picture_codec
 
@@ -76,7 +77,8 @@ def empty_file(side: int) -> bytes:
     """Return a file all of whose codes are null."""
     fingerprint = picture_codec().fingerprint
     number = picture_codec().card.number
-    header = container.PictureHeader(number, fingerprint, side, side, True, False, 7000, 1)
+    rows = usual_band_rows(side, side)
+    header = container.PictureHeader(number, fingerprint, side, side, True, False, 0, 1, 7000, rows)
     return container.write(header, [])
 
 

@@ -19,11 +19,15 @@ FORMAT_VERSION: Final = 1
 KIND_PICTURE: Final = 1
 KIND_VOICE: Final = 2
 MAX_PIXELS: Final = 2**30
+CELL: Final = 64  # pixels, the coarsest stride
+MAX_BANDS: Final = 1024
 RATES_HZ: Final = (
     *(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
 )
 OTHER_RATE: Final = 15
 CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
+OWN_PROFILE: Final = 0
+PROFILES: Final[Mapping[int, str]] = {OWN_PROFILE: "none or its own", 1: "sRGB", 2: "Display P3"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,10 @@ class PictureHeader:
         height: rows, at least 1.
         colour: True for RGB, False for grey.
         alpha: True if an alpha section belongs to the file.
-        quality_centi: quality in hundredths, 100..10000.
+        profile: a key of `PROFILES`: a colour profile that needs no section, or none.
         coder: a key of `CODERS`.
+        quality_centi: quality in hundredths, 100..10000.
+        band_rows: rows of cells of 64 pixels in a band; 0 for one band whose codes are one part.
     """
 
     kind: ClassVar[int] = KIND_PICTURE
@@ -49,8 +55,10 @@ class PictureHeader:
     height: int
     colour: bool
     alpha: bool
-    quality_centi: int
+    profile: int
     coder: int
+    quality_centi: int
+    band_rows: int
 
 
 @dataclass(frozen=True)
@@ -241,27 +249,72 @@ class _Bytes:
 
 
 @dataclass(frozen=True)
-class _Flags:
-    """One byte of booleans, lowest bit first; the bits without a name must be 0."""
+class _PictureFlags:
+    """One byte of flags, and a byte with the number of sections if there are any but alpha."""
 
-    names: tuple[str, ...]
-    max_size: int = 1
+    max_size: int = 2
 
     def parse(self, cursor: Cursor) -> dict[str, Any]:
-        bits = cursor.unsigned(self.max_size)
-        flags = {name: bool(bits >> i & 1) for i, name in enumerate(self.names)}
-        return {**flags, "reserved_flags": bits >> len(self.names)}
+        bits = cursor.unsigned(1)
+        n_others = cursor.unsigned(1) if bits & _OTHERS else 0
+        return {
+            "colour": bool(bits & _COLOUR),
+            "alpha": bool(bits & _ALPHA),
+            "coder": 2 if bits & _SECOND_CODER else 1,
+            "profile": bits // _PROFILE % 4,
+            "n_sections": bool(bits & _ALPHA) + n_others,
+            "counts_none": bool(bits & _OTHERS) and not n_others,
+            "reserved_flags": bits // (2 * _OTHERS),
+        }
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        return bytes([sum(bool(values[name]) << i for i, name in enumerate(self.names))])
+        n_others = values["n_sections"] - values["alpha"]
+        bits = _COLOUR * values["colour"] + _ALPHA * values["alpha"]
+        bits += _SECOND_CODER * (values["coder"] == 2) + _PROFILE * values["profile"]
+        return bytes([bits + _OTHERS, n_others]) if n_others else bytes([bits])
 
     def fault(self, values: Mapping[str, Any]) -> _Fault | None:
-        if not values.get("reserved_flags", 0):
-            return None
-        return UnsupportedError, f"reserved flags are set, legal: {', '.join(self.names)}"
+        if values.get("reserved_flags", 0):
+            return UnsupportedError, "reserved flags are set, legal: bits 0..5"
+        if values["coder"] not in CODERS:
+            return UnsupportedError, f"coder {values['coder']}, legal: {min(CODERS)}..{max(CODERS)}"
+        if values["profile"] not in PROFILES:
+            return UnsupportedError, f"profile {values['profile']}, legal: 0..{max(PROFILES)}"
+        if values.get("counts_none", False):
+            return FormatError, "0 sections are counted, legal: 1..255, or no count"
+        if not 0 <= values["n_sections"] - values["alpha"] < 2**8:
+            return FormatError, f"{values['n_sections']} sections, legal: 255 and alpha"
+        return None
 
     def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [(name, "yes" if values[name] else "no") for name in self.names]
+        flags = [(name, "yes" if values[name] else "no") for name in ("colour", "alpha")]
+        words = [("profile", PROFILES[values["profile"]]), ("coder", CODERS[values["coder"]])]
+        return flags + words
+
+
+@dataclass(frozen=True)
+class _BandRows:
+    """Rows of cells in a band, as a varint: 0, or such that there are at most `MAX_BANDS` bands."""
+
+    name: str = "band_rows"
+    max_size: int = MAX_VARINT_SIZE
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        return {self.name: cursor.varint()}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        return varint_bytes(values[self.name])
+
+    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
+        n_cell_rows = -(-values["height"] // CELL)
+        least = -(-n_cell_rows // MAX_BANDS)
+        if values[self.name] == 0 or least <= values[self.name] <= n_cell_rows:
+            return None
+        legal = f"0 or {least}..{n_cell_rows} at this height"
+        return FormatError, f"bands of {values[self.name]} rows of cells, legal: {legal}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [("rows of cells in a band", str(values[self.name] or "all, in one part"))]
 
 
 @dataclass(frozen=True)
@@ -331,6 +384,7 @@ def _no_joint_fault(values: Mapping[str, Any]) -> str | None:
     return None
 
 
+_COLOUR, _ALPHA, _SECOND_CODER, _PROFILE, _OTHERS = 1, 2, 4, 8, 32
 _STEREO: Final = 16
 _BEFORE: Final[tuple[_Field, ...]] = (
     _Number("model_number", 2, range(2**16)),
@@ -345,10 +399,9 @@ _KINDS: Final[Mapping[int, _Kind]] = {
         (
             _Number("width", None, range(1, MAX_PIXELS + 1)),
             _Number("height", None, range(1, MAX_PIXELS + 1)),
-            _Flags(("colour", "alpha")),
+            _PictureFlags(),
             _QUALITY,
-            _CODER,
-            _Number("n_sections", 1, range(2**8)),
+            _BandRows(),
         ),
         _too_many_pixels,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, silent
-from luxvox.codec.container import CUT, LAST_CODES, Container, PictureHeader
+from luxvox.codec.bands import bands_of
+from luxvox.codec.container import CUT, Container, Lost, Part, PictureHeader
+from luxvox.codec.picture_codes import BandWalk, decode_codes
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.lattice_walk import CodesConcealer, CodesDecoder, LatticeCodes, walk
+from luxvox.entropy.lattice_walk import LatticeCodes
 from luxvox.errors import (
     DamageWarning,
-    FormatError,
     InputError,
     TruncatedError,
     TruncatedWarning,
@@ -25,44 +26,55 @@ from luxvox.errors import (
     UsageError,
 )
 from luxvox.models.picture.networks import quality_to_step
-from luxvox.models.picture.tiling import grid_shapes, synthesise
+from luxvox.models.picture.tiling import synthesise
 from luxvox.models.picture.weights import PictureCodec, picture_codec
+
+
+@dataclass(frozen=True)
+class OpenedPicture:
+    """A picture's file that was read and checked.
+
+    Attributes:
+        header: its header.
+        content: all that is whole in it.
+        codec: its weights.
+        lost: parts of its codes that were altered.
+    """
+
+    header: PictureHeader
+    content: Container
+    codec: PictureCodec
+    lost: frozenset[Part]
 
 
 def opened(
     data: bytes, max_pixels: int, callers: int, *, strict: bool = False, conceal: bool = False
-) -> tuple[Container, PictureCodec, int | None]:
+) -> OpenedPicture:
     """Read a container and find its weights; check all that can be checked before the work.
 
     A cut file is refused if `strict`, else a warning points past so many callers of this module.
     An altered one is refused unless `conceal`; then alpha and metadata that were altered are left
-    out, and the number of the first altered code section is returned.
+    out.
     """
     header = picture_header(container.read_header(data)[0])
     if header.width * header.height > max_pixels:
         raise InputError(
             f"{header.width}×{header.height} pixels are over the limit of {max_pixels} (max_pixels)"
         )
-    content, altered = container.salvage(data) if conceal else (container.read(data), frozenset())
-    first_lost = min((content.sections[n].type for n in altered), default=None)
-    if first_lost is not None:
-        message = f"{len(altered)} sections are altered; what they held is guessed or left out"
+    content, lost = container.salvage(data) if conceal else (container.read(data), Lost())
+    if lost:
+        n_lost = len(lost.sections) + len(lost.parts)
+        message = f"{n_lost} parts of the file are altered; what they held is guessed or left out"
         warnings.warn(message, DamageWarning, stacklevel=2 + callers)
-        sound = [
-            s for n, s in enumerate(content.sections) if n not in altered or s.type <= LAST_CODES
-        ]
+        sound = [one for n, one in enumerate(content.sections) if n not in lost.sections]
         content = replace(content, sections=tuple(sound))
     if content.truncated:
         if strict:
             raise TruncatedError(CUT)
-        message = f"{CUT}; decoding its whole sections"
+        message = f"{CUT}; decoding what is whole"
         warnings.warn(message, TruncatedWarning, stacklevel=2 + callers)
     codec = picture_codec(header.model_number, header.fingerprint)
-    if len(content.codes) > codec.n_sections:
-        raise FormatError(
-            f"{len(content.codes)} code sections, legal for this model: 0..{codec.n_sections}"
-        )
-    return content, codec, first_lost
+    return OpenedPicture(header, content, codec, lost.parts)
 
 
 def picture_header(header: container.Header) -> PictureHeader:
@@ -73,21 +85,18 @@ def picture_header(header: container.Header) -> PictureHeader:
 
 
 def decoded_codes(
-    codec: PictureCodec, content: Container, sections: int | None, first_lost: int | None = None
+    picture: OpenedPicture, sections: int | None = None, advance: Advance = silent
 ) -> dict[str, LatticeCodes]:
-    """Decode the first code sections of a file, all by default; guess from a lost one on."""
+    """Decode the codes of the first sections of a picture, all by default."""
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    header = picture_header(content.header)
-    payloads = content.codes[:sections]
-    numbered = dict(enumerate(payloads, start=1))
-    decoder: CodesDecoder | CodesConcealer = CodesDecoder(numbered, header.coder)
-    if first_lost is not None and first_lost <= len(payloads):
-        decoder = CodesConcealer(numbered, header.coder, first_lost)
-    shapes = grid_shapes(header.height, header.width)
-    decoded = walk(codec.context, shapes, centi_to_position(header.quality_centi), decoder)
-    decoder.finish()
-    return decoded
+    header = picture.header
+    position = centi_to_position(header.quality_centi)
+    walk = BandWalk(picture.codec.context, bands_of(header), position, header.coder, advance)
+    n_sections = sections or walk.bands.n_sections
+    payloads = {p: data for p, data in picture.content.parts.items() if p.section <= n_sections}
+    lost = frozenset(part for part in picture.lost if part.section <= n_sections)
+    return decode_codes(walk, payloads, lost)
 
 
 def drawn(

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance, part_of
+from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import encode_alpha
+from luxvox.codec.bands import bands_of, usual_band_rows
 from luxvox.codec.container import ALPHA, EXIF, ICC, LAST_CRITICAL, XMP, PictureHeader, Section
 from luxvox.codec.effort import PictureWork
+from luxvox.codec.picture_codes import BandWalk, SourceOfBand, encode_codes, measure_codes
 from luxvox.codec.rasters import Raster
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.lattice_walk import CodesEncoder, CodesMeter, LatticeCodes, walk
+from luxvox.entropy.lattice_walk import LatticeCodes, Source
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.correction import (
     Target,
@@ -29,8 +31,8 @@ from luxvox.models.picture.correction import (
     distortion,
     latent_weights,
 )
-from luxvox.models.picture.networks import quality_to_step
-from luxvox.models.picture.tiling import analyse, grid_shapes
+from luxvox.models.picture.networks import STRIDES, quality_to_step
+from luxvox.models.picture.tiling import analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 
 NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed again
@@ -92,7 +94,6 @@ class PictureEncoder:
         self._pixels = _as_rgb(raster.pixels)
         self._others = other_sections
         self._coder = coder
-        self._shapes = grid_shapes(*self._pixels.shape[:2])
         self._prepared: dict[PictureWork, dict[int, _Prepared]] = {}
 
     @property
@@ -111,17 +112,13 @@ class PictureEncoder:
             lambda_factor: of what a bit is worth.
             advance: called with the share of the work done.
         """
-        prepared = self._prepared_near(centi, work, part_of(advance, 0.0, 0.7))
-        choice = RateAwareChoice(
-            prepared.latents, prepared.weights, work.lambda_ * lambda_factor
-        ).choose
-        encoder = CodesEncoder(choice, self._coder)
-        codes = walk(self._codec.context, self._shapes, centi_to_position(centi), encoder)
-        coded = encoder.sections()
-        sections = [Section(n, coded.get(n, b"")) for n in range(1, self._codec.n_sections + 1)]
+        prepared = self._prepared_near(centi, work, part_of(advance, 0.0, 0.5))
         header = self._header(centi)
-        advance(1.0)
-        return CodedPicture(header, codes, container.write(header, [*sections, *self._others]))
+        walk = self._walk(header, part_of(advance, 0.5, 0.5))
+        codes, parts = encode_codes(
+            walk, self._choice(prepared, walk, work.lambda_ * lambda_factor)
+        )
+        return CodedPicture(header, codes, container.write(header, self._others, parts))
 
     def _header(self, centi: int) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
@@ -132,9 +129,31 @@ class PictureEncoder:
             height=height,
             colour=channels > 1,
             alpha=self._raster.alpha is not None,
-            quality_centi=centi,
+            profile=0,
             coder=self._coder,
+            quality_centi=centi,
+            band_rows=usual_band_rows(height, width),
         )
+
+    def _walk(self, header: PictureHeader, advance: Advance) -> BandWalk:
+        position = centi_to_position(header.quality_centi)
+        bands = bands_of(header)
+        return BandWalk(self._codec.context, bands, position, header.coder, advance)
+
+    @staticmethod
+    def _choice(prepared: _Prepared, walk: BandWalk, lambda_: float) -> SourceOfBand:
+        """Return what chooses the codes of each band."""
+
+        def source_of(band: int) -> Source:
+            rows = {level: walk.bands.grid_rows(band, STRIDES[level]) for level in STRIDES}
+            latents = {level: y[:, :, rows[level]] for level, y in prepared.latents.items()}
+            weights = {
+                level: w if w.shape[2] == 1 else w[:, :, rows[level]]
+                for level, w in prepared.weights.items()
+            }
+            return RateAwareChoice(latents, weights, lambda_).choose
+
+        return source_of
 
     def _prepared_near(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
         """Return latents and weights for a quality, from one nearby if there is one."""
@@ -178,11 +197,10 @@ class PictureEncoder:
 
     def _chosen(self, prepared: _Prepared, centi: int, work: PictureWork) -> tuple[Latents, float]:
         """Return chosen codes and what they cost in bits."""
-        choice = RateAwareChoice(prepared.latents, prepared.weights, work.lambda_).choose
-        meter = CodesMeter(choice)
-        codes = walk(self._codec.context, self._shapes, centi_to_position(centi), meter)
+        walk = self._walk(self._header(centi), silent)
+        codes, bits = measure_codes(walk, self._choice(prepared, walk, work.lambda_))
         tensors = {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
-        return tensors, sum(meter.bits.values())
+        return tensors, bits
 
 
 def _mean(curvature: Latents) -> float:

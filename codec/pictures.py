@@ -147,12 +147,12 @@ def decompress_image(
 
     Args:
         data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
-            cut gives what its whole sections hold, and a `TruncatedWarning`.
-        sections: decode only so many code sections (1 is the coarsest picture); all by default.
+            cut gives what is whole in it, and a `TruncatedWarning`.
+        sections: decode only so many sections of the codes, 1 (a preview) to 6; all by default.
         as_pil: return a PIL image, with metadata, rather than an array.
         strict: refuse files that are cut.
-        conceal: decode altered files, too, with a `DamageWarning`: codes are guessed from the
-            first altered section on; altered alpha and metadata are left out.
+        conceal: decode altered files, too, with a `DamageWarning`: what an altered part held of
+            a band is guessed, with all that is finer; altered alpha and metadata are left out.
         max_pixels: refuse larger pictures.
         progress: called with the share of the work done, 0 … 1.
 
@@ -188,23 +188,20 @@ def decompress_raster(
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture_decoding import decoded_codes, drawn, opened, picture_header
+    from luxvox.codec.picture_decoding import decoded_codes, drawn, opened
     from luxvox.torch_state import usual_state
 
     check_types(sections=sections, strict=strict, conceal=conceal)
     check_types(max_pixels=max_pixels, progress=progress)
     data, advance = file_bytes(data), progress or silent
     with usual_state():
-        content, codec, first_lost = opened(
-            data, max_pixels, callers=2, strict=strict, conceal=conceal
-        )
-        header = picture_header(content.header)
+        picture = opened(data, max_pixels, callers=2, strict=strict, conceal=conceal)
+        header, content = picture.header, picture.content
         payload = content.payload(ALPHA)
         alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-        arrays = decoded_codes(codec, content, sections, first_lost)
-        advance(_CODES_SHARE)
+        arrays = decoded_codes(picture, sections, part_of(advance, 0.0, _CODES_SHARE))
         drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
-        pixels = drawn(codec, header, arrays, drawing)
+        pixels = drawn(picture.codec, header, arrays, drawing)
     return Raster(
         pixels,
         alpha,
@@ -226,5 +223,4 @@ def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, La
 
     check_types(max_pixels=max_pixels)
     with usual_state():
-        content, codec, _ = opened(file_bytes(data), max_pixels, callers=1)
-        return decoded_codes(codec, content, None)
+        return decoded_codes(opened(file_bytes(data), max_pixels, callers=1))

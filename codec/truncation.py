@@ -1,6 +1,7 @@
 """Files made shorter without coding anything anew: previews from the same bytes.
 
-A picture gives up its metadata, last to first, then its code sections, the finest first. A voice
+A picture gives up its metadata, last to first, then the parts of its codes, the finest first and
+the lowest band before those above it, down to the preview. A voice
 gives up its tags, then the second sections of its segments from the end, then whole segments from
 the end. What is left is a file of its own, not a cut one.
 """
@@ -18,7 +19,6 @@ from luxvox.codec.container import (
     LAST_CODES,
     LAST_CRITICAL,
     Container,
-    Header,
     PictureHeader,
     Section,
     VoiceHeader,
@@ -35,10 +35,10 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
 
     Args:
         data: the bytes of a `.lvx` file, in any object that holds bytes in memory; of a file that
-            is cut the whole sections are taken, with a `TruncatedWarning`.
+            is cut what is whole is taken, with a `TruncatedWarning`.
         size: the most bytes the result may have. Metadata goes first, then what is finest.
-        sections: keep so many code sections, 1 or more (of a voice: of every segment), alpha and
-            metadata.
+        sections: keep so many sections of the codes, 1 or more (of a voice: of every segment),
+            alpha and metadata.
 
     Returns:
         The bytes of a whole, legal file; the same bytes if nothing has to go.
@@ -53,55 +53,63 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
     check_types(size=size, sections=sections)
     content = container.read(file_bytes(data))
     if content.truncated:
-        warnings.warn("the file is cut; keeping its whole sections", TruncatedWarning, stacklevel=2)
-    header, kept = _mended(content)
+        warnings.warn("the file is cut; keeping what is whole", TruncatedWarning, stacklevel=2)
+    content = _mended(content)
     if sections is not None:
-        return container.write(header, _first_sections(header, kept, sections))
-    n_droppable, cut = _cuts(header, kept)
+        return _first_sections(content, sections)
+    n_droppable, cut = _cuts(content)
     return _largest_within(cut, n_droppable, size or 0)
 
 
-def _mended(content: Container) -> tuple[Header, list[Section]]:
-    """Return header and sections of the legal file that a cut one is the beginning of."""
-    header, sections = content.header, list(content.sections)
+def _mended(content: Container) -> Container:
+    """Return what the legal file holds that a cut one is the beginning of."""
+    header = content.header
     if not content.truncated:
-        return header, sections
+        return content
     if isinstance(header, PictureHeader):
-        has_alpha = any(one.type == ALPHA for one in sections)
-        return replace(header, alpha=has_alpha), sections
+        has_alpha = any(one.type == ALPHA for one in content.sections)
+        return replace(content, header=replace(header, alpha=has_alpha), truncated=False)
     n_whole = whole_segments(len(content.codes), header.channels)
-    codes = sections[: len(content.codes)]
+    codes = list(content.sections[: len(content.codes)])
     if n_whole < 1:
         raise TruncatedError("the file is cut before its first segment is whole")
     shortened, kept = _shortened(header, codes, n_whole)
-    return shortened, kept + (sections[len(codes) :] if shortened == header else [])
+    tags = content.sections[len(codes) :] if shortened == header else ()
+    return Container(shortened, (*kept, *tags), truncated=False)
 
 
-def _first_sections(header: Header, sections: list[Section], n_first: int) -> list[Section]:
+def _first_sections(content: Container, n_first: int) -> bytes:
     if n_first < 1:
         raise UsageError(f"{n_first} sections asked for, legal: 1 or more")
+    header, sections = content.header, content.sections
     if isinstance(header, PictureHeader):
-        return [one for one in sections if one.type <= n_first or one.type > LAST_CODES]
-    return [_emptied(one) if _part(one) > n_first else one for one in sections]
+        kept = {part: data for part, data in content.parts.items() if part.section <= n_first}
+        return container.write(header, sections, kept)
+    return container.write(
+        header, [_emptied(one) if _part(one) > n_first else one for one in sections]
+    )
 
 
-def _cuts(header: Header, sections: list[Section]) -> tuple[int, _Cut]:
+def _cuts(content: Container) -> tuple[int, _Cut]:
     """Return how many things a file can give up, and the file without the first so many."""
-    if isinstance(header, PictureHeader):
-        return _picture_cuts(header, sections)
-    return _voice_cuts(header, sections)
+    if isinstance(content.header, PictureHeader):
+        return _picture_cuts(content)
+    return _voice_cuts(content.header, list(content.sections))
 
 
-def _picture_cuts(header: PictureHeader, sections: list[Section]) -> tuple[int, _Cut]:
-    metadata = [one for one in sections if one.type > LAST_CRITICAL]
-    codes = [one for one in sections if one.type <= LAST_CODES]
-    order = [*reversed(metadata), *reversed(codes[1:])]
+def _picture_cuts(content: Container) -> tuple[int, _Cut]:
+    """Metadata goes first, the last one before others, then parts from the end of the file."""
+    metadata = [one for one in content.sections if one.type > LAST_CRITICAL]
+    parts = sorted(part for part in content.parts if part.section > 1)
 
     def cut(n_dropped: int) -> bytes:
-        dropped = {one.type for one in order[:n_dropped]}
-        return container.write(header, [one for one in sections if one.type not in dropped])
+        sections = list(content.sections)[: len(content.sections) - min(n_dropped, len(metadata))]
+        n_parts = max(n_dropped - len(metadata), 0)
+        dropped = set(parts[len(parts) - n_parts :])
+        kept = {part: data for part, data in content.parts.items() if part not in dropped}
+        return container.write(content.header, sections, kept)
 
-    return len(order), cut
+    return len(metadata) + len(parts), cut
 
 
 def _voice_cuts(header: VoiceHeader, sections: list[Section]) -> tuple[int, _Cut]:

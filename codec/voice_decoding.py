@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.advance import Advance, silent
-from luxvox.codec.container import CUT, Container, Header, Section, VoiceHeader
+from luxvox.codec.container import CUT, Container, Header, Lost, Section, VoiceHeader
 from luxvox.codec.levels import amplitude_of
 from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.timeline import (
@@ -92,8 +92,8 @@ def opened(
         raise InputError(
             f"{seconds:.1f} s of sound are over the limit of {max_seconds:g} s (max_seconds)"
         )
-    content, altered = container.salvage(data) if conceal else (container.read(data), frozenset())
-    if altered:
+    content, lost = container.salvage(data) if conceal else (container.read(data), Lost())
+    if altered := lost.sections:
         message = f"{len(altered)} sections are altered; what they held is left out"
         warnings.warn(message, DamageWarning, stacklevel=4)
         content = replace(content, sections=_without_lost(content, altered))

@@ -105,9 +105,9 @@ def picture_levels(channels: tuple[int, ...]) -> tuple[LatticeLevel, ...]:
     apex, top, base, detail = channels
     return (
         LatticeLevel("apex", apex, 0, (128, 128), (8, apex), (QUARTERS, HALVES), 256, (1, 1)),
-        LatticeLevel("top", top, 128, (160, 160), (8, top), (HALVES, HALVES), 256, (1, 1)),
-        LatticeLevel("base", base, 144, (160, 192), (24, base), (HALVES, HALVES), 160, (2, 2)),
-        LatticeLevel("detail", detail, 112, (112, 112), (16, detail), (HALVES, HALVES), 0, (3, 4)),
+        LatticeLevel("top", top, 128, (160, 160), (8, top), (HALVES, HALVES), 256, (2, 2)),
+        LatticeLevel("base", base, 144, (160, 192), (24, base), (HALVES, HALVES), 160, (3, 4)),
+        LatticeLevel("detail", detail, 112, (112, 112), (16, detail), (HALVES, HALVES), 0, (5, 6)),
     )
 
 

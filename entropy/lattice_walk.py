@@ -117,14 +117,16 @@ def walk(
     grids: Mapping[str, tuple[int, int]],
     position: int,
     visitor: Visitor,
+    joined: bool = False,
 ) -> dict[str, LatticeCodes]:
-    """Walk over the codes of one picture.
+    """Walk over the codes of one picture, or of a band of one.
 
     Args:
         context: the integer context model.
         grids: (height, width) of each level.
         position: log-step, −127 (finest) … 127 (coarsest).
         visitor: decides or learns the codes.
+        joined: whether all codes belong to section 1, as those of small pictures do.
 
     Returns:
         Codes by level [channels, H, W]; zero in sections that the visitor did not want.
@@ -134,7 +136,10 @@ def walk(
         for level in context.levels
     }
     levels = context.levels
-    while levels and not any(map(visitor.wants, levels[-1].sections)):
+    sections = {
+        level.name: (1,) * len(level.sections) if joined else level.sections for level in levels
+    }
+    while levels and not any(map(visitor.wants, sections[levels[-1].name])):
         levels = levels[:-1]
 
     # Autocast, which a caller may have set for float networks, would round in here.
@@ -144,7 +149,7 @@ def walk(
         for level in levels:
             tensors = context.tensors[level.name]
             walker = _LevelWalk(level, tensors, state, step, codes[level.name])
-            for number, section in enumerate(level.sections):
+            for number, section in enumerate(sections[level.name]):
                 if visitor.wants(section):
                     prediction = walker.look(number, section, context.counts)
                     walker.learn(prediction, visitor.visit(prediction))
@@ -308,13 +313,20 @@ class CodesConcealer:
     """Visitor that reads the sections before a lost one, and guesses the codes from there on.
 
     What was coded after a lost section was predicted from it and cannot be read. A guess is the
-    predicted mean, rounded.
+    predicted mean, rounded, unless codes of a level are given to stand in for it.
     """
 
-    def __init__(self, sections: Mapping[int, bytes], coder: int, first_lost: int) -> None:
+    def __init__(
+        self,
+        sections: Mapping[int, bytes],
+        coder: int,
+        first_lost: int,
+        stand_in: Mapping[str, LatticeCodes] | None = None,
+    ) -> None:
         before = {n: data for n, data in sections.items() if n < first_lost}
         self._decoder = CodesDecoder(before, coder)
         self._first_lost = first_lost
+        self._stand_in = stand_in or {}
 
     def wants(self, section: int) -> bool:
         """Want the sections that can be read, and those that are guessed."""
@@ -324,6 +336,8 @@ class CodesConcealer:
         """Pull the codes of a prediction, or guess them."""
         if prediction.section < self._first_lost:
             return self._decoder.visit(prediction)
+        if prediction.level in self._stand_in:
+            return prediction.pick(self._stand_in[prediction.level])
         return prediction.guess()
 
     def finish(self) -> None:

@@ -19,11 +19,15 @@ _SPECIAL_PAYLOADS = (b"", b"\0", b"\xff", b"RIFF", b"\x89PNG\r\n\x1a\n", b"II*\0
 
 @dataclass(frozen=True)
 class Parts:
-    """A file taken apart: header without checksum, sections, and what follows them."""
+    """A file taken apart: header without checksum, sections, and what follows them.
+
+    `codes` are the payloads of a picture's parts in the order of the file, b"" for null ones.
+    """
 
     header: bytes
     sections: tuple[tuple[int, bytes], ...]
     rest: bytes = b""
+    codes: tuple[bytes, ...] = ()
 
 
 def blind(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -61,7 +65,16 @@ def taken_apart(data: bytes) -> Parts | None:
     """Split a file into its parts; None if it cannot be followed."""
     try:
         end = _header_end(data)
-        offset, sections = end + 4, []
+        offset, sections, codes = end + 4, [], []
+        lengths = []
+        for _ in range(_n_parts(data[:end])):
+            length, offset = _varint(data, offset)
+            lengths.append(length)
+        offset += 2 if lengths else 0
+        for length in lengths:
+            start = offset + 2 if length else offset
+            codes.append(data[start : start + length])
+            offset = start + length
         while offset < len(data):
             length, front_end = _varint(data, offset + 1)
             start = front_end + 2
@@ -71,20 +84,50 @@ def taken_apart(data: bytes) -> Parts | None:
             offset = start + length
     except IndexError:
         return None
-    return Parts(data[:end], tuple(sections), data[offset:])
+    return Parts(data[:end], tuple(sections), data[offset:], tuple(codes))
 
 
 def put_together(parts: Parts) -> bytes:
-    """Spell a file from its parts, with right checksums; the number of sections is set to fit."""
+    """Spell a file from its parts, with right checksums; numbers of sections and parts fit."""
     header = parts.header
-    if len(header) > 6 and header[5] == 1:
-        header = header[:-1] + bytes([len(parts.sections) % 256])
-    spelt = header + zlib.crc32(header).to_bytes(4, "little")
+    spelt_codes = b""
+    if header[5:6] == b"\1":
+        header = _with_count(header, len(parts.sections))
+        spelt_codes = _spelt_codes(parts.codes, _n_parts(header))
+    spelt = header + zlib.crc32(header).to_bytes(4, "little") + spelt_codes
     for number, payload in parts.sections:
         front = bytes([number]) + _spelt_varint(len(payload))
-        crc = binascii.crc_hqx(front + payload, 0xFFFF)
-        spelt += front + crc.to_bytes(2, "little") + payload
+        spelt += front + _crc(front + payload) + payload
     return spelt + parts.rest
+
+
+def _spelt_codes(codes: Sequence[bytes], n_parts: int) -> bytes:
+    """Spell the table and the parts of a picture; those that are not given are null."""
+    fitted = [*codes, *[b""] * n_parts][:n_parts]
+    table = b"".join(_spelt_varint(len(payload)) for payload in fitted)
+    n_bands = max(n_parts // 6, 1)
+    spelt = table + _crc(table)
+    for n, payload in enumerate(fitted):
+        name = bytes([n // n_bands + 1]) + _spelt_varint(n % n_bands)
+        spelt += _crc(name + payload) + payload if payload else b""
+    return spelt
+
+
+def _crc(data: bytes) -> bytes:
+    return binascii.crc_hqx(data, 0xFFFF).to_bytes(2, "little")
+
+
+def _with_count(header: bytes, n_sections: int) -> bytes:
+    """Let a picture's header announce so many sections, alpha among them if its flag is set."""
+    try:
+        flags_at = _varint(header, _varint(header, 12)[1])[1]
+        flags = header[flags_at]
+    except IndexError:
+        return header
+    n_others = min(max(n_sections - (flags >> 1 & 1), 0), 255)
+    rest = header[flags_at + 1 + (flags >> 5 & 1) :]
+    counted = bytes([flags | 32, n_others]) if n_others else bytes([flags & ~32])
+    return header[:flags_at] + counted + rest
 
 
 # --- blind -----------------------------------------------------------------------------------
@@ -158,7 +201,7 @@ def _size(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
 def _quality(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     """Set the quality, which steers every prediction."""
     header = bytearray(parts.header)
-    back = 4 if header[5:6] == b"\1" else 3 + len(_spelt_varint(len(parts.sections)))
+    back = 3 if header[5:6] == b"\1" else 3 + len(_spelt_varint(len(parts.sections)))
     if len(header) > 12 + back:
         centi = random.choice((100, 10000, random.randrange(100, 10001), random.randrange(2**16)))
         start = len(header) - back
@@ -167,26 +210,57 @@ def _quality(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
 
 
 def _payload(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
-    """Change one payload blindly."""
-    sections = list(parts.sections)
-    if sections:
-        at = random.randrange(len(sections))
-        number, payload = sections[at]
-        pieces = [p for _, p in sections] or [b"\1"]
-        changed = blind(payload, [*pieces, *_SPECIAL_PAYLOADS], random)
-        sections[at] = number, changed
-    return replace(parts, sections=tuple(sections))
+    """Change one payload blindly, of a section or of a part."""
+    payloads = [payload for _, payload in parts.sections] + list(parts.codes)
+    at = random.randrange(len(payloads)) if payloads else 0
+    if payloads:
+        payloads[at] = blind(payloads[at], [*payloads, *_SPECIAL_PAYLOADS], random)
+    return _with_payloads(parts, payloads)
 
 
 def _random_payload(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
-    """Put junk, or one of the payloads that begin like something, into one section."""
-    sections = list(parts.sections)
-    if sections:
-        at = random.randrange(len(sections))
+    """Put junk, or one of the payloads that begin like something, into a section or part."""
+    payloads = [payload for _, payload in parts.sections] + list(parts.codes)
+    at = random.randrange(len(payloads)) if payloads else 0
+    if payloads:
         junk = random.randbytes(random.choice((1, 2, 3, 4, 8, 40, 200)))
         start = random.choice(_SPECIAL_PAYLOADS)
-        sections[at] = sections[at][0], random.choice((junk, start, start + junk))
-    return replace(parts, sections=tuple(sections))
+        payloads[at] = random.choice((junk, start, start + junk))
+    return _with_payloads(parts, payloads)
+
+
+def _with_payloads(parts: Parts, payloads: Sequence[bytes]) -> Parts:
+    n = len(parts.sections)
+    numbers = [number for number, _ in parts.sections]
+    sections = tuple(zip(numbers, payloads[:n], strict=True))
+    return replace(parts, sections=sections, codes=tuple(payloads[n:]))
+
+
+def _codes(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
+    """Empty, double or swap parts, or take those of another picture."""
+    codes = list(parts.codes)
+    if not codes:
+        return parts
+    at, other = random.randrange(len(codes)), random.randrange(len(codes))
+    choice = random.randrange(4)
+    if choice == 0:
+        codes[at] = b""
+    elif choice == 1:
+        codes[at], codes[other] = codes[other], codes[at]
+    elif choice == 2:
+        codes.insert(at, codes[other])
+    else:
+        foreign = taken_apart(random.choice(others))
+        codes[at] = random.choice(foreign.codes) if foreign and foreign.codes else b"\0"
+    return replace(parts, codes=tuple(codes))
+
+
+def _bands(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
+    """Set the rows of cells in a band, the last byte of a picture's header."""
+    if parts.header[5:6] != b"\1" or len(parts.header) < 18:
+        return parts
+    number = random.choice((0, 1, 1, 2, 3, 4, 255, 2**14, 2**32 - 1))
+    return replace(parts, header=parts.header[:-1] + _spelt_varint(number))
 
 
 def _foreign_section(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
@@ -229,7 +303,7 @@ def _behind(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
 
 _STRUCTURED = (
     *(_payload, _payload, _payload, _random_payload, _random_payload),
-    *(_field, _size, _quality, _foreign_section, _order, _many, _behind),
+    *(_field, _size, _quality, _foreign_section, _order, _many, _behind, _codes, _codes, _bands),
 )
 
 
@@ -241,12 +315,27 @@ def _header_end(data: bytes) -> int:
     _, offset = _varint(data, 12)
     if data[5] == 1:
         _, offset = _varint(data, offset)
-        return offset + 5
+        offset += 2 if data[offset] & 32 else 1
+        return _varint(data, offset + 2)[1]
     spelt = data[offset] & 15 == 15
     offset += 1
     if spelt:
         _, offset = _varint(data, offset)
     return _varint(data, offset + 4)[1]
+
+
+def _n_parts(header: bytes) -> int:
+    """Return how many parts the codes of a picture have; none if they cannot be counted."""
+    if header[5:6] != b"\1":
+        return 0
+    try:
+        height, offset = _varint(header, _varint(header, 12)[1])
+        offset += 2 if header[offset] & 32 else 1
+        band_rows, _ = _varint(header, offset + 2)
+    except IndexError:
+        return 0
+    n_bands = -(-height // (64 * band_rows)) if band_rows else 1
+    return (6 if band_rows else 1) * min(n_bands, 1024)
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:

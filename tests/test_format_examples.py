@@ -114,21 +114,23 @@ def test_the_file_of_one_pixel(monkeypatch):
     assert f"point − lower is {Traced.rest:x}" in text
 
 
-def test_the_file_of_made_up_sections():
+def test_the_file_of_made_up_parts():
     text = chapter("## Worked example")
     rows = re.findall(r"^    [0-9a-f]{2}  ([0-9a-f ]+)$", text, flags=re.MULTILINE)
     data = bytes.fromhex(" ".join(rows[:4]))
     picture = read_picture(data)
-    assert len(data) == 50
+    assert len(data) == 64
     assert (picture.model, picture.fingerprint.hex()) == (1, "5ec0de01")
     assert (picture.width, picture.height, picture.quality) == (300, 200, 5000)
-    assert picture.codes == (b"\1\2\3", b"\xaa")
-    for end in (32, 37, 42, 49):
+    assert picture.bands == (range(2), range(2, 4))
+    assert picture.parts == ({1: b"\1\2\3", 2: b"\xaa"}, {1: b"\4\5"})
+    for end in (44, 48, 51, 56, 63):
         read_picture(data[:end])
-    with pytest.raises(Refused):
-        read_picture(data[:31])
+    for end in (24, 30, 38, 43):
+        with pytest.raises(Refused):
+            read_picture(data[:end])
     for offset in range(len(data)):
         altered = data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
-        if offset not in (26, 33, 38, 43):  # a length, which may look like a cut
+        if offset not in (52, 57):  # a section's length, which may look like a cut
             with pytest.raises(Refused):
                 read_picture(altered)

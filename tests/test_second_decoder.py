@@ -11,13 +11,16 @@ from safetensors.numpy import load_file
 
 import luxvox
 from luxvox.codec import container, pictures
+from luxvox.codec.advance import silent
+from luxvox.codec.bands import bands_of
+from luxvox.codec.container import Part
+from luxvox.codec.picture_codes import BandWalk, decode_codes, encode_codes
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.lattice import picture_levels
 from luxvox.entropy.lattice_layers import CODE_MAX, MEAN_UNITS, SHIFTS
 from luxvox.entropy.lattice_tables import N_SYMBOLS, N_TABLES, counts_from_shares
-from luxvox.entropy.lattice_walk import CodesDecoder, CodesEncoder, LatticeContext, walk
+from luxvox.entropy.lattice_walk import LatticeContext
 from luxvox.errors import FormatError
-from luxvox.models.picture.tiling import grid_shapes
 from luxvox.models.picture.weights import picture_codec, state_sizes
 from luxvox.tests.golden.files import farthest, random_source, waves
 from luxvox.tests.golden.record import ERRORS, HERE, read_manifest
@@ -56,7 +59,7 @@ def test_both_read_the_same_codes(tensors, size, quality):
 
 
 def test_both_read_the_same_codes_of_a_cut_file(tensors):
-    data = luxvox.compress_image(waves(50, 40), 97)
+    data = luxvox.compress_image(waves(150, 140), 97)
     last = container.list_sections(data).entries[-1]
     cut = data[: last.offset + last.size // 2]
     with pytest.warns(luxvox.TruncatedWarning):
@@ -87,40 +90,47 @@ class RandomModel:
         }
         self.tensors = whole | {"context.tables": counts.astype(np.int32)}
 
-    def file(self, size, p, source, coder=CONSTRICTION):
+    def file(self, size, p, source, coder=CONSTRICTION, band_rows=None):
         """Return the bytes of a file and its codes; of a quality that gives log-step p."""
         quality = next(q for q in range(100, 10001) if log_step(q) == p)
-        encoder = CodesEncoder(source, coder)
-        codes = walk(self.context, grid_shapes(*size), p, encoder)
-        coded = encoder.sections()
         print_ = fingerprint(self.tensors)
-        header = container.PictureHeader(0, print_, size[1], size[0], True, False, quality, coder)
-        sections = [container.Section(n, coded.get(n, b"")) for n in range(1, 5)]
-        return container.write(header, sections), codes
+        rows = -(-size[0] // 64) if band_rows is None else band_rows
+        header = container.PictureHeader(
+            0, print_, size[1], size[0], True, False, 0, coder, quality, rows
+        )
+        codes, parts = encode_codes(self.walk(header), lambda _: source)
+        return container.write(header, [], parts), codes
+
+    def walk(self, header):
+        p = log_step(header.quality_centi)
+        return BandWalk(self.context, bands_of(header), p, header.coder, silent)
 
     def read(self, data):
         """Return the codes as the product reads them."""
         content = container.read(data)
-        header = content.header
-        assert isinstance(header, container.PictureHeader)
-        decoder = CodesDecoder(dict(enumerate(content.codes, 1)), header.coder)
-        p = log_step(header.quality_centi)
-        codes = walk(self.context, grid_shapes(header.height, header.width), p, decoder)
-        decoder.finish()
-        return codes
+        assert isinstance(content.header, container.PictureHeader)
+        return decode_codes(self.walk(content.header), content.parts)
 
 
 def random(seed, null_sections=(), share=0.5):
     return random_source(np.random.default_rng(seed), null_sections, share)
 
 
-@pytest.mark.parametrize("null_sections", [(), (2,), (3, 4), (1, 2), (1, 2, 3, 4)])
+@pytest.mark.parametrize("null_sections", [(), (3,), (5, 6), (1, 2, 3), (1, 2, 3, 4, 5, 6)])
 @pytest.mark.parametrize("p", [-127, 31])
 def test_both_read_the_codes_of_a_random_model(p, null_sections):
     model = RandomModel(seed=p + 200)
     data, codes = model.file((33, 66), p, random(p + 200, null_sections))
-    empty = {n for n, payload in enumerate(container.read(data).codes, 1) if not payload}
+    empty = set(range(1, 7)) - {part.section for part in container.read(data).parts}
     assert empty <= set(null_sections)
+    assert_same(read_codes(data, model.tensors), codes)
+    assert_same(model.read(data), codes)
+
+
+@pytest.mark.parametrize(("size", "band_rows"), [((130, 20), 1), ((200, 9), 2), ((90, 70), 0)])
+def test_both_read_the_bands_of_a_random_model(size, band_rows):
+    model = RandomModel(seed=8)
+    data, codes = model.file(size, 0, random(8), band_rows=band_rows)
     assert_same(read_codes(data, model.tensors), codes)
     assert_same(model.read(data), codes)
 
@@ -162,13 +172,12 @@ def all_silent(tables):
 def test_a_section_of_silent_codes_is_one_zero_byte(coder):
     model = RandomModel(seed=5, alter=all_silent)
     data, codes = model.file((9, 9), 5, random(5), coder)
-    assert container.read(data).codes == (b"\0",) * 4
+    assert [*container.read(data).parts.values()] == [b"\0"] * 6
     assert all(array.any() for array in codes.values())
     assert_same(read_codes(data, model.tensors), codes)
     assert_same(model.read(data), codes)
     content = container.read(data)
-    sections = [container.Section(1, b"\1"), *content.sections[1:]]
-    data = container.write(content.header, sections)
+    data = container.write(content.header, [], {**content.parts, Part(1, 0): b"\1"})
     with pytest.raises(Refused, match="no symbol"):
         read_codes(data, model.tensors)
     with pytest.raises(FormatError, match="codes 1: bytes are left"):
@@ -181,10 +190,9 @@ def test_both_give_up_at_the_same_junk():
     data, codes = model.file((9, 9), 5, random(6))
     content = container.read(data)
     for _ in range(12):
-        payload = bytearray(content.codes[0])
+        payload = bytearray(content.parts[Part(1, 0)])
         payload[generator.integers(len(payload))] ^= 1 << int(generator.integers(8))
-        section = container.Section(1, bytes(payload))
-        junk = container.write(content.header, [section])
+        junk = container.write(content.header, [], {Part(1, 0): bytes(payload)})
         outcomes.append(outcome(lambda junk=junk: model.read(junk)))
         assert outcome(lambda junk=junk: read_codes(junk, model.tensors)) == outcomes[-1]
     assert "refused" in outcomes

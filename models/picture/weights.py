@@ -40,11 +40,6 @@ class PictureCodec:
         """The 4 bytes that files carry."""
         return bytes.fromhex(self.card.fingerprint)
 
-    @property
-    def n_sections(self) -> int:
-        """How many code sections a file has at most."""
-        return max(max(level.sections) for level in self.context.levels)
-
 
 def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -> PictureCodec:
     """Return a picture codec by what a file says of it; the newest by default.

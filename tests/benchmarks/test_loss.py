@@ -25,7 +25,7 @@ def test_draws_are_nested_and_as_likely_as_is_said():
 
 @pytest.fixture(scope="module")
 def patient():
-    pixels = scene(64, 64, 0)
+    pixels = scene(144, 80, 0)
 
     def decode(data, conceal):
         return luxvox.decompress_image(data, conceal=conceal)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import luxvox.codec.container as box
-from luxvox.codec.container import PictureHeader, Section
+from luxvox.codec.bands import bands_of
+from luxvox.codec.container import Part, PictureHeader, Section
 from luxvox.codec.header import parse_header, write_header
 from luxvox.codec.wire import Cursor, varint_bytes
 from luxvox.errors import (
@@ -32,32 +33,39 @@ HEADER = PictureHeader(
     height=200,
     colour=True,
     alpha=True,
-    quality_centi=5000,
+    profile=0,
     coder=1,
+    quality_centi=5000,
+    band_rows=2,
 )
-SECTIONS = (
-    Section(1, b"\x01\x02\x03"),
-    Section(2, b"\xaa"),
-    Section(box.ALPHA, b"\x80"),
-    Section(box.EXIF, b"Exif"),
-)
+PARTS = {Part(1, 0): b"\x01\x02\x03", Part(1, 1): b"\x04\x05", Part(2, 0): b"\xaa"}
+SECTIONS = (Section(box.ALPHA, b"\x80"), Section(box.EXIF, b"Exif"))
 EXAMPLE = bytes.fromhex(
-    "894c5658 01 01 0100 5ec0de01 ac02 c801 03 8813 01 04 a9a3eef5"
-    "01 03 b041 010203"
-    "02 01 6d85 aa"
+    "894c5658 01 01 0100 5ec0de01 ac02 c801 23 01 8813 02 ebf7afc4"
+    "03 02 01 00 00 00 00 00 00 00 00 00 904e"
+    "6cda 010203"
+    "2559 0405"
+    "5cb6 aa"
     "40 01 8873 80"
     "81 04 3408 45786966"
 )
-BORDERS = (25, 32, 37, 42)  # where the sections of the example begin
+TABLE, CODES = 25, 39
+BORDERS = (44, 48, 51, 56, 64)  # where parts and sections of the example end
 PLAIN = replace(HEADER, alpha=False)
 FORMAT_MD = Path(__file__).parents[2] / "FORMAT.md"
 law = settings(deadline=None)  # a busy machine is no failure
 
 
-def spelled(kind_fields: bytes, *, kind: int = 1, coder: int = 1, n_sections: int = 0) -> bytes:
+def spelled(kind_fields: bytes, *, kind: int = 1) -> bytes:
     """Spell a header with a sound checksum, whatever stands in it."""
-    head = box.MAGIC + bytes([1, kind]) + bytes(6) + kind_fields + bytes([coder, n_sections])
+    head = box.MAGIC + bytes([1, kind]) + bytes(6) + kind_fields
     return head + zlib.crc32(head).to_bytes(4, "little")
+
+
+def table(*lengths: int) -> bytes:
+    """Spell a table of parts with a sound checksum."""
+    spelt = b"".join(map(varint_bytes, lengths))
+    return spelt + binascii.crc_hqx(spelt, 0xFFFF).to_bytes(2, "little")
 
 
 def section_bytes(section_type: int, payload: bytes) -> bytes:
@@ -68,24 +76,23 @@ def section_bytes(section_type: int, payload: bytes) -> bytes:
 
 
 def with_sections(*sections: tuple[int, bytes], alpha: bool = False) -> bytes:
-    """Spell a file whose sections need not be legal."""
-    fields = bytes([1, 1, 2 if alpha else 0]) + (100).to_bytes(2, "little")
-    return spelled(fields, n_sections=len(sections)) + b"".join(
-        section_bytes(*section) for section in sections
-    )
+    """Spell a file of one cell without codes whose sections need not be legal."""
+    n_others = len(sections) - alpha
+    flags = [32 + 2 * alpha, n_others] if n_others else [2 * alpha]
+    fields = bytes([1, 1, *flags]) + (100).to_bytes(2, "little") + b"\1"
+    return spelled(fields) + table(*6 * [0]) + b"".join(section_bytes(*one) for one in sections)
 
 
 # --- known answers ---------------------------------------------------------------------------
 
 
 def test_example_is_written_byte_for_byte() -> None:
-    assert box.write(HEADER, SECTIONS) == EXAMPLE
+    assert box.write(HEADER, SECTIONS, PARTS) == EXAMPLE
 
 
 def test_example_is_read() -> None:
     container = box.read(EXAMPLE)
-    assert container == box.Container(HEADER, SECTIONS, truncated=False)
-    assert container.codes == (b"\x01\x02\x03", b"\xaa")
+    assert container == box.Container(HEADER, SECTIONS, truncated=False, parts=PARTS)
     assert container.payload(box.EXIF) == b"Exif"
     assert container.payload(box.ICC) is None
 
@@ -97,10 +104,11 @@ def test_example_in_the_document_is_this_one() -> None:
 
 
 def test_smallest_file() -> None:
-    header = replace(PLAIN, width=1, height=1)
+    header = replace(PLAIN, width=1, height=1, band_rows=1)
     data = box.write(header, [])
-    assert len(data) == 23
+    assert len(data) == 22 + 8
     assert box.read(data) == box.Container(header, (), truncated=False)
+    assert len(box.write(replace(header, band_rows=0), [])) == 22 + 3
 
 
 def test_checksum_is_the_documented_one() -> None:
@@ -125,17 +133,23 @@ def test_varint_has_one_spelling(spelling: str) -> None:
 
 def test_overhead() -> None:
     largest = replace(PLAIN, width=2**15, height=2**15)
-    assert len(box.write(largest, [])) <= 32
-    for length, overhead in [(0, 4), (127, 4), (128, 5), (16383, 5), (16384, 6), (2**21 - 1, 6)]:
+    assert box.read_header(box.write(largest, []))[1] <= 32
+    for length, overhead in [(0, 5), (127, 5), (128, 6), (16383, 6), (16384, 7), (2**21 - 1, 7)]:
         size = len(box.write(PLAIN, [Section(box.ICC, bytes(length))])) - len(box.write(PLAIN, []))
         assert size == length + overhead
+
+
+def test_overhead_of_a_small_picture() -> None:
+    header = replace(PLAIN, width=64, height=64, band_rows=0)
+    for length in (1, 127, 128, 400, 16383):
+        assert len(box.write(header, [], {Part(1, 0): b"x" * length})) - length <= 28
 
 
 # --- info ------------------------------------------------------------------------------------
 
 
 def test_header_needs_only_the_first_bytes() -> None:
-    assert box.read_header(EXAMPLE[: box.MAX_HEADER_SIZE]) == (HEADER, BORDERS[0])
+    assert box.read_header(EXAMPLE[: box.MAX_HEADER_SIZE]) == (HEADER, TABLE)
 
 
 def test_describe() -> None:
@@ -147,33 +161,41 @@ def test_describe() -> None:
         ("height", "200"),
         ("colour", "yes"),
         ("alpha", "yes"),
-        ("quality", "72.5"),
+        ("profile", "none or its own"),
         ("coder", "constriction"),
+        ("quality", "72.5"),
+        ("rows of cells in a band", "2"),
     ]
 
 
 def test_listing() -> None:
     listing = box.list_sections(EXAMPLE)
-    assert (listing.header, listing.header_size, listing.n_sections) == (HEADER, 25, 4)
-    assert [entry.offset for entry in listing.entries] == list(BORDERS)
-    assert [entry.name for entry in listing.entries] == ["codes 1", "codes 2", "alpha", "EXIF"]
+    assert (listing.header, listing.header_size) == (HEADER, TABLE)
+    assert [entry.offset for entry in listing.entries] == [39, 48, 51, 56]
+    names = ["codes 1, apex, the preview", "codes 2, top", "alpha", "EXIF"]
+    assert [entry.name for entry in listing.entries] == names
     assert all(entry.crc_ok for entry in listing.entries)
-    assert sum(entry.size for entry in listing.entries) == len(EXAMPLE) - 25
+    assert sum(entry.size for entry in listing.entries) == len(EXAMPLE) - CODES
     assert listing.damage is None
+
+
+def test_listing_of_a_joined_picture() -> None:
+    data = box.write(replace(PLAIN, band_rows=0), [], {Part(1, 0): b"x"})
+    assert [entry.name for entry in box.list_sections(data).entries] == ["codes 1, all levels"]
 
 
 def test_listing_of_a_cut_file() -> None:
     listing = box.list_sections(EXAMPLE[:-1])
     assert [entry.crc_ok for entry in listing.entries] == [True, True, True, False]
     assert listing.damage is not None
-    assert "ends early, at 49" in listing.damage
+    assert "ends early, at 63" in listing.damage
 
 
 def test_listing_of_an_altered_file() -> None:
-    listing = box.list_sections(EXAMPLE[:29] + b"\xff" + EXAMPLE[30:])
+    listing = box.list_sections(EXAMPLE[:42] + b"\xff" + EXAMPLE[43:])
     assert [entry.crc_ok for entry in listing.entries] == [False, True, True, True]
     assert listing.damage is not None
-    assert "section 1 (codes 1), offset 25" in listing.damage
+    assert "codes 1 of band 1, offset 39" in listing.damage
 
 
 def test_section_names() -> None:
@@ -216,38 +238,55 @@ def test_altered_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "flags", "quality", "message"),
+    ("width", "height", "quality", "message"),
     [
-        (0, 1, 0, 100, "width 0, legal: 1..1073741824"),
-        (1, 0, 0, 100, "height 0, legal"),
-        (2**30 + 1, 1, 0, 100, "width 1073741825, legal"),
-        (2**16, 2**14 + 1, 0, 100, "65536x16385 pixels, legal: at most 1073741824"),
-        (2**30, 2**30, 0, 100, "pixels, legal"),
-        (1, 1, 0, 99, "quality_centi 99, legal: 100..10000"),
-        (1, 1, 0, 10001, "quality_centi 10001"),
+        (0, 1, 100, "width 0, legal: 1..1073741824"),
+        (1, 0, 100, "height 0, legal"),
+        (2**30 + 1, 1, 100, "width 1073741825, legal"),
+        (2**16, 2**14 + 1, 100, "65536x16385 pixels, legal: at most 1073741824"),
+        (2**30, 2**30, 100, "pixels, legal"),
+        (1, 1, 99, "quality_centi 99, legal: 100..10000"),
+        (1, 1, 10001, "quality_centi 10001"),
     ],
 )
-def test_illegal_header(width: int, height: int, flags: int, quality: int, message: str) -> None:
-    fields = varint_bytes(width) + varint_bytes(height) + bytes([flags])
+def test_illegal_header(width: int, height: int, quality: int, message: str) -> None:
+    fields = varint_bytes(width) + varint_bytes(height) + b"\0"
     with pytest.raises(FormatError, match=message):
-        box.read(spelled(fields + quality.to_bytes(2, "little")))
+        box.read(spelled(fields + quality.to_bytes(2, "little") + b"\0"))
 
 
-@pytest.mark.parametrize("flags", [4, 128, 255])
+@pytest.mark.parametrize(
+    ("height", "band_rows", "legal"),
+    [(200, 5, "0 or 1..4"), (1, 2, "0 or 1..1"), (64 * 1025, 1, "0 or 2..1025")],
+)
+def test_illegal_bands(height: int, band_rows: int, legal: str) -> None:
+    fields = b"\1" + varint_bytes(height) + b"\0d\0" + varint_bytes(band_rows)
+    message = rf"bands of {band_rows} rows of cells, legal: {legal} at this height"
+    with pytest.raises(FormatError, match=message):
+        box.read(spelled(fields))
+    with pytest.raises(InputError, match=message):
+        box.write(replace(PLAIN, width=1, height=height, band_rows=band_rows), [])
+
+
+@pytest.mark.parametrize("flags", [64, 128, 192])
 def test_reserved_flags(flags: int) -> None:
-    with pytest.raises(UnsupportedError, match="reserved flags are set, legal: colour, alpha"):
-        box.read(spelled(bytes([1, 1, flags, 100, 0])))
+    with pytest.raises(UnsupportedError, match=r"reserved flags are set, legal: bits 0\.\.5"):
+        box.read(spelled(bytes([1, 1, flags, 100, 0, 0])))
 
 
-@pytest.mark.parametrize("coder", [0, 3, 255])
-def test_unknown_coder(coder: int) -> None:
-    with pytest.raises(UnsupportedError, match=rf"coder {coder}, legal: 1\.\.2"):
-        box.read(spelled(bytes([1, 1, 0, 100, 0]), coder=coder))
+def test_unknown_profile() -> None:
+    with pytest.raises(UnsupportedError, match=r"profile 3, legal: 0\.\.2"):
+        box.read(spelled(bytes([1, 1, 24, 100, 0, 0])))
+
+
+def test_a_number_of_sections_that_is_0() -> None:
+    with pytest.raises(FormatError, match="0 sections are counted"):
+        box.read(spelled(bytes([1, 1, 32, 0, 100, 0, 0])))
 
 
 def test_largest_pictures() -> None:
     for width, height in [(2**30, 1), (1, 2**30), (2**15, 2**15)]:
-        header = replace(PLAIN, width=width, height=height)
+        header = replace(PLAIN, width=width, height=height, band_rows=0)
         assert box.read_header(box.write(header, []))[0] == header
 
 
@@ -258,6 +297,7 @@ def test_largest_pictures() -> None:
         replace(PLAIN, width=2**15, height=2**15 + 1),
         replace(PLAIN, quality_centi=99),
         replace(PLAIN, coder=3),
+        replace(PLAIN, profile=3),
         replace(PLAIN, model_number=2**16),
         replace(PLAIN, fingerprint=b"abc"),
     ],
@@ -273,13 +313,11 @@ def test_illegal_header_is_not_written(header: PictureHeader) -> None:
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        ([0], r"types \[0\], legal: 1\.\.255"),
-        ([1, 1], "legal: ascending"),
-        ([2, 1], "legal: ascending"),
+        ([0], r"types \[0\] behind the codes, legal: 64\.\.255"),
+        ([1, 128], r"behind the codes, legal: 64\.\.255"),
+        ([128, 128], "legal: ascending"),
         ([box.EXIF, box.ICC], "legal: ascending"),
-        ([1, 3], r"code sections \[1, 3\], legal"),
-        ([2], "without gaps"),
-        ([1, box.ALPHA], "the header says there is none"),
+        ([box.ALPHA], "the header says there is none"),
     ],
 )
 def test_illegal_order(types: list[int], message: str) -> None:
@@ -291,78 +329,99 @@ def test_illegal_order(types: list[int], message: str) -> None:
 
 def test_missing_alpha() -> None:
     with pytest.raises(FormatError, match="no alpha section"):
-        box.read(with_sections((1, b"x"), alpha=True))
+        box.read(with_sections((128, b"x"), alpha=True))
     with pytest.raises(LuxvoxError, match="no alpha section"):
-        box.write(HEADER, SECTIONS[:2])
+        box.write(HEADER, SECTIONS[1:])
 
 
 def test_type_that_does_not_fit_a_byte_is_not_written() -> None:
-    with pytest.raises(LuxvoxError, match="legal: 1"):
+    with pytest.raises(LuxvoxError, match="legal: 64"):
         box.write(PLAIN, [Section(256, b"x")])
 
 
 @pytest.mark.parametrize("section_type", [65, 127])
 def test_unknown_critical_section(section_type: int) -> None:
-    with pytest.raises(UnsupportedError, match="section 2 .*newer luxvox"):
-        box.read(with_sections((1, b"x"), (section_type, b"x")))
+    with pytest.raises(UnsupportedError, match="section 1 .*newer luxvox"):
+        box.read(with_sections((section_type, b"x")))
 
 
 @pytest.mark.parametrize("section_type", [131, 255])
 def test_unknown_skippable_section(section_type: int) -> None:
-    container = box.read(with_sections((1, b"x"), (section_type, b"y")))
-    assert container.codes == (b"x",)
+    container = box.read(with_sections((section_type, b"y")))
+    assert container.sections == (Section(section_type, b"y"),)
     assert not container.truncated
 
 
 def test_bytes_after_the_end() -> None:
-    with pytest.raises(FormatError, match="end, offset 50: 1 bytes too many"):
+    with pytest.raises(FormatError, match="end, offset 64: 1 bytes too many"):
         box.read(EXAMPLE + b"\x00")
 
 
 def test_huge_length_takes_no_memory() -> None:
-    data = with_sections((1, b"x"), (2, b"x"))[:-5] + b"\x02" + varint_bytes(2**32 - 1) + b"\0\0x"
-    assert box.read(data).truncated
+    data = spelled(bytes([1, 1, 0, 100, 0, 1])) + table(1, 2**32 - 1, 0, 0, 0, 0)
+    crc = binascii.crc_hqx(b"\1\0x", 0xFFFF).to_bytes(2, "little")
+    content = box.read(data + crc + b"x" + b"\0\0x")
+    assert content.truncated
+    assert content.parts == {Part(1, 0): b"x"}
 
 
-# --- code sections that hold nothing ---------------------------------------------------------
+# --- parts -----------------------------------------------------------------------------------
 
 
-def test_empty_code_sections_at_the_end_are_left_out() -> None:
-    sections = [Section(1, b""), Section(2, b"x"), Section(3, b""), Section(4, b"")]
-    data = box.write(PLAIN, [*sections, Section(box.ICC, b"")])
-    assert box.read(data).sections == (*sections[:2], Section(box.ICC, b""))
+def test_parts_that_are_null_take_a_byte() -> None:
+    assert box.write(HEADER, SECTIONS, {**PARTS, Part(6, 1): b""}) == EXAMPLE
+    content = box.read(box.write(PLAIN, []))
+    assert content == box.Container(PLAIN, (), truncated=False)
 
 
-def test_all_codes_empty() -> None:
-    container = box.read(box.write(PLAIN, [Section(1, b""), Section(2, b"")]))
-    assert container == box.Container(PLAIN, (), truncated=False)
+@pytest.mark.parametrize("part", [Part(7, 0), Part(1, 2), Part(0, 0)])
+def test_parts_that_cannot_be_are_not_written(part: Part) -> None:
+    with pytest.raises(LuxvoxError, match="parts cannot be written"):
+        box.write(PLAIN, [], {part: b"x"})
+    with pytest.raises(LuxvoxError, match="parts cannot be written"):
+        box.write(replace(PLAIN, band_rows=0), [], {Part(2, 0): b"x"})
 
 
-def test_empty_code_section_at_the_end_is_read() -> None:
-    assert box.read(with_sections((1, b"x"), (2, b""))).codes == (b"x", b"")
+def test_an_altered_part_is_named_and_can_be_left_out() -> None:
+    data = EXAMPLE[:46] + b"\xff" + EXAMPLE[47:]
+    with pytest.raises(ChecksumError, match="codes 1 of band 2, offset 44: the checksum"):
+        box.read(data)
+    content, lost = box.salvage(data)
+    assert lost == box.Lost(parts=frozenset([Part(1, 1)]))
+    assert content.parts == {part: PARTS[part] for part in (Part(1, 0), Part(2, 0))}
+    assert content.sections == SECTIONS
+
+
+def test_an_altered_table_is_refused() -> None:
+    data = EXAMPLE[:30] + b"\1" + EXAMPLE[31:]
+    for read in (box.read, box.salvage):
+        with pytest.raises(ChecksumError, match="table of parts, offset 37"):
+            read(data)
 
 
 # --- cut files -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", range(BORDERS[0], len(EXAMPLE)))
-def test_cut_file_keeps_its_whole_sections(size: int) -> None:
-    n_whole = sum(border <= size for border in BORDERS[1:])
+@pytest.mark.parametrize("size", range(TABLE, len(EXAMPLE)))
+def test_cut_file_keeps_what_is_whole(size: int) -> None:
+    n_whole = sum(border <= size for border in BORDERS)
     if n_whole == 0:
-        with pytest.raises(TruncatedError, match="section 1 of 4, offset 25"):
+        with pytest.raises(TruncatedError, match="offset"):
             box.read(EXAMPLE[:size])
     else:
-        assert box.read(EXAMPLE[:size]) == box.Container(HEADER, SECTIONS[:n_whole], True)
+        parts = {part: PARTS[part] for part in sorted(PARTS)[:n_whole]}
+        sections = SECTIONS[: max(n_whole - 3, 0)]
+        assert box.read(EXAMPLE[:size]) == box.Container(HEADER, sections, True, parts)
 
 
 def test_cut_file_must_be_sound_before_the_cut() -> None:
-    with pytest.raises(ChecksumError, match="section 1"):
-        box.read(EXAMPLE[:29] + b"\xff" + EXAMPLE[30:-1])
+    with pytest.raises(ChecksumError, match="codes 1"):
+        box.read(EXAMPLE[:41] + b"\xff" + EXAMPLE[42:-1])
 
 
 def test_cut_file_must_be_legal_before_the_cut() -> None:
     with pytest.raises(FormatError, match="no alpha section"):
-        box.read(with_sections((1, b"x"), (box.ICC, b"x"), (box.XMP, b"x"), alpha=True)[:-1])
+        box.read(with_sections((box.ICC, b"x"), (box.XMP, b"x"), alpha=True)[:-1])
 
 
 # --- laws ------------------------------------------------------------------------------------
@@ -385,54 +444,64 @@ def assert_refused_or_cut(data: bytes, original: bytes) -> None:
     assert container.truncated
     assert container.header == whole.header
     assert container.sections == whole.sections[: len(container.sections)]
+    first = sorted(whole.parts)[: len(container.parts)]
+    assert container.parts == {part: whole.parts[part] for part in first}
 
 
 @st.composite
 def headers(draw: st.DrawFn) -> PictureHeader:
     width = draw(st.integers(1, 2**30))
+    height = draw(st.integers(1, 2**30 // width))
+    n_rows = -(-height // 64)
     return PictureHeader(
         model_number=draw(st.integers(0, 2**16 - 1)),
         fingerprint=draw(st.binary(min_size=4, max_size=4)),
         width=width,
-        height=draw(st.integers(1, 2**30 // width)),
+        height=height,
         colour=draw(st.booleans()),
         alpha=draw(st.booleans()),
-        quality_centi=draw(st.integers(100, 10000)),
+        profile=draw(st.integers(0, 2)),
         coder=draw(st.sampled_from(sorted(box.CODERS))),
+        quality_centi=draw(st.integers(100, 10000)),
+        band_rows=draw(st.sampled_from([0, n_rows, -(-n_rows // min(n_rows, 5))])),
     )
 
 
+File = tuple[PictureHeader, list[Section], dict[Part, bytes]]
+
+
 @st.composite
-def files(draw: st.DrawFn) -> tuple[PictureHeader, list[Section]]:
+def files(draw: st.DrawFn) -> File:
     header = draw(headers())
-    payloads = draw(st.lists(st.binary(min_size=1, max_size=300), max_size=4))
-    sections = [Section(i + 1, payload) for i, payload in enumerate(payloads)]
-    if header.alpha:
-        sections.append(Section(box.ALPHA, draw(st.binary(max_size=30))))
+    names = st.sampled_from(list(bands_of(header).parts()))
+    parts = draw(st.dictionaries(names, st.binary(min_size=1, max_size=300), max_size=5))
+    sections = [Section(box.ALPHA, draw(st.binary(max_size=30)))] if header.alpha else []
     skippable = draw(st.sets(st.integers(box.ICC, box.LAST_SECTION_TYPE), max_size=3))
-    return header, sections + [Section(t, draw(st.binary(max_size=200))) for t in sorted(skippable)]
+    sections += [Section(t, draw(st.binary(max_size=200))) for t in sorted(skippable)]
+    return header, sections, parts
 
 
 @law
 @given(files())
-def test_round_trip(file: tuple[PictureHeader, list[Section]]) -> None:
-    header, sections = file
-    data = box.write(header, sections)
-    assert box.read(data) == box.Container(header, tuple(sections), truncated=False)
-    assert len(data) <= 32 + sum(len(s.payload) + 6 for s in sections)
+def test_round_trip(file: File) -> None:
+    header, sections, parts = file
+    data = box.write(header, sections, parts)
+    assert box.read(data) == box.Container(header, tuple(sections), False, parts)
+    n_bytes = sum(map(len, parts.values())) + sum(len(s.payload) + 6 for s in sections)
+    assert len(data) <= 36 + 6 * bands_of(header).n_bands + 4 * len(parts) + n_bytes
     assert box.read_header(data[: box.MAX_HEADER_SIZE])[0] == header
 
 
 @law
 @given(files(), st.data())
-def test_every_cut(file: tuple[PictureHeader, list[Section]], data: st.DataObject) -> None:
+def test_every_cut(file: File, data: st.DataObject) -> None:
     whole = box.write(*file)
     assert_refused_or_cut(whole[: data.draw(st.integers(0, len(whole) - 1))], whole)
 
 
 @settings(law, max_examples=300)
 @given(files(), st.data())
-def test_every_flip(file: tuple[PictureHeader, list[Section]], data: st.DataObject) -> None:
+def test_every_flip(file: File, data: st.DataObject) -> None:
     whole = bytearray(box.write(*file))
     original = bytes(whole)
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
@@ -449,9 +518,9 @@ def test_junk_is_refused(junk: bytes) -> None:
 @law
 @given(st.binary(max_size=100))
 def test_junk_behind_a_sound_header(junk: bytes) -> None:
-    data = EXAMPLE[: BORDERS[0]] + junk
+    data = EXAMPLE[:TABLE] + junk
     try:
-        assert box.read(data).truncated or junk == EXAMPLE[BORDERS[0] :]
+        assert box.read(data).truncated or junk == EXAMPLE[TABLE:]
     except LuxvoxError:
         pass
     listing = box.list_sections(data)
@@ -465,7 +534,8 @@ def spellings(words: str) -> st.SearchStrategy[bytes]:
 SIZES = spellings("00 01 05 8000 8001 ff01 8101 ffffff7f ffffffff0f 8080808010")
 QUALITIES = spellings("6400 8813 1027 6300 1127")
 CODERS = spellings("01 02 00 03")
-PICTURE_FIELDS = (SIZES, SIZES, spellings("00 01 02 03 04"), QUALITIES, CODERS, spellings("00 09"))
+FLAGS = spellings("00 01 02 05 0b 10 18 2101 2100 40")
+PICTURE_FIELDS = (SIZES, SIZES, FLAGS, QUALITIES, SIZES)
 RATES = spellings("00 03 0b 0c 13 1f8b7d 0fc13e 0f807d 0f8000 23")
 VOICE_FIELDS = (SIZES, RATES, spellings("00 80 ff"), QUALITIES, CODERS, SIZES)
 

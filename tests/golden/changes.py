@@ -23,7 +23,7 @@ def with_sections(make: Make, **changes: Any) -> Make:
             fields["alpha"] = True
         kept = [s for s in content.sections if s.type < ALPHA]
         kept += [Section(number, part) for number, part in sorted(others.items())]
-        return container.write(type(content.header)(**fields), kept)
+        return container.write(type(content.header)(**fields), kept, content.parts)
 
     return made
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from PIL import Image, ImageCms
 
 import luxvox
 from luxvox.codec import container
-from luxvox.codec.container import PictureHeader, Section
+from luxvox.codec.advance import silent
+from luxvox.codec.bands import bands_of
+from luxvox.codec.container import PictureHeader
+from luxvox.codec.header import CELL
+from luxvox.codec.picture_codes import BandWalk, encode_codes
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_walk import CodesEncoder, Prediction, Source, walk
+from luxvox.entropy.lattice_walk import Prediction, Source
 from luxvox.models.cards import preferring
-from luxvox.models.picture.tiling import grid_shapes
 from luxvox.models.picture.weights import picture_codec
 from luxvox.tests.golden.changes import Make, cut, with_sections
 from luxvox.tests.golden.tiny_weights import TINY
@@ -96,17 +100,23 @@ def coded_picture(
     *,
     coder: int = CONSTRICTION,
     colour: bool = True,
+    band_rows: int | None = None,
 ) -> Make:
-    """Write codes of a source with the tiny weights."""
+    """Write codes of a source with the tiny weights; in one band of six parts by default."""
 
     def make() -> bytes:
         codec = picture_codec()
-        encoder = CodesEncoder(source(np.random.default_rng([*size, centi])), coder)
-        walk(codec.context, grid_shapes(*size), centi_to_position(centi), encoder)
         height, width = size
-        header = PictureHeader(0, codec.fingerprint, width, height, colour, False, centi, coder)
-        coded = encoder.sections()
-        return container.write(header, [Section(n, coded.get(n, b"")) for n in range(1, 5)])
+        rows = -(-height // CELL) if band_rows is None else band_rows
+        header = PictureHeader(
+            0, codec.fingerprint, width, height, colour, False, 0, coder, centi, rows
+        )
+        position = centi_to_position(centi)
+        bands = BandWalk(codec.context, bands_of(header), position, coder, silent)
+        _, parts = encode_codes(
+            bands, lambda band: source(np.random.default_rng([*size, centi, band]))
+        )
+        return container.write(header, [], parts)
 
     return tiny(make)
 
@@ -165,7 +175,19 @@ def flat() -> bytes:
     return luxvox.compress_image(np.full((45, 45, 3), (200, 60, 120), np.uint8), 20)
 
 
-SMALL = coded_picture((24, 24), 3000, lambda generator: random_source(generator, (3, 4)))
+def profiled(profile: int) -> Make:
+    """Write a picture whose profile is one of those that take no section."""
+
+    def made() -> bytes:
+        content = container.read(SMALL())
+        assert isinstance(content.header, PictureHeader)
+        header = replace(content.header, profile=profile)
+        return container.write(header, content.sections, content.parts)
+
+    return made
+
+
+SMALL = coded_picture((24, 24), 3000, lambda generator: random_source(generator, (4, 5, 6)))
 XMP_PACKET = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 DISC = np.where(np.hypot(*(np.mgrid[:24, :24] - 12)) < 9, 255, 0).astype(np.uint8)
 
@@ -177,7 +199,7 @@ FILES: Mapping[str, tuple[str, Make]] = {
     "rgb-flat": ("one colour", flat),
     "grey-40x33": ("grey", picture((40, 33), 70, 1)),
     # Made with the tiny weights, which never change.
-    "tiny-1x1": ("one pixel", coded_picture((1, 1), 5000, without(2, 3, 4), colour=False)),
+    "tiny-1x1": ("one pixel", coded_picture((1, 1), 5000, without(3, 4, 5, 6), colour=False)),
     "tiny-129x3": ("narrow, more than two cells high", coded_picture((129, 3), 6000)),
     "tiny-3x129": ("low, more than two cells wide", coded_picture((3, 129), 6000)),
     "tiny-codes": ("all sections", coded_picture((70, 40), 7000)),
@@ -188,29 +210,53 @@ FILES: Mapping[str, tuple[str, Make]] = {
         "codes ±32767, the longest escapes",
         coded_picture((9, 9), 5050, farthest),
     ),
+    "tiny-joined": ("one part for all codes", coded_picture((40, 90), 6500, band_rows=0)),
+    "tiny-joined-null": (
+        "one part, which is empty",
+        coded_picture((40, 90), 6500, without(1), band_rows=0),
+    ),
+    "tiny-bands": ("three bands", coded_picture((150, 70), 6500, band_rows=1)),
+    "tiny-bands-uneven": (
+        "two bands, the last one lower",
+        coded_picture((170, 9), 3000, band_rows=2),
+    ),
+    "tiny-bands-null": (
+        "three bands, no section 1 and 3",
+        coded_picture((150, 20), 6500, without(1, 3), band_rows=1),
+    ),
+    "tiny-bands-torchac": (
+        "two bands, coder 2",
+        coded_picture((70, 20), 6500, coder=TORCHAC, band_rows=1),
+    ),
+    "tiny-profile-srgb": ("sRGB in a byte", profiled(1)),
+    "tiny-profile-p3": ("Display P3 in a byte", profiled(2)),
     "tiny-grey": ("grey", coded_picture((32, 32), 5000, colour=False)),
     "tiny-compressed": ("codes that luxvox chose", tiny(picture((40, 56), 60))),
     "tiny-grey-alpha": ("grey with alpha, as luxvox writes it", tiny(picture((20, 20), 40, 2))),
     "tiny-rgb-alpha": ("colour with alpha, as luxvox writes it", tiny(picture((20, 20), 40, 4))),
     "tiny-null-section-1": ("section 1 empty", coded_picture((32, 64), 5000, without(1))),
-    "tiny-null-section-2": ("section 2 empty", coded_picture((32, 64), 5000, without(2))),
     "tiny-null-section-3": ("section 3 empty", coded_picture((32, 64), 5000, without(3))),
-    "tiny-null-sections-1-2-3": (
-        "only section 4 left",
-        coded_picture((32, 32), 5000, without(1, 2, 3)),
+    "tiny-null-section-5": ("section 5 empty", coded_picture((32, 64), 5000, without(5))),
+    "tiny-null-sections-1-to-5": (
+        "only section 6 left",
+        coded_picture((32, 32), 5000, without(1, 2, 3, 4, 5)),
     ),
-    "tiny-null-sections-3-4": (
-        "sections 3 and 4 left out",
-        coded_picture((32, 32), 5000, without(3, 4)),
+    "tiny-null-sections-5-6": (
+        "sections 5 and 6 empty",
+        coded_picture((32, 32), 5000, without(5, 6)),
     ),
-    "tiny-null": ("no section at all", coded_picture((50, 50), 5000, without(1, 2, 3, 4))),
+    "tiny-null": ("no codes at all", coded_picture((50, 50), 5000, without(1, 2, 3, 4, 5, 6))),
     "tiny-torchac": ("coder 2", coded_picture((32, 33), 6000, coder=TORCHAC)),
-    "tiny-torchac-null-section-2": (
-        "coder 2, section 2 empty",
-        coded_picture((32, 32), 6000, without(2), coder=TORCHAC),
+    "tiny-torchac-null-section-3": (
+        "coder 2, section 3 empty",
+        coded_picture((32, 32), 6000, without(3), coder=TORCHAC),
     ),
     "tiny-cut-after-1": ("cut at the end of section 1", cut(coded_picture((40, 56), 6000), 1, 0)),
-    "tiny-cut-in-4": ("cut inside section 4", cut(coded_picture((40, 56), 9500), 3, 20)),
+    "tiny-cut-in-6": ("cut inside section 6", cut(coded_picture((40, 56), 9500), 5, 20)),
+    "tiny-cut-bands": (
+        "cut inside section 2 of the second of three bands",
+        lambda: coded_picture((150, 70), 6500, band_rows=1)()[:700],
+    ),
     "tiny-cut-alpha": ("cut inside alpha", cut(tiny(picture((20, 20), 40, 4)), -1, 9)),
     "alpha-constant": ("alpha in one byte", with_sections(SMALL, type_64=b"\x80")),
     "alpha-png": ("alpha as 8-bit PNG", with_sections(SMALL, type_64=png(alpha_ramp()))),

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.codec import container
-from luxvox.codec.container import Section
+from luxvox.codec.bands import Bands
+from luxvox.codec.container import Part, Section
+from luxvox.codec.parts import list_parts
 from luxvox.codec.wire import varint_bytes
-from luxvox.entropy import coders, lattice_walk
+from luxvox.entropy import coders, lattice_symbols
 from luxvox.entropy.lattice_layers import CODE_MAX
 from luxvox.entropy.lattice_walk import Prediction, Source
 from luxvox.models.cards import find_card, preferring, read_card
@@ -50,22 +52,34 @@ def picture_header(
     *,
     width: bytes = b"\x20",
     height: bytes = b"\x20",
-    flags: int = 1,
+    flags: bytes = b"\1",
     quality: int = 5000,
-    coder: int = 1,
-    n_sections: int = 0,
+    bands: bytes = b"\1",
     model: int = 0,
     fingerprint: bytes | None = None,
+    rest: bytes | None = None,
 ) -> Make:
-    """Spell a picture's header, legal or not, with the right checksum and no section behind it."""
+    """Spell a picture's header, legal or not, with the right checksum and no codes behind it."""
 
     def make() -> bytes:
         front = b"\x89LVX\1\1" + model.to_bytes(2, "little")
         front += print_of("picture") if fingerprint is None else fingerprint
-        front += width + height + bytes([flags]) + quality.to_bytes(2, "little")
-        return sealed(front + bytes([coder, n_sections]))
+        front += width + height + flags + quality.to_bytes(2, "little") + bands
+        return sealed(front, table() if rest is None else rest)
 
     return make
+
+
+def table(*lengths: int) -> bytes:
+    """Spell a table of six or more parts with the right checksum; lengths not given are 0."""
+    spelt = b"".join(map(varint_bytes, lengths)) + bytes(6 - len(lengths))
+    return spelt + binascii.crc_hqx(spelt, 0xFFFF).to_bytes(2, "little")
+
+
+def part(number: int, payload: bytes) -> bytes:
+    """Spell a part of the first band with the right checksum."""
+    crc = binascii.crc_hqx(bytes([number, 0]) + payload, 0xFFFF)
+    return crc.to_bytes(2, "little") + payload
 
 
 def voice_header(
@@ -87,14 +101,27 @@ def section(number: int, payload: bytes) -> bytes:
     return front + binascii.crc_hqx(front + payload, 0xFFFF).to_bytes(2, "little") + payload
 
 
-def with_types(make: Make, *sections: tuple[int, bytes], flags: int = 1) -> Make:
-    """Put sections that need not be legal behind the header of a file."""
+def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) -> Make:
+    """Put sections that need not be legal behind the codes of a picture."""
+
+    def made() -> bytes:
+        content = container.read(make())
+        flags = 1 + 2 * alpha + 32 * (len(sections) > alpha)
+        counts = [flags, len(sections) - alpha][: 1 + (len(sections) > alpha)]
+        data = container.write(content.header, [], content.parts)
+        codes = data[container.read_header(data)[1] :]
+        spelt = b"".join(section(*one) for one in sections)
+        return picture_header(flags=bytes(counts), rest=codes + spelt)()
+
+    return made
+
+
+def with_voice_sections(make: Make, *sections: tuple[int, bytes]) -> Make:
+    """Put sections that need not be legal behind the header of a voice."""
 
     def made() -> bytes:
         data = make()
         header = bytearray(data[: container.read_header(data)[1] - 4])
-        if header[5] == container.KIND_PICTURE:
-            header[-5] = flags
         header[-1] = len(sections)
         return sealed(bytes(header), b"".join(section(*one) for one in sections))
 
@@ -102,13 +129,17 @@ def with_types(make: Make, *sections: tuple[int, bytes], flags: int = 1) -> Make
 
 
 def recoded(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
-    """Change the payload of the section of that place, under a right checksum."""
+    """Change the payload of the code section of that number, under a right checksum."""
 
     def made() -> bytes:
         content = container.read(make())
+        if isinstance(content.header, container.PictureHeader):
+            parts = dict(content.parts)
+            parts[Part(number, 0)] = change(parts[Part(number, 0)])
+            return container.write(content.header, content.sections, parts)
         sections = list(content.sections)
-        one = sections[number]
-        sections[number] = Section(one.type, change(one.payload))
+        one = sections[number - 1]
+        sections[number - 1] = Section(one.type, change(one.payload))
         return container.write(content.header, sections)
 
     return made
@@ -124,7 +155,7 @@ def escaping(n_bits: int) -> Make:
             coder.push_tables(np.array([value]), np.zeros(1, np.int64), counts)
 
     def make() -> bytes:
-        with mock.patch.object(lattice_walk, "_push_escape", push):
+        with mock.patch.object(lattice_symbols, "_push_escape", push):
             return coded_picture((32, 32), 5000, lambda _: first_code_is(CODE_MAX))()
 
     return make
@@ -154,6 +185,20 @@ def altered(make: Make, offset: int) -> Make:
     return made
 
 
+def swapped(make: Make) -> Make:
+    """Let two bands change what they have of section 1, with its checksums."""
+
+    def made() -> bytes:
+        data = make()
+        entries = list_parts(data, container.read_header(data)[1], Bands(70, 32, 1, False)).entries
+        one, other = entries[:2]
+        assert one.size == other.size
+        middle, end = other.offset, other.offset + other.size
+        return data[: one.offset] + data[middle:end] + data[one.offset : middle] + data[end:]
+
+    return made
+
+
 def saved(pixels: Any, format: str, **options: Any) -> bytes:
     """Return pixels as a file of a usual format."""
     stream = io.BytesIO()
@@ -164,7 +209,6 @@ def saved(pixels: Any, format: str, **options: Any) -> bytes:
 ALPHA_RAMP = np.pad(alpha_ramp(), ((0, 8), (0, 8)), mode="edge")
 ALPHA_RGB = np.repeat(ALPHA_RAMP[..., None], 3, 2)
 ALPHA_RGBA = np.repeat(ALPHA_RAMP[..., None], 4, 2)
-CODES = (1, b"\x12\x34\x56\x78")
 
 REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
     "empty": ("no byte", raw(b""), {}),
@@ -193,22 +237,38 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
     "varint-long": ("a varint in a longer form", picture_header(width=b"\xa0\0"), {}),
     "varint-2-32": ("a varint of 2^32", picture_header(width=b"\x80\x80\x80\x80\x10"), {}),
     "varint-6-bytes": ("a varint of 6 bytes", picture_header(width=b"\xff" * 5 + b"\1"), {}),
-    "flags-reserved": ("a reserved flag", picture_header(flags=5), {}),
+    "flags-reserved": ("a reserved flag", picture_header(flags=b"\x41"), {}),
+    "flags-count-0": ("a number of sections that is 0", picture_header(flags=b"\x21\0"), {}),
+    "profile-3": ("a profile of a newer format", picture_header(flags=b"\x19"), {}),
     "quality-99": ("quality 0.99", picture_header(quality=99), {}),
     "quality-10001": ("quality 100.01", picture_header(quality=10001), {}),
-    "coder-0": ("coder 0", picture_header(coder=0), {}),
-    "coder-3": ("coder 3", picture_header(coder=3), {}),
-    "unknown-model": ("weights that nobody has", picture_header(model=65535), {}),
-    "unknown-fingerprint": ("other integer tables", picture_header(fingerprint=b"\1\2\3\4"), {}),
-    "cut-first-section": ("cut in the first section", cut(SMALL, 0, 7), {}),
-    "cut-before-sections": ("no section at all", picture_header(n_sections=3), {}),
-    "length-2-32": (
-        "a first section of 2^32 - 1 bytes",
-        lambda: picture_header(n_sections=1)() + b"\1" + varint_bytes(2**32 - 1) + b"\0\0x",
+    "bands-too-high": ("a band higher than the picture", picture_header(bands=b"\2"), {}),
+    "bands-too-many": (
+        "1025 bands",
+        picture_header(height=varint_bytes(1025 * 64), bands=b"\1"),
         {},
     ),
-    "altered-section": ("a bit of a payload flipped", altered(SMALL, 32), {}),
-    "altered-type": ("a bit of a type flipped", altered(SMALL, 25), {}),
+    "unknown-model": ("weights that nobody has", picture_header(model=65535), {}),
+    "unknown-fingerprint": ("other integer tables", picture_header(fingerprint=b"\1\2\3\4"), {}),
+    "cut-table": ("cut in the table of parts", lambda: SMALL()[:24], {}),
+    "cut-first-part": ("cut in the first part", cut(SMALL, 0, 7), {}),
+    "cut-before-sections": (
+        "sections announced and none there",
+        picture_header(flags=b"\x21\3"),
+        {},
+    ),
+    "length-2-32": (
+        "a first part of 2^32 - 1 bytes",
+        picture_header(rest=table(2**32 - 1) + b"\0\0x"),
+        {},
+    ),
+    "altered-table": ("a bit of the table flipped", altered(SMALL, 23), {}),
+    "altered-part": ("a bit of a part flipped", altered(SMALL, 40), {}),
+    "parts-swapped": (
+        "parts of two bands that have changed places",
+        swapped(coded_picture((70, 32), 5000, lambda _: first_code_is(9), band_rows=1)),
+        {},
+    ),
     "altered-skippable": (
         "an altered section that may be skipped",
         altered(with_sections(SMALL, type_200=b"later"), -1),
@@ -216,74 +276,73 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
     ),
     "trailing-bytes": ("a byte behind the end", lambda: SMALL() + b"\0", {}),
     "type-0": ("section of type 0", with_types(SMALL, (0, b"x")), {}),
-    "type-65": ("a section of a newer format", with_types(SMALL, CODES, (65, b"x")), {}),
+    "type-1": ("a section of codes in a picture", with_types(SMALL, (1, b"x")), {}),
+    "type-65": ("a section of a newer format", with_types(SMALL, (65, b"x")), {}),
     "type-twice": ("ICC profile twice", with_types(SMALL, (128, b"x"), (128, b"x")), {}),
     "types-descending": ("XMP before EXIF", with_types(SMALL, (130, b"x"), (129, b"x")), {}),
-    "codes-gap": ("codes 1 and 3", with_types(SMALL, CODES, (3, b"x")), {}),
-    "codes-after-alpha": ("alpha first", with_types(SMALL, (64, b"x"), CODES, flags=3), {}),
-    "codes-5": (
-        "more code sections than the model has",
-        with_types(SMALL, *((n, b"\1") for n in range(1, 6))),
+    "alpha-last": (
+        "alpha after a profile",
+        with_types(SMALL, (128, b"x"), (64, b"x"), alpha=True),
         {},
     ),
     "alpha-unannounced": ("alpha without its flag", with_types(SMALL, (64, b"\xff")), {}),
-    "alpha-missing": ("the flag without alpha", with_types(SMALL, CODES, flags=3), {}),
-    "alpha-empty": ("alpha of no byte", with_types(SMALL, (64, b""), flags=3), {}),
-    "alpha-junk": ("alpha of no format", with_types(SMALL, (64, b"GIF89a"), flags=3), {}),
+    "alpha-missing": ("the flag without alpha", with_types(SMALL, (128, b"x"), alpha=True), {}),
+    "alpha-empty": ("alpha of no byte", with_types(SMALL, (64, b""), alpha=True), {}),
+    "alpha-junk": ("alpha of no format", with_types(SMALL, (64, b"GIF89a"), alpha=True), {}),
     "alpha-png-size": (
         "alpha of another size",
-        with_types(SMALL, (64, png(alpha_ramp())), flags=3),
+        with_types(SMALL, (64, png(alpha_ramp())), alpha=True),
         {},
     ),
     "alpha-webp-size": (
         "alpha of another size",
-        with_types(SMALL, (64, webp(alpha_ramp())), flags=3),
+        with_types(SMALL, (64, webp(alpha_ramp())), alpha=True),
         {},
     ),
     "alpha-png-16-bits": (
         "alpha of 16 bits",
-        with_types(SMALL, (64, saved(np.zeros((32, 32), np.uint16), "PNG")), flags=3),
+        with_types(SMALL, (64, saved(np.zeros((32, 32), np.uint16), "PNG")), alpha=True),
         {},
     ),
     "alpha-png-colour": (
         "alpha in colour",
-        with_types(SMALL, (64, png(ALPHA_RAMP, "RGBA")), flags=3),
+        with_types(SMALL, (64, png(ALPHA_RAMP, "RGBA")), alpha=True),
         {},
     ),
     "alpha-png-palette": (
         "alpha in a palette",
-        with_types(SMALL, (64, png(ALPHA_RAMP, "P")), flags=3),
+        with_types(SMALL, (64, png(ALPHA_RAMP, "P")), alpha=True),
         {},
     ),
     "alpha-png-4-bits": (
         "alpha of 4 bits",
-        with_types(SMALL, (64, saved(ALPHA_RAMP // 18, "PNG", bits=4)), flags=3),
+        with_types(SMALL, (64, saved(ALPHA_RAMP // 18, "PNG", bits=4)), alpha=True),
         {},
     ),
     "alpha-webp-lossy": (
         "alpha as lossy WebP",
-        with_types(SMALL, (64, saved(ALPHA_RGB, "WEBP", quality=50)), flags=3),
+        with_types(SMALL, (64, saved(ALPHA_RGB, "WEBP", quality=50)), alpha=True),
         {},
     ),
     "alpha-webp-transparent": (
         "alpha as WebP that has alpha itself",
-        with_types(SMALL, (64, saved(ALPHA_RGBA, "WEBP", lossless=True)), flags=3),
+        with_types(SMALL, (64, saved(ALPHA_RGBA, "WEBP", lossless=True)), alpha=True),
         {},
     ),
-    "alpha-png-cut": ("alpha cut", with_types(SMALL, (64, png(ALPHA_RAMP)[:60]), flags=3), {}),
-    "codes-zero-end": ("codes that end in a zero", recoded(SMALL, 0, lambda p: p + b"\0"), {}),
-    "codes-too-long": ("codes with words left", recoded(SMALL, 1, lambda p: p + b"\1" * 8), {}),
+    "alpha-png-cut": ("alpha cut", with_types(SMALL, (64, png(ALPHA_RAMP)[:60]), alpha=True), {}),
+    "codes-zero-end": ("codes that end in a zero", recoded(SMALL, 1, lambda p: p + b"\0"), {}),
+    "codes-too-long": ("codes with words left", recoded(SMALL, 2, lambda p: p + b"\1" * 8), {}),
     "codes-batch-missing": (
         "coder 2, the length of a batch cut",
-        lambda: picture_header(coder=2, n_sections=1)() + section(1, b"\1\0"),
+        picture_header(flags=b"\5", rest=table(2) + part(1, b"\1\0")),
         {},
     ),
     "codes-batch-too-long": (
         "coder 2, a batch longer than its section",
-        lambda: picture_header(coder=2, n_sections=1)() + section(1, b"\2\0\0\0x"),
+        picture_header(flags=b"\5", rest=table(5) + part(1, b"\2\0\0\0x")),
         {},
     ),
-    "codes-invalid": ("bytes no encoder writes", recoded(SMALL, 0, lambda p: b"\xff" * len(p)), {}),
+    "codes-invalid": ("bytes no encoder writes", recoded(SMALL, 1, lambda p: b"\xff" * len(p)), {}),
     "codes-escape-0": ("an escape of no bits", escaping(0), {}),
     "codes-escape-17": ("an escape of 17 bits", escaping(17), {}),
     "codes-escape-31": ("an escape of 31 bits", escaping(31), {}),
@@ -307,17 +366,21 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
         {},
     ),
     "voice-over-max-seconds": ("over a limit of one's own", VOICE, {"max_seconds": 0.24}),
-    "voice-order": ("codes in another order", with_types(VOICE, (2, b""), (1, b"")), {}),
-    "voice-missing": ("a section too few", with_types(VOICE, (1, b"")), {}),
-    "voice-alpha": ("alpha in a voice", with_types(VOICE, (1, b""), (2, b""), (64, b"\xff")), {}),
+    "voice-order": ("codes in another order", with_voice_sections(VOICE, (2, b""), (1, b"")), {}),
+    "voice-missing": ("a section too few", with_voice_sections(VOICE, (1, b"")), {}),
+    "voice-alpha": (
+        "alpha in a voice",
+        with_voice_sections(VOICE, (1, b""), (2, b""), (64, b"\xff")),
+        {},
+    ),
     "voice-tags-twice": (
         "tags twice",
-        with_types(VOICE, (1, b""), (2, b""), (131, b""), (131, b"")),
+        with_voice_sections(VOICE, (1, b""), (2, b""), (131, b""), (131, b"")),
         {},
     ),
     "voice-codes-invalid": (
         "bytes no encoder writes",
-        recoded(VOICE, 0, lambda p: b"\xff" * 9),
+        recoded(VOICE, 1, lambda p: b"\xff" * 9),
         {},
     ),
     "voice-cut": ("cut before a segment is whole", cut(STEREO, 2, 2), {}),

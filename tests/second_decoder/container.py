@@ -28,7 +28,10 @@ class Voice:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a file holds, as far as its codes depend on it; quality in hundredths."""
+    """What a file holds, as far as its codes depend on it; quality in hundredths.
+
+    `bands` are the rows of cells of each band, and `parts` their payloads by section.
+    """
 
     model: int
     fingerprint: bytes
@@ -36,7 +39,9 @@ class Picture:
     height: int
     quality: int
     coder: int
-    codes: tuple[bytes, ...]
+    joined: bool
+    bands: tuple[range, ...]
+    parts: tuple[dict[int, bytes], ...]
 
 
 class Bytes:
@@ -67,7 +72,7 @@ class Bytes:
 
 
 def read_picture(data: bytes) -> Picture:
-    """Read the container; a file that was cut gives its whole sections."""
+    """Read the container; a file that was cut gives what is whole."""
     if len(data) < 6 and b"\x89LVX\1\1".startswith(data):
         raise Cut("the file ends inside the header")
     if data[:6] != b"\x89LVX\1\1":
@@ -76,31 +81,82 @@ def read_picture(data: bytes) -> Picture:
     source.take(6)
     model, print_ = source.number(2), source.take(4)
     width, height = source.varint(), source.varint()
-    flags, quality = source.number(1), source.number(2)
-    coder, n_sections = source.number(1), source.number(1)
+    flags = source.number(1)
+    n_others = source.number(1) if flags & 32 else 0
+    quality, band_rows = source.number(2), source.varint()
     if zlib.crc32(data[: source.offset]) != source.number(4):
         raise Refused("the header was altered")
-    if flags > 3 or coder not in (1, 2) or not 100 <= quality <= 10000:
+    if flags > 63 or flags >> 3 & 3 == 3 or not 100 <= quality <= 10000:
         raise Refused("a header field is out of range")
+    if flags & 32 and not n_others:
+        raise Refused("a number of sections that is 0")
     if not 1 <= width * height <= 2**30:
         raise Refused("no pixels, or too many")
-    sections: dict[int, bytes] = {}
+    bands = bands_of(-(-height // 64), band_rows)
+    parts, is_cut = read_parts(source, len(bands), 6 if band_rows else 1)
+    check_sections(source, flags, n_others, any(parts), is_cut)
+    coder = 1 + (flags >> 2 & 1)
+    return Picture(
+        model, print_, width, height, quality, coder, not band_rows, tuple(bands), tuple(parts)
+    )
+
+
+def check_sections(source: Bytes, flags: int, n_others: int, has_codes: bool, is_cut: bool) -> None:
+    """Refuse a file whose alpha and metadata are not legal, or in which nothing is whole."""
+    kinds: list[int] = []
     try:
-        for _ in range(n_sections):
-            kind, payload = read_section(source)
-            if kind <= max(sections, default=0) or 65 <= kind <= 127:
-                raise Refused("sections out of order")
-            sections[kind] = payload
+        if is_cut:
+            raise Cut("the file ends inside the codes")
+        for _ in range((flags >> 1 & 1) + n_others):
+            kinds.append(read_section(source)[0])
+            if 65 <= kinds[-1] <= 127:
+                raise Refused("a section of a newer format")
     except Cut:
-        if not sections:
+        if not kinds and not has_codes:
             raise
-    else:
-        if source.offset < len(data) or flags >> 1 != (64 in sections):
-            raise Refused("too much or too little")
-    codes = [payload for kind, payload in sections.items() if kind < 64]
-    if any(number not in sections for number in range(1, len(codes) + 1)):
-        raise Refused("a gap among the code sections")
-    return Picture(model, print_, width, height, quality, coder, tuple(codes))
+        is_cut = True
+    if kinds != sorted(set(kinds)) or any(kind < 64 for kind in kinds):
+        raise Refused("sections out of order")
+    if (64 in kinds) != bool(flags & 2) and (kinds or not is_cut):
+        raise Refused("alpha without its flag, or the flag without alpha")
+    if not is_cut and source.offset < len(source.data):
+        raise Refused("bytes behind the end")
+
+
+def bands_of(n_rows: int, band_rows: int) -> list[range]:
+    if band_rows == 0:
+        return [range(n_rows)]
+    if not -(-n_rows // 1024) <= band_rows <= n_rows:
+        raise Refused("bands too high, or too many")
+    rows = range(n_rows)
+    return [rows[first : first + band_rows] for first in range(0, n_rows, band_rows)]
+
+
+def read_parts(source: Bytes, n_bands: int, n_sections: int) -> tuple[list[dict[int, bytes]], bool]:
+    """Return the payloads of each band by section, and whether the file ends inside them."""
+    start = source.offset
+    names = [(section, band) for section in range(1, n_sections + 1) for band in range(n_bands)]
+    lengths = [source.varint() for _ in names]
+    if crc16(source.data[start : source.offset]) != source.number(2):
+        raise Refused("the table was altered")
+    parts: list[dict[int, bytes]] = [{} for _ in range(n_bands)]
+    for (section, band), length in zip(names, lengths, strict=True):
+        if not length:
+            continue
+        try:
+            checksum, payload = source.number(2), source.take(length)
+        except Cut:
+            return parts, True
+        if crc16(bytes([section]) + spelt(band) + payload) != checksum:
+            raise Refused("a part was altered")
+        parts[band][section] = payload
+    return parts, False
+
+
+def spelt(number: int) -> bytes:
+    """Return a number as a varint."""
+    low, high = number % 128, number // 128
+    return bytes([low | 128]) + spelt(high) if high else bytes([low])
 
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)

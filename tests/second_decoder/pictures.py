@@ -1,4 +1,4 @@
-"""FORMAT.md, Codes of pictures: sections to codes."""
+"""FORMAT.md, Codes of pictures: parts to codes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from luxvox.tests.second_decoder.arithmetic import (
     shifted,
 )
 from luxvox.tests.second_decoder.coders import Stream, stream_of
-from luxvox.tests.second_decoder.container import Refused, read_picture
+from luxvox.tests.second_decoder.container import Picture, Refused, read_picture
 
 CODE_MAX = 32767
-N_SECTIONS = 4
 NO_SYMBOLS = b"\0"
 STRIDES = {"apex": 64, "top": 32, "base": 16, "detail": 8}
 
@@ -27,7 +26,7 @@ STRIDES = {"apex": 64, "top": 32, "base": 16, "detail": 8}
 
 EVEN, ODD = ((0, 0), (1, 1)), ((0, 1), (1, 0))
 FIRST_END = {"apex": 8, "top": 8, "base": 24, "detail": 16}  # of the first slice
-SECTIONS = {"apex": (1, 1), "top": (1, 1), "base": (2, 2), "detail": (3, 4)}
+SECTIONS = {"apex": (1, 1), "top": (2, 2), "base": (3, 4), "detail": (5, 6)}
 
 
 class Pass(NamedTuple):
@@ -39,8 +38,8 @@ class Pass(NamedTuple):
     section: int
 
 
-def passes(level: str, n_channels: int) -> list[Pass]:
-    split, (one, other) = FIRST_END[level], SECTIONS[level]
+def passes(level: str, n_channels: int, joined: bool = False) -> list[Pass]:
+    split, (one, other) = FIRST_END[level], (1, 1) if joined else SECTIONS[level]
     halves = (EVEN, ODD)
     start = (((0, 0),), ((1, 1),), ODD) if level == "apex" else halves
     found = [Pass(0, split, phases, one) for phases in start]
@@ -52,20 +51,26 @@ def read_codes(data: bytes, tensors: Tensors) -> dict[str, Integers]:
     picture = read_picture(data)
     if picture.fingerprint != fingerprint(tensors):
         raise Refused("other weights")
-    if len(picture.codes) > N_SECTIONS:
-        raise Refused("too many code sections")
+    bands = [
+        read_band(picture, tensors, len(rows), payloads)
+        for rows, payloads in zip(picture.bands, picture.parts, strict=True)
+    ]
+    return {level: np.concatenate([band[level] for band in bands], 1) for level in STRIDES}
+
+
+def read_band(
+    picture: Picture, tensors: Tensors, n_cell_rows: int, payloads: dict[int, bytes]
+) -> dict[str, Integers]:
     sections = {
-        n: Section(stream_of(picture.coder, payload), payload)
-        for n, payload in enumerate(picture.codes, 1)
-        if payload
+        n: Section(stream_of(picture.coder, payload), payload) for n, payload in payloads.items()
     }
     counts = tensors["context.tables"].astype(np.int64)
-    cells = -(-picture.height // 64), -(-picture.width // 64)
+    cells = n_cell_rows, -(-picture.width // 64)
     state, found = None, {}
     for name, stride in STRIDES.items():
         shape = 64 // stride * cells[0], 64 // stride * cells[1]
         level = Level(tensors, name, shape, state, log_step(picture.quality))
-        for number, one in enumerate(passes(name, len(level.codes))):
+        for number, one in enumerate(passes(name, len(level.codes), picture.joined)):
             if one.section in sections:
                 level.read_pass(number, one, sections[one.section], counts)
         found[name] = level.codes

@@ -47,7 +47,7 @@ def test_loads_what_was_packed(card):
     codec = load_picture_codec(card)
     assert codec.card.id == "picture-7"
     assert (codec.card.number, codec.card.kind) == (7, "picture")
-    assert (len(codec.fingerprint), codec.n_sections) == (4, 4)
+    assert len(codec.fingerprint) == 4
     assert not codec.model.training
     assert not any(p.requires_grad for p in codec.model.parameters())
     assert [level.name for level in codec.context.levels] == list(LEVELS)
