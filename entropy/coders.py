@@ -6,8 +6,8 @@ Two coders exist; a file names the one that wrote it (FORMAT.md).  `constriction
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, Protocol
 
 import constriction
@@ -24,6 +24,7 @@ TABLES_AT_ONCE = 1 << 14  # symbols of a batch of torchac's, which takes a row o
 
 Counts = NDArray[np.int64]
 Symbols = NDArray[np.int64]
+Tables = NDArray[np.int64] | NDArray[np.uint8]
 
 
 class Encoder(Protocol):
@@ -32,7 +33,7 @@ class Encoder(Protocol):
     def push(self, symbols: Symbols, counts: Counts) -> None:
         """Append symbols [n] under counts [n, K]."""
 
-    def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
+    def push_tables(self, symbols: Symbols, tables: Tables, counts: Counts) -> None:
         """Append symbols [n] under rows `tables` [n] (ascending) of counts [n_tables, K]."""
 
     def finish(self) -> bytes:
@@ -45,7 +46,7 @@ class Decoder(Protocol):
     def pull(self, counts: Counts) -> Symbols:
         """Return the next symbols [n] under counts [n, K]."""
 
-    def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
+    def pull_tables(self, tables: Tables, counts: Counts) -> Symbols:
         """Return the next symbols [n] under rows `tables` [n] (ascending) of counts."""
 
     def finish(self) -> None:
@@ -79,11 +80,13 @@ def _probabilities(counts: Counts) -> NDArray[np.float64]:
     return counts.astype(np.float64) * (1.0 / TOTAL)
 
 
-def _runs(tables: Symbols) -> Iterator[tuple[int, slice]]:
+def _runs(tables: Tables) -> Iterator[tuple[int, slice]]:
     """Yield each table of an ascending list, and where it stands."""
-    borders = [*np.flatnonzero(np.diff(tables, prepend=-1)).tolist(), len(tables)]
-    for start, end in pairwise(borders):
-        yield int(tables[start]), slice(start, end)
+    start = 0
+    for table, n in enumerate(np.bincount(tables).tolist()):
+        if n:
+            yield table, slice(start, start + n)
+            start += n
 
 
 class _ConstrictionEncoder:
@@ -95,10 +98,10 @@ class _ConstrictionEncoder:
         if len(symbols):
             self._coder.encode(symbols.astype(np.int32), self._family, _probabilities(counts))
 
-    def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
+    def push_tables(self, symbols: Symbols, tables: Tables, counts: Counts) -> None:
         for table, some in _runs(tables):
             model = _static_model(counts[table])
-            self._coder.encode(symbols[some].astype(np.int32), model)
+            self._coder.encode(symbols[some].astype(np.int32, copy=False), model)
 
     def finish(self) -> bytes:
         """The words, little endian, without trailing zero bytes, but with one byte at least.
@@ -129,7 +132,7 @@ class _ConstrictionDecoder:
             raise FormatError("the coded bytes are those of no codes") from None
         return np.asarray(symbols, np.int64)
 
-    def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
+    def pull_tables(self, tables: Tables, counts: Counts) -> Symbols:
         symbols = np.zeros(len(tables), np.int64)
         for table, some in _runs(tables):
             self._pulled = True
@@ -146,6 +149,13 @@ class _ConstrictionDecoder:
 
 
 def _static_model(counts: Counts) -> Any:
+    return _model_of(counts.tobytes())
+
+
+@functools.lru_cache(maxsize=1024)
+def _model_of(counts_bytes: bytes) -> Any:
+    """Return the model of a row of counts, made once: a file has runs of a few hundred rows."""
+    counts: Counts = np.frombuffer(counts_bytes, np.int64)
     return constriction.stream.model.Categorical(_probabilities(counts), perfect=False)
 
 
@@ -159,7 +169,7 @@ class _TorchacEncoder:
         if len(symbols):
             self._parts.append(_torchac_encode(symbols, counts))
 
-    def push_tables(self, symbols: Symbols, tables: Symbols, counts: Counts) -> None:
+    def push_tables(self, symbols: Symbols, tables: Tables, counts: Counts) -> None:
         for start in range(0, len(symbols), TABLES_AT_ONCE):
             some = slice(start, start + TABLES_AT_ONCE)
             self.push(symbols[some], counts[tables[some]])
@@ -185,7 +195,7 @@ class _TorchacDecoder:
         self._offset = end
         return _torchac_decode(counts, self._data[start:end])
 
-    def pull_tables(self, tables: Symbols, counts: Counts) -> Symbols:
+    def pull_tables(self, tables: Tables, counts: Counts) -> Symbols:
         symbols = np.zeros(len(tables), np.int64)
         for start in range(0, len(tables), TABLES_AT_ONCE):
             some = slice(start, start + TABLES_AT_ONCE)

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,6 +34,12 @@ CODE_MAX = 32767
 N_STEP_INPUTS = 2
 N_LINES = 32  # channels of a pass that lean on their own neighbours, at most
 _COMPAND_INPUT = 16  # what a step is in the input of `compand`
+COMPANDED: NDArray[np.int8] = (
+    compand(torch.arange(-CODE_MAX, CODE_MAX + 1, device="cpu").float() * _COMPAND_INPUT)
+    .to(torch.int8)
+    .numpy()
+)
+"""Companded codes, −104 … 104, of all legal codes from −`CODE_MAX` on."""
 
 Tensors = Mapping[str, Tensor]
 
@@ -151,9 +159,9 @@ def predict(
         one: the pass.
         tensors: of its level.
         number: of the pass.
-        inputs: state at the positions [N, n_state]; companded codes around them
-            [N, 9 · first + taps · (end − first)]; codes of the channels that lean on their
-            neighbours [N, n, 9]. None where there is none.
+        inputs: state at the positions [N, n_state] and companded codes around them
+            [N, 9 · first + taps · (end − first)], both int8 or float32; codes of the channels that
+            lean on their neighbours [N, n, 9]. None where there is none.
         bias: of the first layer, with the log-step in it.
     """
     state, around, leaning = inputs
@@ -168,7 +176,7 @@ def predict(
     if rows:
         x = products.linear(torch.cat(rows, 1), torch.cat(weights, 1), bias)
     else:
-        x = bias[None]
+        x = bias[None].clone()
     x = _activate(x, "own")
     x = products.linear(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"])
     x = _activate(x, "mid")
@@ -215,11 +223,12 @@ def neighbours(plane: Tensor, rows: Tensor, width: int, taps: tuple[int, ...]) -
 
 
 def _rescale(accumulator: Tensor, shift: int) -> Tensor:
-    return torch.floor(accumulator * 2.0**-shift + 0.5)
+    """Divide by 2^shift and round; the accumulator is not used any more."""
+    return accumulator.mul_(2.0**-shift).add_(0.5).floor_()
 
 
 def _activate(accumulator: Tensor, layer: str) -> Tensor:
-    return _rescale(accumulator, SHIFTS[layer]).clamp(0, ACTIVATION_MAX)
+    return _rescale(accumulator, SHIFTS[layer]).clamp_(0, ACTIVATION_MAX)
 
 
 __all__ = ["Phases", "check_sums", "companded", "first_bias", "known_taps", "neighbours"]

@@ -42,14 +42,14 @@ def push_codes(coder: coders.Encoder, prediction: Prediction, codes: NDArray[np.
     coding = prediction.coding
     coded = ~coding.silent
     difference = (codes - coding.base)[coded]
-    shift, table = coding.shift[coded], coding.table[coded].astype(np.int64)
+    shift, table = coding.shift[coded], coding.table[coded].astype(np.uint8)
     quotient = difference >> shift
     escaped = np.abs(quotient) > REACH
     symbols = np.where(escaped, ESCAPE, quotient + REACH)
     order = np.argsort(table, kind="stable")
     coder.push_tables(symbols[order], table[order], prediction.counts)
 
-    for n_bits in np.unique(shift[shift > 0]):
+    for n_bits in np.flatnonzero(np.bincount(shift)[1:]) + 1:
         rest = difference[shift == n_bits] & ((1 << int(n_bits)) - 1)
         _push_plain(coder, rest, int(n_bits))
     for value in quotient[escaped].tolist():
@@ -60,14 +60,14 @@ def pull_codes(coder: coders.Decoder, prediction: Prediction) -> NDArray[np.int3
     """Read the codes [N, channels] of one prediction."""
     coding = prediction.coding
     coded = ~coding.silent
-    shift, table = coding.shift[coded], coding.table[coded].astype(np.int64)
+    shift, table = coding.shift[coded], coding.table[coded].astype(np.uint8)
     order = np.argsort(table, kind="stable")
-    symbols = np.zeros(len(table), np.int64)
+    symbols = np.zeros(len(table), np.int32)
     symbols[order] = coder.pull_tables(table[order], prediction.counts)
     quotient = symbols - REACH
 
     difference = quotient << shift
-    for n_bits in np.unique(shift[shift > 0]):
+    for n_bits in np.flatnonzero(np.bincount(shift)[1:]) + 1:
         some = shift == n_bits
         difference[some] += _pull_plain(coder, int(some.sum()), int(n_bits))
     for index in np.flatnonzero(symbols == ESCAPE):

@@ -49,11 +49,16 @@ def coding_of(mean: Int, scale: Int) -> Coding:
     base = (mean + half) >> 3
     fraction = mean + half - (base << 3)
 
+    is_wide = scale >= N_TABLE_SCALES
+    if not is_wide.any():
+        shift = np.broadcast_to(np.int32(0), scale.shape)
+        return Coding(base, scale * MEAN_UNITS + fraction, shift, scale == SILENT_SCALE)
+
     # Each octave beyond the widest table is one plain bit; difference 0 is centred on the mean.
     over = np.maximum(scale - (N_TABLE_SCALES - 1), 0)
     shift = (over + 3) >> 2
     base = base - ((1 << shift) >> 1)
-    fraction = np.where(shift > 0, half, fraction)
+    fraction = np.where(is_wide, half, fraction)
     table = (scale - 4 * shift) * MEAN_UNITS + fraction
     return Coding(base, table, shift, scale == SILENT_SCALE)
 

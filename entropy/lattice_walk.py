@@ -20,10 +20,10 @@ from luxvox.entropy import coders
 from luxvox.entropy.lattice import LatticeLevel, LatticePass
 from luxvox.entropy.lattice_layers import (
     CODE_MAX,
+    COMPANDED,
     N_LINES,
     Tensors,
     check_sums,
-    companded,
     first_bias,
     known_taps,
     neighbours,
@@ -175,11 +175,11 @@ class _LevelWalk:
         height, width = codes.shape[1:]
         self._width = width
         # [n_state, H, W] -> [H · W, n_state]
-        self._state = None if state is None else state.flatten(1).T.contiguous()
+        self._state = None if state is None else state.flatten(1).T.to(torch.int8).contiguous()
         # Known codes with a border of zeros, [(H + 2) · (W + 2), C].
         size = (height + 2) * (width + 2), len(codes)
         self._known = torch.zeros(size, dtype=torch.float32, device="cpu")
-        self._companded = torch.zeros_like(self._known)
+        self._companded = torch.zeros(size, dtype=torch.int8, device="cpu")
 
     def look(self, number: int, section: int, counts: NDArray[np.int64]) -> Prediction:
         """Predict a pass."""
@@ -222,9 +222,9 @@ class _LevelWalk:
         flat[channels, prediction.rows] = codes.T
         rows = torch.from_numpy(prediction.rows)
         padded = (rows // self._width + 1) * (self._width + 2) + rows % self._width + 1
-        values = torch.from_numpy(codes).float()
-        self._known[padded, channels] = values
-        self._companded[padded, channels] = companded(values)
+        leaning = slice(prediction.first, min(prediction.first + N_LINES, prediction.end))
+        self._known[padded, leaning] = torch.from_numpy(codes[:, :N_LINES]).float()
+        self._companded[padded, channels] = torch.from_numpy(COMPANDED[codes + CODE_MAX])
 
 
 Source = Callable[[Prediction], NDArray[np.int32]]

@@ -21,15 +21,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return x · weightᵀ + bias [N, M], exactly.
 
     Args:
-        x: whole numbers −127 … 127 [N, K].
+        x: whole numbers −127 … 127 [N, K], float32 or int8.
         weight: whole numbers −127 … 127 [M, K].
         bias: whole numbers [M]; no sum reaches 2²⁴ in magnitude.
     """
     learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    plain = x.dtype == torch.float32 and x.device.type == "cpu"
+    plain = x.dtype in (torch.float32, torch.int8) and x.device.type == "cpu"
     if learns or not plain or min(x.shape) < FEWEST or not has_exact_int8():
-        return F.linear(x, weight, bias)
-    return _int8_products(x, weight).float() + bias
+        return F.linear(x.to(weight.dtype), weight, bias)
+    return _int8_products(x, weight).float().add_(bias)
 
 
 @functools.cache

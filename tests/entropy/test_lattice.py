@@ -46,7 +46,7 @@ def test_sections_and_sizes_are_those_of_passes(channels):
         assert level.slices[-1] == level.n_channels
     sections = [section for level in levels for section in level.sections]
     assert sections == sorted(sections)
-    assert set(sections) == {1, 2, 3, 4}
+    assert set(sections) == {1, 2, 3, 4, 5, 6}
     assert (levels[0].n_state, levels[-1].n_up) == (0, 0)
     assert all(level.n_state for level in levels[1:])
     assert all(level.n_up for level in levels[:-1])
