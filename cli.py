@@ -27,7 +27,6 @@ from luxvox.cli_options import (
 )
 from luxvox.codec import files, names
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS, TUNINGS
-from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.console import Sizes, each, note_growth, report, say, summarise, watched
 from luxvox.devices import choose_device, device_option
 from luxvox.errors import SystemFailure, UsageError
@@ -42,7 +41,11 @@ from luxvox.process import (
 
 _INTERRUPTED = 130
 # Commands in modules of their own.
-_ELSEWHERE = {"evaluate": "luxvox.evaluate.command", "train": "luxvox.cli_training"}
+_ELSEWHERE = {
+    "decompress": "luxvox.cli_decompress",
+    "evaluate": "luxvox.evaluate.command",
+    "train": "luxvox.cli_training",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -235,123 +238,6 @@ def _compress_voice(
 
 @commands.command()
 @inputs_argument
-@output_option
-@click.option(
-    "--format",
-    "ending",
-    metavar="EXT",
-    help="png, jpg, webp, tiff, avif ..., wav, flac, ogg, mp3 ...; otherwise the ending of OUT, "
-    "or png and wav.",
-)
-@click.option(
-    "--sections",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Decode the first N sections only (of a voice: of every segment): coarser.",
-)
-@click.option("--strict", is_flag=True, help="Refuse files that are cut, rather than warn.")
-@click.option("--conceal", is_flag=True, help="Decode damaged files, too, and guess what is lost.")
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=DEFAULT_MAX_PIXELS,
-    show_default=True,
-    metavar="N",
-    help="Refuse larger pictures.",
-)
-@click.option(
-    "--max-seconds",
-    type=float,
-    callback=in_range(0, float("inf")),
-    default=DEFAULT_MAX_SECONDS,
-    show_default=True,
-    metavar="S",
-    help="Refuse longer recordings.",
-)
-@weights_option
-@force_option
-def decompress(
-    inputs: tuple[str, ...],
-    output: str | None,
-    ending: str | None,
-    max_pixels: int,
-    max_seconds: float,
-    force: bool,
-    **options: Any,
-) -> int:
-    """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
-
-    IN may be - for standard input, and OUT - for standard output; the inputs are kept.
-    """
-    ending = ending and ending.lstrip(".").lower()
-    held = {} if ending or output else files.read_pipes(inputs)
-    endings = [f".{ending or _plain_ending(source, held)}" for source in inputs]
-    targets = names.name_outputs(inputs, output, endings)
-    formats, sounds = _load("formats"), _load("sounds")
-
-    def decompress_one(source: str, target: str) -> Sizes:
-        named = ending or _ending_of(target)
-        if named is not None and named not in sounds.FORMATS:
-            formats.find_format(named)
-        files.check_target(target, force)
-        data = held.pop(source, b"") or files.read(source)
-        start_s = time.monotonic()
-        if _load("lvx").is_voice(data):
-            voice_options = {**options, "max_seconds": max_seconds}
-            return _decompress_voice(data, (source, target), named or "wav", force, voice_options)
-        wanted = named or "png"
-        formats.find_format(wanted)
-        rasters, pictures = _load("rasters"), _load("pictures")
-        label = f"decompressing {source}"
-        picture_options = {**options, "max_pixels": max_pixels}
-        raster = watched(label, pictures.decompress_raster, data, **picture_options)
-        written = rasters.to_bytes(raster, wanted)
-        files.write(target, written, force, source)
-        height, width = raster.pixels.shape[:2]
-        rate = f"{8 * len(data) / (width * height):.3f} bpp"
-        return summarise(source, target, (len(data), len(written)), rate, start_s)
-
-    return each(inputs, targets, decompress_one)
-
-
-def _ending_of(target: str) -> str | None:
-    """Return the ending that an output's name gives; pipes and devices need none."""
-    if target == files.PIPE or (files.is_special(target) and "." not in target):
-        return None
-    ending: str = _load("formats").ending_of(target)
-    return ending
-
-
-def _plain_ending(source: str, held: dict[str, bytes]) -> str:
-    lvx = _load("lvx")
-    head = held.get(source) or files.peek(source, lvx.HEAD_BYTES)
-    return "wav" if lvx.is_voice(head) else "png"
-
-
-def _decompress_voice(
-    data: bytes, ends: tuple[str, str], ending: str, force: bool, options: dict[str, Any]
-) -> Sizes:
-    source, target = ends
-    sounds, decoding = _load("sounds"), _load("voice_decoding")
-    sounds.find_format(ending)
-    start_s = time.monotonic()
-
-    def decode(progress: Any) -> tuple[int, float]:
-        rate_hz, channels, n_samples, blocks = decoding.decompress_blocks(
-            data, **options, progress=progress
-        )
-        with files.opened(target, force, source) as stream:
-            shape = (n_samples, channels)
-            written: int = sounds.write_blocks(stream, ending, shape, rate_hz, blocks)
-        return written, n_samples / rate_hz
-
-    n_bytes, seconds = watched(f"decompressing {source}", decode)
-    rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"
-    return summarise(source, target, (len(data), n_bytes), rate, start_s)
-
-
-@commands.command()
-@inputs_argument
 @required_output_option
 @click.option(
     "--bytes",
@@ -363,7 +249,7 @@ def _decompress_voice(
     "--sections",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Keep the first N code sections (of a voice: of every segment).",
+    help="Keep the first N sections of codes: of a picture 1 (a preview) to 6; of a voice 1 or 2.",
 )
 @force_option
 def truncate(

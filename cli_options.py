@@ -27,6 +27,23 @@ inputs_argument = click.argument(
 )
 
 
+SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
+
+
+def parse_crop(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[int, int, int, int] | None:
+    """Return the four numbers of a crop; whether they fit a picture is judged later."""
+    if text is None:
+        return None
+    words = text.split(",")
+    if len(words) != 4 or not all(word.strip().isdecimal() for word in words):
+        message = f"{text!r} is not X,Y,W,H: four whole numbers of pixels."
+        raise click.BadParameter(message, context, parameter)
+    left, top, width, height = map(int, words)
+    return left, top, width, height
+
+
 def in_range(low: float, high: float) -> Callable[..., float | None]:
     """Return a callback that refuses numbers out of a range, and NaN, which click lets through."""
 

@@ -26,7 +26,7 @@ from luxvox.evaluate.timing import machine
 from luxvox.evaluate.wording import signed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-N_SECTIONS = 4
+N_SECTIONS = 6
 
 Row = tuple[int, str, float, int, int, float]
 

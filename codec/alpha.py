@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.codec.pillow import opened
+from luxvox.codec.views import View
 from luxvox.errors import FormatError, InputError
 
 _WEBP_MAGIC = b"RIFF"
@@ -66,6 +67,16 @@ def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
     except (InputError, OSError) as error:
         raise FormatError(f"alpha section: {error}") from error
     return np.array(plane if plane.ndim == 2 else plane[:, :, 0])
+
+
+def alpha_of_view(alpha: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Return what a view shows of an alpha plane `[H, W]`, averaged where it is smaller."""
+    if view.crop is not None:
+        left, top, width, height = view.crop
+        return alpha[top : top + height, left : left + width].copy()
+    if view.factor == 1:
+        return alpha
+    return np.array(Image.fromarray(alpha).reduce(view.factor))
 
 
 def _format_of(payload: bytes) -> str:

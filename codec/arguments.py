@@ -136,6 +136,12 @@ _WHOLE: Final[_Rule] = "a whole number", _is_whole
 _WHOLE_OR_NONE: Final[_Rule] = "a whole number", _or_none(_is_whole)
 _FLAG: Final[_Rule] = "True or False", _is_flag
 _TEXT: Final[_Rule] = "a string", _is_text
+
+
+def _is_crop(value: object) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 4 and all(map(_is_whole, value))
+
+
 _RULES: Final[Mapping[str, _Rule]] = {
     "quality": _NUMBER_OR_NONE,
     "bpp": _NUMBER_OR_NONE,
@@ -144,6 +150,11 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "bitrate": _NUMBER_OR_NONE,
     "sample_rate": _NUMBER,
     "max_pixels": _NUMBER,
+    "scale": _NUMBER,
+    "crop": (
+        "four whole numbers (left, top, width, height) or None",
+        lambda value: value is None or _is_crop(value),
+    ),
     "max_seconds": _NUMBER,
     "effort": _WHOLE,
     "sections": _WHOLE_OR_NONE,

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from luxvox.codec.header import CELL, MAX_BANDS, PictureHeader
+from luxvox.codec.header import PictureHeader
+from luxvox.codec.header_fields import CELL, MAX_BANDS
 
 N_SECTIONS: Final = 6
 SECTION_NAMES: Final = (

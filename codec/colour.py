@@ -65,6 +65,8 @@ _PRIMARIES: Final[dict[int, tuple[tuple[Point, Point, Point], Point]]] = {
     12: (_P3, _D65),
     22: (((0.63, 0.34), (0.295, 0.605), (0.155, 0.077)), _D65),
 }
+SRGB: Final = Colours(_SRGB_PRIMARIES)
+DISPLAY_P3: Final = Colours(_P3)
 _GAMMAS: Final = {4: 2.2, 5: 2.8, _LINEAR: 1.0}
 
 
@@ -99,23 +101,24 @@ def colours_of_png(gamma: float | None, chromaticities: Sequence[float] | None) 
     return colours if min(y for _, y in pairs) > 0 and _is_possible(colours) else None
 
 
-def icc_profile(colours: Colours, is_grey: bool) -> bytes:
+def icc_profile(colours: Colours, is_grey: bool, name: bytes = b"as the file states") -> bytes:
     """Make an ICC profile.
 
     Args:
         colours: what it says.
         is_grey: whether it is for a picture without colour.
+        name: its description.
     """
     curve = _curve(colours.gamma)
-    tags = {b"desc": _description(b"as the file states"), b"cprt": b"text\0\0\0\0no copyright\0"}
+    tags = {b"desc": _description(name), b"cprt": b"text\0\0\0\0no copyright\0"}
     tags[b"wtpt"] = _xyz(_D50_XYZ)
     if is_grey:
         tags[b"kTRC"] = curve
     else:
         columns = _matrix_to_d50(colours).T
-        for name, column in zip((b"r", b"g", b"b"), columns, strict=True):
-            tags[name + b"XYZ"] = _xyz(column)
-            tags[name + b"TRC"] = curve
+        for primary, column in zip((b"r", b"g", b"b"), columns, strict=True):
+            tags[primary + b"XYZ"] = _xyz(column)
+            tags[primary + b"TRC"] = curve
     return _assembled(tags, b"GRAY" if is_grey else b"RGB ")
 
 

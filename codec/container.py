@@ -13,13 +13,11 @@ from typing import Final
 
 from luxvox.codec.bands import SECTION_NAMES, Part, bands_of
 from luxvox.codec.header import (
-    CODERS,
     FORMAT_VERSION,
     KIND_PICTURE,
     KIND_VOICE,
     MAGIC,
     MAX_HEADER_SIZE,
-    MAX_PIXELS,
     Header,
     PictureHeader,
     VoiceHeader,
@@ -27,6 +25,7 @@ from luxvox.codec.header import (
     parse_header,
     write_header,
 )
+from luxvox.codec.header_fields import CODERS, MAX_PIXELS
 from luxvox.codec.parts import PartListing, list_parts, write_parts
 from luxvox.codec.sections import (
     ALPHA,

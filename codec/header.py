@@ -9,25 +9,25 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
-from luxvox.codec.wire import MAX_VARINT_SIZE, VARINT_LIMIT, Cursor, varint_bytes
+from luxvox.codec.header_fields import (
+    CODERS,
+    MAX_PIXELS,
+    BandRows,
+    Bytes,
+    Field,
+    Number,
+    PictureFlags,
+    RateAndChannels,
+)
+from luxvox.codec.wire import VARINT_LIMIT, Cursor
 from luxvox.errors import ChecksumError, FormatError, InputError, LuxvoxError, UnsupportedError
 
 MAGIC: Final = b"\x89LVX"
 FORMAT_VERSION: Final = 1
 KIND_PICTURE: Final = 1
 KIND_VOICE: Final = 2
-MAX_PIXELS: Final = 2**30
-CELL: Final = 64  # pixels, the coarsest stride
-MAX_BANDS: Final = 1024
-RATES_HZ: Final = (
-    *(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
-)
-OTHER_RATE: Final = 15
-CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
-OWN_PROFILE: Final = 0
-PROFILES: Final[Mapping[int, str]] = {OWN_PROFILE: "none or its own", 1: "sRGB", 2: "Display P3"}
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,6 @@ def describe(header: Header) -> list[tuple[str, str]]:
 _CRC_SIZE: Final = 4
 _PREAMBLE_SIZE: Final = len(MAGIC) + 2
 
-_Fault = tuple[type[LuxvoxError], str]
-
 
 def _parse_preamble(cursor: Cursor) -> int:
     """Check magic, format version and kind, which say how to read on; return the kind."""
@@ -181,194 +179,13 @@ def _faults(kind: int, values: Mapping[str, Any]) -> Iterator[tuple[int, type[Lu
         yield len(_BEFORE), FormatError, joint_fault
 
 
-class _Field(Protocol):
-    """One field: how it is read, written, checked and printed."""
-
-    @property
-    def max_size(self) -> int: ...
-    def parse(self, cursor: Cursor) -> dict[str, Any]: ...
-    def write(self, values: Mapping[str, Any]) -> bytes: ...
-    def fault(self, values: Mapping[str, Any]) -> _Fault | None: ...
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]: ...
-
-
-@dataclass(frozen=True)
-class _Number:
-    """A whole number of `size` bytes, or a varint if `size` is None."""
-
-    name: str
-    size: int | None
-    legal: range
-    show: Callable[[int], str] = str
-    refusal: type[LuxvoxError] = FormatError
-
-    @property
-    def max_size(self) -> int:
-        return self.size or MAX_VARINT_SIZE
-
-    def parse(self, cursor: Cursor) -> dict[str, Any]:
-        return {self.name: cursor.varint() if self.size is None else cursor.unsigned(self.size)}
-
-    def write(self, values: Mapping[str, Any]) -> bytes:
-        value: int = values[self.name]
-        return varint_bytes(value) if self.size is None else value.to_bytes(self.size, "little")
-
-    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
-        value = values[self.name]
-        if value in self.legal:
-            return None
-        return self.refusal, f"{self.name} {value}, legal: {self.legal[0]}..{self.legal[-1]}"
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        if self.name not in values:  # the number of sections is not the header's own
-            return []
-        return [(self.name.removesuffix("_centi").replace("_", " "), self.show(values[self.name]))]
-
-
-@dataclass(frozen=True)
-class _Bytes:
-    """A string of `max_size` bytes, printed in hexadecimal."""
-
-    name: str
-    max_size: int
-
-    def parse(self, cursor: Cursor) -> dict[str, Any]:
-        return {self.name: cursor.take(self.max_size)}
-
-    def write(self, values: Mapping[str, Any]) -> bytes:
-        return bytes(values[self.name])
-
-    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
-        length = len(values[self.name])
-        if length == self.max_size:
-            return None
-        return FormatError, f"{self.name} of {length} bytes, legal: {self.max_size}"
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [(self.name, values[self.name].hex())]
-
-
-@dataclass(frozen=True)
-class _PictureFlags:
-    """One byte of flags, and a byte with the number of sections if there are any but alpha."""
-
-    max_size: int = 2
-
-    def parse(self, cursor: Cursor) -> dict[str, Any]:
-        bits = cursor.unsigned(1)
-        n_others = cursor.unsigned(1) if bits & _OTHERS else 0
-        return {
-            "colour": bool(bits & _COLOUR),
-            "alpha": bool(bits & _ALPHA),
-            "coder": 2 if bits & _SECOND_CODER else 1,
-            "profile": bits // _PROFILE % 4,
-            "n_sections": bool(bits & _ALPHA) + n_others,
-            "counts_none": bool(bits & _OTHERS) and not n_others,
-            "reserved_flags": bits // (2 * _OTHERS),
-        }
-
-    def write(self, values: Mapping[str, Any]) -> bytes:
-        n_others = values["n_sections"] - values["alpha"]
-        bits = _COLOUR * values["colour"] + _ALPHA * values["alpha"]
-        bits += _SECOND_CODER * (values["coder"] == 2) + _PROFILE * values["profile"]
-        return bytes([bits + _OTHERS, n_others]) if n_others else bytes([bits])
-
-    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
-        if values.get("reserved_flags", 0):
-            return UnsupportedError, "reserved flags are set, legal: bits 0..5"
-        if values["coder"] not in CODERS:
-            return UnsupportedError, f"coder {values['coder']}, legal: {min(CODERS)}..{max(CODERS)}"
-        if values["profile"] not in PROFILES:
-            return UnsupportedError, f"profile {values['profile']}, legal: 0..{max(PROFILES)}"
-        if values.get("counts_none", False):
-            return FormatError, "0 sections are counted, legal: 1..255, or no count"
-        if not 0 <= values["n_sections"] - values["alpha"] < 2**8:
-            return FormatError, f"{values['n_sections']} sections, legal: 255 and alpha"
-        return None
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        flags = [(name, "yes" if values[name] else "no") for name in ("colour", "alpha")]
-        words = [("profile", PROFILES[values["profile"]]), ("coder", CODERS[values["coder"]])]
-        return flags + words
-
-
-@dataclass(frozen=True)
-class _BandRows:
-    """Rows of cells in a band, as a varint: 0, or such that there are at most `MAX_BANDS` bands."""
-
-    name: str = "band_rows"
-    max_size: int = MAX_VARINT_SIZE
-
-    def parse(self, cursor: Cursor) -> dict[str, Any]:
-        return {self.name: cursor.varint()}
-
-    def write(self, values: Mapping[str, Any]) -> bytes:
-        return varint_bytes(values[self.name])
-
-    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
-        n_cell_rows = -(-values["height"] // CELL)
-        least = -(-n_cell_rows // MAX_BANDS)
-        if values[self.name] == 0 or least <= values[self.name] <= n_cell_rows:
-            return None
-        legal = f"0 or {least}..{n_cell_rows} at this height"
-        return FormatError, f"bands of {values[self.name]} rows of cells, legal: {legal}"
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [("rows of cells in a band", str(values[self.name] or "all, in one part"))]
-
-
-@dataclass(frozen=True)
-class _RateAndChannels:
-    """One byte: the rate's place in `RATES_HZ` or `OTHER_RATE` and a varint, and a stereo bit."""
-
-    max_size: int = 1 + MAX_VARINT_SIZE
-
-    def parse(self, cursor: Cursor) -> dict[str, Any]:
-        byte = cursor.unsigned(1)
-        index = byte % _STEREO
-        listed = index < len(RATES_HZ)
-        rate_hz = RATES_HZ[index] if listed else cursor.varint() if index == OTHER_RATE else 0
-        return {
-            "rate_number": index,
-            "sample_rate_hz": rate_hz,
-            "stereo": bool(byte & _STEREO),
-            "reserved_flags": byte // (2 * _STEREO),
-        }
-
-    def write(self, values: Mapping[str, Any]) -> bytes:
-        rate_hz, stereo = values["sample_rate_hz"], _STEREO * values["stereo"]
-        if rate_hz in RATES_HZ:
-            return bytes([RATES_HZ.index(rate_hz) + stereo])
-        return bytes([OTHER_RATE + stereo]) + varint_bytes(rate_hz)
-
-    def fault(self, values: Mapping[str, Any]) -> _Fault | None:
-        rate_hz = values["sample_rate_hz"]
-        if values.get("reserved_flags", 0):
-            return UnsupportedError, "reserved flags are set beside rate and channels, legal: none"
-        number = values.get("rate_number", OTHER_RATE)
-        if len(RATES_HZ) <= number < OTHER_RATE:
-            return FormatError, (
-                f"rate number {number}, legal: 0..{len(RATES_HZ) - 1}, or {OTHER_RATE} and a rate"
-            )
-        if not RATES_HZ[0] <= rate_hz <= RATES_HZ[-1]:
-            return FormatError, f"rate {rate_hz} Hz, legal: {RATES_HZ[0]}..{RATES_HZ[-1]}"
-        if rate_hz in RATES_HZ and values.get("rate_number") == OTHER_RATE:
-            rule = f"it has number {RATES_HZ.index(rate_hz)}"
-            return FormatError, f"rate {rate_hz} Hz is spelt out, though {rule}"
-        return None
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        channels = "2" if values["stereo"] else "1"
-        return [("sample rate", f"{values['sample_rate_hz']} Hz"), ("channels", channels)]
-
-
 @dataclass(frozen=True)
 class _Kind:
     """What one kind of file has in its header behind the common fields, and its joint limits."""
 
     name: str
     header_type: type[Header]
-    fields: tuple[_Field, ...]
+    fields: tuple[Field, ...]
     joint_fault: Callable[[Mapping[str, Any]], str | None]
 
 
@@ -384,24 +201,22 @@ def _no_joint_fault(values: Mapping[str, Any]) -> str | None:
     return None
 
 
-_COLOUR, _ALPHA, _SECOND_CODER, _PROFILE, _OTHERS = 1, 2, 4, 8, 32
-_STEREO: Final = 16
-_BEFORE: Final[tuple[_Field, ...]] = (
-    _Number("model_number", 2, range(2**16)),
-    _Bytes("fingerprint", 4),
+_BEFORE: Final[tuple[Field, ...]] = (
+    Number("model_number", 2, range(2**16)),
+    Bytes("fingerprint", 4),
 )
-_QUALITY: Final = _Number("quality_centi", 2, range(100, 10001), lambda centi: f"{centi / 100:g}")
-_CODER: Final = _Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError)
+_QUALITY: Final = Number("quality_centi", 2, range(100, 10001), lambda centi: f"{centi / 100:g}")
+_CODER: Final = Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError)
 _KINDS: Final[Mapping[int, _Kind]] = {
     KIND_PICTURE: _Kind(
         "picture",
         PictureHeader,
         (
-            _Number("width", None, range(1, MAX_PIXELS + 1)),
-            _Number("height", None, range(1, MAX_PIXELS + 1)),
-            _PictureFlags(),
+            Number("width", None, range(1, MAX_PIXELS + 1)),
+            Number("height", None, range(1, MAX_PIXELS + 1)),
+            PictureFlags(),
             _QUALITY,
-            _BandRows(),
+            BandRows(),
         ),
         _too_many_pixels,
     ),
@@ -409,19 +224,19 @@ _KINDS: Final[Mapping[int, _Kind]] = {
         "voice",
         VoiceHeader,
         (
-            _Number("n_samples", None, range(1, VARINT_LIMIT)),
-            _RateAndChannels(),
-            _Number("gain", 1, range(2**8)),
+            Number("n_samples", None, range(1, VARINT_LIMIT)),
+            RateAndChannels(),
+            Number("gain", 1, range(2**8)),
             _QUALITY,
             _CODER,
-            _Number("n_sections", None, range(VARINT_LIMIT)),
+            Number("n_sections", None, range(VARINT_LIMIT)),
         ),
         _no_joint_fault,
     ),
 }
 
 
-def _fields(kind: int) -> tuple[_Field, ...]:
+def _fields(kind: int) -> tuple[Field, ...]:
     return (*_BEFORE, *_KINDS[kind].fields)
 
 

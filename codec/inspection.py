@@ -7,7 +7,9 @@ from typing import Any
 
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, file_bytes
+from luxvox.codec.bands import bands_of
 from luxvox.codec.container import Header, Listing, PictureHeader, VoiceHeader
+from luxvox.codec.header_fields import PROFILES
 from luxvox.codec.timeline import n_segments
 from luxvox.errors import LuxvoxError
 
@@ -25,6 +27,8 @@ class FileInfo:
         fingerprint: of the model's integer tables, hexadecimal.
         weights: name of the installed weights that decode the file, empty if there are none.
         coder: name of the range coder.
+        profile: name of the colour profile, if the header names one.
+        bands: into which the codes are cut.
         bytes: length of the file.
         rate_bpp: bits a pixel of the whole file.
         sections: what the file holds after its header.
@@ -40,6 +44,8 @@ class FileInfo:
     fingerprint: str
     weights: str
     coder: str
+    profile: str
+    bands: int
     bytes: int
     rate_bpp: float
     sections: tuple[Any, ...]
@@ -137,6 +143,8 @@ def _of_picture(listing: Listing, header: PictureHeader, n_bytes: int) -> FileIn
         fingerprint=header.fingerprint.hex(),
         weights=_installed(listing.header),
         coder=container.CODERS[header.coder],
+        profile=PROFILES[header.profile],
+        bands=bands_of(header).n_bands,
         bytes=n_bytes,
         rate_bpp=8.0 * n_bytes / (header.width * header.height),
         sections=tuple(listing.entries),

@@ -40,6 +40,7 @@ class BandWalk:
         position: log-step, −127 (finest) … 127 (coarsest).
         coder: number of the range coder.
         advance: called with the share of the bands that are done.
+        wanted: the bands that are walked over; None for all.
     """
 
     context: LatticeContext
@@ -47,6 +48,7 @@ class BandWalk:
     position: int
     coder: int
     advance: Advance
+    wanted: range | None = None
 
     def walk(self, band: int, visitor: Visitor) -> Codes:
         """Walk over the codes of a band."""
@@ -54,7 +56,7 @@ class BandWalk:
         return walk(self.context, shapes, self.position, visitor, self.bands.joined)
 
     def collect(self, work: Callable[[int], Codes]) -> Codes:
-        """Return the codes of the whole picture from those of its bands."""
+        """Return the codes of the whole picture from those of its bands; null where not wanted."""
         codes = {
             level.name: np.zeros(
                 (level.n_channels, *grid_shapes(self.bands.height, self.bands.width)[level.name]),
@@ -62,11 +64,11 @@ class BandWalk:
             )
             for level in self.context.levels
         }
-        n_bands = self.bands.n_bands
-        for band, part in enumerate(side_by_side(work, range(n_bands), n_bands)):
+        wanted = range(self.bands.n_bands) if self.wanted is None else self.wanted
+        for band, part in zip(wanted, side_by_side(work, wanted, len(wanted)), strict=True):
             for level in LEVELS:
                 codes[level][:, self.bands.grid_rows(band, STRIDES[level])] = part[level]
-            self.advance((band + 1) / n_bands)
+            self.advance((band - wanted.start + 1) / len(wanted))
         return codes
 
 
@@ -127,7 +129,9 @@ def decode_codes(
 
     codes = bands.collect(decode)
     blind = {part.band for part in lost if part.section == 1}
-    for band in sorted(blind) if len(blind) < bands.bands.n_bands else ():
+    if len(blind) == bands.bands.n_bands or bands.wanted is not None:
+        return codes
+    for band in sorted(blind):
         part = decode(band, _apex_between(codes["apex"], bands.bands, blind, band))
         for level in LEVELS:
             codes[level][:, bands.bands.grid_rows(band, STRIDES[level])] = part[level]

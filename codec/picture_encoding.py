@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,12 +19,24 @@ from luxvox.codec import container
 from luxvox.codec.advance import Advance, part_of, silent
 from luxvox.codec.alpha import encode_alpha
 from luxvox.codec.bands import bands_of, usual_band_rows
-from luxvox.codec.container import ALPHA, EXIF, ICC, LAST_CRITICAL, XMP, PictureHeader, Section
+from luxvox.codec.container import (
+    ALPHA,
+    EXIF,
+    ICC,
+    LAST_CRITICAL,
+    XMP,
+    PictureHeader,
+    Section,
+    section_name,
+)
 from luxvox.codec.effort import PictureWork
+from luxvox.codec.packed import MAX_METADATA_BYTES, pack
 from luxvox.codec.picture_codes import BandWalk, SourceOfBand, encode_codes, measure_codes
+from luxvox.codec.profiles import profile_number
 from luxvox.codec.rasters import Raster
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.lattice_walk import LatticeCodes, Source
+from luxvox.errors import LossWarning
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.correction import (
     Target,
@@ -94,6 +107,7 @@ class PictureEncoder:
         self._pixels = _as_rgb(raster.pixels)
         self._others = other_sections
         self._coder = coder
+        self._profile = profile_number(raster.icc)
         self._prepared: dict[PictureWork, dict[int, _Prepared]] = {}
 
     @property
@@ -129,7 +143,7 @@ class PictureEncoder:
             height=height,
             colour=channels > 1,
             alpha=self._raster.alpha is not None,
-            profile=0,
+            profile=self._profile,
             coder=self._coder,
             quality_centi=centi,
             band_rows=usual_band_rows(height, width),
@@ -215,10 +229,15 @@ def _first_near(known: Iterable[int], centi: int) -> int | None:
 
 def sections_beside_codes(raster: Raster, strip: bool) -> list[Section]:
     """Return the sections of alpha and, unless stripped, of metadata."""
-    metadata = ((ICC, raster.icc), (EXIF, raster.exif), (XMP, raster.xmp))
+    icc = None if profile_number(raster.icc) else raster.icc
+    metadata = ((ICC, icc), (EXIF, raster.exif), (XMP, raster.xmp))
     sections = [] if raster.alpha is None else [Section(ALPHA, encode_alpha(raster.alpha))]
-    if not strip:
-        sections += [Section(number, payload) for number, payload in metadata if payload]
+    for number, data in metadata if not strip else ():
+        if data and len(data) > MAX_METADATA_BYTES:
+            note = f"its {section_name(number)} of {len(data):,} bytes is left out"
+            warnings.warn(note, LossWarning, stacklevel=3)
+        elif data:
+            sections.append(Section(number, pack(data)))
     return sections
 
 

@@ -75,6 +75,8 @@ def at_target(
     advance(0.7)
     if search.window.holds(search.tried(chosen, work)[0]):
         return search.tried(chosen, work)[1]
+    if (finest := search.largest_within(work)) is not None:
+        return finest
     search.refuse_if_out_of_reach(work)
     # Small pictures take few different sizes, and corrections of latents may go to and fro.
     for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
@@ -156,6 +158,20 @@ class _Search:
         decoded = drawn(self._codec, coded.header, coded.codes)
         error = np.square(decoded.astype(np.float32) - self._pixels).mean(dtype=np.float64)
         return 10.0 * math.log10(255.0**2 / max(float(error), 1e-6))
+
+    def largest_within(self, work: PictureWork) -> bytes | None:
+        """Return the file of quality 100, with a warning, if a size is above all that are found."""
+        if self._target.what != "size":
+            return None
+        data = self.tried(FINEST, work)[1]
+        if (
+            len(data) > self._target.value
+            or not self.window.low > self.tried(FINEST + BEYOND, work)[0]
+        ):
+            return None
+        note = f"{self._said()} are more than this picture takes: {len(data)} at quality 100"
+        warnings.warn(note, TargetWarning, stacklevel=4)
+        return data
 
     def refuse_if_out_of_reach(self, work: PictureWork) -> None:
         """Raise UsageError if the target lies beyond all that was tried, and both ends."""

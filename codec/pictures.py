@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance, part_of, silent
-from luxvox.codec.alpha import decode_alpha
+from luxvox.codec.advance import Advance, silent
+from luxvox.codec.alpha import alpha_of_view, decode_alpha
 from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
-from luxvox.codec.container import ALPHA, EXIF, ICC, XMP
+from luxvox.codec.container import ALPHA
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, picture_work
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.rasters import Raster, as_raster, stripped, to_array, to_pil
 from luxvox.codec.targets import picture_target
+from luxvox.codec.views import Crop, check_view, view_of
 from luxvox.errors import InputError, LossWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from luxvox.entropy.lattice_walk import LatticeCodes
-
-_CODES_SHARE = 0.6  # of the time of decompressing, for progress
 
 
 def compress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
@@ -112,6 +111,8 @@ def decompress_image(
     data: FileBytes,
     sections: int | None = None,
     *,
+    scale: float = 1.0,
+    crop: Crop | None = None,
     as_pil: Literal[False] = False,
     strict: bool = False,
     conceal: bool = False,
@@ -125,6 +126,8 @@ def decompress_image(
     data: FileBytes,
     sections: int | None = None,
     *,
+    scale: float = 1.0,
+    crop: Crop | None = None,
     as_pil: Literal[True],
     strict: bool = False,
     conceal: bool = False,
@@ -133,10 +136,12 @@ def decompress_image(
 ) -> Image.Image: ...
 
 
-def decompress_image(
+def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
     data: FileBytes,
     sections: int | None = None,
     *,
+    scale: float = 1.0,
+    crop: Crop | None = None,
     as_pil: bool = False,
     strict: bool = False,
     conceal: bool = False,
@@ -149,19 +154,24 @@ def decompress_image(
         data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
             cut gives what is whole in it, and a `TruncatedWarning`.
         sections: decode only so many sections of the codes, 1 (a preview) to 6; all by default.
+        scale: 1, or 1/2, 1/4 or 1/8 for a smaller picture in a fraction of the time; sides are
+            rounded up.
+        crop: left, top, width and height of the part to decode, in pixels; all by default. It is
+            that part of the whole picture, to within one level.
         as_pil: return a PIL image, with metadata, rather than an array.
         strict: refuse files that are cut.
         conceal: decode altered files, too, with a `DamageWarning`: what an altered part held of
             a band is guessed, with all that is finer; altered alpha and metadata are left out.
-        max_pixels: refuse larger pictures.
+        max_pixels: refuse pictures that are larger as a whole.
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
         uint8 [H, W] (grey), [H, W, 2] (grey and alpha), [H, W, 3] or [H, W, 4]; or a PIL image.
 
     Raises:
+        UsageError: if sections, scale or crop are out of range.
         FormatError: if the file is malformed; `ChecksumError` if altered, `TruncatedError` if cut
-            before the first section's end, or anywhere with `strict`.
+            before the first part's end, or anywhere with `strict`.
         UnsupportedError: if it needs another luxvox or other weights.
         InputError: if it has more than `max_pixels` pixels.
     """
@@ -169,6 +179,8 @@ def decompress_image(
     raster = decompress_raster(
         data,
         sections,
+        scale=scale,
+        crop=crop,
         strict=strict,
         conceal=conceal,
         max_pixels=max_pixels,
@@ -177,10 +189,12 @@ def decompress_image(
     return to_pil(raster) if as_pil else to_array(raster)
 
 
-def decompress_raster(
+def decompress_raster(  # noqa: PLR0913 – as above
     data: FileBytes,
     sections: int | None = None,
     *,
+    scale: float = 1.0,
+    crop: Crop | None = None,
     strict: bool = False,
     conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -188,27 +202,21 @@ def decompress_raster(
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture_decoding import decoded_codes, drawn, opened
+    from luxvox.codec.picture_decoding import decoded_view, metadata_of, opened
     from luxvox.torch_state import usual_state
 
-    check_types(sections=sections, strict=strict, conceal=conceal)
+    check_types(sections=sections, strict=strict, conceal=conceal, scale=scale, crop=crop)
     check_types(max_pixels=max_pixels, progress=progress)
-    data, advance = file_bytes(data), progress or silent
+    data, view = file_bytes(data), view_of(sections, scale, crop)
     with usual_state():
         picture = opened(data, max_pixels, callers=2, strict=strict, conceal=conceal)
         header, content = picture.header, picture.content
+        check_view(view, header.width, header.height)
+        metadata = metadata_of(content)
         payload = content.payload(ALPHA)
         alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-        arrays = decoded_codes(picture, sections, part_of(advance, 0.0, _CODES_SHARE))
-        drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
-        pixels = drawn(picture.codec, header, arrays, drawing)
-    return Raster(
-        pixels,
-        alpha,
-        content.payload(ICC),
-        content.payload(EXIF),
-        content.payload(XMP),
-    )
+        pixels = decoded_view(picture, view, progress or silent)
+    return Raster(pixels, None if alpha is None else alpha_of_view(alpha, view), *metadata)
 
 
 def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:

@@ -41,8 +41,8 @@ def save_picture(name, size=(24, 16)):
     Image.fromarray(ramp.reshape(size[1], size[0], 3)).save(name)
 
 
-def save_noise(name):
-    noise = np.random.default_rng(0).normal(128, 30, (40, 60, 3)).clip(0, 255)
+def save_noise(name, size=(60, 40)):
+    noise = np.random.default_rng(0).normal(128, 30, (size[1], size[0], 3)).clip(0, 255)
     Image.fromarray(noise.astype(np.uint8)).save(name)
 
 
@@ -468,12 +468,12 @@ def test_a_closed_or_full_stderr_costs_nothing(folder, stderr):
 
 
 def test_truncate(folder, capsys):
-    save_noise("photo.png")
+    save_noise("photo.png", (150, 100))
     assert run("photo.png") == 0
     assert run("cli", "truncate", "photo.lvx", "--sections", "1", "-o", "small.lvx") == 0
-    assert run("cli", "truncate", "photo.lvx", "--bytes", "0.6kB", "-o", "tiny.lvx") == 0
+    assert run("cli", "truncate", "photo.lvx", "--bytes", "2kB", "-o", "tiny.lvx") == 0
     capsys.readouterr()
-    assert os.path.getsize("tiny.lvx") <= 600
+    assert os.path.getsize("tiny.lvx") <= 2000
     assert run("cli", "decompress", "small.lvx", "--strict", "-o", "small.png") == 0
     assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
     assert (folder / "small.png").read_bytes() == (folder / "back.png").read_bytes()
@@ -503,7 +503,7 @@ def test_truncate_wrongly(folder, words, capsys):
 
 
 def test_strict_refuses_cut_files(folder, capsys):
-    save_noise("photo.png")
+    save_noise("photo.png", (150, 100))
     run("photo.png")
     (folder / "cut.lvx").write_bytes((folder / "photo.lvx").read_bytes()[:-1])
     capsys.readouterr()
@@ -518,12 +518,15 @@ def test_size_on_the_command_line(folder, capsys):
     assert run("photo.png", "--size", "0.9kB", "--effort", "1") == 0
     assert 882 <= os.path.getsize("photo.lvx") <= 900
     capsys.readouterr()
-    assert run("photo.png", "--size", "9MB", "--effort", "1", "-f") == 2
-    assert "9000000 bytes is out of reach for this picture, which takes" in capsys.readouterr().err
+    assert run("photo.png", "--size", "9MB", "--effort", "1", "-f") == 0
+    note = "warning: 9000000 bytes are more than this picture takes: "
+    assert note in capsys.readouterr().err
+    assert run("photo.png", "-q", "100", "--effort", "1", "-o", "best.lvx") == 0
+    assert (folder / "photo.lvx").read_bytes() == (folder / "best.lvx").read_bytes()
 
 
 def test_conceal_on_the_command_line(folder, capsys):
-    save_noise("photo.png")
+    save_noise("photo.png", (150, 100))
     run("photo.png")
     damaged = bytearray((folder / "photo.lvx").read_bytes())
     damaged[-1] ^= 1
@@ -532,7 +535,25 @@ def test_conceal_on_the_command_line(folder, capsys):
     assert run("cli", "decompress", "bad.lvx", "-o", "back.png") == 3
     assert "checksum" in capsys.readouterr().err
     assert run("cli", "decompress", "bad.lvx", "-o", "back.png", "--conceal") == 0
-    assert "luxvox: bad.lvx: warning: 1 sections are altered" in capsys.readouterr().err
+    assert "luxvox: bad.lvx: warning: 1 parts of the file are altered" in capsys.readouterr().err
+
+
+def test_scale_and_crop_on_the_command_line(folder, capsys):
+    save_noise("photo.png", (150, 100))
+    run("photo.png")
+    for words, size in (
+        (["--scale", "1/2"], (75, 50)),
+        (["--scale", "1/8"], (19, 13)),
+        (["--crop", "3,50,140,20"], (140, 20)),
+    ):
+        assert run("cli", "decompress", "photo.lvx", "-o", "part.png", "-f", *words) == 0
+        with Image.open("part.png") as image:
+            assert image.size == size
+    capsys.readouterr()
+    for words in (["--scale", "1/3"], ["--crop", "1,2,3"], ["--crop", "1,2,-3,4"]):
+        assert run("cli", "decompress", "photo.lvx", "-o", "x.png", *words) == 2
+    assert run("cli", "decompress", "photo.lvx", "-o", "x.png", "--crop", "0,0,151,1") == 2
+    assert "is not inside the picture of 150×100 pixels" in capsys.readouterr().err
 
 
 def test_growth_and_losses_are_said_once(folder, capsys):

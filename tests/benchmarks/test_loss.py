@@ -41,7 +41,7 @@ def test_damage_is_of_the_sections_that_are_named(patient):
     hurt = with_damage(patient.data, {1, 2})
     assert [one.crc_ok for one in container.list_sections(hurt).entries[:3]] == [True, False, False]
     codes, null = map(pictures.codes, (patient.data, with_null_codes(patient.data, 1)))
-    assert (null["top"] == codes["top"]).all()
+    assert (null["apex"] == codes["apex"]).all()
     assert not null["detail"].any() and codes["detail"].any()
 
 

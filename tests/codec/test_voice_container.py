@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import luxvox.codec.container as box
 from luxvox.codec.container import Section, VoiceHeader
-from luxvox.codec.header import OTHER_RATE, RATES_HZ, write_header
+from luxvox.codec.header import write_header
+from luxvox.codec.header_fields import OTHER_RATE, RATES_HZ
 from luxvox.codec.timeline import coded_length, n_frames, n_segments
 from luxvox.errors import FormatError, InputError, LuxvoxError, UnsupportedError
 

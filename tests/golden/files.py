@@ -22,7 +22,8 @@ from luxvox.codec import container
 from luxvox.codec.advance import silent
 from luxvox.codec.bands import bands_of
 from luxvox.codec.container import PictureHeader
-from luxvox.codec.header import CELL
+from luxvox.codec.header_fields import CELL
+from luxvox.codec.packed import pack
 from luxvox.codec.picture_codes import BandWalk, encode_codes
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
@@ -262,12 +263,18 @@ FILES: Mapping[str, tuple[str, Make]] = {
     "alpha-png": ("alpha as 8-bit PNG", with_sections(SMALL, type_64=png(alpha_ramp()))),
     "alpha-png-1-bit": ("alpha as 1-bit PNG", with_sections(SMALL, type_64=png(DISC, "1"))),
     "alpha-webp": ("alpha as lossless WebP", with_sections(SMALL, type_64=webp(alpha_ramp()))),
-    "metadata-icc": ("ICC profile", with_sections(SMALL, type_128=icc())),
-    "metadata-exif": ("EXIF", with_sections(SMALL, type_129=exif())),
-    "metadata-xmp": ("XMP", with_sections(SMALL, type_130=XMP_PACKET)),
+    "metadata-icc": ("ICC profile", with_sections(SMALL, type_128=pack(icc()))),
+    "metadata-exif": ("EXIF", with_sections(SMALL, type_129=pack(exif()))),
+    "metadata-xmp": ("XMP", with_sections(SMALL, type_130=pack(XMP_PACKET))),
     "metadata-all": (
         "alpha, ICC profile, EXIF, XMP",
-        with_sections(SMALL, type_64=b"\0", type_128=b"icc", type_129=exif(), type_130=XMP_PACKET),
+        with_sections(
+            SMALL,
+            type_64=b"\0",
+            type_128=pack(b"icc"),
+            type_129=pack(exif()),
+            type_130=pack(XMP_PACKET),
+        ),
     ),
     "skippable": ("unknown section that may be skipped", with_sections(SMALL, type_200=b"later")),
     **VOICE_FILES,

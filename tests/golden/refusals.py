@@ -16,6 +16,7 @@ from PIL import Image
 from luxvox.codec import container
 from luxvox.codec.bands import Bands
 from luxvox.codec.container import Part, Section
+from luxvox.codec.packed import pack
 from luxvox.codec.parts import list_parts
 from luxvox.codec.wire import varint_bytes
 from luxvox.entropy import coders, lattice_symbols
@@ -185,6 +186,12 @@ def altered(make: Make, offset: int) -> Make:
     return made
 
 
+def longer(n: int) -> bytes:
+    """Pack text that is so many bytes longer than is said."""
+    packed = pack(b"some text" * 9)
+    return varint_bytes(81 - n) + packed[1:]
+
+
 def swapped(make: Make) -> Make:
     """Let two bands change what they have of section 1, with its checksums."""
 
@@ -330,6 +337,18 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
         {},
     ),
     "alpha-png-cut": ("alpha cut", with_types(SMALL, (64, png(ALPHA_RAMP)[:60]), alpha=True), {}),
+    "metadata-empty": ("EXIF of no byte", with_types(SMALL, (129, b"")), {}),
+    "metadata-size-0": ("EXIF of size 0", with_types(SMALL, (129, b"\0\3\0")), {}),
+    "metadata-too-large": (
+        "XMP said to be 2^24 + 1 bytes long",
+        with_types(SMALL, (130, varint_bytes(2**24 + 1) + b"\3\0")),
+        {},
+    ),
+    "metadata-longer": ("XMP longer than it says", with_types(SMALL, (130, longer(5))), {}),
+    "metadata-shorter": ("XMP shorter than it says", with_types(SMALL, (130, longer(-5))), {}),
+    "metadata-cut": ("a profile cut", with_types(SMALL, (128, pack(bytes(range(99)))[:-3])), {}),
+    "metadata-trailing": ("bytes after EXIF", with_types(SMALL, (129, pack(b"MM") + b"x")), {}),
+    "metadata-junk": ("a profile that is no stream", with_types(SMALL, (128, b"\5\xff\xff")), {}),
     "codes-zero-end": ("codes that end in a zero", recoded(SMALL, 1, lambda p: p + b"\0"), {}),
     "codes-too-long": ("codes with words left", recoded(SMALL, 2, lambda p: p + b"\1" * 8), {}),
     "codes-batch-missing": (

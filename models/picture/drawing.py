@@ -1,0 +1,240 @@
+"""Drawing pictures from codes: the synthesis network folded for one step, strip by strip.
+
+`Synthesis` is what training and corrections differentiate. Here its modulation by the step is
+folded into the weights, and the product of its blocks runs in bfloat16 where the processor has
+units for that; features that blocks add to stay in float32. Pixels differ by less than a level.
+
+A picture of half the size, a quarter or an eighth comes from the same features: the last layer is
+linear, so its kernels are averaged, and the blocks of the finest grid are left out: they hardly
+matter then.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from luxvox.models.picture.networks import (
+    FACTOR_MAX,
+    FINEST,
+    LEVELS,
+    PIXELS_PER_UNIT,
+    STRIDES,
+    Block,
+    PictureConfig,
+    PictureModel,
+    blocks_of,
+)
+from luxvox.models.picture.transform import BLOCK
+
+FACTORS = (1, 2, 4, 8)  # how many times smaller a picture can be drawn
+STRIP_PIXELS = 1 << 21
+_ALIGNMENT = 32  # rows of pixels; the finest grid that is not cut into strips
+_WHOLE = 2  # levels that are computed for the whole picture at once
+
+
+@dataclass(frozen=True)
+class DrawnRows:
+    """Rows of a padded picture in pixels: computed `low` to `high`, drawn `first` to `last`."""
+
+    low: int
+    first: int
+    last: int
+    high: int
+
+
+def reach_of(config: PictureConfig) -> int:
+    """Return how far a pixel depends on codes, in pixels."""
+    blocks = zip(LEVELS, config.synthesis_blocks, strict=True)
+    return STRIDES["detail"] + sum(STRIDES[level] * n for level, n in blocks)
+
+
+class Drawing:
+    """Draws the picture that some codes stand for.
+
+    Args:
+        model: on the device the work is to be done on.
+        quantised: codes in steps, [channels, h, w] of any number type, by level.
+        step: quantiser step in 8-bit levels.
+        factor: how many times smaller than the codes' picture the drawn one is, of `FACTORS`.
+    """
+
+    def __init__(
+        self,
+        model: PictureModel,
+        quantised: Mapping[str, NDArray[np.int16]],
+        step: float,
+        factor: int = 1,
+    ) -> None:
+        self._network = _Folded(model, step, factor)
+        self._quantised = quantised
+        self._factor = factor
+        rows, columns = quantised["apex"].shape[1:]
+        self._size = rows * STRIDES["apex"], columns * STRIDES["apex"]
+        with torch.inference_mode():
+            self._features = self._coarse()
+
+    def strips(self) -> list[DrawnRows]:
+        """Return the strips of the picture, from top to bottom."""
+        height, width = self._size
+        n_fine = 0 if self._factor > 1 else len(self._network.blocks[FINEST])
+        reach = STRIDES["detail"] * (n_fine + 1)
+        reach += sum(
+            STRIDES[LEVELS[n]] * len(self._network.blocks[n]) for n in range(_WHOLE, FINEST)
+        )
+        halo = -(-reach // _ALIGNMENT) * _ALIGNMENT
+        size = max(STRIP_PIXELS // width // 64, 1) * 64
+        return [
+            DrawnRows(
+                max(first - halo, 0),
+                first,
+                min(first + size, height),
+                min(first + size + halo, height),
+            )
+            for first in range(0, height, size)
+        ]
+
+    @torch.inference_mode()
+    def draw(self, strip: DrawnRows) -> NDArray[np.float32]:
+        """Return a strip, float32 [rows / factor, width / factor, 3] in 8-bit levels."""
+        x = self._features[:, :, strip.low // 32 : strip.high // 32]
+        for number in range(_WHOLE, FINEST + 1):
+            stride = STRIDES[LEVELS[number]]
+            x = self._network.level(
+                number, self._latents(number, slice(strip.low // stride, strip.high // stride)), x
+            )
+        units = self._network.pixels(x)
+        inner = slice(
+            (strip.first - strip.low) // self._factor, (strip.last - strip.low) // self._factor
+        )
+        units = units[0, :, inner].permute(1, 2, 0).cpu()
+        # Codes that no picture gives may overflow the network: grey, rather than undefined bytes.
+        units = torch.nan_to_num(units, nan=0.0)
+        levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
+        return levels
+
+    def _coarse(self) -> Tensor:
+        """Return the features of the levels that are computed at once."""
+        x: Tensor | None = None
+        for number in range(_WHOLE):
+            x = self._network.level(number, self._latents(number, slice(None)), x)
+        assert x is not None
+        return x
+
+    def _latents(self, number: int, rows: slice) -> Tensor:
+        level = LEVELS[number]
+        codes = torch.from_numpy(self._quantised[level][:, rows])[None]
+        return codes.to(self._network.device).float()
+
+
+class _Folded:
+    """The synthesis network at one step.
+
+    Latents come in steps; features are float32 [1, width, h, w] in channels-last order.
+    """
+
+    def __init__(self, model: PictureModel, step: float, factor: int) -> None:
+        self.device = model.device
+        position, gain = model.conditions(torch.tensor([step], device=self.device))
+        synthesis = model.synthesis
+        kind = torch.bfloat16 if self.device.type == "cpu" and has_bfloat16() else torch.float32
+        self._factor = factor
+        self._enter = [
+            (layer.weight * model.scale(level, position, gain), layer.bias)
+            for level, layer in zip(LEVELS, _convolutions(synthesis.from_latents), strict=True)
+        ]
+        self._up = [(layer.weight, layer.bias) for layer in _convolutions(synthesis.up)]
+        self.blocks = [
+            [_FoldedBlock(block, position, gain, kind) for block in blocks_of(synthesis, n)]
+            for n in range(len(LEVELS))
+        ]
+        self._signs = synthesis.row_signs[:, None, None], synthesis.column_signs[:, None, None]
+        assert synthesis.back.bias is not None
+        self._back = _reduced(synthesis.back.weight, synthesis.back.bias, min(factor, BLOCK // 2))
+
+    def level(self, number: int, latents: Tensor, coarser: Tensor | None) -> Tensor:
+        """Return the features of a level from its latents and those of the coarser one."""
+        x = F.conv2d(_channels_last(latents), *self._enter[number])
+        if coarser is not None:
+            x = x + F.pixel_shuffle(F.conv2d(coarser, *self._up[number - 1]), 2)
+        x = _channels_last(x)
+        if number < FINEST or self._factor == 1:
+            for block in self.blocks[number]:
+                x = block.add(x)
+        return x
+
+    def pixels(self, x: Tensor) -> Tensor:
+        """Return pixels [1, 3, h, w] in units from the features of the finest level."""
+        rows, columns = self._signs
+        x = torch.cat([x[:, :, :1] * rows, x, x[:, :, -1:] * rows], 2)
+        x = torch.cat([x[..., :1] * columns, x, x[..., -1:] * columns], 3)
+        reduced = min(self._factor, BLOCK // 2)
+        x = F.pixel_shuffle(F.conv2d(_channels_last(x), *self._back), BLOCK // reduced)
+        cut = BLOCK // 2 // reduced  # what hangs over the borders
+        x = x[:, :, cut:-cut, cut:-cut]
+        return F.avg_pool2d(x, 2) if self._factor > reduced else x
+
+
+class _FoldedBlock:
+    """A block at one step: its scale lies in its first kernels, its gain in the last ones."""
+
+    def __init__(self, block: Block, position: Tensor, gain: Tensor, kind: torch.dtype) -> None:
+        scale = block.scale * torch.exp(block.scale_slope * position.flatten())
+        expand, project = block.expand, block.project
+        assert expand.bias is not None and project.bias is not None
+        assert block.depthwise.bias is not None
+        bias = expand.bias + block.expand_slope * position.flatten()
+        values, gates = expand.weight.chunk(2), bias.chunk(2)
+        first = block.depthwise.weight * scale[:, None, None, None]
+        self._layers = [
+            (weight.to(kind).contiguous(memory_format=torch.channels_last), offset.to(kind))
+            for weight, offset in (
+                (first, block.depthwise.bias),
+                (values[0], gates[0]),
+                (values[1], gates[1]),
+                (project.weight * gain, project.bias * gain.flatten()),
+            )
+        ]
+        self._kind = kind
+
+    def add(self, x: Tensor) -> Tensor:
+        """Return features with what the block changes; `x` is not used any more."""
+        first, value, gate, last = self._layers
+        hidden = F.conv2d(x.to(self._kind), *first, padding=1, groups=x.shape[1])
+        product = F.conv2d(hidden, *value).clamp_(-FACTOR_MAX, FACTOR_MAX)
+        # Hard swish with its upper end cut off.
+        product *= F.hardswish(F.conv2d(hidden, *gate), inplace=True).clamp_(max=FACTOR_MAX)
+        return x.add_(F.conv2d(product, *last))
+
+
+def _reduced(weight: Tensor, bias: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """Average the kernels [192, V, 2, 2] of the samples of a block within squares."""
+    n = BLOCK // factor
+    split = (3, n, factor, n, factor)
+    kernels = weight.reshape(*split, *weight.shape[1:]).mean((2, 4))
+    return kernels.flatten(0, 2), bias.reshape(split).mean((2, 4)).flatten()
+
+
+def _convolutions(layers: nn.ModuleList) -> list[nn.Conv2d]:
+    return [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@functools.cache
+def has_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 in units of its own."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported is not None and supported())

@@ -1,0 +1,81 @@
+"""Drawing by folded networks against the networks that are trained."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.models.picture import drawing
+from luxvox.models.picture.drawing import Drawing, has_bfloat16, reach_of
+from luxvox.models.picture.networks import LEVELS, STRIDES, PictureConfig
+from luxvox.models.picture.tiling import synthesise
+from luxvox.models.picture.weights import picture_codec
+
+SIZE = 320, 192
+STEP = 20.0
+
+
+@pytest.fixture(scope="module")
+def model():
+    return picture_codec().model
+
+
+@pytest.fixture(scope="module")
+def codes():
+    generator = np.random.default_rng(0)
+    found = {}
+    for level, spread in zip(LEVELS, (30.0, 8.0, 1.0, 0.3), strict=True):
+        shape = SIZE[0] // STRIDES[level], SIZE[1] // STRIDES[level]
+        n = picture_codec().model.config.n_channels(level)
+        found[level] = np.rint(generator.laplace(0, spread, (n, *shape)) / 2).astype(np.int16)
+    return found
+
+
+def drawn(picture):
+    return np.concatenate([picture.draw(strip) for strip in picture.strips()])
+
+
+def by_network(model, codes):
+    tensors = {level: torch.from_numpy(array)[None] for level, array in codes.items()}
+    return np.concatenate(list(synthesise(model, tensors, STEP, SIZE, lambda share: None)))
+
+
+def test_the_same_as_by_the_network_within_a_level(model, codes):
+    difference = np.abs(drawn(Drawing(model, codes, STEP)) - by_network(model, codes))
+    assert difference.max() < 1.0
+    assert difference.mean() < 0.1
+
+
+def test_the_same_as_by_the_network_in_float32(model, codes):
+    with mock.patch.object(drawing, "has_bfloat16", lambda: False):
+        difference = np.abs(drawn(Drawing(model, codes, STEP)) - by_network(model, codes))
+    assert difference.max() < 0.02
+
+
+def test_strips_do_not_show(model, codes):
+    whole = drawn(Drawing(model, codes, STEP))
+    with mock.patch.object(drawing, "STRIP_PIXELS", 64 * SIZE[1]):
+        picture = Drawing(model, codes, STEP)
+        assert len(picture.strips()) == 5
+        assert np.abs(drawn(picture) - whole).max() < 0.02
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_smaller_picture(model, codes, factor):
+    coarse = codes | {"detail": np.zeros_like(codes["detail"])}
+    whole = drawn(Drawing(model, coarse, STEP))
+    small = drawn(Drawing(model, coarse, STEP, factor))
+    rows, columns = (n // factor for n in SIZE)
+    assert small.shape == (rows, columns, 3)
+    reduced = whole.reshape(rows, factor, columns, factor, 3).mean((1, 3))
+    assert np.abs(small - reduced).mean() < 2.0
+
+
+def test_reach():
+    config = PictureConfig(synthesis_blocks=(2, 3, 3, 3))
+    assert reach_of(config) == 2 * 64 + 3 * 32 + 3 * 16 + 3 * 8 + 8
+
+
+def test_bfloat16_is_asked_for_once():
+    assert has_bfloat16() in (True, False)
