@@ -5,7 +5,7 @@ folded into the weights, and the product of its blocks runs in bfloat16 where th
 units for that; features that blocks add to stay in float32. Pixels differ by less than a level.
 
 A picture of half the size, a quarter or an eighth comes from the same features: the last layer is
-linear, so its kernels are averaged, and the blocks of the finest grid are left out: they hardly
+linear, so its kernels are averaged, and the blocks of the finest grids are left out: they hardly
 matter then.
 """
 
@@ -39,6 +39,7 @@ FACTORS = (1, 2, 4, 8)  # how many times smaller a picture can be drawn
 STRIP_PIXELS = 1 << 21
 _ALIGNMENT = 32  # rows of pixels; the finest grid that is not cut into strips
 _WHOLE = 2  # levels that are computed for the whole picture at once
+_LEVELS_WITH_BLOCKS = {1: 4, 2: 3, 4: 3, 8: 2}  # by the factor
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,7 @@ class Drawing:
     def strips(self) -> list[DrawnRows]:
         """Return the strips of the picture, from top to bottom."""
         height, width = self._size
-        n_fine = 0 if self._factor > 1 else len(self._network.blocks[FINEST])
-        reach = STRIDES["detail"] * (n_fine + 1)
-        reach += sum(
-            STRIDES[LEVELS[n]] * len(self._network.blocks[n]) for n in range(_WHOLE, FINEST)
-        )
+        reach = STRIDES["detail"] + sum(map(self._reach, range(_WHOLE, FINEST + 1)))
         halo = -(-reach // _ALIGNMENT) * _ALIGNMENT
         size = max(STRIP_PIXELS // width // 64, 1) * 64
         return [
@@ -105,21 +102,29 @@ class Drawing:
     @torch.inference_mode()
     def draw(self, strip: DrawnRows) -> NDArray[np.float32]:
         """Return a strip, float32 [rows / factor, width / factor, 3] in 8-bit levels."""
-        x = self._features[:, :, strip.low // 32 : strip.high // 32]
+        low, high = strip.low, strip.high
+        x = self._features[:, :, low // 32 : high // 32]
         for number in range(_WHOLE, FINEST + 1):
             stride = STRIDES[LEVELS[number]]
             x = self._network.level(
-                number, self._latents(number, slice(strip.low // stride, strip.high // stride)), x
+                number, self._latents(number, slice(low // stride, high // stride)), x
             )
+            # Rows that the blocks have spoilt are not needed any more.
+            spoilt = self._reach(number) // stride
+            above, below = spoilt * (low > 0), spoilt * (high < self._size[0])
+            x = x[:, :, above : x.shape[2] - below]
+            low, high = low + above * stride, high - below * stride
         units = self._network.pixels(x)
-        inner = slice(
-            (strip.first - strip.low) // self._factor, (strip.last - strip.low) // self._factor
-        )
+        inner = slice((strip.first - low) // self._factor, (strip.last - low) // self._factor)
         units = units[0, :, inner].permute(1, 2, 0).cpu()
         # Codes that no picture gives may overflow the network: grey, rather than undefined bytes.
         units = torch.nan_to_num(units, nan=0.0)
         levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
         return levels
+
+    def _reach(self, number: int) -> int:
+        """Return how far the features of a level depend on others through its blocks, in pixels."""
+        return STRIDES[LEVELS[number]] * len(self._network.blocks[number])
 
     def _coarse(self) -> Tensor:
         """Return the features of the levels that are computed at once."""
@@ -129,10 +134,12 @@ class Drawing:
         assert x is not None
         return x
 
-    def _latents(self, number: int, rows: slice) -> Tensor:
-        level = LEVELS[number]
-        codes = torch.from_numpy(self._quantised[level][:, rows])[None]
-        return codes.to(self._network.device).float()
+    def _latents(self, number: int, rows: slice) -> Tensor | None:
+        """Return latents in steps, or None if all of them are zero."""
+        codes = self._quantised[LEVELS[number]][:, rows]
+        if number and not codes.any():
+            return None
+        return torch.from_numpy(codes)[None].to(self._network.device).float()
 
 
 class _Folded:
@@ -154,21 +161,25 @@ class _Folded:
         self._up = [(layer.weight, layer.bias) for layer in _convolutions(synthesis.up)]
         self.blocks = [
             [_FoldedBlock(block, position, gain, kind) for block in blocks_of(synthesis, n)]
+            if n < _LEVELS_WITH_BLOCKS[factor]
+            else []
             for n in range(len(LEVELS))
         ]
         self._signs = synthesis.row_signs[:, None, None], synthesis.column_signs[:, None, None]
         assert synthesis.back.bias is not None
         self._back = _reduced(synthesis.back.weight, synthesis.back.bias, min(factor, BLOCK // 2))
 
-    def level(self, number: int, latents: Tensor, coarser: Tensor | None) -> Tensor:
+    def level(self, number: int, latents: Tensor | None, coarser: Tensor | None) -> Tensor:
         """Return the features of a level from its latents and those of the coarser one."""
-        x = F.conv2d(_channels_last(latents), *self._enter[number])
+        weight, bias = self._enter[number]
+        x = bias[:, None, None]
+        if latents is not None:
+            x = F.conv2d(_channels_last(latents), weight, bias)
         if coarser is not None:
             x = x + F.pixel_shuffle(F.conv2d(coarser, *self._up[number - 1]), 2)
         x = _channels_last(x)
-        if number < FINEST or self._factor == 1:
-            for block in self.blocks[number]:
-                x = block.add(x)
+        for block in self.blocks[number]:
+            x = block.add(x)
         return x
 
     def pixels(self, x: Tensor) -> Tensor:

@@ -37,9 +37,12 @@ def test_other_profiles_are_kept():
 def test_a_named_profile_takes_no_byte_and_comes_back(number):
     pixels = np.full((9, 9, 3), 90, np.uint8)
     icc = named_profile(number)
+    assert icc is not None
     data = luxvox.compress_image(Raster(pixels, icc=icc))
     assert len(data) == len(luxvox.compress_image(pixels))
     assert pictures.decompress_raster(data).icc == icc
-    assert luxvox.inspect(data).profile == ["sRGB", "Display P3"][number - 1]
+    info = luxvox.inspect(data)
+    assert isinstance(info, luxvox.FileInfo)
+    assert info.profile == ["sRGB", "Display P3"][number - 1]
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    assert ImageCms.getProfileDescription(profile).strip() == luxvox.inspect(data).profile
+    assert ImageCms.getProfileDescription(profile).strip() == info.profile

@@ -244,6 +244,7 @@ def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
     content = container.read(data)
     position = centi_to_position(content.header.quality_centi)
     shapes = {level: array.shape[1:] for level, array in codes.items()}
+    assert isinstance(content.header, container.PictureHeader)
     joined = bands_of(content.header).joined
     before = torch.get_num_threads()
     try:
