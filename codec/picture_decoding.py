@@ -27,6 +27,7 @@ from luxvox.codec.picture_codes import BandWalk, decode_codes
 from luxvox.codec.profiles import named_profile
 from luxvox.codec.rasters import round_to_uint8
 from luxvox.codec.rate import centi_to_position
+from luxvox.codec.repair import repaired
 from luxvox.codec.views import View, window_of
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.lattice_walk import LatticeCodes
@@ -70,6 +71,10 @@ def opened(
     An altered one is refused unless `conceal`; then alpha and metadata that were altered are left
     out.
     """
+    if conceal and (mended := repaired(data)) != data:
+        message = "a byte of its header or table of parts was altered, and is put right"
+        warnings.warn(message, DamageWarning, stacklevel=2 + callers)
+        data = mended
     header = picture_header(container.read_header(data)[0])
     if header.width * header.height > max_pixels:
         raise InputError(

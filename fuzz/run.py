@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from luxvox.errors import DamageWarning, LuxvoxError, TruncatedWarning
+from luxvox.errors import DamageWarning, LossWarning, LuxvoxError, TruncatedWarning
 from luxvox.fuzz.targets import TARGETS, TINY
 from luxvox.models.cards import preferring
 
@@ -89,7 +89,7 @@ def _attempt(run: Callable[[bytes], None], data: bytes) -> str:
     try:
         with _watched(), warnings.catch_warnings():
             warnings.simplefilter("error")
-            for expected in (DamageWarning, TruncatedWarning):
+            for expected in (DamageWarning, LossWarning, TruncatedWarning):
                 warnings.simplefilter("ignore", category=expected)
             run(data)
     except LuxvoxError:
