@@ -172,6 +172,7 @@ class _Folded:
     def level(self, number: int, latents: Tensor | None, coarser: Tensor | None) -> Tensor:
         """Return the features of a level from its latents and those of the coarser one."""
         weight, bias = self._enter[number]
+        assert bias is not None
         x = bias[:, None, None]
         if latents is not None:
             x = F.conv2d(_channels_last(latents), weight, bias)
