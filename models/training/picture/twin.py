@@ -22,9 +22,13 @@ from luxvox.entropy.lattice_layers import (
     SHIFTS,
     known_taps,
 )
-from luxvox.entropy.layers import compand
+from luxvox.models.training.picture.integers import (
+    activated,
+    companded,
+    logistic_bits,
+    rounded,
+)
 
-ACTIVATION_MAX = 127.0
 WEIGHT_MAX = 127.0
 # What a whole number of a layer's weights is as a learnt value; it sets the pace of learning.
 UNITS = {
@@ -37,27 +41,7 @@ UNITS = {
     "line": 128.0,
 }
 SCALE_START = 17.0  # about one step
-TAIL_SHARE, TAIL_RATIO = 0.15, 2.5
 HALF_PRECISION = ("base", "detail")  # levels that may be computed in bfloat16
-
-
-def scale_of(index: Tensor) -> Tensor:
-    """Return the width of a logistic in steps by its index, a quarter of an octave each."""
-    return 0.05 * torch.exp2(index * 0.25)
-
-
-def rounded(value: Tensor) -> Tensor:
-    """Round half up; gradients pass straight through."""
-    if not (torch.is_grad_enabled() and value.requires_grad):
-        return torch.floor(value + 0.5)
-    return value + (torch.floor(value.detach() + 0.5) - value.detach())
-
-
-def companded(codes: Tensor) -> Tensor:
-    """Return companded codes as the integer network takes them; gradients are a logarithm's."""
-    magnitude = codes.abs()
-    smooth = codes.sign() * 8.0 * torch.log2(1.0 + 4.0 * magnitude)
-    return smooth + (compand(codes.detach().round() * 16.0) - smooth).detach()
 
 
 class LevelTwin(nn.Module):
@@ -81,7 +65,7 @@ class LevelTwin(nn.Module):
     def whole(self, name: str) -> Tensor:
         """Return a weight as whole numbers −127 … 127."""
         unit = UNITS[name.rpartition("_")[2]]
-        return rounded((self.values[name] * unit).clamp(-WEIGHT_MAX, WEIGHT_MAX))
+        return rounded(F.hardtanh(self.values[name] * unit, -WEIGHT_MAX, WEIGHT_MAX))
 
     def bias(self, name: str, layer: str) -> Tensor:
         """Return a bias as whole numbers in the unit of the accumulator."""
@@ -97,8 +81,8 @@ class LevelTwin(nn.Module):
         """
         parts = [comp, step] if state is None else [comp, state, step]
         x = F.conv2d(_cl(torch.cat(parts, 1)), self.whole("spread"), padding=1)
-        x = _activate(x, self.bias("spreadbias", "spread"), "spread")
-        x = _activate(F.conv2d(x, self.whole("grow")), self.bias("growbias", "grow"), "grow")
+        x = activated(x, self.bias("spreadbias", "spread"), "spread")
+        x = activated(F.conv2d(x, self.whole("grow")), self.bias("growbias", "grow"), "grow")
         return F.pixel_shuffle(x, 2)
 
     def predict(
@@ -117,9 +101,9 @@ class LevelTwin(nn.Module):
         x = F.conv2d(_cl(inputs), self.whole(f"p{number}_state"))
         if one.n_known:
             x = x + F.conv2d(_cl(_known(one, comp)), self.whole(f"p{number}_own"), padding=1)
-        x = _activate(x, self.bias(f"p{number}_bias", "own"), "own")
+        x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
-        x = _activate(x, self.bias(f"p{number}_midbias", "mid"), "mid")
+        x = activated(x, self.bias(f"p{number}_midbias", "mid"), "mid")
         x = F.conv2d(x, self.whole(f"p{number}_out")).float()
         x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
         mean, scale = rounded(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
@@ -285,25 +269,6 @@ def step_planes(position: Tensor, like: Tensor) -> Tensor:
     return planes[:, :, None, None].expand(-1, -1, *like.shape[2:])
 
 
-def logistic_bits(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Return the bits of values under two logistics of one mean, integrated over a step.
-
-    Args:
-        value: in steps.
-        mean: in eighths of a step.
-        scale: index of the scale.
-    """
-    width = scale_of(scale.clamp(0, N_SCALES - 1))
-    distance = (value - mean * 0.125).abs()
-    total = torch.zeros_like(distance)
-    for share, ratio in ((1.0 - TAIL_SHARE, 1.0), (TAIL_SHARE, TAIL_RATIO)):
-        inverse = 1.0 / (width * ratio)
-        upper = torch.sigmoid((0.5 - distance) * inverse)
-        lower = torch.sigmoid((-0.5 - distance) * inverse)
-        total = total + share * (upper - lower)
-    return -torch.log2(total.clamp(min=1e-8))
-
-
 def _half_precision(level: str, like: Tensor) -> bool:
     """Leave the caller's precision to fine levels; coarse ones are small, with large numbers."""
     return level in HALF_PRECISION and torch.is_autocast_enabled(like.device.type)
@@ -354,11 +319,6 @@ def _known(one: LatticePass, comp: Tensor) -> Tensor:
 def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
     mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
     return mask.to(like.device, like.dtype)[None, None]
-
-
-def _activate(x: Tensor, bias: Tensor, layer: str) -> Tensor:
-    x = (x + bias[:, None, None].to(x.dtype)) * 2.0 ** -SHIFTS[layer]
-    return rounded(x).clamp(0.0, ACTIVATION_MAX)
 
 
 def _cl(x: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from luxvox.entropy.lattice import picture_levels
 from luxvox.entropy.lattice_tables import start_tables
 from luxvox.entropy.lattice_walk import CodesMeter, LatticeContext, fixed_source, walk
-from luxvox.models.training.picture.twin import ContextTwin, logistic_bits, rounded
+from luxvox.models.training.picture.integers import logistic_bits, rounded
+from luxvox.models.training.picture.twin import ContextTwin
 
 CHANNELS = (9, 9, 25, 17)
 GRIDS = {"apex": (2, 3), "top": (4, 6), "base": (8, 12), "detail": (16, 24)}

@@ -1,0 +1,130 @@
+"""What the integer context model computes, with gradients of its own.
+
+Rounding passes gradients straight through (Bengio et al., 2013). Each is one operation to autograd:
+taken apart they take several times as long.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from luxvox.entropy.lattice_layers import N_SCALES, SHIFTS
+from luxvox.entropy.layers import compand
+
+ACTIVATION_MAX = 127.0
+TAIL_SHARE, TAIL_RATIO = 0.15, 2.5
+
+
+class _Rounded(torch.autograd.Function):
+    """Round half up; gradients pass straight through."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return (value + 0.5).floor_()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def rounded(value: Tensor) -> Tensor:
+    """Round half up; gradients pass straight through."""
+    whole: Tensor = _Rounded.apply(value)  # type: ignore[no-untyped-call]
+    return whole
+
+
+class _Companded(torch.autograd.Function):
+    """Compand whole codes; gradients are those of the logarithm that companding follows."""
+
+    @staticmethod
+    def forward(ctx: Any, codes: Tensor) -> Tensor:
+        ctx.save_for_backward(codes)
+        return compand(codes.round().mul_(16.0))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (codes,) = ctx.saved_tensors
+        slope = codes.sign().abs_().mul_(32.0 / math.log(2.0))  # none at zero
+        return gradient * slope / codes.abs().mul_(4.0).add_(1.0)
+
+
+def companded(codes: Tensor) -> Tensor:
+    """Return companded codes as the integer network takes them; gradients are a logarithm's."""
+    whole: Tensor = _Companded.apply(codes)  # type: ignore[no-untyped-call]
+    return whole
+
+
+class _Activated(torch.autograd.Function):
+    """Scale, round and clamp to 0 … 127; gradients pass the rounding straight through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor, factor: float) -> Tensor:
+        y = x + bias[:, None, None].to(x.dtype)
+        y.mul_(factor).add_(0.5).floor_()
+        ctx.factor = factor
+        ctx.save_for_backward((y >= 0.0) & (y <= ACTIVATION_MAX))
+        return y.clamp_(0.0, ACTIVATION_MAX)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        (inside,) = ctx.saved_tensors
+        to_x = gradient * inside
+        to_x.mul_(ctx.factor)
+        return to_x, to_x.sum((0, 2, 3), dtype=torch.float32), None
+
+
+def activated(x: Tensor, bias: Tensor, layer: str) -> Tensor:
+    """Return what a layer hands on: sums [B, C, H, W] plus a bias [C], scaled, rounded, clamped."""
+    y: Tensor = _Activated.apply(x, bias, 2.0 ** -SHIFTS[layer])  # type: ignore[no-untyped-call]
+    return y
+
+
+class _LogisticBits(torch.autograd.Function):
+    """Bits of values under two logistics; the gradient is worked out in the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        # An index is a quarter of an octave; 0 is a width of a twentieth of a step.
+        inverse = torch.exp2(scale.clamp(0, N_SCALES - 1).mul_(-0.25)).mul_(20.0)
+        difference = value - mean * 0.125
+        distance = difference.abs()
+        total = torch.zeros_like(distance)
+        by_distance, by_width = torch.zeros_like(distance), torch.zeros_like(distance)
+        for share, ratio in ((1.0 - TAIL_SHARE, 1.0), (TAIL_SHARE, TAIL_RATIO)):
+            pace = inverse if ratio == 1.0 else inverse / ratio
+            high, low = (0.5 - distance).mul_(pace), (-0.5 - distance).mul_(pace)
+            upper, lower = torch.sigmoid(high), torch.sigmoid(low)
+            total.add_(upper - lower, alpha=share)
+            d_upper, d_lower = upper.mul_(1.0 - upper), lower.mul_(1.0 - lower)
+            by_width.add_(high.mul_(d_upper).sub_(low.mul_(d_lower)), alpha=-share)
+            by_distance.add_(d_upper.sub_(d_lower).mul_(pace), alpha=-share)
+        legal = total > 1e-8
+        total.clamp_(min=1e-8)
+        per_total = (-1.0 / math.log(2.0)) / total * legal
+        by_value = by_distance.mul_(per_total).mul_(difference.sign())
+        in_range = (scale > 0) & (scale < N_SCALES - 1)
+        by_scale = by_width.mul_(per_total).mul_(0.25 * math.log(2.0)).mul_(in_range)
+        ctx.save_for_backward(by_value, by_scale)
+        return -torch.log2(total)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        by_value, by_scale = ctx.saved_tensors
+        to_value = gradient * by_value
+        return to_value, to_value * -0.125, gradient * by_scale
+
+
+def logistic_bits(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """Return the bits of values under two logistics of one mean, integrated over a step.
+
+    Args:
+        value: in steps.
+        mean: in eighths of a step.
+        scale: index of the scale.
+    """
+    bits: Tensor = _LogisticBits.apply(value, mean, scale)  # type: ignore[no-untyped-call]
+    return bits

@@ -1,0 +1,76 @@
+"""Gradients that are written by hand: those of the functions they stand for."""
+
+import math
+
+import pytest
+import torch
+
+from luxvox.entropy.layers import compand
+from luxvox.models.training.picture.integers import activated, companded, logistic_bits, rounded
+
+
+def drawn(*shape, seed=1):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def reference_bits(value, mean, scale):
+    """Two logistics of one mean, 85 % and 15 %, the second 2.5 times as wide."""
+    width = 0.05 * 2.0 ** (scale.clamp(0, 55) / 4)
+    total = torch.zeros_like(value)
+    for share, ratio in ((0.85, 1.0), (0.15, 2.5)):
+        upper, lower = ((value - mean / 8 + d) / (width * ratio) for d in (0.5, -0.5))
+        total = total + share * (torch.sigmoid(upper) - torch.sigmoid(lower))
+    return -torch.log2(total)
+
+
+def test_bits_and_their_gradients_are_those_of_the_formula():
+    value, mean = 3 * drawn(4, 50).double(), 20 * drawn(4, 50, seed=2).double()
+    scale = 20 + 4 * drawn(4, 50, seed=3).double()
+    found = [t.clone().requires_grad_() for t in (value, mean, scale)]
+    wanted = [t.clone().requires_grad_() for t in (value, mean, scale)]
+    bits, expected = logistic_bits(*found), reference_bits(*wanted)
+    assert torch.allclose(bits, expected, rtol=1e-4, atol=1e-4)
+    weights = drawn(4, 50, seed=4).double()
+    (bits * weights).sum().backward()
+    (expected * weights).sum().backward()
+    for one, other in zip(found, wanted, strict=True):
+        assert one.grad is not None and other.grad is not None
+        assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_far_codes_cost_much_but_not_without_end():
+    far = torch.tensor([1e6], requires_grad=True)
+    bits = logistic_bits(far, torch.zeros(1), torch.zeros(1))
+    assert bits.item() == pytest.approx(-math.log2(1e-8), rel=1e-4)
+    bits.backward()
+    assert far.grad is not None and far.grad.item() == 0.0
+
+
+def test_rounding_passes_gradients_on():
+    x = (5 * drawn(100)).requires_grad_()
+    y = rounded(x)
+    assert torch.equal(y, torch.floor(x + 0.5))
+    y.sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, torch.ones_like(x))
+
+
+def test_activation_is_flat_where_it_is_clamped():
+    x = (40000 * drawn(2, 3, 4, 5)).requires_grad_()
+    bias = (100 * drawn(3)).requires_grad_()
+    y = activated(x, bias, "mid")
+    assert torch.equal(y, y.round()) and y.min() == 0.0 and y.max() == 127.0
+    y.sum().backward()
+    assert x.grad is not None and bias.grad is not None
+    slope = x.grad.unique()
+    assert slope.numel() == 2 and slope[0] == 0.0 and slope[1] > 0.0
+    assert not x.grad[(y == 127.0) & (x > 2 * x[y == 127.0].min())].any()
+    assert torch.allclose(bias.grad, x.grad.sum((0, 2, 3)))
+
+
+def test_companding_has_the_gradient_of_its_logarithm():
+    codes = torch.arange(-20.0, 21.0).requires_grad_()
+    y = companded(codes)
+    assert torch.equal(y, compand(codes.detach() * 16))
+    y.sum().backward()
+    expected = 32 / math.log(2) / (1 + 4 * codes.detach().abs()) * (codes.detach() != 0)
+    assert codes.grad is not None and torch.allclose(codes.grad, expected)
