@@ -153,7 +153,7 @@ def commands() -> None:
     type=click.Choice(list(TUNINGS)),
     default=DEFAULT_TUNE,
     show_default=True,
-    help="Pictures only: what the encoder minimises from effort 6 on; all decode alike.",
+    help="Pictures only: coded for the eye, or for the least squared error.",
 )
 @device_option
 @weights_option

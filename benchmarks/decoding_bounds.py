@@ -78,7 +78,9 @@ def empty_file(side: int) -> bytes:
     fingerprint = picture_codec().fingerprint
     number = picture_codec().card.number
     rows = usual_band_rows(side, side)
-    header = container.PictureHeader(number, fingerprint, side, side, True, False, 0, 1, 7000, rows)
+    header = container.PictureHeader(
+        number, fingerprint, side, side, True, False, True, 0, 1, 7000, rows
+    )
     return container.write(header, [])
 
 

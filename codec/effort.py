@@ -2,11 +2,10 @@
 
 Pictures: codes are chosen by the context model's costs. From effort 6 on latents are then corrected
 by what the synthesis makes of the codes (`luxvox.models.picture.correction`), codes are chosen
-again, and the best take is kept. Voices: codes
-are the nearest codewords, or chosen by the context model's costs (`luxvox.models.speech_choice`);
-several sequences of codewords are kept in the search over stages, or latents are corrected several
-times by what is heard of their codes (`luxvox.models.speech_refinement`). Every level decodes the
-same way.
+again, and the best take is kept. Voices: codes are the nearest codewords, or chosen by the context
+model's costs (`luxvox.models.speech_choice`); several sequences of codewords are kept in the search
+over stages, or latents are corrected several times by what is heard of their codes
+(`luxvox.models.speech_refinement`). Every level decodes the same way.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ DEFAULT_EFFORT: Final = 5
 EFFORTS: Final = range(1, 10)
 
 
-TUNINGS: Final[Mapping[str, float]] = {"eye": 0.6, "psnr": 0.0}
-"""What the encoder of pictures minimises: the eye's share of the distortion."""
+TUNINGS: Final[Mapping[str, float]] = {"eye": 1.0, "psnr": 0.0}
+"""What a picture is coded for, as its networks are told: the eye, or the least squared error."""
 DEFAULT_TUNE: Final = "eye"
 
 
@@ -32,13 +31,13 @@ class PictureWork:
 
     Attributes:
         n_corrections: how often latents are corrected by what is seen of their codes.
-        eye_share: share of the eye's error in the distortion; the rest is squared error.
+        tune: 1 (for the eye) or 0 (least squared error).
         lambda_: squared steps that a bit is worth.
         max_change: in steps, of a latent in one correction.
     """
 
     n_corrections: int
-    eye_share: float = 0.0
+    tune: float = 1.0
     lambda_: float = 0.07
     max_change: float = 0.5
 

@@ -41,6 +41,7 @@ class PictureHeader:
         height: rows, at least 1.
         colour: True for RGB, False for grey.
         alpha: True if an alpha section belongs to the file.
+        eye: True if the steps of the codes follow what the eye sees, False for least squared error.
         profile: a key of `PROFILES`: a colour profile that needs no section, or none.
         coder: a key of `CODERS`.
         quality_centi: quality in hundredths, 100..10000.
@@ -55,6 +56,7 @@ class PictureHeader:
     height: int
     colour: bool
     alpha: bool
+    eye: bool
     profile: int
     coder: int
     quality_centi: int

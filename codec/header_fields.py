@@ -19,7 +19,7 @@ OTHER_RATE: Final = 15
 CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
 OWN_PROFILE: Final = 0
 PROFILES: Final[Mapping[int, str]] = {OWN_PROFILE: "none or its own", 1: "sRGB", 2: "Display P3"}
-_COLOUR, _ALPHA, _SECOND_CODER, _PROFILE, _OTHERS = 1, 2, 4, 8, 32
+_COLOUR, _ALPHA, _SECOND_CODER, _PROFILE, _OTHERS, _SQUARED_ERROR = 1, 2, 4, 8, 32, 64
 _STEREO: Final = 16
 
 Fault = tuple[type[LuxvoxError], str]
@@ -128,7 +128,8 @@ class PictureFlags:
             "profile": bits // _PROFILE % 4,
             "n_sections": bool(bits & _ALPHA) + n_others,
             "counts_none": bool(bits & _OTHERS) and not n_others,
-            "reserved_flags": bits // (2 * _OTHERS),
+            "eye": not bits & _SQUARED_ERROR,
+            "reserved_flags": bits // (2 * _SQUARED_ERROR),
         }
 
     def write(self, values: Mapping[str, Any]) -> bytes:
@@ -136,12 +137,13 @@ class PictureFlags:
         n_others = values["n_sections"] - values["alpha"]
         bits = _COLOUR * values["colour"] + _ALPHA * values["alpha"]
         bits += _SECOND_CODER * (values["coder"] == 2) + _PROFILE * values["profile"]
+        bits += _SQUARED_ERROR * (not values["eye"])
         return bytes([bits + _OTHERS, n_others]) if n_others else bytes([bits])
 
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
         """Return what is illegal about it, or None."""
         if values.get("reserved_flags", 0):
-            return UnsupportedError, "reserved flags are set, legal: bits 0..5"
+            return UnsupportedError, "reserved flags are set, legal: bits 0..6"
         if values["coder"] not in CODERS:
             return UnsupportedError, f"coder {values['coder']}, legal: {min(CODERS)}..{max(CODERS)}"
         if values["profile"] not in PROFILES:
@@ -156,7 +158,8 @@ class PictureFlags:
         """Return it for people to read."""
         flags = [(name, "yes" if values[name] else "no") for name in ("colour", "alpha")]
         words = [("profile", PROFILES[values["profile"]]), ("coder", CODERS[values["coder"]])]
-        return flags + words
+        tuning = [("tuned for", "the eye" if values["eye"] else "least squared error")]
+        return flags + words + tuning
 
 
 @dataclass(frozen=True)

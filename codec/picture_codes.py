@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +19,19 @@ from luxvox.entropy.lattice_walk import (
     LatticeContext,
     Source,
     Visitor,
-    walk,
+    Walk,
 )
 from luxvox.errors import FormatError
 from luxvox.models.picture.networks import LEVELS, STRIDES
 from luxvox.models.picture.tiling import grid_shapes
 
 Codes = dict[str, LatticeCodes]
-SourceOfBand = Callable[[int], Source]
-"""Gives what chooses the codes of a band."""
+BeginLevel = Callable[[int, Codes], None]
+"""Called before a level is coded, with its number and the codes of all coarser ones."""
+
+
+def nothing(number: int, coarser: Codes) -> None:
+    """Begin a level whose codes do not depend on coarser ones."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,17 @@ class BandWalk:
     advance: Advance
     wanted: range | None = None
 
+    def begin(self, band: int, visitor: Visitor) -> Walk:
+        """Return a walk over the codes of a band that has not begun."""
+        shapes = grid_shapes(*self.bands.size(band))
+        return Walk(self.context, shapes, self.position, visitor, self.bands.joined)
+
     def walk(self, band: int, visitor: Visitor) -> Codes:
         """Walk over the codes of a band."""
-        shapes = grid_shapes(*self.bands.size(band))
-        return walk(self.context, shapes, self.position, visitor, self.bands.joined)
+        walk = self.begin(band, visitor)
+        for _ in self.context.levels:
+            walk.next_level()
+        return walk.codes
 
     def collect(self, work: Callable[[int], Codes]) -> Codes:
         """Return the codes of the whole picture from those of its bands; null where not wanted."""
@@ -72,31 +83,48 @@ class BandWalk:
         return codes
 
 
-def encode_codes(bands: BandWalk, source_of: SourceOfBand) -> tuple[Codes, dict[Part, bytes]]:
-    """Choose and write the codes of a picture; return them, and what the parts hold."""
-    payloads: dict[Part, bytes] = {}
+def encode_codes(
+    bands: BandWalk, sources: Sequence[Source], begin: BeginLevel = nothing
+) -> tuple[Codes, dict[Part, bytes]]:
+    """Choose and write the codes of a picture; return them, and what the parts hold.
 
-    def encode(band: int) -> Codes:
-        encoder = CodesEncoder(source_of(band), bands.coder)
-        codes = bands.walk(band, encoder)
-        payloads.update({Part(n, band): data for n, data in encoder.sections().items()})
-        return codes
+    Args:
+        bands: of the picture.
+        sources: what chooses the codes of each band.
+        begin: called before each level.
+    """
+    encoders = [CodesEncoder(source, bands.coder) for source in sources]
+    codes = _level_by_level(bands, encoders, begin)
+    parts = {
+        Part(section, band): payload
+        for band, encoder in enumerate(encoders)
+        for section, payload in encoder.sections().items()
+    }
+    return codes, parts
 
-    return bands.collect(encode), payloads
 
-
-def measure_codes(bands: BandWalk, source_of: SourceOfBand) -> tuple[Codes, float]:
+def measure_codes(
+    bands: BandWalk, sources: Sequence[Source], begin: BeginLevel
+) -> tuple[Codes, float]:
     """Choose the codes of a picture; return them, and what they cost in bits."""
-    bits: dict[int, float] = {}
+    meters = [CodesMeter(source) for source in sources]
+    codes = _level_by_level(bands, meters, begin)
+    return codes, sum(sum(meter.bits.values()) for meter in meters)
 
-    def measure(band: int) -> Codes:
-        meter = CodesMeter(source_of(band))
-        codes = bands.walk(band, meter)
-        bits[band] = sum(meter.bits.values())
-        return codes
 
-    codes = bands.collect(measure)
-    return codes, sum(bits[band] for band in sorted(bits))
+def _level_by_level(bands: BandWalk, visitors: Sequence[Visitor], begin: BeginLevel) -> Codes:
+    """Visit a level of all bands before the next finer one, whose latents depend on it."""
+    walks = [bands.begin(band, visitor) for band, visitor in enumerate(visitors)]
+    shapes = grid_shapes(bands.bands.height, bands.bands.width)
+    codes: Codes = {}
+    for number, level in enumerate(bands.context.levels):
+        begin(number, codes)
+        whole = np.zeros((level.n_channels, *shapes[level.name]), np.int16)
+        for band, part in enumerate(side_by_side(Walk.next_level, walks, len(walks))):
+            whole[:, bands.bands.grid_rows(band, STRIDES[level.name])] = part
+        codes[level.name] = whole
+        bands.advance(0.25 ** (len(LEVELS) - 1 - number))
+    return codes
 
 
 def decode_codes(

@@ -39,7 +39,7 @@ from luxvox.errors import (
     UnsupportedError,
 )
 from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
-from luxvox.models.picture.networks import STRIDES, quality_to_step
+from luxvox.models.picture.networks import STRIDES, Setting, quality_to_step
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 
 _CODES_SHARE = 0.6  # of the time of decompressing, for progress
@@ -170,7 +170,7 @@ def drawn(
     Sides are those of the header, divided by `factor` and rounded up.
     """
     step = quality_to_step(header.quality_centi / 100.0, codec.model.config)
-    picture = Drawing(codec.model, arrays, step, factor)
+    picture = Drawing(codec.model, arrays, Setting(step, float(header.eye)), factor)
     height, width = -(-header.height // factor), -(-header.width // factor)
     pixels = np.empty((height, width, 3 if header.colour else 1), np.uint8)
 

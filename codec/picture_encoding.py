@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +31,11 @@ from luxvox.codec.container import (
 )
 from luxvox.codec.effort import PictureWork
 from luxvox.codec.packed import MAX_METADATA_BYTES, pack
-from luxvox.codec.picture_codes import BandWalk, SourceOfBand, encode_codes, measure_codes
+from luxvox.codec.picture_codes import BandWalk, BeginLevel, encode_codes, measure_codes
 from luxvox.codec.profiles import profile_number
 from luxvox.codec.rasters import Raster
 from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.lattice_walk import LatticeCodes, Source
+from luxvox.entropy.lattice_walk import LatticeCodes
 from luxvox.errors import LossWarning
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.correction import (
@@ -44,8 +44,10 @@ from luxvox.models.picture.correction import (
     distortion,
     latent_weights,
 )
-from luxvox.models.picture.networks import STRIDES, quality_to_step
-from luxvox.models.picture.tiling import analyse
+from luxvox.models.picture.distortion import EYE_SHARE
+from luxvox.models.picture.networks import LEVELS, STRIDES, Setting, quality_to_step
+from luxvox.models.picture.resaving import latents_of_saved
+from luxvox.models.picture.tiling import Placement, analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 
 NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed again
@@ -80,13 +82,17 @@ class _Prepared:
     """What the last choice of codes starts from.
 
     Attributes:
-        latents: [1, C, h, w] in steps, by level.
+        setting: step and tuning.
+        latents: [1, C, h, w] in steps, factors of place not counted, by level.
         weights: what a squared step of each counts, of shapes that broadcast to them; 1 on
             average, so that λ means the same at every tuning.
+        saved: whether the latents are the codes of the file that the picture was last saved to.
     """
 
+    setting: Setting
     latents: Latents
     weights: Latents
+    saved: bool = False
 
 
 class PictureEncoder:
@@ -127,14 +133,18 @@ class PictureEncoder:
             advance: called with the share of the work done.
         """
         prepared = self._prepared_near(centi, work, part_of(advance, 0.0, 0.5))
-        header = self._header(centi)
-        walk = self._walk(header, part_of(advance, 0.5, 0.5))
-        codes, parts = encode_codes(
-            walk, self._choice(prepared, walk, work.lambda_ * lambda_factor)
-        )
+        header = self._header(centi, work)
+        bands = self._bands(header, part_of(advance, 0.5, 0.5))
+        lambda_ = 0.0 if prepared.saved else work.lambda_ * lambda_factor
+        choices = self._choices(bands, lambda_)
+        begin, _ = self._beginner(prepared, bands, choices)
+        codes, parts = encode_codes(bands, [choice.choose for choice in choices], begin)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
-    def _header(self, centi: int) -> PictureHeader:
+    def _setting(self, centi: int, work: PictureWork) -> Setting:
+        return Setting(quality_to_step(centi / 100.0, self._codec.model.config), work.tune)
+
+    def _header(self, centi: int, work: PictureWork) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
         return PictureHeader(
             model_number=self._codec.card.number,
@@ -143,31 +153,42 @@ class PictureEncoder:
             height=height,
             colour=channels > 1,
             alpha=self._raster.alpha is not None,
+            eye=work.tune > 0.0,
             profile=self._profile,
             coder=self._coder,
             quality_centi=centi,
             band_rows=usual_band_rows(height, width),
         )
 
-    def _walk(self, header: PictureHeader, advance: Advance) -> BandWalk:
+    def _bands(self, header: PictureHeader, advance: Advance) -> BandWalk:
         position = centi_to_position(header.quality_centi)
-        bands = bands_of(header)
-        return BandWalk(self._codec.context, bands, position, header.coder, advance)
+        return BandWalk(self._codec.context, bands_of(header), position, header.coder, advance)
 
     @staticmethod
-    def _choice(prepared: _Prepared, walk: BandWalk, lambda_: float) -> SourceOfBand:
+    def _choices(bands: BandWalk, lambda_: float) -> list[RateAwareChoice]:
         """Return what chooses the codes of each band."""
+        return [RateAwareChoice(lambda_) for _ in range(bands.bands.n_bands)]
 
-        def source_of(band: int) -> Source:
-            rows = {level: walk.bands.grid_rows(band, STRIDES[level]) for level in STRIDES}
-            latents = {level: y[:, :, rows[level]] for level, y in prepared.latents.items()}
-            weights = {
-                level: w if w.shape[2] == 1 else w[:, :, rows[level]]
-                for level, w in prepared.weights.items()
-            }
-            return RateAwareChoice(latents, weights, lambda_).choose
+    def _beginner(
+        self, prepared: _Prepared, bands: BandWalk, choices: list[RateAwareChoice]
+    ) -> tuple[BeginLevel, Latents]:
+        """Return what hands latents to the choices, and the factors that it finds on the way."""
+        placement = Placement(self._codec.model, prepared.setting)
+        factors: Latents = {}
 
-        return source_of
+        def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
+            level = LEVELS[number]
+            if number:
+                before = coarser[LEVELS[number - 1]]
+                placement.know(number - 1, torch.from_numpy(before)[None])
+            factors[level] = placement.factors(number)
+            placed = prepared.latents[level] / factors[level]
+            weights = prepared.weights[level].expand(-1, -1, placed.shape[2], -1)
+            for band, choice in enumerate(choices):
+                rows = bands.bands.grid_rows(band, STRIDES[level])
+                choice.begin(level, placed[:, :, rows], weights[:, :, rows])
+
+        return begin, factors
 
     def _prepared_near(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
         """Return latents and weights for a quality, from one nearby if there is one."""
@@ -176,23 +197,24 @@ class PictureEncoder:
         if near is None:
             known[centi] = self._prepare(centi, work, advance)
             return known[centi]
-        model = self._codec.model
-        before, after = (quality_to_step(c / 100.0, model.config) for c in (near, centi))
-        latents = model.at_step(known[near].latents, before, after)
-        return _Prepared(latents, known[near].weights)
+        before, after = (self._setting(c, work) for c in (near, centi))
+        latents = self._codec.model.at_step(known[near].latents, before, after)
+        return _Prepared(after, latents, known[near].weights)
 
     def _prepare(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
         model = self._codec.model
-        step = quality_to_step(centi / 100.0, model.config)
+        setting = self._setting(centi, work)
         n_parts = 4 + 2 * work.n_corrections
-        latents = analyse(model, self._pixels, step, part_of(advance, 0.0, 1.0 / n_parts))
+        latents = analyse(model, self._pixels, setting, part_of(advance, 0.0, 1.0 / n_parts))
         weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
+        if saved := latents_of_saved(model, self._pixels, setting, latents):
+            return _Prepared(setting, saved, weights, saved=True)
         if not work.n_corrections:
-            return _Prepared(latents, weights)
+            return _Prepared(setting, latents, weights)
 
-        target = Target(self._pixels, step, work.eye_share)
-        rounded = {level: torch.round(y) for level, y in latents.items()}
-        curvature = latent_weights(model, target, rounded)
+        target = Target(self._pixels, setting, EYE_SHARE * work.tune)
+        codes, _, _ = self._chosen(_Prepared(setting, latents, weights), centi, work)
+        curvature = latent_weights(model, target, codes)
         mean = _mean(curvature)
         weights = {level: h / mean for level, h in curvature.items()}
         advance(2.0 / n_parts)
@@ -200,21 +222,26 @@ class PictureEncoder:
         # A correction may overshoot, so the best of all takes is kept; more effort is never worse.
         best, least = latents, math.inf
         for done in range(work.n_corrections + 1):
-            codes, bits = self._chosen(_Prepared(latents, weights), centi, work)
+            codes, factors, bits = self._chosen(_Prepared(setting, latents, weights), centi, work)
             cost = distortion(model, target, codes) + work.lambda_ * mean * bits
             if cost < least:
                 best, least = latents, cost
             if done < work.n_corrections:
-                latents = corrected_latents(model, target, codes, curvature, work.max_change)
+                placed = corrected_latents(model, target, codes, curvature, work.max_change)
+                latents = {level: y * factors[level] for level, y in placed.items()}
             advance((4.0 + 2.0 * done) / n_parts)
-        return _Prepared(best, weights)
+        return _Prepared(setting, best, weights)
 
-    def _chosen(self, prepared: _Prepared, centi: int, work: PictureWork) -> tuple[Latents, float]:
-        """Return chosen codes and what they cost in bits."""
-        walk = self._walk(self._header(centi), silent)
-        codes, bits = measure_codes(walk, self._choice(prepared, walk, work.lambda_))
+    def _chosen(
+        self, prepared: _Prepared, centi: int, work: PictureWork
+    ) -> tuple[Latents, Latents, float]:
+        """Return chosen codes, factors on their steps, and what they cost in bits."""
+        bands = self._bands(self._header(centi, work), silent)
+        choices = self._choices(bands, work.lambda_)
+        begin, factors = self._beginner(prepared, bands, choices)
+        codes, bits = measure_codes(bands, [choice.choose for choice in choices], begin)
         tensors = {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
-        return tensors, bits
+        return tensors, factors, bits
 
 
 def _mean(curvature: Latents) -> float:

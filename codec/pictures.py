@@ -54,8 +54,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         psnr: dB over all samples but alpha, instead; met within 0.1 dB. Where a small picture
             has nothing so near, the file is the nearest found, and there is a `TargetWarning`.
         effort: 1 (fast) to 9 (smallest files); never changes how files decode.
-        tune: `eye`, or `psnr` for the least squared error; a difference from effort 6 on only,
-            and never to how files decode.
+        tune: `eye`, or `psnr` for the least squared error.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         strip: leave out ICC profile, EXIF and XMP.
         coder: `constriction` or `torchac` (extra `luxvox[torchac]`).

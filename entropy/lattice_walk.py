@@ -112,14 +112,8 @@ class LatticeContext:
             check_sums(level, self.tensors[level.name])
 
 
-def walk(
-    context: LatticeContext,
-    grids: Mapping[str, tuple[int, int]],
-    position: int,
-    visitor: Visitor,
-    joined: bool = False,
-) -> dict[str, LatticeCodes]:
-    """Walk over the codes of one picture, or of a band of one.
+class Walk:
+    """A walk over the codes of one picture, or of a band of one, level by level.
 
     Args:
         context: the integer context model.
@@ -128,35 +122,69 @@ def walk(
         visitor: decides or learns the codes.
         joined: whether all codes belong to section 1, as those of small pictures do.
 
-    Returns:
-        Codes by level [channels, H, W]; zero in sections that the visitor did not want.
+    Attributes:
+        codes: by level [channels, H, W]; zero where the walk has not been yet, and in sections
+            that the visitor does not want.
     """
-    codes = {
-        level.name: np.zeros((level.n_channels, *grids[level.name]), np.int16)
-        for level in context.levels
-    }
-    levels = context.levels
-    sections = {
-        level.name: (1,) * len(level.sections) if joined else level.sections for level in levels
-    }
-    while levels and not any(map(visitor.wants, sections[levels[-1].name])):
-        levels = levels[:-1]
 
-    # Autocast, which a caller may have set for float networks, would round in here.
-    with torch.autocast("cpu", enabled=False), torch.inference_mode():
-        state: Tensor | None = None
-        step = step_inputs(position)
-        for level in levels:
-            tensors = context.tensors[level.name]
-            walker = _LevelWalk(level, tensors, state, step, codes[level.name])
-            for number, section in enumerate(sections[level.name]):
-                if visitor.wants(section):
-                    prediction = walker.look(number, section, context.counts)
-                    walker.learn(prediction, visitor.visit(prediction))
-            if level is not levels[-1]:
-                own = torch.from_numpy(codes[level.name]).float()
-                state = next_state(level, tensors, own, state, step)
-    return codes
+    def __init__(
+        self,
+        context: LatticeContext,
+        grids: Mapping[str, tuple[int, int]],
+        position: int,
+        visitor: Visitor,
+        joined: bool = False,
+    ) -> None:
+        self.codes: dict[str, LatticeCodes] = {
+            level.name: np.zeros((level.n_channels, *grids[level.name]), np.int16)
+            for level in context.levels
+        }
+        self._context, self._visitor = context, visitor
+        self._step = step_inputs(position)
+        self._state: Tensor | None = None
+        levels = context.levels
+        self._sections = {
+            level.name: (1,) * len(level.sections) if joined else level.sections for level in levels
+        }
+        while levels and not any(map(visitor.wants, self._sections[levels[-1].name])):
+            levels = levels[:-1]
+        self._levels = levels
+        self._n_done = 0
+
+    def next_level(self) -> LatticeCodes:
+        """Visit the codes of the next finer level, and return them."""
+        level = self._context.levels[self._n_done]
+        self._n_done += 1
+        codes = self.codes[level.name]
+        if level not in self._levels:
+            return codes
+
+        # Autocast, which a caller may have set for float networks, would round in here.
+        with torch.autocast("cpu", enabled=False), torch.inference_mode():
+            tensors = self._context.tensors[level.name]
+            walker = _LevelWalk(level, tensors, self._state, self._step, codes)
+            for number, section in enumerate(self._sections[level.name]):
+                if self._visitor.wants(section):
+                    prediction = walker.look(number, section, self._context.counts)
+                    walker.learn(prediction, self._visitor.visit(prediction))
+            if level is not self._levels[-1]:
+                own = torch.from_numpy(codes).float()
+                self._state = next_state(level, tensors, own, self._state, self._step)
+        return codes
+
+
+def walk(
+    context: LatticeContext,
+    grids: Mapping[str, tuple[int, int]],
+    position: int,
+    visitor: Visitor,
+    joined: bool = False,
+) -> dict[str, LatticeCodes]:
+    """Walk over all codes of one picture; as `Walk`, whose codes are returned."""
+    whole = Walk(context, grids, position, visitor, joined)
+    for _ in context.levels:
+        whole.next_level()
+    return whole.codes
 
 
 class _LevelWalk:

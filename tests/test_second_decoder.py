@@ -96,9 +96,10 @@ class RandomModel:
         print_ = fingerprint(self.tensors)
         rows = -(-size[0] // 64) if band_rows is None else band_rows
         header = container.PictureHeader(
-            0, print_, size[1], size[0], True, False, 0, coder, quality, rows
+            0, print_, size[1], size[0], True, False, True, 0, coder, quality, rows
         )
-        codes, parts = encode_codes(self.walk(header), lambda _: source)
+        walk = self.walk(header)
+        codes, parts = encode_codes(walk, [source] * walk.bands.n_bands)
         return container.write(header, [], parts), codes
 
     def walk(self, header):

@@ -22,7 +22,7 @@ def drawn(data, path):
     tensors = load_file(path.with_suffix(".safetensors"))
     config = json.loads(path.read_text(encoding="utf-8"))["config"]
     picture = read_picture(data)
-    planes = draw(read_codes(data, tensors), tensors, config, picture.quality)
+    planes = draw(read_codes(data, tensors), tensors, config, picture.quality, picture.tune)
     pixels = np.floor(np.clip(planes, 0, 255) + 0.5).astype(np.uint8).transpose(1, 2, 0)
     return pixels[: picture.height, : picture.width]
 
@@ -43,7 +43,9 @@ def in_float32(monkeypatch):
 
 
 @pytest.mark.usefixtures("in_float32")
-@pytest.mark.parametrize("name", ["tiny-codes", "tiny-codes-coarsest", "tiny-cut-in-6"])
+@pytest.mark.parametrize(
+    "name", ["tiny-codes", "tiny-codes-coarsest", "tiny-codes-psnr", "tiny-cut-in-6"]
+)
 def test_pixels_of_tiny_weights(name):
     data = (HERE / f"{name}.lvx").read_bytes()
     with preferring(TINY), quietly():

@@ -7,7 +7,6 @@ and the rounded mean. Codes are chosen in the order in which they are coded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,24 +19,28 @@ from luxvox.entropy.lattice_walk import Prediction
 
 
 class RateAwareChoice:
-    """Chooses the codes of one picture.
+    """Chooses the codes of one picture, level by level.
 
     Args:
-        latents: [1, C, H, W] in steps, by level.
-        weights: what a squared step of each latent counts, of the same shapes or such that
-            broadcast to them.
         lambda_: squared steps that a bit is worth.
     """
 
-    def __init__(
-        self, latents: Mapping[str, Tensor], weights: Mapping[str, Tensor], lambda_: float
-    ) -> None:
-        self._latents = {level: y[0].flatten(1).numpy() for level, y in latents.items()}
-        self._weights = {
-            level: w[0].expand(latents[level].shape[1:]).flatten(1).numpy()
-            for level, w in weights.items()
-        }
+    def __init__(self, lambda_: float) -> None:
         self._lambda = lambda_
+        self._latents: dict[str, NDArray[np.float32]] = {}
+        self._weights: dict[str, NDArray[np.float32]] = {}
+
+    def begin(self, level: str, latents: Tensor, weights: Tensor) -> None:
+        """Go on to a level.
+
+        Args:
+            level: its name.
+            latents: [1, C, H, W] in the steps of their places.
+            weights: what a squared step of each latent counts, of the same shape or one that
+                broadcasts to it.
+        """
+        self._latents = {level: latents[0].flatten(1).numpy()}
+        self._weights = {level: weights[0].expand(latents.shape[1:]).flatten(1).numpy()}
 
     def choose(self, prediction: Prediction) -> NDArray[np.int32]:
         """Return the codes [N, channels] of a prediction."""

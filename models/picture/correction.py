@@ -22,7 +22,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from luxvox.models.picture.distortion import eye_error, squared_error
-from luxvox.models.picture.networks import FINEST, LEVELS, PIXELS_PER_UNIT, PictureModel
+from luxvox.models.picture.networks import (
+    FINEST,
+    LEVELS,
+    PIXELS_PER_UNIT,
+    PictureModel,
+    Setting,
+)
 from luxvox.models.picture.tiling import (
     fine_reach,
     padded_size,
@@ -47,12 +53,12 @@ class Target:
 
     Attributes:
         pixels: uint8 [H, W, 3].
-        step: quantiser step in 8-bit levels.
+        setting: step and tuning.
         eye_share: weight of the eye's error in the distortion, 0 … 1.
     """
 
     pixels: NDArray[np.uint8]
-    step: float
+    setting: Setting
     eye_share: float
 
 
@@ -80,13 +86,13 @@ def distortion(model: PictureModel, target: Target, quantised: Latents) -> float
     """Return the distortion of the picture that codes give, in squared steps."""
     total, first = 0.0, 0
     size = padded_size(*target.pixels.shape[:2])
-    for levels in synthesise(model, quantised, target.step, size, lambda share: None):
+    for levels in synthesise(model, quantised, target.setting, size, lambda share: None):
         rows = slice(first, first + len(levels))
         drawn = (torch.from_numpy(levels).permute(2, 0, 1)[None] - 128.0) / PIXELS_PER_UNIT
         wanted = padded_units(target.pixels, rows, size, torch.device("cpu"))
         total += float(_distortion(drawn.clamp(_LOWEST, _HIGHEST), wanted, first, target))
         first = rows.stop
-    return total * (PIXELS_PER_UNIT / target.step) ** 2
+    return total * (PIXELS_PER_UNIT / target.setting.step) ** 2
 
 
 def latent_weights(model: PictureModel, target: Target, quantised: Latents) -> Latents:
@@ -114,14 +120,13 @@ def latent_weights(model: PictureModel, target: Target, quantised: Latents) -> L
 def _gradients(model: PictureModel, target: Target, quantised: Latents) -> Latents:
     """Return the gradient of half the distortion, in squared steps, by each latent in steps."""
     size = padded_size(*target.pixels.shape[:2])
-    position, gain = model.conditions(torch.tensor([target.step], device=model.device))
-    scales = {level: model.scale(level, position, gain).detach() for level in LEVELS}
+    at = model.told(target.setting)
     inputs = {
-        level: (y.to(model.device) * scales[level]).requires_grad_()
+        level: y.to(model.device, torch.float32, copy=True).requires_grad_()
         for level, y in quantised.items()
     }
     with torch.enable_grad():
-        features = model.synthesis.coarse(inputs, position, gain)
+        features = model.synthesis.coarse(model.source(inputs, at), at)
     by_features = torch.zeros_like(features)
     by_detail = torch.zeros_like(inputs["detail"])
 
@@ -132,7 +137,8 @@ def _gradients(model: PictureModel, target: Target, quantised: Latents) -> Laten
         with torch.enable_grad():
             near = features.detach()[:, :, strip.rows(16)].requires_grad_()
             detail = inputs["detail"].detach()[:, :, strip.rows(8)].requires_grad_()
-            drawn = model.synthesis.fine(near, detail, position, gain).clamp(_LOWEST, _HIGHEST)
+            source = model.source({"detail": detail}, at)
+            drawn = model.synthesis.fine(near, source, at).clamp(_LOWEST, _HIGHEST)
             inner = strip.inner(1)
             cost = _distortion(drawn[:, :, inner], wanted[:, :, inner], strip.first, target)
             one, other = torch.autograd.grad(cost, [near, detail])
@@ -142,8 +148,8 @@ def _gradients(model: PictureModel, target: Target, quantised: Latents) -> Laten
     coarse = [inputs[level] for level in LEVELS[:FINEST]]
     gradients = torch.autograd.grad(features, coarse, by_features)
     by_level = dict(zip(LEVELS[:FINEST], gradients, strict=True)) | {"detail": by_detail}
-    factor = 0.5 * (PIXELS_PER_UNIT / target.step) ** 2
-    return {level: (g * scales[level] * factor).cpu() for level, g in by_level.items()}
+    factor = 0.5 * (PIXELS_PER_UNIT / target.setting.step) ** 2
+    return {level: (g * factor).cpu() for level, g in by_level.items()}
 
 
 def _distortion(drawn: Tensor, wanted: Tensor, first: int, target: Target) -> Tensor:

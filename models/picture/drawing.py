@@ -29,8 +29,10 @@ from luxvox.models.picture.networks import (
     PIXELS_PER_UNIT,
     STRIDES,
     Block,
+    Conditions,
     PictureConfig,
     PictureModel,
+    Setting,
     blocks_of,
 )
 from luxvox.models.picture.transform import BLOCK
@@ -55,7 +57,8 @@ class DrawnRows:
 def reach_of(config: PictureConfig) -> int:
     """Return how far a pixel depends on codes, in pixels."""
     blocks = zip(LEVELS, config.synthesis_blocks, strict=True)
-    return STRIDES["detail"] + sum(STRIDES[level] * n for level, n in blocks)
+    maps_of_steps = sum(STRIDES[level] for level in LEVELS[:FINEST])
+    return STRIDES["detail"] + maps_of_steps + sum(STRIDES[level] * n for level, n in blocks)
 
 
 class Drawing:
@@ -64,7 +67,7 @@ class Drawing:
     Args:
         model: on the device the work is to be done on.
         quantised: codes in steps, [channels, h, w] of any number type, by level.
-        step: quantiser step in 8-bit levels.
+        setting: step and tuning.
         factor: how many times smaller than the codes' picture the drawn one is, of `FACTORS`.
     """
 
@@ -72,10 +75,10 @@ class Drawing:
         self,
         model: PictureModel,
         quantised: Mapping[str, NDArray[np.int16]],
-        step: float,
+        setting: Setting,
         factor: int = 1,
     ) -> None:
-        self._network = _Folded(model, step, factor)
+        self._network = _Folded(model, setting, factor)
         self._quantised = quantised
         self._factor = factor
         rows, columns = quantised["apex"].shape[1:]
@@ -123,8 +126,12 @@ class Drawing:
         return levels
 
     def _reach(self, number: int) -> int:
-        """Return how far the features of a level depend on others through its blocks, in pixels."""
-        return STRIDES[LEVELS[number]] * len(self._network.blocks[number])
+        """Return how far the features of a level depend on others, in pixels.
+
+        Factors on steps look one place further on the next coarser grid.
+        """
+        blocks = STRIDES[LEVELS[number]] * len(self._network.blocks[number])
+        return blocks + STRIDES[LEVELS[number - 1]]
 
     def _coarse(self) -> Tensor:
         """Return the features of the levels that are computed at once."""
@@ -143,24 +150,26 @@ class Drawing:
 
 
 class _Folded:
-    """The synthesis network at one step.
+    """The synthesis network at one setting.
 
     Latents come in steps; features are float32 [1, width, h, w] in channels-last order.
     """
 
-    def __init__(self, model: PictureModel, step: float, factor: int) -> None:
+    def __init__(self, model: PictureModel, setting: Setting, factor: int) -> None:
         self.device = model.device
-        position, gain = model.conditions(torch.tensor([step], device=self.device))
+        at = model.told(setting)
         synthesis = model.synthesis
+        self._step_factors = functools.partial(synthesis.step_factors, at=at)
+        self._even = setting.tune == 0.0
         kind = torch.bfloat16 if self.device.type == "cpu" and has_bfloat16() else torch.float32
         self._factor = factor
         self._enter = [
-            (layer.weight * model.scale(level, position, gain), layer.bias)
+            (layer.weight * model.scale(level, at), layer.bias)
             for level, layer in zip(LEVELS, _convolutions(synthesis.from_latents), strict=True)
         ]
         self._up = [(layer.weight, layer.bias) for layer in _convolutions(synthesis.up)]
         self.blocks = [
-            [_FoldedBlock(block, position, gain, kind) for block in blocks_of(synthesis, n)]
+            [_FoldedBlock(block, at, kind) for block in blocks_of(synthesis, n)]
             if n < _LEVELS_WITH_BLOCKS[factor]
             else []
             for n in range(len(LEVELS))
@@ -175,6 +184,8 @@ class _Folded:
         assert bias is not None
         x = bias[:, None, None]
         if latents is not None:
+            if coarser is not None and not self._even:
+                latents = latents * self._step_factors(number, coarser)
             x = F.conv2d(_channels_last(latents), weight, bias)
         if coarser is not None:
             x = x + F.pixel_shuffle(F.conv2d(coarser, *self._up[number - 1]), 2)
@@ -196,14 +207,16 @@ class _Folded:
 
 
 class _FoldedBlock:
-    """A block at one step: its scale lies in its first kernels, its gain in the last ones."""
+    """A block at one setting: its scale lies in its first kernels, its gain in the last ones."""
 
-    def __init__(self, block: Block, position: Tensor, gain: Tensor, kind: torch.dtype) -> None:
-        scale = block.scale * torch.exp(block.scale_slope * position.flatten())
+    def __init__(self, block: Block, at: Conditions, kind: torch.dtype) -> None:
+        position, gain = at.position.flatten(), at.gain
+        scale = block.scale * torch.exp(block.scale_slope * position)
         expand, project = block.expand, block.project
         assert expand.bias is not None and project.bias is not None
         assert block.depthwise.bias is not None
-        bias = expand.bias + block.expand_slope * position.flatten()
+        bias = expand.bias + block.expand_slope * position
+        bias = bias + block.tune_slope * at.tune.flatten()
         values, gates = expand.weight.chunk(2), bias.chunk(2)
         first = block.depthwise.weight * scale[:, None, None, None]
         self._layers = [

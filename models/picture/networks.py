@@ -14,7 +14,7 @@ up in training.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,14 @@ STRIDES = {"apex": 64, "top": 32, "base": 16, "detail": 8}
 FINEST = len(LEVELS) - 1
 PIXELS_PER_UNIT = 8.0
 PAD_MULTIPLE = 64  # the coarsest stride, in pixels
+N_PROBES, N_MAPS = 24, 4  # of steps, a level
+MAX_LOG_FACTOR = 1.5  # of a step, either way
 FACTOR_MAX = 6.0  # bound of both factors of a block's product
+
+
+Source = Callable[[str, Tensor], Tensor]
+"""Gives the latents of a level in units [B, C, H, W], told its name and factors on its steps."""
+Quantise = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,36 @@ def log_step(step: Tensor, config: PictureConfig) -> Tensor:
     return 2.0 * torch.log(step / config.finest_step) / span - 1.0
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a file says of its quality.
+
+    Attributes:
+        step: quantiser step in 8-bit levels.
+        tune: 0 (least squared error) … 1 (for the eye).
+    """
+
+    step: float
+    tune: float = 1.0
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the networks are told of each file of a batch, each [B, 1, 1, 1].
+
+    Attributes:
+        position: log-step, −1 (finest) … 1 (coarsest).
+        gain: step in units.
+        tune: 0 (least squared error) … 1 (for the eye).
+    """
+
+    position: Tensor
+    gain: Tensor
+    tune: Tensor
+
+
 class Block(nn.Module):
-    """Residual block `x + gain · W2 gate(W1 depthwise(x))`, modulated by the log-step.
+    """Residual block `x + gain · W2 gate(W1 depthwise(x))`, modulated by log-step and tuning.
 
     Args:
         width: channels of the features [B, width, H, W].
@@ -86,6 +121,7 @@ class Block(nn.Module):
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.expand = nn.Conv2d(width, 2 * hidden, 1)
         self.expand_slope = nn.Parameter(torch.zeros(2 * hidden))
+        self.tune_slope = nn.Parameter(torch.zeros(2 * hidden))
         self.project = nn.Conv2d(hidden, width, 1)
         with torch.no_grad():
             self.depthwise.weight.mul_(0.3)
@@ -93,18 +129,46 @@ class Block(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(_bias(self.project))
 
-    def forward(self, x: Tensor, position: Tensor, gain: Tensor) -> Tensor:
-        """Return [B, width, H, W]; `position` and `gain` are [B, 1, 1, 1]."""
-        scale = self.scale[:, None, None] * torch.exp(self.scale_slope[:, None, None] * position)
+    def forward(self, x: Tensor, at: Conditions) -> Tensor:
+        """Return [B, width, H, W]."""
+        scale = self.scale[:, None, None] * torch.exp(self.scale_slope[:, None, None] * at.position)
         hidden = self.expand(self.depthwise(x * scale.to(x.dtype)))
-        offset = self.expand_slope[:, None, None] * position
-        value, gate = (hidden + offset.to(x.dtype)).chunk(2, 1)
-
-        # Hard swish with its upper end cut off.
-        gate = gate.clamp(max=FACTOR_MAX)
-        product = value.clamp(-FACTOR_MAX, FACTOR_MAX) * F.hardswish(gate)
-        changed: Tensor = x + gain.to(x.dtype) * self.project(product)
+        offset = self.expand_slope[:, None, None] * at.position
+        offset = offset + self.tune_slope[:, None, None] * at.tune
+        hidden = F.hardtanh(hidden + offset.to(x.dtype), -FACTOR_MAX, FACTOR_MAX)
+        value, gate = hidden.chunk(2, 1)
+        changed: Tensor = x + at.gain.to(x.dtype) * self.project(value * F.hardswish(gate))
         return changed
+
+
+class StepMap(nn.Module):
+    """Factors on the steps of a level by place and channel, from what the coarser level tells.
+
+    Where that is flat the eye wants finer steps. Both sides know it, so it takes no bits.
+
+    Args:
+        width: features of the coarser level.
+        n_channels: of the level itself.
+    """
+
+    def __init__(self, width: int, n_channels: int) -> None:
+        super().__init__()
+        self.probe = nn.Conv2d(width, N_PROBES, 1)
+        self.maps = nn.Conv2d(N_PROBES, 4 * N_MAPS, 1)
+        self.mix = nn.Parameter(torch.ones(n_channels, N_MAPS, 1, 1))
+        nn.init.zeros_(_bias(self.probe))
+        nn.init.zeros_(self.maps.weight)
+        nn.init.zeros_(_bias(self.maps))
+        with torch.no_grad():
+            self.mix[:, 1:] = 0.3 * torch.sign(torch.randn(self.mix[:, 1:].shape))
+
+    def forward(self, features: Tensor, at: Conditions) -> Tensor:
+        """Map features [B, width, H, W] to factors [B, n_channels, 2 H, 2 W]; 1 at tune 0."""
+        probed = self.probe(features / at.gain.to(features.dtype)).float()
+        energy = F.avg_pool2d(probed.square(), 3, 1, 1, count_include_pad=False)
+        maps = F.pixel_shuffle(self.maps(torch.log1p(energy)), 2)
+        logarithm = F.conv2d(maps, self.mix).float()
+        return torch.exp(at.tune * F.hardtanh(logarithm, -MAX_LOG_FACTOR, MAX_LOG_FACTOR))
 
 
 class Analysis(nn.Module):
@@ -123,27 +187,27 @@ class Analysis(nn.Module):
             nn.Conv2d(width, n, 1) for width, n in zip(widths, config.channels, strict=True)
         )
 
-    def forward(self, pixels: Tensor, position: Tensor, gain: Tensor) -> dict[str, Tensor]:
+    def forward(self, pixels: Tensor, at: Conditions) -> dict[str, Tensor]:
         """Map pixels [B, 3, H, W] in units (H, W multiples of 64) to latents in units."""
-        detail, features = self.fine(pixels, position, gain)
-        return self.coarse(features, position, gain) | {"detail": detail}
+        detail, features = self.fine(pixels, at)
+        return self.coarse(features, at) | {"detail": detail}
 
-    def fine(self, pixels: Tensor, position: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+    def fine(self, pixels: Tensor, at: Conditions) -> tuple[Tensor, Tensor]:
         """Return the latents of `detail`, and features [B, width, H / 16, W / 16] of the rest."""
         # [B, 3, H, W] -> [B, 192, H / 8 + 1, W / 8 + 1] -> [B, width, H / 8, W / 8]
         blocks = F.pixel_unshuffle(mirrored(pixels), BLOCK)
         x = self.front(blocks.contiguous(memory_format=torch.channels_last))
         for block in blocks_of(self, FINEST):
-            x = block(x, position, gain)
+            x = block(x, at)
         return self.to_latents[FINEST](x), self.down[FINEST - 1](x)
 
-    def coarse(self, features: Tensor, position: Tensor, gain: Tensor) -> dict[str, Tensor]:
+    def coarse(self, features: Tensor, at: Conditions) -> dict[str, Tensor]:
         """Return the latents of all levels but `detail`."""
         x = features
         latents = {}
         for number in reversed(range(FINEST)):
             for block in blocks_of(self, number):
-                x = block(x, position, gain)
+                x = block(x, at)
             latents[LEVELS[number]] = self.to_latents[number](x)
             if number:
                 x = self.down[number - 1](x)  # [B, width, H, W] -> [B, next width, H / 2, W / 2]
@@ -167,32 +231,45 @@ class Synthesis(nn.Module):
         self.up = nn.ModuleList(
             nn.Conv2d(widths[n], 4 * widths[n + 1], 1) for n in range(len(LEVELS) - 1)
         )
+        self.step_maps = nn.ModuleList(
+            StepMap(widths[n], config.channels[n + 1]) for n in range(len(LEVELS) - 1)
+        )
         self.back = nn.Conv2d(widths[3], 192, 2)
         self.register_buffer("row_signs", torch.ones(widths[3]))
         self.register_buffer("column_signs", torch.ones(widths[3]))
 
-    def forward(self, latents: dict[str, Tensor], position: Tensor, gain: Tensor) -> Tensor:
-        """Map latents in units to pixels [B, 3, H, W] in units (not clipped)."""
-        features = self.coarse(latents, position, gain)
-        return self.fine(features, latents["detail"], position, gain)
+    def forward(self, source: Source, at: Conditions) -> Tensor:
+        """Map latents to pixels [B, 3, H, W] in units (not clipped)."""
+        return self.fine(self.coarse(source, at), source, at)
 
-    def coarse(self, latents: Mapping[str, Tensor], position: Tensor, gain: Tensor) -> Tensor:
+    def coarse(self, source: Source, at: Conditions) -> Tensor:
         """Map the latents of all levels but `detail` to features [B, width, H / 16, W / 16]."""
         x: Tensor | None = None
-        for number, level in enumerate(LEVELS[:FINEST]):
-            own = self.from_latents[number](_channels_last(latents[level]))
-            x = own if x is None else own + self._up(number - 1, x)
-            for block in blocks_of(self, number):
-                x = block(x, position, gain)
+        for number in range(FINEST):
+            x = self.level(number, x, source, at)
         assert x is not None
         return x
 
-    def fine(self, features: Tensor, detail: Tensor, position: Tensor, gain: Tensor) -> Tensor:
+    def level(self, number: int, features: Tensor | None, source: Source, at: Conditions) -> Tensor:
+        """Return the features of a level from those of the coarser one and its own latents."""
+        own = source(LEVELS[number], self.step_factors(number, features, at))
+        x: Tensor = self.from_latents[number](_channels_last(own))
+        if features is not None:
+            x = x + self._up(number - 1, features)
+        for block in blocks_of(self, number):
+            x = block(x, at)
+        return x
+
+    def step_factors(self, number: int, features: Tensor | None, at: Conditions) -> Tensor:
+        """Return factors on the steps of a level, from the features of the coarser one."""
+        if features is None:
+            return torch.ones_like(at.gain)
+        factors: Tensor = self.step_maps[number - 1](features, at)
+        return factors
+
+    def fine(self, features: Tensor, source: Source, at: Conditions) -> Tensor:
         """Map those features and the latents of `detail` to pixels [B, 3, H, W] in units."""
-        own = self.from_latents[FINEST](_channels_last(detail))
-        x = own + self._up(FINEST - 1, features)
-        for block in blocks_of(self, FINEST):
-            x = block(x, position, gain)
+        x = self.level(FINEST, features, source, at)
 
         # Beyond the borders the picture goes on mirrored, which turns the sign of odd frequencies.
         rows = self.row_signs[:, None, None].to(x.dtype)
@@ -226,44 +303,75 @@ class PictureModel(nn.Module):
         """Return where the networks are."""
         return self.synthesis.row_signs.device
 
-    def latents(self, pixels: Tensor, step: Tensor) -> dict[str, Tensor]:
-        """Map pixels [B, 3, H, W] in units and steps [B] in 8-bit levels to latents in steps."""
-        position, gain = self.conditions(step)
-        latents = self.analysis(pixels, position, gain)
-        return {
-            level: y.float() / self.scale(level, position, gain) for level, y in latents.items()
-        }
+    def latents(self, pixels: Tensor, at: Conditions) -> dict[str, Tensor]:
+        """Map pixels [B, 3, H, W] in units to latents in steps, factors of place not counted."""
+        latents = self.analysis(pixels, at)
+        return {level: y.float() / self.scale(level, at) for level, y in latents.items()}
 
-    def synthesise(self, quantised: dict[str, Tensor], step: Tensor) -> Tensor:
+    def synthesise(self, quantised: Mapping[str, Tensor], at: Conditions) -> Tensor:
         """Map quantised latents in steps to pixels [B, 3, H, W] in units, not clipped."""
-        position, gain = self.conditions(step)
-        scaled = {level: y * self.scale(level, position, gain) for level, y in quantised.items()}
-        pixels: Tensor = self.synthesis(scaled, position, gain)
+        pixels: Tensor = self.synthesis(self.source(quantised, at), at)
         return pixels
 
-    def at_step(self, latents: dict[str, Tensor], before: float, after: float) -> dict[str, Tensor]:
+    def source(self, quantised: Mapping[str, Tensor], at: Conditions) -> Source:
+        """Return what hands quantised latents in steps to the synthesis."""
+        return lambda level, factor: quantised[level] * (self.scale(level, at) * factor)
+
+    def coded(
+        self, latents: Mapping[str, Tensor], at: Conditions, quantise: Quantise
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+        """Quantise latents level by level, as the factors on their steps become known.
+
+        Args:
+            latents: in steps, factors of place not counted, [B, C, H, W] by level.
+            at: of each file.
+            quantise: rounds.
+
+        Returns:
+            The latents in the steps of their places, these quantised, and the pixels in units.
+        """
+        placed: dict[str, Tensor] = {}
+        quantised: dict[str, Tensor] = {}
+
+        def source(level: str, factor: Tensor) -> Tensor:
+            placed[level] = latents[level] / factor
+            quantised[level] = quantise(placed[level])
+            return quantised[level] * (self.scale(level, at) * factor)
+
+        pixels: Tensor = self.synthesis(source, at)
+        return placed, quantised, pixels
+
+    def at_step(
+        self, latents: Mapping[str, Tensor], before: Setting, after: Setting
+    ) -> dict[str, Tensor]:
         """Rescale latents to another step, as a stand-in for analysing again.
 
         Args:
             latents: [B, C, H, W] in steps, by level.
-            before, after: the step they are in and the new one, in 8-bit levels.
+            before, after: the setting they are made for and the new one.
         """
-        old, new = (self.conditions(torch.tensor([s], device=self.device)) for s in (before, after))
+        old, new = self.told(before), self.told(after)
         with torch.no_grad():
             return {
-                level: y * (self.scale(level, *old) / self.scale(level, *new)).to(y.device)
+                level: y * (self.scale(level, old) / self.scale(level, new)).to(y.device)
                 for level, y in latents.items()
             }
 
-    def conditions(self, step: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-steps and steps in units, both [B, 1, 1, 1], of steps [B] in 8-bit levels."""
-        position = log_step(step, self.config)[:, None, None, None]
-        return position, (step / PIXELS_PER_UNIT)[:, None, None, None]
+    def told(self, setting: Setting) -> Conditions:
+        """Return what the networks are told of one picture."""
+        step, tune = torch.tensor([[setting.step], [setting.tune]], device=self.device)
+        return self.conditions(step, tune)
 
-    def scale(self, level: str, position: Tensor, gain: Tensor) -> Tensor:
+    def conditions(self, step: Tensor, tune: Tensor) -> Conditions:
+        """Return what networks are told of steps [B] in 8-bit levels and tunings [B]."""
+        position = log_step(step, self.config)[:, None, None, None]
+        gain = (step / PIXELS_PER_UNIT)[:, None, None, None]
+        return Conditions(position, gain, tune[:, None, None, None])
+
+    def scale(self, level: str, at: Conditions) -> Tensor:
         """Return what a step of each channel of a level is in units, [B, C, 1, 1]."""
         offset, slope = self.gains[level][:, None, :, None, None]
-        return gain * torch.exp(offset + slope * position)
+        return at.gain * torch.exp(offset + slope * at.position)
 
 
 def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:
@@ -272,6 +380,8 @@ def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d):
             total += layer.weight.numel() / _stride(name) ** 2
+        elif isinstance(layer, StepMap):
+            total += layer.mix.numel() / (_stride(f"{name}.mix") // 2) ** 2
     return total
 
 

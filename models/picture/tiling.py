@@ -23,6 +23,7 @@ from luxvox.models.picture.networks import (
     PIXELS_PER_UNIT,
     STRIDES,
     PictureModel,
+    Setting,
 )
 
 STRIP_PIXELS = 1 << 20
@@ -73,8 +74,11 @@ def strips(
 
 
 def fine_reach(n_blocks: int) -> int:
-    """Return how far a pixel depends on others through the finest blocks, in pixels."""
-    return STRIDES["detail"] * (n_blocks + 2)
+    """Return how far a pixel depends on others through the finest blocks, in pixels.
+
+    Factors on steps look one place further on the next coarser grid.
+    """
+    return STRIDES["detail"] * (n_blocks + 2) + STRIDES["base"]
 
 
 def padded_units(
@@ -97,38 +101,38 @@ def padded_units(
 
 @torch.inference_mode()
 def analyse(
-    model: PictureModel, pixels: NDArray[np.uint8], step: float, advance: Advance
+    model: PictureModel, pixels: NDArray[np.uint8], setting: Setting, advance: Advance
 ) -> dict[str, Tensor]:
-    """Return the latents in steps of a picture, [1, channels, h, w] by level, on the CPU.
+    """Return the latents of a picture in steps, [1, channels, h, w] by level, on the CPU.
+
+    Factors of place are not counted in: they follow from codes (`Placement`).
 
     Args:
         model: on the device the work is to be done on.
         pixels: uint8 [H, W, 3].
-        step: quantiser step in 8-bit levels.
+        setting: step and tuning.
         advance: called with the share of the work done.
     """
     size = padded_size(*pixels.shape[:2])
-    position, gain = model.conditions(torch.tensor([step], device=model.device))
+    at = model.told(setting)
     details, features = [], []
     for strip in strips(*size, fine_reach(model.config.analysis_blocks[FINEST])):
         units = padded_units(pixels, strip.rows(1), size, model.device)
-        detail, feature = model.analysis.fine(units, position, gain)
+        detail, feature = model.analysis.fine(units, at)
         details.append(detail[:, :, strip.inner(8)].cpu())
         features.append(feature[:, :, strip.inner(16)])
         advance(0.9 * strip.last / size[0])
-    latents = model.analysis.coarse(torch.cat(features, 2), position, gain)
+    latents = model.analysis.coarse(torch.cat(features, 2), at)
     latents["detail"] = torch.cat(details, 2)
     advance(1.0)
-    return {
-        level: y.cpu() / model.scale(level, position, gain).cpu() for level, y in latents.items()
-    }
+    return {level: y.cpu() / model.scale(level, at).cpu() for level, y in latents.items()}
 
 
 @torch.inference_mode()
 def synthesise(
     model: PictureModel,
     quantised: Mapping[str, Tensor],
-    step: float,
+    setting: Setting,
     size: Size,
     advance: Advance,
 ) -> Iterator[NDArray[np.float32]]:
@@ -137,22 +141,50 @@ def synthesise(
     Args:
         model: on the device the work is to be done on.
         quantised: codes in steps, [1, channels, h, w] of any number type, by level.
-        step: quantiser step in 8-bit levels.
+        setting: step and tuning.
         size: height and width of the picture.
         advance: called with the share of the work done.
     """
     height, width = size
     rows, columns = padded_size(height, width)
-    position, gain = model.conditions(torch.tensor([step], device=model.device))
-    scales = {level: model.scale(level, position, gain) for level in LEVELS}
-    coarse = {level: quantised[level].to(model.device) * scales[level] for level in LEVELS[:FINEST]}
-    features = model.synthesis.coarse(coarse, position, gain)
+    at = model.told(setting)
+    coarse = {level: quantised[level].to(model.device) for level in LEVELS[:FINEST]}
+    features = model.synthesis.coarse(model.source(coarse, at), at)
     for strip in strips(rows, columns, fine_reach(model.config.synthesis_blocks[FINEST])):
-        detail = quantised["detail"][:, :, strip.rows(8)].to(model.device) * scales["detail"]
-        units = model.synthesis.fine(features[:, :, strip.rows(16)], detail, position, gain)
+        detail = quantised["detail"][:, :, strip.rows(8)].to(model.device)
+        source = model.source({"detail": detail}, at)
+        units = model.synthesis.fine(features[:, :, strip.rows(16)], source, at)
         units = units[0, :, strip.inner(1), :width].permute(1, 2, 0).cpu()
         # Codes that no picture gives may overflow the network: grey, rather than undefined bytes.
         units = torch.nan_to_num(units, nan=0.0)
         levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
         yield levels[: height - strip.first]
         advance(strip.last / rows)
+
+
+class Placement:
+    """The factors on the steps of a picture, level by level as its codes become known.
+
+    Args:
+        model: on the device the work is to be done on.
+        setting: step and tuning.
+    """
+
+    def __init__(self, model: PictureModel, setting: Setting) -> None:
+        self._model = model
+        self._at = model.told(setting)
+        self._features: Tensor | None = None
+
+    @torch.inference_mode()
+    def factors(self, number: int) -> Tensor:
+        """Return the factors of a level, [1, channels, h, w] or a shape that broadcasts to it."""
+        return self._model.synthesis.step_factors(number, self._features, self._at).cpu()
+
+    @torch.inference_mode()
+    def know(self, number: int, codes: Tensor) -> None:
+        """Take the codes [1, channels, h, w] of a level into what is known."""
+        if number == FINEST:
+            return
+        codes = codes.to(self._model.device)
+        source = self._model.source({LEVELS[number]: codes}, self._at)
+        self._features = self._model.synthesis.level(number, self._features, source, self._at)

@@ -10,7 +10,7 @@ from luxvox.codec.header_fields import MAX_BANDS
 
 
 def header(height, width, band_rows):
-    return PictureHeader(1, bytes(4), width, height, True, False, 0, 1, 5000, band_rows)
+    return PictureHeader(1, bytes(4), width, height, True, False, True, 0, 1, 5000, band_rows)
 
 
 def test_known_bands():

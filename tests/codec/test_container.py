@@ -33,6 +33,7 @@ HEADER = PictureHeader(
     height=200,
     colour=True,
     alpha=True,
+    eye=True,
     profile=0,
     coder=1,
     quality_centi=5000,
@@ -163,6 +164,7 @@ def test_describe() -> None:
         ("alpha", "yes"),
         ("profile", "none or its own"),
         ("coder", "constriction"),
+        ("tuned for", "the eye"),
         ("quality", "72.5"),
         ("rows of cells in a band", "2"),
     ]
@@ -268,9 +270,9 @@ def test_illegal_bands(height: int, band_rows: int, legal: str) -> None:
         box.write(replace(PLAIN, width=1, height=height, band_rows=band_rows), [])
 
 
-@pytest.mark.parametrize("flags", [64, 128, 192])
+@pytest.mark.parametrize("flags", [128, 129, 192])
 def test_reserved_flags(flags: int) -> None:
-    with pytest.raises(UnsupportedError, match=r"reserved flags are set, legal: bits 0\.\.5"):
+    with pytest.raises(UnsupportedError, match=r"reserved flags are set, legal: bits 0\.\.6"):
         box.read(spelled(bytes([1, 1, flags, 100, 0, 0])))
 
 
@@ -460,6 +462,7 @@ def headers(draw: st.DrawFn) -> PictureHeader:
         height=height,
         colour=draw(st.booleans()),
         alpha=draw(st.booleans()),
+        eye=draw(st.booleans()),
         profile=draw(st.integers(0, 2)),
         coder=draw(st.sampled_from(sorted(box.CODERS))),
         quality_centi=draw(st.integers(100, 10000)),

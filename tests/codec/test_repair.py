@@ -11,7 +11,7 @@ from luxvox.codec.container import PictureHeader, VoiceHeader
 from luxvox.codec.repair import repaired
 from luxvox.tests.golden.files import waves
 
-HEADER = PictureHeader(1, b"\1\2\3\4", 700, 900, True, False, 0, 1, 5000, 3)
+HEADER = PictureHeader(1, b"\1\2\3\4", 700, 900, True, False, True, 0, 1, 5000, 3)
 PARTS = {part: bytes([n] * (30 * n + 1)) for n, part in enumerate(bands_of(HEADER).parts())}
 FILE = container.write(HEADER, [], PARTS)
 FRONT = container.list_sections(FILE).entries[0].offset

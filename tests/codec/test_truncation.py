@@ -82,7 +82,7 @@ def test_a_picture_of_any_size(picture_file):
 
 
 def test_the_lowest_band_goes_first():
-    header = PictureHeader(1, bytes(4), 300, 200, True, False, 0, 1, 5000, 1)
+    header = PictureHeader(1, bytes(4), 300, 200, True, False, True, 0, 1, 5000, 1)
     parts = {part: b"payload" for part in bands_of(header).parts()}
     data = container.write(header, [], parts)
     content = read_whole(truncate(data, size=len(data) - 1))

@@ -482,7 +482,7 @@ def test_every_cut_and_every_altered_byte_is_noticed():
 
 
 def test_a_picture_is_refused():
-    header = container.PictureHeader(1, bytes(4), 8, 8, True, False, 0, 1, 5000, 1)
+    header = container.PictureHeader(1, bytes(4), 8, 8, True, False, True, 0, 1, 5000, 1)
     data = container.write(header, [])
     with pytest.raises(UnsupportedError, match="picture, not a voice"):
         voices.decompress_speech(data)

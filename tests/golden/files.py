@@ -101,6 +101,7 @@ def coded_picture(
     *,
     coder: int = CONSTRICTION,
     colour: bool = True,
+    eye: bool = True,
     band_rows: int | None = None,
 ) -> Make:
     """Write codes of a source with the tiny weights; in one band of six parts by default."""
@@ -110,13 +111,12 @@ def coded_picture(
         height, width = size
         rows = -(-height // CELL) if band_rows is None else band_rows
         header = PictureHeader(
-            0, codec.fingerprint, width, height, colour, False, 0, coder, centi, rows
+            0, codec.fingerprint, width, height, colour, False, eye, 0, coder, centi, rows
         )
         position = centi_to_position(centi)
         bands = BandWalk(codec.context, bands_of(header), position, coder, silent)
-        _, parts = encode_codes(
-            bands, lambda band: source(np.random.default_rng([*size, centi, band]))
-        )
+        seeds = [[*size, centi, band] for band in range(bands.bands.n_bands)]
+        _, parts = encode_codes(bands, [source(np.random.default_rng(seed)) for seed in seeds])
         return container.write(header, [], parts)
 
     return tiny(make)
@@ -206,6 +206,10 @@ FILES: Mapping[str, tuple[str, Make]] = {
     "tiny-codes": ("all sections", coded_picture((70, 40), 7000)),
     "tiny-codes-finest": ("log-step −127", coded_picture((33, 32), 10000)),
     "tiny-codes-coarsest": ("log-step 127", coded_picture((32, 33), 100)),
+    "tiny-codes-psnr": (
+        "tuned for the least squared error",
+        coded_picture((40, 70), 6000, eye=False),
+    ),
     "tiny-codes-fraction": ("a quality of hundredths, 37.21", coded_picture((32, 32), 3721)),
     "tiny-codes-farthest": (
         "codes ±32767, the longest escapes",

@@ -11,7 +11,7 @@ from torch import Tensor
 from luxvox.entropy.lattice import LatticeLevel, picture_levels
 from luxvox.entropy.lattice_layers import N_SCALES, SHIFTS, check_sums, known_taps, table_shapes
 from luxvox.entropy.lattice_tables import start_tables
-from luxvox.models.picture.networks import PictureConfig, PictureModel, blocks_of
+from luxvox.models.picture.networks import PictureConfig, PictureModel, StepMap, blocks_of
 from luxvox.models.picture.weights import pack_picture, state_sizes
 
 PICTURE = PictureConfig(
@@ -34,6 +34,10 @@ def picture_weights() -> tuple[dict[str, Any], dict[str, Tensor]]:
         signs.copy_(torch.randint(0, 2, signs.shape) * 2.0 - 1.0)
     for block in (blocks_of(synthesis, 0)[0], blocks_of(synthesis, 3)[0]):
         block.project.weight.normal_(0.0, 0.1)
+        block.tune_slope.normal_(0.0, 0.5)
+    for part in synthesis.modules():
+        if isinstance(part, StepMap):
+            part.maps.weight.normal_(0.0, 0.1)
     for gains in model.gains.values():
         gains.normal_(0.0, 0.2)
     generator = torch.Generator().manual_seed(21)

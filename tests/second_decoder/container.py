@@ -30,7 +30,8 @@ class Voice:
 class Picture:
     """What a file holds, as far as its codes depend on it; quality in hundredths.
 
-    `bands` are the rows of cells of each band, and `parts` their payloads by section.
+    `tune` is 1 for the eye, `bands` are the rows of cells of each band, and `parts` their payloads
+    by section.
     """
 
     model: int
@@ -38,6 +39,7 @@ class Picture:
     width: int
     height: int
     quality: int
+    tune: int
     coder: int
     joined: bool
     bands: tuple[range, ...]
@@ -86,7 +88,7 @@ def read_picture(data: bytes) -> Picture:
     quality, band_rows = source.number(2), source.varint()
     if zlib.crc32(data[: source.offset]) != source.number(4):
         raise Refused("the header was altered")
-    if flags > 63 or flags >> 3 & 3 == 3 or not 100 <= quality <= 10000:
+    if flags > 127 or flags >> 3 & 3 == 3 or not 100 <= quality <= 10000:
         raise Refused("a header field is out of range")
     if flags & 32 and not n_others:
         raise Refused("a number of sections that is 0")
@@ -97,7 +99,16 @@ def read_picture(data: bytes) -> Picture:
     check_sections(source, flags, n_others, any(parts), is_cut)
     coder = 1 + (flags >> 2 & 1)
     return Picture(
-        model, print_, width, height, quality, coder, not band_rows, tuple(bands), tuple(parts)
+        model,
+        print_,
+        width,
+        height,
+        quality,
+        1 - (flags >> 6),
+        coder,
+        not band_rows,
+        tuple(bands),
+        tuple(parts),
     )
 
 

@@ -15,7 +15,11 @@ LEVELS = ("apex", "top", "base", "detail")
 
 
 def draw(
-    codes: Mapping[str, Integers], tensors: Tensors, config: Mapping[str, Any], quality: int
+    codes: Mapping[str, Integers],
+    tensors: Tensors,
+    config: Mapping[str, Any],
+    quality: int,
+    tune: int,
 ) -> Floats:
     """Return pixels [3, h, w] of the padded picture, neither clipped nor rounded.
 
@@ -24,15 +28,18 @@ def draw(
         tensors: of the weights file.
         config: of the model card.
         quality: in hundredths.
+        tune: 1 for the eye, 0 for the least squared error.
     """
     coarsest, finest = config["coarsest_step"], config["finest_step"]
     step = coarsest * (finest / coarsest) ** ((quality / 100 - 1) / 99)
     place = 2 * np.log(step / finest) / np.log(coarsest / finest) - 1
-    network = Synthesis(tensors, place, step / 8)
+    network = Synthesis(tensors, place, step / 8, tune)
     x = np.zeros((0, 0, 0))
     for number, level in enumerate(LEVELS):
         offset, slope = tensors[f"gains.{level}"].astype(np.float64)
         latents = codes[level] * (step / 8 * np.exp(offset + place * slope))[:, None, None]
+        if number:
+            latents = latents * network.factors(f"step_maps.{number - 1}", x)
         own = network.layer(f"from_latents.{number}", latents)
         x = own if number == 0 else own + shuffled(network.layer(f"up.{number - 1}", x), 2)
         for block in range(config["synthesis_blocks"][number]):
@@ -43,13 +50,27 @@ def draw(
 class Synthesis:
     """The layers of the network, by their names without `synthesis.`."""
 
-    def __init__(self, tensors: Tensors, place: float, gain: float) -> None:
+    def __init__(self, tensors: Tensors, place: float, gain: float, tune: int) -> None:
         self._tensors = {
             name.removeprefix("synthesis."): values.astype(np.float64)
             for name, values in tensors.items()
             if name.startswith("synthesis.")
         }
-        self._place, self._gain = place, gain
+        self._place, self._gain, self._tune = place, gain, tune
+
+    def factors(self, name: str, x: Floats) -> Floats:
+        """Return the factors on the steps of the next level."""
+        energy = self.layer(f"{name}.probe", x / self._gain) ** 2
+        _, rows, columns = energy.shape
+        padded = np.pad(energy, ((0, 0), (1, 1), (1, 1)))
+        inside = np.pad(np.ones((1, rows, columns)), ((0, 0), (1, 1), (1, 1)))
+        total, n = np.zeros_like(energy), np.zeros((1, rows, columns))
+        for r, s in np.ndindex(3, 3):
+            total += padded[:, r : r + rows, s : s + columns]
+            n += inside[:, r : r + rows, s : s + columns]
+        maps = shuffled(self.layer(f"{name}.maps", np.log1p(total / n)), 2)
+        logarithm = np.tensordot(self._tensors[f"{name}.mix"][:, :, 0, 0], maps, 1)
+        return np.exp(self._tune * np.clip(logarithm, -1.5, 1.5))
 
     def layer(self, name: str, x: Floats) -> Floats:
         weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
@@ -59,7 +80,9 @@ class Synthesis:
         scale = self._tensors[f"{name}.scale"]
         scale = scale * np.exp(self._tensors[f"{name}.scale_slope"] * self._place)
         hidden = self.layer(f"{name}.expand", self.depthwise(name, x * scale[:, None, None]))
-        hidden += (self._tensors[f"{name}.expand_slope"] * self._place)[:, None, None]
+        offset = self._tensors[f"{name}.expand_slope"] * self._place
+        offset = offset + self._tensors[f"{name}.tune_slope"] * self._tune
+        hidden += offset[:, None, None]
         a, b = np.split(hidden, 2)
         b = np.minimum(b, 6)
         product = np.clip(a, -6, 6) * b * np.clip(b + 3, 0, 6) / 6

@@ -49,7 +49,8 @@ class _Companded(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (codes,) = ctx.saved_tensors
         slope = codes.sign().abs_().mul_(32.0 / math.log(2.0))  # none at zero
-        return gradient * slope / codes.abs().mul_(4.0).add_(1.0)
+        by_codes: Tensor = gradient * slope / codes.abs().mul_(4.0).add_(1.0)
+        return by_codes
 
 
 def companded(codes: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Oord et al., 2017); the rate sees uniform noise instead of the rounding (Ballé 
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from luxvox.models.picture.distortion import EYE_SHARE, eye_error, squared_error
-from luxvox.models.picture.networks import PIXELS_PER_UNIT, Block, log_step
+from luxvox.models.picture.networks import PIXELS_PER_UNIT, Block, Conditions
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.losses import psnr
 from luxvox.models.training.picture.parts import PictureParts, save_parts
@@ -21,8 +22,8 @@ from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 STEP_WEIGHT = 0.7  # exponent of the step that makes all rates count about the same
-CROP, BATCH = 192, 6
-N_VALIDATED = 16
+CROP, BATCH = 256, 4
+N_VALIDATED = 12
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
 ANALYSIS_FACTOR = 0.5
 
@@ -31,7 +32,7 @@ class JointPhase:
     """All parts at once."""
 
     name = "joint"
-    learning_rate = 6e-4
+    learning_rate = 4e-4
 
     def __init__(
         self,
@@ -68,20 +69,25 @@ class JointPhase:
         return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return distortion plus rate of a batch of crops at random steps."""
+        """Return distortion plus rate of a batch of crops at random steps and both tunings."""
         pixels = self.pictures.crops(BATCH, CROP, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         low, high = TRAINED_STEPS
-        step = low * (high / low) ** torch.rand(BATCH, generator=generator).to(self.device)
+        # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
+        share = (torch.arange(BATCH) + torch.rand(BATCH, generator=generator)) / BATCH
+        step = (low * (high / low) ** share).to(self.device)
+        tune = (torch.randperm(BATCH, generator=generator) % 2).float().to(self.device)
+        at = self.parts.model.conditions(step, tune)
         odd = {
             level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")
         }
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            decoded, bits = self._coded(pixels, step, generator, odd)
+            decoded, bits = self._coded(pixels, at, generator, odd)
         n_pixels = CROP * CROP
         total = sum(bits.values(), torch.zeros(()))
-        error = (1.0 - EYE_SHARE) * squared_error(decoded, pixels)
-        error = error + EYE_SHARE * eye_error(decoded, pixels)
+        eye_share = EYE_SHARE * tune
+        error = (1.0 - eye_share) * squared_error(decoded, pixels)
+        error = error + eye_share * eye_error(decoded, pixels)
         gain = step / PIXELS_PER_UNIT
         cost = (error / gain.square() + BIT * total) / (3.0 * n_pixels)
         figures = {
@@ -92,40 +98,43 @@ class JointPhase:
         return (cost * gain**STEP_WEIGHT).mean(), figures
 
     def _coded(
-        self, pixels: Tensor, step: Tensor, generator: torch.Generator, odd: dict[str, int] | None
+        self,
+        pixels: Tensor,
+        at: Conditions,
+        generator: torch.Generator,
+        odd: dict[str, int] | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        latents = self.parts.model.latents(pixels, step)
-        position = log_step(step, self.parts.model.config)
-        quantised = {level: straight_through(y) for level, y in latents.items()}
+        model = self.parts.model
+        latents = model.latents(pixels, at)
+        placed, quantised, decoded = model.coded(latents, at, straight_through)
         noisy = {
             level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
-            for level, y in latents.items()
+            for level, y in placed.items()
         }
-        bits = self.parts.context.level_bits(quantised, noisy, position, odd)
-        return self.parts.model.synthesise(quantised, step).float(), bits
+        bits = self.parts.context.level_bits(quantised, noisy, at.position.flatten(), odd)
+        return decoded.float(), bits
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure rate and distortion of held-back pictures, quantised by plain rounding."""
         figures: dict[str, float] = {}
-        steps = (10.0, 20.0, 40.0, 80.0)
+        model = self.parts.model
         centres = [_centre(p) for p in self.held_back.pictures[:N_VALIDATED]]
         pixels = torch.stack(centres).to(self.device)
-        for value in steps:
-            step = torch.full((len(pixels),), value, device=self.device)
+        for step, (tune, tuned) in itertools.product((20.0, 60.0), enumerate(("psnr", "eye"))):
+            told = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
+            at = model.conditions(*told)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                latents = self.parts.model.latents(pixels, step)
-                position = log_step(step, self.parts.model.config)
-                quantised = {level: dead_zone(y) for level, y in latents.items()}
+                latents = model.latents(pixels, at)
+                _, quantised, decoded = model.coded(latents, at, dead_zone)
+                position = at.position.flatten()
                 bits = self.parts.context.level_bits(quantised, quantised, position)
-                decoded = self.parts.model.synthesise(quantised, step).float()
             total = sum(bits.values(), torch.zeros(()))
-            bpp = total.mean().item() / pixels[0, 0].numel()
-            eye = eye_error(decoded, pixels).mean().item() / pixels[0, 0].numel()
+            eye = eye_error(decoded.float(), pixels).mean().item() / pixels[0, 0].numel()
             figures |= {
-                f"bpp_{value:g}": bpp,
-                f"psnr_{value:g}": psnr(decoded, pixels).mean().item(),
-                f"eye_{value:g}": -10.0 * math.log10(eye),
+                f"{tuned}_bpp_{step:g}": total.mean().item() / pixels[0, 0].numel(),
+                f"{tuned}_psnr_{step:g}": psnr(decoded.float(), pixels).mean().item(),
+                f"{tuned}_eye_{step:g}": -10.0 * math.log10(eye),
             }
         return figures
 

@@ -16,18 +16,18 @@ from luxvox.entropy.lattice_tables import (
     counts_from_shares,
     start_tables,
 )
-from luxvox.entropy.lattice_walk import LatticeContext, Prediction, Source, walk
+from luxvox.entropy.lattice_walk import LatticeContext, Prediction, Source, Walk
 from luxvox.entropy.pmf import TOTAL
 from luxvox.models.picture.choice import RateAwareChoice
-from luxvox.models.picture.networks import log_step
-from luxvox.models.picture.tiling import analyse, grid_shapes
+from luxvox.models.picture.networks import LEVELS, Setting
+from luxvox.models.picture.tiling import Placement, analyse, grid_shapes
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.joint import TRAINED_STEPS
 from luxvox.models.training.picture.parts import PictureParts
 
 log = logging.getLogger(__name__)
 
-N_CODED = 240  # pictures, each at a step of its own
+N_CODED = 480  # pictures, each at a step of its own, by turns tuned one way and the other
 SIDE = 256  # pixels of each that are coded
 LAMBDA = 0.07  # as the encoder has it
 N_ROUNDS = 2  # codes are chosen by the tables of the round before
@@ -56,12 +56,17 @@ def _symbols_seen(
     for number, picture in enumerate(chosen):
         step = low * (high / low) ** ((number * 0.618) % 1.0)  # spread evenly in any prefix
         pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
-        latents = analyse(model, pixels, step, lambda share: None)
-        weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
-        counter = _Counter(RateAwareChoice(latents, weights, LAMBDA).choose, seen)
-        position = log_step(torch.tensor([step]), model.config)
-        whole = int(torch.floor(position * 127.0 + 0.5))
-        walk(context, grid_shapes(*pixels.shape[:2]), whole, counter)
+        setting = Setting(step, float(number % 2))
+        latents = analyse(model, pixels, setting, lambda share: None)
+        choice = RateAwareChoice(LAMBDA)
+        position = int(torch.floor(model.told(setting).position * 127.0 + 0.5))
+        shapes = grid_shapes(*pixels.shape[:2])
+        one = Walk(context, shapes, position, _Counter(choice.choose, seen))
+        placement = Placement(model, setting)
+        for depth, level in enumerate(LEVELS):
+            placed = latents[level] / placement.factors(depth)
+            choice.begin(level, placed, torch.ones(1, 1, 1, 1))
+            placement.know(depth, torch.from_numpy(one.next_level()).float()[None])
     return seen
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from luxvox.entropy.lattice import picture_levels
 from luxvox.entropy.lattice_tables import start_tables
-from luxvox.models.picture.networks import Block, PictureConfig, PictureModel
+from luxvox.models.picture.networks import Block, PictureConfig, PictureModel, StepMap
 from luxvox.models.picture.weights import pack_picture
 from luxvox.models.training.picture.initialise import untrained_model
 from luxvox.models.training.picture.twin import ContextTwin
@@ -53,6 +53,20 @@ def lively(linear):
         if isinstance(block, Block):
             with torch.no_grad():
                 weight = block.project.weight
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def uneven(lively):
+    """The same with steps that differ from place to place."""
+    model = PictureModel(COMPLETE)
+    model.load_state_dict(lively.state_dict())
+    generator = torch.Generator().manual_seed(2)
+    for part in model.modules():
+        if isinstance(part, StepMap):
+            with torch.no_grad():
+                weight = part.maps.weight
                 weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
     return model.eval().requires_grad_(False)
 

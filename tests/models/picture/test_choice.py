@@ -40,6 +40,12 @@ def about(plane, prediction):
     return whole[CHANNELS][:, prediction.rows].T
 
 
+def choice_of(latents, weights, lambda_):
+    choice = RateAwareChoice(lambda_)
+    choice.begin("top", latents["top"], weights)
+    return choice
+
+
 WEIGHTS = {
     "one for all": torch.ones(1, 1, 1, 1),
     "by channel": torch.rand(1, N_CHANNELS, 1, 1, generator=torch.Generator().manual_seed(4)) + 0.2,
@@ -51,7 +57,7 @@ WEIGHTS = {
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 @pytest.mark.parametrize("lambda_", [0.0, LAMBDA, 2.0])
 def test_no_choice_costs_more_than_rounding(prediction, latents, weights, lambda_):
-    codes = RateAwareChoice(latents, {"top": weights}, lambda_).choose(prediction)
+    codes = choice_of(latents, weights, lambda_).choose(prediction)
     y, w = about(latents["top"], prediction), about(weights, prediction)
 
     def cost(some):
@@ -70,7 +76,7 @@ def test_no_choice_costs_more_than_rounding(prediction, latents, weights, lambda
 
 
 def test_silent_codes_are_the_predicted_ones(prediction, latents):
-    codes = RateAwareChoice(latents, {"top": WEIGHTS["by both"]}, 0.0).choose(prediction)
+    codes = choice_of(latents, WEIGHTS["by both"], 0.0).choose(prediction)
     silent = prediction.coding.silent
     assert 60 <= silent.sum() < silent.size
     np.testing.assert_array_equal(codes[silent], prediction.coding.base[silent])
@@ -80,7 +86,7 @@ def test_all_silent(prediction, latents):
     scale = np.zeros_like(prediction.mean)
     coding = coding_of(prediction.mean, scale)
     one = Prediction("top", 1, 2, 5, prediction.rows, coding, prediction.mean, prediction.counts)
-    codes = RateAwareChoice(latents, {"top": WEIGHTS["one for all"]}, LAMBDA).choose(one)
+    codes = choice_of(latents, WEIGHTS["one for all"], LAMBDA).choose(one)
     np.testing.assert_array_equal(codes, coding.base)
 
 
@@ -88,7 +94,7 @@ def test_dearer_bits_trade_error_for_rate(prediction, latents):
     y, coded = about(latents["top"], prediction), ~prediction.coding.silent
     bits, errors = [], []
     for lambda_ in (0.0, LAMBDA, 10 * LAMBDA):
-        choice = RateAwareChoice(latents, {"top": WEIGHTS["one for all"]}, lambda_)
+        choice = choice_of(latents, WEIGHTS["one for all"], lambda_)
         codes = choice.choose(prediction)
         bits.append(float(code_bits(prediction, codes).sum()))
         errors.append(float(np.square(y - codes)[coded].sum()))
@@ -99,12 +105,12 @@ def test_dearer_bits_trade_error_for_rate(prediction, latents):
 @pytest.mark.parametrize("value", [1e9, -1e9, float(CODE_MAX) + 0.6])
 def test_latents_out_of_range_give_the_farthest_codes(prediction, value):
     far = {"top": torch.full((1, N_CHANNELS, *GRID), value)}
-    codes = RateAwareChoice(far, {"top": WEIGHTS["one for all"]}, 0.0).choose(prediction)
+    codes = choice_of(far, WEIGHTS["one for all"], 0.0).choose(prediction)
     coded = ~prediction.coding.silent
     assert (codes[coded] == np.sign(value) * CODE_MAX).all()
 
 
 def test_latents_are_left_alone(prediction, latents):
     before = latents["top"].clone()
-    RateAwareChoice(latents, {"top": WEIGHTS["by both"]}, LAMBDA).choose(prediction)
+    choice_of(latents, WEIGHTS["by both"], LAMBDA).choose(prediction)
     assert torch.equal(latents["top"], before)

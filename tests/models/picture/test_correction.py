@@ -7,19 +7,19 @@ import torch
 from luxvox.entropy.lattice import picture_levels
 from luxvox.entropy.lattice_layers import table_shapes
 from luxvox.entropy.lattice_tables import start_tables
-from luxvox.entropy.lattice_walk import CodesMeter, LatticeContext, walk
+from luxvox.entropy.lattice_walk import CodesMeter, LatticeContext, Walk
 from luxvox.models.picture import correction
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.correction import Target, corrected_latents, latent_weights
 from luxvox.models.picture.distortion import eye_error, squared_error
-from luxvox.models.picture.networks import LEVELS
+from luxvox.models.picture.networks import LEVELS, Setting
 from luxvox.models.picture.tiling import analyse, grid_shapes, padded_units
 from luxvox.models.picture.weights import state_sizes
 from luxvox.tests.models.picture.conftest import COMPLETE
 
 SIZE = (100, 120)
 PADDED = (128, 128)
-STEP = 24.0
+SETTING = Setting(24.0)
 LAMBDA = 0.2
 shares = pytest.mark.parametrize("share", [0.0, 0.4])
 
@@ -31,21 +31,20 @@ def pixels(picture_of):
 
 @pytest.fixture(scope="module")
 def rounded(lively, pixels):
-    latents = analyse(lively, pixels, STEP, lambda done: None)
+    latents = analyse(lively, pixels, SETTING, lambda done: None)
     return {level: torch.round(y).clone() for level, y in latents.items()}
 
 
 def distortion(model, target, quantised):
     """Half the distortion in squared steps, of the pixels of the picture alone."""
-    step = torch.tensor([target.step])
-    drawn = model.synthesise(quantised, step).clamp(-16.0, 127.0 / 8)
+    drawn = model.synthesise(quantised, model.told(target.setting)).clamp(-16.0, 127.0 / 8)
     wanted = padded_units(target.pixels, slice(0, PADDED[0]), PADDED, torch.device("cpu"))
     inside = torch.zeros(1, 1, *PADDED)
     inside[:, :, : SIZE[0], : SIZE[1]] = 1.0
     drawn = wanted + (drawn - wanted) * inside
     cost = (1 - target.eye_share) * squared_error(drawn, wanted)
     cost = cost + target.eye_share * eye_error(drawn, wanted)
-    return float(cost) * 0.5 * (8.0 / target.step) ** 2
+    return float(cost) * 0.5 * (8.0 / target.setting.step) ** 2
 
 
 def gradients(model, target, quantised):
@@ -58,7 +57,7 @@ def gradients(model, target, quantised):
 @shares
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_gradient_agrees_with_finite_differences(lively, pixels, rounded, share, level):
-    target = Target(pixels, STEP, share)
+    target = Target(pixels, SETTING, share)
     gradient = gradients(lively, target, rounded)[level]
     noise = torch.randn(gradient.shape, generator=torch.Generator().manual_seed(1))
     direction = noise + gradient / gradient.square().mean().sqrt()
@@ -88,17 +87,21 @@ def context():
 
 def chosen(context, latents, weights):
     """Codes and their bits."""
-    meter = CodesMeter(RateAwareChoice(latents, weights, LAMBDA).choose)
-    codes = walk(context, grid_shapes(*SIZE), 0, meter)
-    floats = {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
+    choice = RateAwareChoice(LAMBDA)
+    meter = CodesMeter(choice.choose)
+    walk = Walk(context, grid_shapes(*SIZE), 0, meter)
+    floats = {}
+    for level in LEVELS:
+        choice.begin(level, latents[level], weights[level])
+        floats[level] = torch.from_numpy(walk.next_level()).float()[None]
     return floats, sum(meter.bits.values())
 
 
 @shares
 def test_codes_chosen_after_a_correction_cost_less(lively, context, pixels, share):
     """The distortion of the picture plus λ times bits falls, which is what a choice is for."""
-    target = Target(pixels, STEP, share)
-    latents = analyse(lively, pixels, STEP, lambda done: None)
+    target = Target(pixels, SETTING, share)
+    latents = analyse(lively, pixels, SETTING, lambda done: None)
     weights = latent_weights(lively, target, {k: torch.round(y) for k, y in latents.items()})
     costs = []
     for _ in range(3):
@@ -111,7 +114,7 @@ def test_codes_chosen_after_a_correction_cost_less(lively, context, pixels, shar
 
 @shares
 def test_a_correction_lowers_the_distortion(lively, pixels, rounded, share):
-    target = Target(pixels, STEP, share)
+    target = Target(pixels, SETTING, share)
     weights = latent_weights(lively, target, rounded)
     corrected = corrected_latents(lively, target, rounded, weights, 0.5)
     before = distortion(lively, target, rounded)
@@ -120,7 +123,7 @@ def test_a_correction_lowers_the_distortion(lively, pixels, rounded, share):
 
 @pytest.mark.parametrize("bound", [0.0, 0.05, 0.7])
 def test_the_bound_is_kept(lively, pixels, rounded, bound):
-    target = Target(pixels, STEP, 0.4)
+    target = Target(pixels, SETTING, 0.4)
     weights = {level: torch.full_like(y, 1e-3) for level, y in rounded.items()}
     corrected = corrected_latents(lively, target, rounded, weights, bound)
     changes = [(corrected[level] - y).abs().max().item() for level, y in rounded.items()]
@@ -129,9 +132,9 @@ def test_the_bound_is_kept(lively, pixels, rounded, bound):
 
 def test_weights_are_the_second_derivative(linear, pixels):
     """Of orthonormal parts they are one; the lapped ones of the linear start are near it."""
-    latents = analyse(linear, pixels, STEP, lambda done: None)
+    latents = analyse(linear, pixels, SETTING, lambda done: None)
     inner = {level: torch.round(y) for level, y in latents.items()}
-    weights = latent_weights(linear, Target(pixels, STEP, 0.0), inner)
+    weights = latent_weights(linear, Target(pixels, SETTING, 0.0), inner)
     for level, one in weights.items():
         assert one.expand(inner[level].shape).shape == inner[level].shape
         assert (one >= 0.1).all() and (one <= 30.0).all()
@@ -140,9 +143,9 @@ def test_weights_are_the_second_derivative(linear, pixels):
 
 def test_what_is_padded_counts_nothing(lively, pixels, rounded):
     """A position whose pixels all lie beyond the picture has no gradient."""
-    found = gradients(lively, Target(pixels[:60, :50], STEP, 0.4), small(rounded, 1))
+    found = gradients(lively, Target(pixels[:60, :50], SETTING, 0.4), small(rounded, 1))
     assert found["detail"].any()
-    found = gradients(lively, Target(pixels[:20, :20], STEP, 0.4), small(rounded, 1))
+    found = gradients(lively, Target(pixels[:20, :20], SETTING, 0.4), small(rounded, 1))
     assert found["detail"][:, :, :2, :2].any()
     assert not found["detail"][:, :, 7:].any() and not found["detail"][..., 7:].any()
 
@@ -156,7 +159,7 @@ def small(quantised, n):
 
 
 def test_strips_give_the_gradient_of_the_whole(lively, pixels, rounded, monkeypatch):
-    target = Target(pixels, STEP, 0.0)
+    target = Target(pixels, SETTING, 0.0)
     whole = gradients(lively, target, rounded)
     monkeypatch.setattr(correction, "STRIP_PIXELS", 1)
     for level, gradient in gradients(lively, target, rounded).items():
@@ -164,7 +167,7 @@ def test_strips_give_the_gradient_of_the_whole(lively, pixels, rounded, monkeypa
 
 
 def test_networks_keep_no_gradients(lively, pixels, rounded):
-    corrected_latents(lively, Target(pixels, STEP, 0.4), rounded, rounded, 0.5)
+    corrected_latents(lively, Target(pixels, SETTING, 0.4), rounded, rounded, 0.5)
     assert all(p.grad is None and not p.requires_grad for p in lively.parameters())
 
 

@@ -8,12 +8,12 @@ import torch
 
 from luxvox.models.picture import drawing
 from luxvox.models.picture.drawing import Drawing, has_bfloat16, reach_of
-from luxvox.models.picture.networks import LEVELS, STRIDES, PictureConfig
+from luxvox.models.picture.networks import LEVELS, STRIDES, PictureConfig, Setting
 from luxvox.models.picture.tiling import synthesise
 from luxvox.models.picture.weights import picture_codec
 
 SIZE = 320, 192
-STEP = 20.0
+SETTING = Setting(20.0)
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +38,25 @@ def drawn(picture):
 
 def by_network(model, codes):
     tensors = {level: torch.from_numpy(array)[None] for level, array in codes.items()}
-    return np.concatenate(list(synthesise(model, tensors, STEP, SIZE, lambda share: None)))
+    return np.concatenate(list(synthesise(model, tensors, SETTING, SIZE, lambda share: None)))
 
 
 def test_the_same_as_by_the_network_within_a_level(model, codes):
-    difference = np.abs(drawn(Drawing(model, codes, STEP)) - by_network(model, codes))
+    difference = np.abs(drawn(Drawing(model, codes, SETTING)) - by_network(model, codes))
     assert difference.max() < 1.0
     assert difference.mean() < 0.1
 
 
 def test_the_same_as_by_the_network_in_float32(model, codes):
     with mock.patch.object(drawing, "has_bfloat16", lambda: False):
-        difference = np.abs(drawn(Drawing(model, codes, STEP)) - by_network(model, codes))
+        difference = np.abs(drawn(Drawing(model, codes, SETTING)) - by_network(model, codes))
     assert difference.max() < 0.02
 
 
 def test_strips_do_not_show(model, codes):
-    whole = drawn(Drawing(model, codes, STEP))
+    whole = drawn(Drawing(model, codes, SETTING))
     with mock.patch.object(drawing, "STRIP_PIXELS", 64 * SIZE[1]):
-        picture = Drawing(model, codes, STEP)
+        picture = Drawing(model, codes, SETTING)
         assert len(picture.strips()) == 5
         assert np.abs(drawn(picture) - whole).max() < 0.02
 
@@ -64,8 +64,8 @@ def test_strips_do_not_show(model, codes):
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_a_smaller_picture(model, codes, factor):
     coarse = codes | {"detail": np.zeros_like(codes["detail"])}
-    whole = drawn(Drawing(model, coarse, STEP))
-    small = drawn(Drawing(model, coarse, STEP, factor))
+    whole = drawn(Drawing(model, coarse, SETTING))
+    small = drawn(Drawing(model, coarse, SETTING, factor))
     rows, columns = (n // factor for n in SIZE)
     assert small.shape == (rows, columns, 3)
     reduced = whole.reshape(rows, factor, columns, factor, 3).mean((1, 3))
@@ -74,7 +74,7 @@ def test_a_smaller_picture(model, codes, factor):
 
 def test_reach():
     config = PictureConfig(synthesis_blocks=(2, 3, 3, 3))
-    assert reach_of(config) == 2 * 64 + 3 * 32 + 3 * 16 + 3 * 8 + 8
+    assert reach_of(config) == 3 * 64 + 4 * 32 + 4 * 16 + 3 * 8 + 8
 
 
 def test_bfloat16_is_asked_for_once():

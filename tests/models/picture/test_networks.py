@@ -10,11 +10,14 @@ from luxvox.entropy.lattice import picture_levels
 from luxvox.entropy.lattice_layers import own_matrix, table_shapes
 from luxvox.models.picture.networks import (
     LEVELS,
+    MAX_LOG_FACTOR,
     STRIDES,
     Analysis,
     Block,
+    Conditions,
     PictureConfig,
     PictureModel,
+    Setting,
     Synthesis,
     log_step,
     multiply_accumulates_per_pixel,
@@ -27,6 +30,11 @@ from luxvox.tests.models.picture.conftest import units
 LIMIT_ANALYSIS, LIMIT_SYNTHESIS, LIMIT_CONTEXT = 40_000, 12_000, 8_000  # a pixel
 
 
+def told(model, step, n=2, tune=1.0):
+    """What networks are told of pictures at one step."""
+    return model.conditions(torch.full((n,), step), torch.full((n,), tune))
+
+
 def some_pixels(*size):
     return 8 * torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
 
@@ -34,8 +42,8 @@ def some_pixels(*size):
 @pytest.mark.parametrize("step", [3.5, 20.0, 160.0])
 def test_untrained_model_gives_every_pixel_back(linear, step):
     """With all coefficients as latents, even noise; at the borders, too."""
-    pixels, steps = some_pixels(64, 128), torch.full((2,), step)
-    decoded = linear.synthesise(linear.latents(pixels, steps), steps)
+    pixels, at = some_pixels(64, 128), told(linear, step)
+    decoded = linear.synthesise(linear.latents(pixels, at), at)
     assert torch.allclose(decoded, pixels, atol=1e-3)
 
 
@@ -43,22 +51,22 @@ def test_untrained_model_of_full_size_keeps_pictures(picture_of):
     """All that is lost are the coefficients of least power."""
     pictures = [units(picture_of(128, 128, seed)) for seed in range(3)]
     model = untrained_model(pictures, PictureConfig()).eval().requires_grad_(False)
-    pixels, step = torch.stack(pictures), torch.full((3,), 8.0)
-    decoded = model.synthesise(model.latents(pixels, step), step)
+    pixels, at = torch.stack(pictures), told(model, 8.0, 3)
+    decoded = model.synthesise(model.latents(pixels, at), at)
     error = float((decoded - pixels).square().mean())
     assert 8 * math.sqrt(error) < 2.0
 
 
 def test_untrained_analysis_is_linear(linear):
-    pixels, steps = some_pixels(64, 64), torch.full((2,), 8.0)
-    latents = linear.latents(pixels, steps)
-    halves = linear.latents(pixels / 2, steps)
+    pixels, at = some_pixels(64, 64), told(linear, 8.0)
+    latents = linear.latents(pixels, at)
+    halves = linear.latents(pixels / 2, at)
     for level in LEVELS:
         assert torch.allclose(halves[level], latents[level] / 2, atol=1e-4)
 
 
 def test_grids(lively):
-    latents = lively.latents(some_pixels(64, 128), torch.full((2,), 20.0))
+    latents = lively.latents(some_pixels(64, 128), told(lively, 20.0))
     for level, y in latents.items():
         channels = lively.config.n_channels(level)
         assert y.shape == (2, channels, 64 // STRIDES[level], 128 // STRIDES[level])
@@ -66,8 +74,8 @@ def test_grids(lively):
 
 def test_latents_fall_with_the_step(linear):
     pixels = some_pixels(64, 64)
-    fine = linear.latents(pixels, torch.full((2,), 10.0))
-    coarse = linear.latents(pixels, torch.full((2,), 20.0))
+    fine = linear.latents(pixels, told(linear, 10.0))
+    coarse = linear.latents(pixels, told(linear, 20.0))
     for level in LEVELS:
         assert torch.allclose(fine[level], 2 * coarse[level], atol=1e-4)
 
@@ -80,10 +88,35 @@ def test_another_step_rescales_latents(lively):
         for gains in model.gains.values():
             gains.normal_(0.0, 0.3, generator=torch.Generator().manual_seed(2))
     y = {level: torch.ones(1, model.config.n_channels(level), 1, 1) for level in LEVELS}
-    before, after = (model.conditions(torch.tensor([s])) for s in (10.0, 40.0))
-    for level, rescaled in model.at_step(y, 10.0, 40.0).items():
-        same = rescaled * model.scale(level, *after)
-        assert torch.allclose(same, y[level] * model.scale(level, *before), rtol=1e-5)
+    before, after = Setting(10.0), Setting(40.0)
+    for level, rescaled in model.at_step(y, before, after).items():
+        same = rescaled * model.scale(level, model.told(after))
+        assert torch.allclose(same, y[level] * model.scale(level, model.told(before)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [3.5, 160.0])
+def test_factors_on_steps_are_bounded_and_belong_to_the_eye(uneven, step):
+    """Tuned for squared error all steps are one."""
+    pixels = some_pixels(128, 64)
+    for tune in (0.0, 1.0):
+        at = told(uneven, step, tune=tune)
+        latents = uneven.latents(pixels, at)
+        placed, _, _ = uneven.coded(latents, at, torch.round)
+        for level in LEVELS:
+            factors = (latents[level] / placed[level]).nan_to_num(1.0)
+            if tune == 0.0 or level == "apex":
+                assert torch.allclose(factors, torch.ones(()), atol=1e-4)
+            else:
+                assert factors.std() > 0.01
+                assert factors.log().abs().max() <= MAX_LOG_FACTOR + 1e-4
+
+
+def test_what_is_coded_is_what_is_decoded(uneven):
+    """The decoder finds the same factors, from the codes alone."""
+    pixels, at = some_pixels(64, 64), told(uneven, 20.0)
+    _, quantised, pixels = uneven.coded(uneven.latents(pixels, at), at, torch.round)
+    assert all(torch.equal(y, y.round()) for y in quantised.values())
+    assert torch.allclose(uneven.synthesise(quantised, at), pixels, atol=1e-4)
 
 
 def test_steps_and_positions():
@@ -103,7 +136,7 @@ def test_blocks_are_bounded():
         block.project.weight.fill_(1.0)
     x = 1e6 * some_pixels(8, 8)[:, :1].expand(-1, 4, -1, -1)
     one = torch.ones(2, 1, 1, 1)
-    assert (block(x, one, one) - x).abs().max() <= 3 * 36.0 + 1.0
+    assert (block(x, Conditions(one, one, one)) - x).abs().max() <= 3 * 36.0 + 1.0
 
 
 @pytest.mark.parametrize("network", [Analysis, Synthesis])
@@ -122,10 +155,10 @@ def counted_per_pixel(run, n_pixels):
 
 def test_cost_of_the_networks_at_full_size():
     model = PictureModel(PictureConfig()).eval().requires_grad_(False)
-    pixels, step = torch.zeros(1, 3, 64, 64), torch.tensor([20.0])
-    latents = model.latents(pixels, step)
-    analysis = counted_per_pixel(lambda: model.latents(pixels, step), 64**2)
-    synthesis = counted_per_pixel(lambda: model.synthesise(latents, step), 64**2)
+    pixels, at = torch.zeros(1, 3, 64, 64), model.told(Setting(20.0))
+    latents = model.latents(pixels, at)
+    analysis = counted_per_pixel(lambda: model.latents(pixels, at), 64**2)
+    synthesis = counted_per_pixel(lambda: model.synthesise(latents, at), 64**2)
     assert analysis == pytest.approx(multiply_accumulates_per_pixel(model.analysis), rel=1e-3)
     # The last layer runs on half a block more at each border.
     borders = model.synthesis.back.weight.numel() / 64 * ((9 / 8) ** 2 - 1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from luxvox.models.picture import tiling
-from luxvox.models.picture.networks import LEVELS, STRIDES
+from luxvox.models.picture.networks import LEVELS, STRIDES, Setting
 from luxvox.models.picture.tiling import (
     analyse,
     fine_reach,
@@ -18,7 +18,7 @@ from luxvox.models.picture.tiling import (
     synthesise,
 )
 
-STEP = 24.0
+SETTING = Setting(24.0)
 
 
 def pixels_of(height, width):
@@ -32,24 +32,24 @@ def cut_small(monkeypatch):
 
 
 def there(model, pixels):
-    return analyse(model, pixels, STEP, lambda done: None)
+    return analyse(model, pixels, SETTING, lambda done: None)
 
 
 def back(model, latents, size):
-    parts = list(synthesise(model, latents, STEP, size, lambda done: None))
+    parts = list(synthesise(model, latents, SETTING, size, lambda done: None))
     return np.concatenate(parts), len(parts)
 
 
 @pytest.mark.parametrize("size", [(256, 64), (255, 70), (193, 1)])
-def test_strips_equal_the_whole(lively, cut_small, size):
+def test_strips_equal_the_whole(uneven, cut_small, size):
     pixels = pixels_of(*size)
-    whole_latents = there(lively, pixels)
-    whole, n_whole = back(lively, whole_latents, size)
+    whole_latents = there(uneven, pixels)
+    whole, n_whole = back(uneven, whole_latents, size)
     cut_small()
-    latents = there(lively, pixels)
+    latents = there(uneven, pixels)
     for level in LEVELS:
         assert torch.allclose(latents[level], whole_latents[level], atol=1e-4)
-    decoded, n_strips = back(lively, whole_latents, size)
+    decoded, n_strips = back(uneven, whole_latents, size)
     assert (n_whole, n_strips) == (1, 4)
     assert decoded.shape == (*size, 3)
     assert np.abs(decoded - whole).max() < 0.01
@@ -122,10 +122,10 @@ def test_read_only_pixels_are_taken(linear):
 def test_progress_ends_at_one(linear, cut_small, height):
     cut_small()
     told: list[float] = []
-    latents = analyse(linear, pixels_of(height, 32), STEP, told.append)
+    latents = analyse(linear, pixels_of(height, 32), SETTING, told.append)
     assert told == sorted(told) and told[-1] == 1.0
     told.clear()
-    list(synthesise(linear, latents, STEP, (height, 32), told.append))
+    list(synthesise(linear, latents, SETTING, (height, 32), told.append))
     assert told == sorted(told) and told[-1] == 1.0
     assert len(told) == height // 64
 

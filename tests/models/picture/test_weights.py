@@ -10,7 +10,7 @@ from safetensors.torch import load, load_file, save_file
 
 from luxvox.errors import ModelError
 from luxvox.models.cards import preferring, read_card
-from luxvox.models.picture.networks import LEVELS
+from luxvox.models.picture.networks import LEVELS, Setting
 from luxvox.models.picture.weights import (
     check_tables,
     load_picture_codec,
@@ -61,8 +61,8 @@ def test_loads_what_was_packed(card):
 
 def test_a_loaded_model_runs(card):
     model = load_picture_codec(card).model
-    step = torch.tensor([20.0])
-    pixels = model.synthesise(model.latents(torch.zeros(1, 3, 64, 64), step), step)
+    at = model.told(Setting(20.0))
+    pixels = model.synthesise(model.latents(torch.zeros(1, 3, 64, 64), at), at)
     assert pixels.shape == (1, 3, 64, 64)
     assert pixels.isfinite().all()
 

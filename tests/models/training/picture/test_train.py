@@ -35,7 +35,7 @@ def test_training_leaves_log_summary_and_finite_figures(trained_run):
     assert state_of(trained_run, phase)["step"] >= 1
     with (trained_run / f"phase-{phase}.csv").open(newline="") as file:
         figures = {row[2]: float(row[3]) for row in csv.reader(file)}
-    assert {"val_psnr_20", "val_bpp_20"} <= figures.keys()
+    assert {"val_psnr_psnr_20", "val_eye_bpp_20"} <= figures.keys()
     assert np.isfinite(list(figures.values())).all()
     summary = json.loads((trained_run / f"summary-{phase}.json").read_text())
     assert summary["phase"] == phase
