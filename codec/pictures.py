@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,6 +18,7 @@ from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, picture_work
 from luxvox.codec.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.rasters import Raster, as_raster, stripped, to_array, to_pil
 from luxvox.codec.targets import picture_target
+from luxvox.codec.transparent import without_hidden_colours
 from luxvox.codec.views import Crop, check_view, view_of
 from luxvox.errors import InputError, LossWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
@@ -45,7 +47,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
 
     Args:
         pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a PIL image, or a
-            `Raster`, with at most 2³⁰ pixels.
+            `Raster`, with at most 2³⁰ pixels. Colours under alpha 0 are not kept.
         quality: 1 (small) to 100 (about 40 dB), in hundredths; 50 unless something else is asked.
         bpp: bits a pixel of the whole file, instead of a quality; met within 2 % (2 bytes if that
             is more).
@@ -92,6 +94,9 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     if height * width > container.MAX_PIXELS:
         raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
     others = sections_beside_codes(raster, strip)
+    if raster.alpha is not None:
+        seen = without_hidden_colours(raster.pixels, raster.alpha)
+        raster = dataclasses.replace(raster, pixels=seen)
     with usual_state():
         codec = codec_on(device)
         encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from luxvox.models.picture.drawing import Drawing
 from luxvox.models.picture.networks import LEVELS, PictureModel, Setting
-from luxvox.models.picture.tiling import Placement, analyse, synthesise
+from luxvox.models.picture.tiling import Placement, analyse
 
 N_STEPS = 3  # of the iteration, at most
 # Distances of latents from whole numbers, root mean square: 0.29 where codes know nothing of them.
@@ -83,5 +84,10 @@ def _drawn(
     model: PictureModel, codes: Latents, setting: Setting, size: tuple[int, ...]
 ) -> NDArray[np.uint8]:
     """Return the pixels of codes as a decoder gives them."""
-    rows = synthesise(model, codes, setting, (size[0], size[1]), lambda share: None)
-    return np.clip(np.rint(np.concatenate(list(rows))), 0.0, 255.0).astype(np.uint8)
+    arrays = {level: code[0].to(torch.int16).numpy() for level, code in codes.items()}
+    picture = Drawing(model, arrays, setting)
+    levels = np.concatenate([picture.draw(strip) for strip in picture.strips()])
+    pixels: NDArray[np.uint8] = np.clip(np.rint(levels[: size[0], : size[1]]), 0, 255).astype(
+        np.uint8
+    )
+    return pixels
