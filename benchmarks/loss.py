@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.benchmarks.damage import Patient, Scores, draw_damage
-from luxvox.benchmarks.effort import middle
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.evaluate.pages import splice, table
@@ -56,6 +55,12 @@ class Row(NamedTuple):
         """Measure a file with some sections damaged."""
         states = patient.whole(), patient.nulled(damaged), patient.concealed(damaged)
         return cls(patient.name, probability, draw, tuple(sorted(damaged)), *states)
+
+
+def middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the middle of a picture [H, W, 3], at most `side` high and wide."""
+    top, left = (max(size - side, 0) // 2 for size in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 @click.command()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 import luxvox
-from luxvox.benchmarks.effort import middle
+from luxvox.benchmarks.loss import middle
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
 from luxvox.evaluate.pages import splice, table

@@ -1,10 +1,9 @@
 """How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
 
-Pictures: codes are chosen by the context model's costs. From effort 6 on latents are then corrected
-by what the synthesis makes of the codes (`luxvox.models.picture.correction`), codes are chosen
-again, and the best take is kept. Voices: codes are the nearest codewords, or chosen by the context
-model's costs (`luxvox.models.speech_choice`); several sequences of codewords are kept in the search
-over stages, or latents are corrected several times by what is heard of their codes
+Pictures: codes are chosen by the context model's costs, at every effort alike; what else was tried
+gained nothing. Voices: codes are the nearest codewords, or chosen by the context model's costs
+(`luxvox.models.speech_choice`); several sequences of codewords are kept in the search over stages,
+or latents are corrected several times by what is heard of their codes
 (`luxvox.models.speech_refinement`). Every level decodes the same way.
 """
 
@@ -30,19 +29,12 @@ class PictureWork:
     """What is done for the codes of a picture.
 
     Attributes:
-        n_corrections: how often latents are corrected by what is seen of their codes.
         tune: 1 (for the eye) or 0 (least squared error).
         lambda_: squared steps that a bit is worth.
-        max_change: in steps, of a latent in one correction.
     """
 
-    n_corrections: int
     tune: float = 1.0
     lambda_: float = 0.07
-    max_change: float = 0.5
-
-
-_CORRECTIONS: Final[Mapping[int, int]] = {1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 1, 7: 2, 8: 4, 9: 8}
 
 
 def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
@@ -53,7 +45,8 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     """
     if tune not in TUNINGS:
         raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
-    return PictureWork(_CORRECTIONS[check_effort(effort)], TUNINGS[tune])
+    check_effort(effort)
+    return PictureWork(TUNINGS[tune])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from luxvox.entropy.lattice_walk import (
     CodesConcealer,
     CodesDecoder,
     CodesEncoder,
-    CodesMeter,
     LatticeCodes,
     LatticeContext,
     Source,
@@ -101,15 +100,6 @@ def encode_codes(
         for section, payload in encoder.sections().items()
     }
     return codes, parts
-
-
-def measure_codes(
-    bands: BandWalk, sources: Sequence[Source], begin: BeginLevel
-) -> tuple[Codes, float]:
-    """Choose the codes of a picture; return them, and what they cost in bits."""
-    meters = [CodesMeter(source) for source in sources]
-    codes = _level_by_level(bands, meters, begin)
-    return codes, sum(sum(meter.bits.values()) for meter in meters)
 
 
 def _level_by_level(bands: BandWalk, visitors: Sequence[Visitor], begin: BeginLevel) -> Codes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance, part_of, silent
+from luxvox.codec.advance import Advance, part_of
 from luxvox.codec.alpha import encode_alpha
 from luxvox.codec.bands import bands_of, usual_band_rows
 from luxvox.codec.container import (
@@ -31,20 +30,13 @@ from luxvox.codec.container import (
 )
 from luxvox.codec.effort import PictureWork
 from luxvox.codec.packed import MAX_METADATA_BYTES, pack
-from luxvox.codec.picture_codes import BandWalk, BeginLevel, encode_codes, measure_codes
+from luxvox.codec.picture_codes import BandWalk, BeginLevel, encode_codes
 from luxvox.codec.profiles import profile_number
 from luxvox.codec.rasters import Raster
 from luxvox.codec.rate import centi_to_position
 from luxvox.entropy.lattice_walk import LatticeCodes
 from luxvox.errors import LossWarning
 from luxvox.models.picture.choice import RateAwareChoice
-from luxvox.models.picture.correction import (
-    Target,
-    corrected_latents,
-    distortion,
-    latent_weights,
-)
-from luxvox.models.picture.distortion import EYE_SHARE
 from luxvox.models.picture.networks import LEVELS, STRIDES, Setting, quality_to_step
 from luxvox.models.picture.resaving import latents_of_saved
 from luxvox.models.picture.tiling import Placement, analyse
@@ -79,19 +71,16 @@ class CodedPicture:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What the last choice of codes starts from.
+    """What the choice of codes starts from.
 
     Attributes:
         setting: step and tuning.
         latents: [1, C, h, w] in steps, factors of place not counted, by level.
-        weights: what a squared step of each counts, of shapes that broadcast to them; 1 on
-            average, so that λ means the same at every tuning.
         saved: whether the latents are the codes of the file that the picture was last saved to.
     """
 
     setting: Setting
     latents: Latents
-    weights: Latents
     saved: bool = False
 
 
@@ -137,7 +126,7 @@ class PictureEncoder:
         bands = self._bands(header, part_of(advance, 0.5, 0.5))
         lambda_ = 0.0 if prepared.saved else work.lambda_ * lambda_factor
         choices = self._choices(bands, lambda_)
-        begin, _ = self._beginner(prepared, bands, choices)
+        begin = self._beginner(prepared, bands, choices)
         codes, parts = encode_codes(bands, [choice.choose for choice in choices], begin)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
@@ -171,27 +160,23 @@ class PictureEncoder:
 
     def _beginner(
         self, prepared: _Prepared, bands: BandWalk, choices: list[RateAwareChoice]
-    ) -> tuple[BeginLevel, Latents]:
-        """Return what hands latents to the choices, and the factors that it finds on the way."""
+    ) -> BeginLevel:
+        """Return what hands latents to the choices, in the steps of their places."""
         placement = Placement(self._codec.model, prepared.setting)
-        factors: Latents = {}
 
         def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
             level = LEVELS[number]
             if number:
                 before = coarser[LEVELS[number - 1]]
                 placement.know(number - 1, torch.from_numpy(before)[None])
-            factors[level] = placement.factors(number)
-            placed = prepared.latents[level] / factors[level]
-            weights = prepared.weights[level].expand(-1, -1, placed.shape[2], -1)
+            placed = prepared.latents[level] / placement.factors(number)
             for band, choice in enumerate(choices):
-                rows = bands.bands.grid_rows(band, STRIDES[level])
-                choice.begin(level, placed[:, :, rows], weights[:, :, rows])
+                choice.begin(level, placed[:, :, bands.bands.grid_rows(band, STRIDES[level])])
 
-        return begin, factors
+        return begin
 
     def _prepared_near(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
-        """Return latents and weights for a quality, from one nearby if there is one."""
+        """Return latents for a quality, from one nearby if there is one."""
         known = self._prepared.setdefault(work, {})
         near = _first_near(known, centi)
         if near is None:
@@ -199,54 +184,13 @@ class PictureEncoder:
             return known[centi]
         before, after = (self._setting(c, work) for c in (near, centi))
         latents = self._codec.model.at_step(known[near].latents, before, after)
-        return _Prepared(after, latents, known[near].weights)
+        return _Prepared(after, latents)
 
     def _prepare(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
-        model = self._codec.model
         setting = self._setting(centi, work)
-        n_parts = 4 + 2 * work.n_corrections
-        latents = analyse(model, self._pixels, setting, part_of(advance, 0.0, 1.0 / n_parts))
-        weights = {level: torch.ones(1, 1, 1, 1) for level in latents}
-        if saved := latents_of_saved(model, self._pixels, setting, latents):
-            return _Prepared(setting, saved, weights, saved=True)
-        if not work.n_corrections:
-            return _Prepared(setting, latents, weights)
-
-        target = Target(self._pixels, setting, EYE_SHARE * work.tune)
-        codes, _, _ = self._chosen(_Prepared(setting, latents, weights), centi, work)
-        curvature = latent_weights(model, target, codes)
-        mean = _mean(curvature)
-        weights = {level: h / mean for level, h in curvature.items()}
-        advance(2.0 / n_parts)
-
-        # A correction may overshoot, so the best of all takes is kept; more effort is never worse.
-        best, least = latents, math.inf
-        for done in range(work.n_corrections + 1):
-            codes, factors, bits = self._chosen(_Prepared(setting, latents, weights), centi, work)
-            cost = distortion(model, target, codes) + work.lambda_ * mean * bits
-            if cost < least:
-                best, least = latents, cost
-            if done < work.n_corrections:
-                placed = corrected_latents(model, target, codes, curvature, work.max_change)
-                latents = {level: y * factors[level] for level, y in placed.items()}
-            advance((4.0 + 2.0 * done) / n_parts)
-        return _Prepared(setting, best, weights)
-
-    def _chosen(
-        self, prepared: _Prepared, centi: int, work: PictureWork
-    ) -> tuple[Latents, Latents, float]:
-        """Return chosen codes, factors on their steps, and what they cost in bits."""
-        bands = self._bands(self._header(centi, work), silent)
-        choices = self._choices(bands, work.lambda_)
-        begin, factors = self._beginner(prepared, bands, choices)
-        codes, bits = measure_codes(bands, [choice.choose for choice in choices], begin)
-        tensors = {level: torch.from_numpy(array).float()[None] for level, array in codes.items()}
-        return tensors, factors, bits
-
-
-def _mean(curvature: Latents) -> float:
-    """Return the mean of second derivatives over the latents of `detail`, most of all."""
-    return float(curvature["detail"].mean())
+        latents = analyse(self._codec.model, self._pixels, setting, advance)
+        saved = latents_of_saved(self._codec.model, self._pixels, setting, latents)
+        return _Prepared(setting, saved or latents, saved is not None)
 
 
 def _first_near(known: Iterable[int], centi: int) -> int | None:

@@ -1,8 +1,6 @@
 """Pictures of a wanted size, rate or PSNR, found with few codings.
 
-The first tries choose codes by static tables alone, which is fast and takes about the bytes that
-the wanted effort takes. From there the search goes on with that effort; within a few units of
-quality its latents are rescaled, so that a try costs one choice and one coding.
+Within a few units of quality latents are rescaled, so that a try costs one choice and one coding.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +40,7 @@ _WORTHS = 200  # steps in which the worth of a bit is halved or doubled
 _LOG_BYTES_OF_WORTH, _PSNR_OF_WORTH_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the places where a bit's worth is searched
 _MOST_BYTES, _MOST_DB = 2.0**40, 200.0  # beyond these no search need look
-_COARSE_TRIES, _WORTH_TRIES = 6, 10
-_COARSE_TOLERANCE = 0.06  # of the tries by static tables
+_WORTH_TRIES = 10
 
 
 def at_target(
@@ -69,16 +65,14 @@ def at_target(
     codec, advance = tell
     search = _Search(encoder, target, codec, pixels)
     axis = fineness_axis(search.first, search.slope)
-    first = find(search.measure(replace(work, n_corrections=0)), search.coarse, axis, _COARSE_TRIES)
-    advance(0.3)
-    chosen = find(search.measure(work), search.window, replace(axis, first=first))
+    chosen = find(search.measure(work), search.window, axis)
     advance(0.7)
     if search.window.holds(search.tried(chosen, work)[0]):
         return search.tried(chosen, work)[1]
     if (finest := search.largest_within(work)) is not None:
         return finest
     search.refuse_if_out_of_reach(work)
-    # Small pictures take few different sizes, and corrections of latents may go to and fro.
+    # Small pictures take few different sizes.
     for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
         number = min(max(fineness, axis.low), axis.high)
         measure = search.measure(work, number)
@@ -108,7 +102,6 @@ class _Search:
         if target.what == "psnr":
             aim = min(target.value, _MOST_DB)
             self.window = _around(aim, PSNR_TOLERANCE_DB)
-            self.coarse = _around(aim, 3 * PSNR_TOLERANCE_DB)
             self.slope = _PSNR_SLOPE_DB
             self.worths = Axis(-_WORTHS, _WORTHS, 0, _PSNR_OF_WORTH_DB)
             quality = np.interp(aim, _TYPICAL_PSNR_DB, _QUALITIES)
@@ -116,7 +109,6 @@ class _Search:
             n_bytes = target.value if target.what == "size" else target.value * n_pixels / 8.0
             n_bytes = min(max(n_bytes, 1.0), _MOST_BYTES)
             self.window = _of_bytes(n_bytes, at_most=target.what == "size")
-            self.coarse = _around(math.log(n_bytes), _COARSE_TOLERANCE)
             self.slope = _LOG_BYTES_SLOPE
             self.worths = Axis(-_WORTHS, _WORTHS, 0, _LOG_BYTES_OF_WORTH)
             rate = 8.0 * n_bytes / n_pixels

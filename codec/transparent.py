@@ -35,7 +35,8 @@ def _filled(colours: Floats, weight: Floats) -> Floats:
         return colours
     height, width = weight.shape[:2]
     sums, seen = _halved(colours * weight), _halved(weight)
-    coarse = _filled(sums / np.maximum(seen, 1e-6), np.minimum(seen, 1.0))
+    means = (sums / np.maximum(seen, 1e-6)).astype(np.float32)
+    coarse = _filled(means, np.minimum(seen, 1.0).astype(np.float32))
     grown = coarse.repeat(2, 0).repeat(2, 1)[:height, :width]
     return colours * weight + grown * (1.0 - weight)
 

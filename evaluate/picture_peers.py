@@ -147,7 +147,7 @@ def _jpeg2000_options(rate_bpp: float) -> dict[str, object]:
 
 
 LUXVOX = Luxvox()
-LUXVOX_PSNR = Luxvox("luxvox-psnr", "luxvox (effort 7, tuned for PSNR)", "psnr", 7)
+LUXVOX_PSNR = Luxvox("luxvox-psnr", "luxvox (tuned for PSNR)", "psnr")
 JPEG = PillowPeer(
     "jpeg",
     "JPEG (optimize, progressive)",

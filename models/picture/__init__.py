@@ -1,1 +1,1 @@
-"""The float side of pictures: networks, their linear start, tiling, choice and correction."""
+"""The float side of pictures: networks, their linear start, tiling, drawing and choice."""

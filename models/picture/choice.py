@@ -1,7 +1,7 @@
 """The rate-aware choice of codes, with the costs that the context model gives them.
 
 Rate–distortion optimised quantisation (Sullivan and Wiegand, 1998): a latent takes the code of
-least weighted squared error plus λ times bits, of few candidates: its two nearest whole numbers
+least squared error plus λ times bits, of few candidates: its two nearest whole numbers
 and the rounded mean. Codes are chosen in the order in which they are coded.
 """
 
@@ -28,25 +28,20 @@ class RateAwareChoice:
     def __init__(self, lambda_: float) -> None:
         self._lambda = lambda_
         self._latents: dict[str, NDArray[np.float32]] = {}
-        self._weights: dict[str, NDArray[np.float32]] = {}
 
-    def begin(self, level: str, latents: Tensor, weights: Tensor) -> None:
+    def begin(self, level: str, latents: Tensor) -> None:
         """Go on to a level.
 
         Args:
             level: its name.
             latents: [1, C, H, W] in the steps of their places.
-            weights: what a squared step of each latent counts, of the same shape or one that
-                broadcasts to it.
         """
         self._latents = {level: latents[0].flatten(1).numpy()}
-        self._weights = {level: weights[0].expand(latents.shape[1:]).flatten(1).numpy()}
 
     def choose(self, prediction: Prediction) -> NDArray[np.int32]:
         """Return the codes [N, channels] of a prediction."""
         channels = slice(prediction.first, prediction.end)
         latents = self._latents[prediction.level][channels][:, prediction.rows].T
-        weights = self._weights[prediction.level][channels][:, prediction.rows].T
         codes = prediction.guess()
 
         # Where the nearest whole number is the rounded mean nothing can be better.
@@ -56,12 +51,12 @@ class RateAwareChoice:
         if not len(rows):
             return codes
         part = _part(prediction, rows, columns)
-        y, w = latents[rows, columns], weights[rows, columns]
+        y = latents[rows, columns]
         mean, near = codes[rows, columns], nearest[rows, columns]
         towards = near + np.sign(mean - near)
-        best, least = mean, self._costs(part, mean, y, w)
+        best, least = mean, self._costs(part, mean, y)
         for candidate in (towards, near):
-            cost = self._costs(part, candidate, y, w)
+            cost = self._costs(part, candidate, y)
             best = np.where(cost < least, candidate, best)
             least = np.minimum(cost, least)
         codes[rows, columns] = best
@@ -72,10 +67,9 @@ class RateAwareChoice:
         part: Prediction,
         codes: NDArray[np.int32],
         latents: NDArray[np.float32],
-        weights: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         error = np.square(latents - codes)
-        costs: NDArray[np.float32] = weights * error + self._lambda * code_bits(part, codes)
+        costs: NDArray[np.float32] = error + self._lambda * code_bits(part, codes)
         return costs
 
 

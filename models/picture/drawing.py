@@ -1,6 +1,6 @@
 """Drawing pictures from codes: the synthesis network folded for one step, strip by strip.
 
-`Synthesis` is what training and corrections differentiate. Here its modulation by the step is
+`Synthesis` is what training differentiates. Here its modulation by the step is
 folded into the weights, and the product of its blocks runs in bfloat16 where the processor has
 units for that; features that blocks add to stay in float32. Pixels differ by less than a level.
 

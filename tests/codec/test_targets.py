@@ -137,43 +137,16 @@ def test_what_cannot_be_asked_for(options, said):
         luxvox.compress_image(np.zeros((2, 2), np.uint8), **options)
 
 
-def cost(pixels, effort):
-    """Return what a file of quality 40 costs: squared error in squared steps, and its bits."""
-    data = luxvox.compress_image(pixels, 40, effort=effort, tune="psnr")
-    step = 160 * (3.5 / 160) ** (39 / 99)
-    error = np.square(luxvox.decompress_image(data).astype(np.float64) - pixels).sum()
-    return error / step**2 + 0.14 * 8 * len(data)
-
-
 def saturated():
     colours = np.random.default_rng(0).integers(0, 2, (8, 8, 3)) * 255
     return np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
 
 
-def test_more_effort_is_worth_it(photograph):
-    costs = {effort: cost(photograph[:64], effort) for effort in (1, 2, 5, 9)}
-    assert costs[9] < 1.005 * costs[5] < 1.01 * costs[2]
-    assert costs[9] < costs[1]
+def test_more_effort_is_never_larger_nor_worse(photograph):
+    files = {effort: luxvox.compress_image(photograph[:64], effort=effort) for effort in (1, 5, 9)}
+    assert files[1] == files[5] == files[9]
 
 
-@pytest.mark.parametrize("effort", [2, 5])
-def test_strips_of_corrected_latents_are_the_whole(photograph, effort, monkeypatch):
-    from luxvox.models.picture import correction
-
-    pixels = np.tile(photograph, (3, 1, 1))
-    whole = luxvox.compress_image(pixels, 50, effort=effort)
-    monkeypatch.setattr(correction, "STRIP_PIXELS", 1)
-    cut = luxvox.compress_image(pixels, 50, effort=effort)
-    assert len(cut) == pytest.approx(len(whole), rel=0.01)
-    error = np.asarray(luxvox.decompress_image(cut), int) - luxvox.decompress_image(whole)
-    assert np.square(error).mean() < 4.0
-
-
-def test_corrections_do_not_run_away_at_saturated_colours():
-    pixels = saturated()
-    plain, default, most = (
-        psnr(luxvox.decompress_image(luxvox.compress_image(pixels, 40, effort=effort)), pixels)
-        for effort in (1, 5, 9)
-    )
-    assert plain > 20
-    assert plain - 0.5 < default <= most + 0.5
+def test_saturated_colours():
+    decoded = luxvox.decompress_image(luxvox.compress_image(saturated(), 40))
+    assert psnr(decoded, saturated()) > 20

@@ -13,18 +13,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from luxvox.models.picture.distortion import EYE_SHARE, eye_error, squared_error
 from luxvox.models.picture.networks import PIXELS_PER_UNIT, Block, Conditions
 from luxvox.models.training.picture.data import Pictures
-from luxvox.models.training.picture.losses import psnr
+from luxvox.models.training.picture.losses import EYE_SHARE, eye_error, psnr, squared_error
 from luxvox.models.training.picture.parts import PictureParts, save_parts
 from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
-STEP_WEIGHT = 0.7  # exponent of the step that makes all rates count about the same
+STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
 CROP, BATCH = 256, 4
 N_VALIDATED = 12
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
+COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
 ANALYSIS_FACTOR = 0.5
 
 
@@ -32,7 +32,6 @@ class JointPhase:
     """All parts at once."""
 
     name = "joint"
-    learning_rate = 4e-4
 
     def __init__(
         self,
@@ -40,7 +39,9 @@ class JointPhase:
         data: tuple[Pictures, Pictures],
         device: str = "cpu",
         bfloat16: bool = True,
+        learning_rate: float = 4e-4,
     ) -> None:
+        self.learning_rate = learning_rate
         self.parts = parts.to(device)
         self.pictures, self.held_back = data
         self.device = torch.device(device)
@@ -75,7 +76,7 @@ class JointPhase:
         low, high = TRAINED_STEPS
         # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
         share = (torch.arange(BATCH) + torch.rand(BATCH, generator=generator)) / BATCH
-        step = (low * (high / low) ** share).to(self.device)
+        step = (low * (high / low) ** (share**COARSE_SHARE)).to(self.device)
         tune = (torch.randperm(BATCH, generator=generator) % 2).float().to(self.device)
         at = self.parts.model.conditions(step, tune)
         odd = {

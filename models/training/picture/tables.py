@@ -65,7 +65,7 @@ def _symbols_seen(
         placement = Placement(model, setting)
         for depth, level in enumerate(LEVELS):
             placed = latents[level] / placement.factors(depth)
-            choice.begin(level, placed, torch.ones(1, 1, 1, 1))
+            choice.begin(level, placed)
             placement.know(depth, torch.from_numpy(one.next_level()).float()[None])
     return seen
 

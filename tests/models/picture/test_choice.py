@@ -40,28 +40,19 @@ def about(plane, prediction):
     return whole[CHANNELS][:, prediction.rows].T
 
 
-def choice_of(latents, weights, lambda_):
+def choice_of(latents, lambda_):
     choice = RateAwareChoice(lambda_)
-    choice.begin("top", latents["top"], weights)
+    choice.begin("top", latents["top"])
     return choice
 
 
-WEIGHTS = {
-    "one for all": torch.ones(1, 1, 1, 1),
-    "by channel": torch.rand(1, N_CHANNELS, 1, 1, generator=torch.Generator().manual_seed(4)) + 0.2,
-    "by place": torch.rand(1, 1, *GRID, generator=torch.Generator().manual_seed(5)) + 0.2,
-    "by both": torch.rand(1, N_CHANNELS, *GRID, generator=torch.Generator().manual_seed(6)) + 0.2,
-}
-
-
-@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 @pytest.mark.parametrize("lambda_", [0.0, LAMBDA, 2.0])
-def test_no_choice_costs_more_than_rounding(prediction, latents, weights, lambda_):
-    codes = choice_of(latents, weights, lambda_).choose(prediction)
-    y, w = about(latents["top"], prediction), about(weights, prediction)
+def test_no_choice_costs_more_than_rounding(prediction, latents, lambda_):
+    codes = choice_of(latents, lambda_).choose(prediction)
+    y = about(latents["top"], prediction)
 
     def cost(some):
-        return w * np.square(y - some) + lambda_ * code_bits(prediction, some)
+        return np.square(y - some) + lambda_ * code_bits(prediction, some)
 
     nearest, mean = np.rint(y).astype(np.int32), (prediction.mean + 4) >> 3
     coded = ~prediction.coding.silent
@@ -76,7 +67,7 @@ def test_no_choice_costs_more_than_rounding(prediction, latents, weights, lambda
 
 
 def test_silent_codes_are_the_predicted_ones(prediction, latents):
-    codes = choice_of(latents, WEIGHTS["by both"], 0.0).choose(prediction)
+    codes = choice_of(latents, 0.0).choose(prediction)
     silent = prediction.coding.silent
     assert 60 <= silent.sum() < silent.size
     np.testing.assert_array_equal(codes[silent], prediction.coding.base[silent])
@@ -86,7 +77,7 @@ def test_all_silent(prediction, latents):
     scale = np.zeros_like(prediction.mean)
     coding = coding_of(prediction.mean, scale)
     one = Prediction("top", 1, 2, 5, prediction.rows, coding, prediction.mean, prediction.counts)
-    codes = choice_of(latents, WEIGHTS["one for all"], LAMBDA).choose(one)
+    codes = choice_of(latents, LAMBDA).choose(one)
     np.testing.assert_array_equal(codes, coding.base)
 
 
@@ -94,7 +85,7 @@ def test_dearer_bits_trade_error_for_rate(prediction, latents):
     y, coded = about(latents["top"], prediction), ~prediction.coding.silent
     bits, errors = [], []
     for lambda_ in (0.0, LAMBDA, 10 * LAMBDA):
-        choice = choice_of(latents, WEIGHTS["one for all"], lambda_)
+        choice = choice_of(latents, lambda_)
         codes = choice.choose(prediction)
         bits.append(float(code_bits(prediction, codes).sum()))
         errors.append(float(np.square(y - codes)[coded].sum()))
@@ -105,12 +96,12 @@ def test_dearer_bits_trade_error_for_rate(prediction, latents):
 @pytest.mark.parametrize("value", [1e9, -1e9, float(CODE_MAX) + 0.6])
 def test_latents_out_of_range_give_the_farthest_codes(prediction, value):
     far = {"top": torch.full((1, N_CHANNELS, *GRID), value)}
-    codes = choice_of(far, WEIGHTS["one for all"], 0.0).choose(prediction)
+    codes = choice_of(far, 0.0).choose(prediction)
     coded = ~prediction.coding.silent
     assert (codes[coded] == np.sign(value) * CODE_MAX).all()
 
 
 def test_latents_are_left_alone(prediction, latents):
     before = latents["top"].clone()
-    choice_of(latents, WEIGHTS["by both"], LAMBDA).choose(prediction)
+    choice_of(latents, LAMBDA).choose(prediction)
     assert torch.equal(latents["top"], before)
