@@ -75,7 +75,7 @@ class ResidualVQ(nn.Module):
 
         Args:
             latents: [B, C, H, W] in steps.
-            position: [B] log-step in −1 … 1, picks the static tables.
+            position: [B] or [1], log-step in −1 … 1, picks the static tables.
             rate_weight: worth of a bit in squared steps, of all or of each sample [B].
             limits: how many stages each place may have, int64 [B, H, W]; all by default.
 
@@ -89,9 +89,9 @@ class ResidualVQ(nn.Module):
             (self.n_stages, len(self.slots), n_places), dtype=self.code_type, device=latents.device
         )
         item = torch.arange(batch, device=latents.device).repeat_interleave(height * width)
-        weights = torch.as_tensor(rate_weight, device=latents.device).expand(batch)
-        bits = weights[:, None, None, None] * self.bits[rate_bin(position)]
-        costs = self.codebooks.square().sum(-1) + bits  # [B, stages, groups, K]
+        weights = torch.as_tensor(rate_weight, device=latents.device).reshape(-1, 1, 1, 1)
+        bits = weights * self.bits[rate_bin(position)]
+        costs = self.codebooks.square().sum(-1) + bits  # [B or 1, stages, groups, K]
         depth = torch.full_like(item, self.n_stages) if limits is None else limits.flatten()
         for some in torch.split(torch.arange(n_places, device=latents.device), PLACES_AT_ONCE):
             places = _Places(some, vectors[:, some], item, depth)

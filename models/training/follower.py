@@ -14,30 +14,24 @@ from luxvox.models.rvq import N_RATE_BINS, ResidualVQ, rate_bin
 
 FOLLOW_DECAY = 0.99
 PRIOR_PLACES = 4000.0  # places that the codebooks at the start are worth
+LEAST_COUNT = 1e-3
 ALIVE_ABOVE = 0.02  # places a step, averaged, above which a word counts as alive
 
 
 class CodebookFollower:
-    """Keeps a level's codebooks at the means of what they code, and its tables at the counts.
+    """Keeps the codebooks of one group at the means of what they code, its tables at the counts.
 
     Args:
-        vq: the level.
-        restarted_stages: the first so many stages have their dead words restarted.
-        may_restart: bool [groups], which groups have.
+        vq: residual VQ of one group.
         restart_share: a word is dead that is chosen less often than this share of the mean.
+        even_from: from this stage on a vector counts by the inverse of its length, or late stages
+            fit nothing but the loudest frames (docs/decisions.md).
     """
 
-    def __init__(
-        self,
-        vq: ResidualVQ,
-        restarted_stages: int,
-        may_restart: Tensor,
-        restart_share: float,
-    ) -> None:
+    def __init__(self, vq: ResidualVQ, restart_share: float, even_from: int) -> None:
         self.vq = vq
-        self.restarted_stages = restarted_stages
-        self.may_restart = may_restart
         self.restart_share = restart_share
+        self.even_from = even_from
         self.usage = torch.exp2(-vq.bits) * PRIOR_PLACES  # [bins, stages, groups, K]
         self.counts = self.usage.mean(0)
         self.sums = vq.codebooks * self.counts[..., None]
@@ -56,77 +50,81 @@ class CodebookFollower:
     def learn(
         self, latents: Tensor, codes: Tensor, position: Tensor, generator: torch.Generator
     ) -> None:
-        """Take in one batch: latents [B, C, H, W] in steps and their codes."""
-        residual = self.vq.group(latents)
-        flat = codes.permute(1, 2, 0, 3, 4).flatten(2).long()
+        """Take in one batch: latents [B, C, 1, F] in steps and their codes."""
+        rest = self.vq.group(latents)[0].contiguous()  # [N, C]
+        words = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()  # [stages, N]
         bins = rate_bin(position).repeat_interleave(latents.shape[2] * latents.shape[3])
-        alive = torch.ones_like(flat[0], dtype=torch.bool)
         for stage in range(self.vq.n_stages):
-            for group in torch.nonzero(alive.any(1))[:, 0].tolist():
-                some = alive[group]
-                vectors = residual[group, some]
-                self._learn_group(stage, group, vectors, flat[stage, group, some])
-                self._learn_usage(stage, group, flat[stage, group, some], bins[some])
-                if stage < self.restarted_stages and self.may_restart[group]:
-                    self._restart(stage, group, (vectors, flat[stage, group, some]), generator)
-            index = flat[stage][..., None].expand(-1, -1, self.vq.width)
-            residual = residual - self.vq.codebooks[stage].gather(1, index)
-            alive &= flat[stage] != 0
-        self._publish()
+            if not len(rest):
+                break
+            chosen = words[stage]
+            left = rest - self.vq.codebooks[stage, 0].index_select(0, chosen)
+            self._learn_means(stage, rest, chosen)
+            self._learn_usage(stage, chosen, bins)
+            restarted = self._restart(stage, rest, chosen, generator)
+            self._publish(stage, torch.cat([chosen, restarted]))
+            alive = torch.nonzero(chosen)[:, 0]
+            rest, words, bins = left[alive], words[:, alive], bins[alive]
+        usage = self.usage + 0.05
+        self.vq.bits.copy_(-torch.log2(usage / usage.sum(-1, keepdim=True)))
 
-    def _learn_group(self, stage: int, group: int, vectors: Tensor, words: Tensor) -> None:
+    def _learn_means(self, stage: int, vectors: Tensor, words: Tensor) -> None:
+        """Follow what words [N] code, vectors [N, C]."""
         size = self.vq.codebooks.shape[2]
-        self.counts[stage, group] *= FOLLOW_DECAY
-        self.sums[stage, group] *= FOLLOW_DECAY
-        self.counts[stage, group] += torch.bincount(words, minlength=size)
-        self.sums[stage, group].index_add_(0, words, vectors)
+        counts, sums = self.counts[stage, 0], self.sums[stage, 0]
+        counts *= FOLLOW_DECAY
+        sums *= FOLLOW_DECAY
+        if stage < self.even_from:
+            counts += torch.bincount(words, minlength=size)
+            sums.index_add_(0, words, vectors)
+            return
+        weights = (vectors.square().sum(1) + 1.0).rsqrt()
+        weights /= weights.mean()
+        counts += torch.bincount(words, weights, minlength=size)
+        sums.index_add_(0, words, vectors * weights[:, None])
 
-    def _learn_usage(self, stage: int, group: int, words: Tensor, bins: Tensor) -> None:
+    def _learn_usage(self, stage: int, words: Tensor, bins: Tensor) -> None:
         size = self.vq.codebooks.shape[2]
         joint = torch.bincount(bins * size + words, minlength=N_RATE_BINS * size)
         joint = joint.reshape(N_RATE_BINS, size)
         decay = torch.where(joint.sum(1, keepdim=True) > 0, FOLLOW_DECAY, 1.0)
-        self.usage[:, stage, group] *= decay
-        self.usage[:, stage, group] += joint
+        self.usage[:, stage, 0] *= decay
+        self.usage[:, stage, 0] += joint
 
     def _restart(
-        self,
-        stage: int,
-        group: int,
-        coded: tuple[Tensor, Tensor],
-        generator: torch.Generator,
-    ) -> None:
-        """Put dead words beside busy ones, towards vectors [N, width] that those words [N] code.
+        self, stage: int, vectors: Tensor, words: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Put dead words beside busy ones, towards vectors [N, C] that those words [N] code.
 
         Not on the vectors themselves: the best of K words of N random numbers is only
         √(2 ln K / N) as long as the vectors it codes, and a longer one would not be chosen again.
+
+        Returns the words that were dead.
         """
-        vectors, words = coded
-        counts, sums = self.counts[stage, group], self.sums[stage, group]
+        counts, sums = self.counts[stage, 0], self.sums[stage, 0]
         typical = float(counts.mean())
         dead = counts < self.restart_share * typical
         dead[0] = False
-        size = int((self.vq.slots[group] < self.vq.n_channels).sum())
-        step = min(1.0, math.sqrt(2.0 * math.log(len(counts)) / size))
-        for word in torch.nonzero(dead)[:, 0].tolist():
+        numbers = torch.nonzero(dead)[:, 0]
+        step = min(1.0, math.sqrt(2.0 * math.log(len(counts)) / self.vq.n_channels))
+        for word in numbers.tolist():
             pick = int(torch.randint(len(vectors), (1,), generator=generator))
             busy = int(words[pick])
-            start = self.vq.codebooks[stage, group, busy]
+            start = self.vq.codebooks[stage, 0, busy]
             counts[busy] *= 0.5
             sums[busy] *= 0.5
-            self.usage[:, stage, group, busy] *= 0.5
-            self.usage[:, stage, group, word] = self.usage[:, stage, group, busy]
+            self.usage[:, stage, 0, busy] *= 0.5
+            self.usage[:, stage, 0, word] = self.usage[:, stage, 0, busy]
             counts[word] = max(float(counts[busy]), self.restart_share * typical)
             sums[word] = counts[word] * (start + step * (vectors[pick] - start))
+        return numbers
 
-    def _publish(self) -> None:
-        books = self.sums / self.counts[..., None].clamp(min=1e-6)
-        keep = self.counts < 1e-3
-        books[keep] = self.vq.codebooks[keep]
-        books[:, :, 0] = 0.0
-        self.vq.codebooks.copy_(books)
-        usage = self.usage + 0.05
-        self.vq.bits.copy_(-torch.log2(usage / usage.sum(-1, keepdim=True)))
+    def _publish(self, stage: int, words: Tensor) -> None:
+        """Put words where their means are; those of all others have not moved."""
+        moved = torch.unique(words)
+        moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= LEAST_COUNT)]
+        means = self.sums[stage, 0, moved] / self.counts[stage, 0, moved, None]
+        self.vq.codebooks[stage, 0, moved] = means
 
     def alive_share(self) -> float:
         """Return the share of first-stage words that were used lately."""
