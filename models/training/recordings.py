@@ -19,7 +19,11 @@ from luxvox.models.speech import HOP, SAMPLE_RATE_HZ
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 JITTER_DB = 4.0  # standard deviation of the level about the common one
-NOISE_SHARE = 0.15  # crops that get a little noise
+NOISE_SHARE = 0.2  # crops that get a little noise
+NOISE_DB = (-70.0, -35.0)
+ROOM_SHARE = 0.15  # crops that are heard in a room
+DECAY_S = (0.1, 0.5)  # until reverberation is 60 dB down
+ROOM_DB = (-18.0, -4.0)  # reverberation against the voice
 SHORTEST_S = 1.0
 
 
@@ -81,11 +85,47 @@ class Recordings:
         jitter = math.pow(10.0, JITTER_DB * float(torch.randn(1, generator=generator)) / 20.0)
         part = torch.nn.functional.pad(part, (0, size - len(part)))
         part = part * (self.gains[index] * jitter)
-        if float(torch.rand(1, generator=generator)) < NOISE_SHARE:
-            decibels = -45.0 - 25.0 * float(torch.rand(1, generator=generator))
-            noise = torch.randn(size, generator=generator)
-            part = part + noise * math.pow(10.0, decibels / 20.0)
+        if _happens(ROOM_SHARE, generator):
+            part = _reverberant(part, generator)
+        if _happens(NOISE_SHARE, generator):
+            part = part + _decibels(NOISE_DB, generator) * _room_noise(size, generator)
         return part
+
+
+def _happens(share: float, generator: torch.Generator) -> bool:
+    return float(torch.rand(1, generator=generator)) < share
+
+
+def _between(low_high: tuple[float, float], generator: torch.Generator) -> float:
+    low, high = low_high
+    return low + (high - low) * float(torch.rand(1, generator=generator))
+
+
+def _decibels(low_high: tuple[float, float], generator: torch.Generator) -> float:
+    """Return a factor on samples, drawn evenly in decibels."""
+    return math.pow(10.0, _between(low_high, generator) / 20.0)
+
+
+def _room_noise(size: int, generator: torch.Generator) -> Tensor:
+    """Return noise [size] of an RMS of 1 that falls by up to 6 dB an octave above 60 Hz."""
+    hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
+    slope = _between((0.0, 0.5), generator)
+    shape = (1.0 + (hertz / 60.0).square()).pow(-slope)
+    noise = torch.fft.irfft(torch.fft.rfft(torch.randn(size, generator=generator)) * shape, size)
+    normal: Tensor = noise / noise.square().mean().sqrt()
+    return normal
+
+
+def _reverberant(part: Tensor, generator: torch.Generator) -> Tensor:
+    """Add exponentially decaying reverberation to samples [T]."""
+    decay_s = _between(DECAY_S, generator)
+    tail = torch.randn(int(decay_s * SAMPLE_RATE_HZ), generator=generator)
+    tail *= torch.pow(10.0, torch.arange(len(tail)) * (-3.0 / len(tail)))
+    tail *= _decibels(ROOM_DB, generator) / tail.square().sum().sqrt()
+    tail[0] = 1.0
+    n = len(part) + len(tail)
+    heard: Tensor = torch.fft.irfft(torch.fft.rfft(part, n) * torch.fft.rfft(tail, n), n)
+    return heard[: len(part)]
 
 
 def _load(path: Path) -> NDArray[np.int16]:
