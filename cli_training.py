@@ -76,8 +76,13 @@ def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) 
 @click.option("--phase", help="The phase to train; otherwise all of them in turn.")
 @click.option(
     "--init",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights to start from.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Model card of weights, or folder of another run, to start from.",
+)
+@click.option(
+    "--widen",
+    is_flag=True,
+    help="Give the weights to start from the wide paths of newer networks, if they have none.",
 )
 @click.option(
     "--stages",

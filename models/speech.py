@@ -8,6 +8,10 @@ directions up again.  Both are linear codecs before any training; ConvNeXt block
 at zero.  That of the synthesis also gives magnitudes and phases, for what latents know the
 envelope of and not the phases.
 
+Wide paths (`luxvox.models.speech_paths`) correct both again: what they are given are frames and
+the features of the side paths.  The last one works on short-time spectra of the decoded samples,
+200 a second in windows of 10 ms: what is shorter than a frame is in its place in time.
+
 Whole latent vectors, in steps (`SpeechConfig.unit` of the compressed spectrum), are quantised
 stage after stage (residual VQ, `luxvox.models.rvq`).
 """
@@ -17,6 +21,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +31,17 @@ from torch.nn import functional as F
 
 from luxvox.models.beam import beam_codes
 from luxvox.models.rvq import ResidualVQ, rate_bin
+from luxvox.models.speech_paths import WidePath, corrected_spectra, depthwise
 
 SAMPLE_RATE_HZ = 16_000
 HOP = 320
 WINDOW = 640
 N_BINS = WINDOW // 2 + 1
 N_REALS = 2 * N_BINS
+FINE_HOP = 80
+FINE_WINDOW = 160
+FINE_BINS = FINE_WINDOW // 2 + 1
+FINE_A_FRAME = HOP // FINE_HOP
 POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
 SILENT_POWER = 1e-6  # of a compressed frame
 HALF_WINDOW = 320  # of each half of a frame
@@ -41,6 +51,7 @@ ENVELOPE_FLOOR = 1e-3
 TYPICAL_SHARE = 0.7  # of frames have less power than a typical one
 DEPTH_POWER = 1.5  # how the stages of a typical frame grow with fineness
 LEVEL = "frames"
+SYNTHESIS_PARTS = ("up", "synthesis.", "wide_synthesis.", "spread.", "fine.")
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,10 @@ class SpeechConfig:
         width, expansion: of the ConvNeXt blocks.
         n_bands: of the envelopes; with none, latents know the complex spectrum only, and the
             synthesis makes no phases.
+        wide_width, wide_expansion: of the wide paths; without a width there are none.
+        wide_analysis, wide_synthesis: dilations of their blocks.
+        fine_width: of the path on short-time spectra.
+        fine: dilations of its blocks, in fine frames.
         unit: of the compressed spectrum that one step of the latents is worth.
         rate_weight: what a bit is worth in squared steps when codewords are chosen.
         finest_depth: stages that a frame of the reference power gets at quality 100, if there
@@ -72,6 +87,12 @@ class SpeechConfig:
     kernel: int = 7
     analysis_blocks: int = 3
     synthesis_blocks: int = 6
+    wide_width: int = 0
+    wide_expansion: int = 3
+    wide_analysis: tuple[int, ...] = (1, 3, 9)
+    wide_synthesis: tuple[int, ...] = (1, 2, 4, 1, 2, 4)
+    fine_width: int = 160
+    fine: tuple[int, ...] = (1, 2, 4, 8)
     unit: float = 0.125
     rate_weight: float = 0.1
     finest_depth: float = 26.0
@@ -100,9 +121,9 @@ def typical_db(latents: Tensor) -> Tensor:
     return torch.quantile(power_db(latents), TYPICAL_SHARE)
 
 
-def analysis_window(device: torch.device | None = None) -> Tensor:
+def analysis_window(device: torch.device | None = None, size: int = WINDOW) -> Tensor:
     """Return the root-Hann window [640]; its square adds up to 1 at a hop of 320."""
-    return torch.hann_window(WINDOW, periodic=True, dtype=torch.float32, device=device).sqrt()
+    return torch.hann_window(size, periodic=True, dtype=torch.float32, device=device).sqrt()
 
 
 def spectrum(samples: Tensor) -> Tensor:
@@ -115,10 +136,16 @@ def spectrum(samples: Tensor) -> Tensor:
 
 def spectrum_of_padded(padded: Tensor) -> Tensor:
     """Map samples [B, 320 · (F + 1)] to the compressed spectra [B, 642, F] of all whole frames."""
-    frames = padded.unfold(1, WINDOW, HOP) * analysis_window(padded.device)
+    return compressed_spectra(padded, WINDOW).transpose(1, 2)
+
+
+def compressed_spectra(padded: Tensor, window: int) -> Tensor:
+    """Map samples [B, window · (F + 1) / 2] to compressed spectra [B, F, window + 2]."""
+    frames = padded.unfold(1, window, window // 2) * analysis_window(padded.device, window)
     bins = torch.fft.rfft(frames)
-    compressed = bins * (bins.real.square() + bins.imag.square() + POWER_FLOOR).pow(-0.25)
-    return torch.cat([compressed.real, compressed.imag], 2).transpose(1, 2)
+    power = bins.real.square() + bins.imag.square() + POWER_FLOOR
+    compressed = bins * power.sqrt().rsqrt()
+    return torch.cat([compressed.real, compressed.imag], 2)
 
 
 def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
@@ -127,7 +154,7 @@ def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
     Powers of mel bands to the power 0.15, of the first and of the second half of the frame, each
     in a Hann window of 20 ms.
     """
-    frames = torch.fft.irfft(_bins(compressed), WINDOW)
+    frames = torch.fft.irfft(_bins(compressed.transpose(1, 2)), WINDOW)
     shape = torch.hann_window(HALF_WINDOW, periodic=True, dtype=torch.float32)
     window = shape.to(compressed.device)
     halves = torch.stack([frames[:, :, s : s + HALF_WINDOW] for s in HALF_STARTS], 2)
@@ -137,17 +164,17 @@ def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
     return envelope.flatten(2).transpose(1, 2)
 
 
-def samples_from_spectrum(compressed: Tensor) -> Tensor:
-    """Map compressed spectra [B, 642, F] to samples [B, 320 · (F − 1)]."""
-    frames = torch.fft.irfft(_bins(compressed), WINDOW) * analysis_window(compressed.device)
-    first, second = frames[:, :, :HOP], frames[:, :, HOP:]
+def samples_from_spectra(compressed: Tensor, window: int) -> Tensor:
+    """Map compressed spectra [B, F, window + 2] to samples [B, window / 2 · (F − 1)]."""
+    frames = torch.fft.irfft(_bins(compressed), window) * analysis_window(compressed.device, window)
+    first, second = frames.chunk(2, dim=2)
     samples: Tensor = (second[:, :-1] + first[:, 1:]).flatten(1)
     return samples
 
 
 def _bins(compressed: Tensor) -> Tensor:
-    """Return the complex spectra [B, F, 321] of compressed ones [B, 642, F]."""
-    real, imaginary = compressed.transpose(1, 2).chunk(2, dim=2)
+    """Return the complex spectra [B, F, bins] of compressed ones [B, F, 2 · bins]."""
+    real, imaginary = compressed.chunk(2, dim=2)
     magnitude = (real.square() + imaginary.square() + POWER_FLOOR).sqrt()
     return torch.complex(real * magnitude, imaginary * magnitude)
 
@@ -168,21 +195,23 @@ def _mel_bands(n_bands: int) -> Tensor:
 
 
 class ConvNeXtBlock(nn.Module):
-    """Residual block on [B, width, F]: depthwise convolution, layer norm, two matrices, GELU."""
+    """Residual block on [B, F, width]: depthwise convolution, layer norm, two matrices, GELU."""
 
     def __init__(self, width: int, expansion: int, kernel: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.depthwise = nn.Conv1d(width, width, kernel, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.expand = nn.Linear(width, expansion * width)
         self.project = nn.Linear(expansion * width, width)
         self.scale = nn.Parameter(torch.full((width,), 0.3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return [B, width, F]."""
-        y = self.norm(self.depthwise(x).transpose(1, 2))
-        y = self.project(F.gelu(self.expand(y), approximate="tanh")) * self.scale
-        changed: Tensor = x + y.transpose(1, 2)
+        """Return [B, F, width]."""
+        taps = self.depthwise.weight[:, 0].T
+        bias: Any = self.depthwise.bias
+        y = depthwise(x, taps, 1) + bias.to(x.dtype)
+        y = self.project(F.gelu(self.expand(self.norm(y)), approximate="tanh"))
+        changed: Tensor = x + y * self.scale.to(y.dtype)
         return changed
 
 
@@ -217,19 +246,20 @@ class SidePath(nn.Module):
             nn.init.zeros_(self.polar.weight[: n_outputs // 2])
             nn.init.zeros_(self.polar.bias[: n_outputs // 2])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the correction."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the correction and the features [B, F, width] that it is made of."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half_precision):
-            y = self.enter(x)
+            y = self.enter(x).transpose(1, 2).contiguous()  # [B, width, F] -> [B, F, width]
             for block in self.blocks:
                 y = block(y)
-            y = self.norm(y.transpose(1, 2))
-            correction: Tensor = self.leave(y).transpose(1, 2).float()
-            polar = None if self.polar is None else self.polar(y).transpose(1, 2).float()
+            y = self.norm(y)
+            correction: Tensor = self.leave(y).transpose(1, 2).to(x.dtype)
+            polar = None if self.polar is None else self.polar(y).transpose(1, 2).to(x.dtype)
         if polar is None:
-            return correction
+            return correction, y
         magnitude, phase = polar.chunk(2, dim=1)
-        return correction + torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+        made = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+        return correction + made, y
 
 
 class SpeechModel(nn.Module):
@@ -250,6 +280,22 @@ class SpeechModel(nn.Module):
         self.analysis = SidePath(config.n_inputs, n, config, config.analysis_blocks)
         polar = config.n_bands > 0
         self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks, polar)
+        if config.wide_width:
+            wide, expansion = config.wide_width, config.wide_expansion
+            self.wide_analysis = WidePath(
+                config.n_inputs + config.width, n, wide, expansion, config.wide_analysis
+            )
+            self.wide_synthesis = WidePath(
+                n + config.width, 3 * N_BINS, wide, expansion, config.wide_synthesis
+            )
+            self.spread = nn.Linear(wide, FINE_A_FRAME * config.fine_width)
+            self.fine = WidePath(
+                2 * FINE_BINS + config.fine_width,
+                3 * FINE_BINS,
+                config.fine_width,
+                expansion,
+                config.fine,
+            )
         self.vq = ResidualVQ((n,), config.n_stages, config.codebook_size)
         self.reference_db: Tensor
         self.register_buffer("reference_db", torch.tensor(0.0))
@@ -262,17 +308,40 @@ class SpeechModel(nn.Module):
         x = compressed / self.config.unit
         if self.config.n_bands:
             x = torch.cat([x, envelopes(compressed, self.config.n_bands) / self.config.unit], 1)
-        linear = torch.einsum("ci,bif->bcf", self.down, x)
+        correction, features = self.analysis(x)
+        total = torch.einsum("ci,bif->bcf", self.down, x) + correction
+        if self.config.wide_width:
+            total = total + self.wide_analysis(x.transpose(1, 2), features)[0].transpose(1, 2)
         audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
-        latents: Tensor = ((linear + self.analysis(x)) * audible).unsqueeze(2)
+        latents: Tensor = (total * audible).unsqueeze(2)
         return latents
 
-    def synthesise(self, latents: Tensor) -> Tensor:
-        """Map latents [B, n_channels, 1, F] in steps to compressed spectra [B, 642, F]."""
+    def samples(self, latents: Tensor) -> Tensor:
+        """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)]."""
         x = latents.squeeze(2)
-        linear = torch.einsum("ic,bcf->bif", self.up, x)
-        compressed: Tensor = (linear + self.synthesis(x)) * self.config.unit
-        return compressed
+        correction, features = self.synthesis(x)
+        frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
+        if not self.config.wide_width:
+            return samples_from_spectra(frames * self.config.unit, WINDOW)
+        corrections, features = self.wide_synthesis(x.transpose(1, 2), features)
+        frames = corrected_spectra(frames, corrections)
+        return self._finer(samples_from_spectra(frames * self.config.unit, WINDOW), features)
+
+    def _finer(self, samples: Tensor, features: Tensor) -> Tensor:
+        """Correct samples [B, 320 · (F − 1)] in fine frames, by features [B, F, wide_width]."""
+        unit = self.config.unit
+        fine = compressed_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
+        with torch.autocast(samples.device.type, torch.bfloat16, enabled=self.fine.half_precision):
+            # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
+            known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
+        corrections, _ = self.fine(fine, known[:, : fine.shape[1]])
+        return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
+
+    def set_half_precision(self, half: bool) -> None:
+        """Compute all paths in bfloat16, or none; training may do so."""
+        for path in self.modules():
+            if isinstance(path, SidePath | WidePath):
+                path.half_precision = half
 
     def depths(self, latents: Tensor, position: Tensor) -> Tensor:
         """Return how many stages each frame gets, int64 [B, 1, F].
@@ -344,6 +413,16 @@ class SpeechModel(nn.Module):
     @property
     def halo(self) -> int:
         """Frames on each side that a frame of analysis or synthesis depends on."""
-        config = self.config
-        blocks = max(config.analysis_blocks, config.synthesis_blocks)
-        return 1 + blocks * (config.kernel // 2)
+        return max(self._analysis_halo, self._synthesis_halo)
+
+    @property
+    def _analysis_halo(self) -> int:
+        reach = 1 + self.config.analysis_blocks * (self.config.kernel // 2)
+        return reach + self.wide_analysis.reach if self.config.wide_width else reach
+
+    @property
+    def _synthesis_halo(self) -> int:
+        reach = 1 + self.config.synthesis_blocks * (self.config.kernel // 2)
+        if not self.config.wide_width:
+            return reach
+        return reach + self.wide_synthesis.reach + 2 + -(-self.fine.reach // FINE_A_FRAME)

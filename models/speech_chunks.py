@@ -17,7 +17,6 @@ from luxvox.models.speech import (
     HOP,
     SpeechModel,
     n_frames,
-    samples_from_spectrum,
     spectrum_of_padded,
 )
 
@@ -98,7 +97,7 @@ def synthesise(
             return
         low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
         held, held_start = held[:, :, low - held_start :], low
-        compressed = model.synthesise(held[None, :, :, : high - low])
-        samples = samples_from_spectrum(compressed[:, :, start - low : stop + 1 - low])[0]
-        yield samples[: n_samples - start * HOP].numpy()
+        samples = model.samples(held[None, :, :, : high - low])[0]
+        own = samples[(start - low) * HOP : (stop - low) * HOP]
+        yield own[: n_samples - start * HOP].numpy()
         start = stop

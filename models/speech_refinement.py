@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from luxvox.models.speech import SpeechModel, samples_from_spectrum
+from luxvox.models.speech import SpeechModel
 from luxvox.models.speech_losses import distortions, spectra
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
@@ -63,8 +63,7 @@ def refined_latents(
             length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
         with torch.enable_grad():
             refined.requires_grad_(True)
-            heard = samples_from_spectrum(model.synthesise(refined + error))
-            loss, _ = distortions(spectra(heard), wanted)
+            loss, _ = distortions(spectra(model.samples(refined + error)), wanted)
             (gradient,) = torch.autograd.grad(loss, [refined])
         refined = refined.detach()
         gradient /= gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST).pow(EVENNESS)

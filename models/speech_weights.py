@@ -82,7 +82,9 @@ def load_voice_codec(path: Path) -> VoiceCodec:
     if card.kind != VOICE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
     try:
-        config = SpeechConfig(**{"n_bands": 0, **card.config})  # the first models had none
+        config = SpeechConfig(
+            **{"n_bands": 0, "wide_width": 0, **card.config}
+        )  # the first models had none
         check_sizes(card, tensors, _shapes(config))
         model = SpeechModel(config)
         level = context_level(model, tensors)

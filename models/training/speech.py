@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from luxvox.errors import UsageError
-from luxvox.models.context import speech_twins
+from luxvox.models.context import ContextTwins, speech_twins
 from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.speech_weights import load_voice_codec
 from luxvox.models.training.export import sources
@@ -49,7 +49,11 @@ from luxvox.models.training.speech_context_phase import (
     save_speech_context,
     store_speech_codes,
 )
-from luxvox.models.training.speech_initialise import untrained_speech_model, with_stages
+from luxvox.models.training.speech_initialise import (
+    untrained_speech_model,
+    widened,
+    with_stages,
+)
 from luxvox.models.training.speech_phases import (
     MODEL_FILE,
     JointSpeechPhase,
@@ -66,6 +70,41 @@ PHASES = ("0", "1", "2", "3")
 HELD_BACK = 40  # every 40th recording is never trained on, but validated on
 SEED = 0
 STAGES = range(4, 61)  # no fewer than the first section has, no more than a loader takes
+
+
+NEW = SpeechConfig(n_stages=28, finest_depth=36.4, slope_rise=3.253808867751506, wide_width=384)
+"""The networks of new models: those of `voice-5`, and wide paths."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What training starts from.
+
+    Attributes:
+        init: model card of weights, or folder of a run.
+        stages: that the residual VQ is to have.
+        widen: whether networks get the wide paths they lack.
+    """
+
+    init: Path
+    stages: int | None
+    widen: bool
+
+    def __post_init__(self) -> None:
+        if self.stages is not None and self.stages not in STAGES:
+            raise UsageError(f"{self.stages} stages, legal: {STAGES[0]}..{STAGES[-1]}")
+
+    def load(self) -> tuple[SpeechModel, ContextTwins]:
+        """Return the networks, and the context model that training goes on from."""
+        log.info("starting from %s", self.init.stem)
+        if self.init.is_dir():
+            model = load_speech_model(self.init)
+            return model, load_speech_context(model, self.init)
+        codec = load_voice_codec(self.init.with_suffix(".json"))
+        level = codec.context.levels[LEVEL]
+        twins = speech_twins(codec.model, level.shape.width, level.shape.hidden)
+        twins.twin(LEVEL).start_from_integers(level.tensors)
+        return codec.model.requires_grad_(True), twins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +127,7 @@ def train_speech(  # noqa: PLR0913, PLR0917
     resume: bool = False,
     half_precision: bool = False,
     stages: int | None = None,
+    widen: bool = False,
 ) -> None:
     """Train the voice codec.
 
@@ -97,25 +137,27 @@ def train_speech(  # noqa: PLR0913, PLR0917
         minutes: how long the phase is to train in all, resumes included; if no phase is given,
             all phases together.
         phase: one of `PHASES`; all in turn by default.
-        init: model card of weights to start from, instead of phase 0.
+        init: model card of weights, or another run's folder, to start from, instead of phase 0.
         resume: go on from the run folder's last checkpoint of the phase.
         half_precision: compute the networks in bfloat16, which processors with matrix units
             (AMX) do several times faster.
         stages: how many of the residual VQ the weights are to have that training starts from.
+        widen: give them the wide paths that they lack, which change nothing before training.
 
     Raises:
         UsageError: if phase, minutes, stages or the state of the run folder do not allow it.
         InputError: if there are no recordings.
     """
-    _check(minutes, phase, init, stages)
+    _check(minutes, phase, init, stages is not None or widen)
     log_to_stderr()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     out.mkdir(parents=True, exist_ok=True)
     training, held_back = Recordings(data).split(HELD_BACK)
     job = Job(out, training, held_back, resume, half_precision)
+    start = None if init is None else Start(init, stages, widen)
     if phase in (None, "0") and not (resume and (out / "run.json").exists()):
         torch.manual_seed(SEED)
-        _begin(job, data, init, stages)
+        _begin(job, data, start)
     if not (out / "run.json").exists():
         raise UsageError(f"{out}: phase {phase} needs phase 0 first")
     for name in [phase] if phase else list(SHARES):
@@ -125,18 +167,16 @@ def train_speech(  # noqa: PLR0913, PLR0917
             train(_phase(name, job), out, minutes * share, resume, SEED)
 
 
-def _check(minutes: float, phase: str | None, init: Path | None, stages: int | None) -> None:
+def _check(minutes: float, phase: str | None, init: Path | None, changed: bool) -> None:
     if phase is not None and phase not in PHASES:
         raise UsageError(f"phase {phase!r} is unknown, legal: {', '.join(PHASES)}")
     if not minutes > 0:
         raise UsageError(f"{minutes:g} minutes, legal: more than 0")
-    if stages is not None and (init is None or phase not in (None, "0")):
-        raise UsageError("stages can be given only with weights to start from, for phase 0")
-    if stages is not None and stages not in STAGES:
-        raise UsageError(f"{stages} stages, legal: {STAGES[0]}..{STAGES[-1]}")
+    if changed and (init is None or phase not in (None, "0")):
+        raise UsageError("stages and wide paths need weights to start from, and phase 0")
 
 
-def _begin(job: Job, data: Sequence[Path], init: Path | None, stages: int | None) -> None:
+def _begin(job: Job, data: Sequence[Path], weights: Start | None) -> None:
     """Phase 0, or its place taken by weights; nothing of an earlier run stays."""
     start = time.monotonic()
     for pattern in ("phase-*.*", "summary-*", "context.*"):
@@ -144,31 +184,29 @@ def _begin(job: Job, data: Sequence[Path], init: Path | None, stages: int | None
             stale.unlink()
     for folder in _codes(job):
         shutil.rmtree(folder, ignore_errors=True)
-    if init is None:
-        model = untrained_speech_model(job.training, SpeechConfig(), SEED)
+    if weights is None:
+        model = untrained_speech_model(job.training, NEW, SEED)
     else:
-        model = _started(job, init, stages)
+        model = _started(job, weights)
     save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
     record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
     write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
     record_phase(job.run, "0", Progress(elapsed_s=time.monotonic() - start))
 
 
-def _started(job: Job, init: Path, stages: int | None) -> SpeechModel:
-    """Return the model of some weights, of so many stages, and write its context model."""
-    codec = load_voice_codec(init.with_suffix(".json"))
-    model, level = codec.model.requires_grad_(True), codec.context.levels[LEVEL]
-    log.info("starting from %s", codec.card.id)
-    sizes = level.shape.width, level.shape.hidden
-    if stages in (None, model.config.n_stages):
-        twins = speech_twins(model, *sizes)
-        twins.twin(LEVEL).start_from_integers(level.tensors)
+def _started(job: Job, start: Start) -> SpeechModel:
+    """Return the model to start from, as it is wanted, and write its context model."""
+    model, twins = start.load()
+    if start.widen:
+        model = widened(model, NEW)
+    if start.stages in (None, model.config.n_stages):
         save_speech_context(model, twins, job.run)
         return model
-    more, n_kept = with_stages(model, job.training, stages, SEED)
-    twins = speech_twins(more, *sizes)
-    twins.twin(LEVEL).start_from_stages(level.tensors, codec.context.plan[0], n_kept)
-    save_atomically(dict(twins.state_dict()), job.run / CONTEXT_FILE)  # of other codes
+    level = twins.runtime_level(LEVEL)
+    more, n_kept = with_stages(model, job.training, start.stages, SEED)
+    new = speech_twins(more, level.shape.width, level.shape.hidden)
+    new.twin(LEVEL).start_from_stages(level.tensors, twins.plan[0], n_kept)
+    save_atomically(dict(new.state_dict()), job.run / CONTEXT_FILE)  # of other codes
     return more
 
 
@@ -198,9 +236,9 @@ def _phase(name: str, job: Job) -> Phase:
 def _store(model: SpeechModel, job: Job) -> None:
     """Store codes of all recordings, as the encoder would choose them."""
     context = fitting_context(model, job.run)
-    model.analysis.half_precision = model.synthesis.half_precision = job.half_precision
+    model.set_half_precision(job.half_precision)
     for seed, (voices, folder) in enumerate(
         zip((job.training, job.held_back), _codes(job), strict=True), start=SEED
     ):
         store_speech_codes(model, voices, folder, seed, context)
-    model.analysis.half_precision = model.synthesis.half_precision = False
+    model.set_half_precision(False)

@@ -21,7 +21,7 @@ from luxvox.entropy.context import Context
 from luxvox.entropy.walk import CodesChooser, walk
 from luxvox.errors import InputError
 from luxvox.models.context import ContextTwins, speech_twins
-from luxvox.models.speech import LEVEL, SpeechModel, spectrum
+from luxvox.models.speech import LEVEL, SYNTHESIS_PARTS, SpeechModel, spectrum
 from luxvox.models.speech_choice import VoiceChoice
 from luxvox.models.speech_refinement import refined_latents
 from luxvox.models.training.loop import save_atomically, write_json
@@ -111,7 +111,7 @@ def digest(model: SpeechModel) -> str:
     """Return a hash of all that codes depend on: everything but the synthesis."""
     summed = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        if not name.startswith(("synthesis.", "up")):
+        if not name.startswith(SYNTHESIS_PARTS):
             summed.update(tensor.contiguous().numpy().tobytes())
     return summed.hexdigest()
 

@@ -40,6 +40,14 @@ N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
 LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
+WIDE_SIZES = (
+    "wide_width",
+    "wide_expansion",
+    "wide_analysis",
+    "wide_synthesis",
+    "fine_width",
+    "fine",
+)
 START_SHARE = 0.25  # of the vectors that words start from: whole ones are nearest to few others
 
 
@@ -112,6 +120,24 @@ def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generato
         rest = rest - vq.codebooks[stage, 0][nearest(rest, vq.codebooks[stage, 0])]
         left = float(rest.square().sum(1).mean() / start_power)
         log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * left)
+
+
+def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
+    """Return a model with the wide paths of a configuration; they change nothing yet."""
+    if model.config.wide_width:
+        return model
+    names = (
+        "wide_width",
+        "wide_expansion",
+        "wide_analysis",
+        "wide_synthesis",
+        "fine_width",
+        "fine",
+    )
+    sizes = {name: getattr(config, name) for name in names}
+    wide = SpeechModel(dataclasses.replace(model.config, **sizes))
+    wide.load_state_dict({**wide.state_dict(), **model.state_dict()})
+    return wide
 
 
 @torch.no_grad()

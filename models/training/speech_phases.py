@@ -19,9 +19,9 @@ from luxvox.models.speech import (
     DEPTH_POWER,
     HOP,
     SAMPLE_RATE_HZ,
+    SYNTHESIS_PARTS,
     SpeechConfig,
     SpeechModel,
-    samples_from_spectrum,
     spectrum,
     typical_db,
 )
@@ -62,9 +62,7 @@ class JointSpeechPhase:
     ) -> None:
         self.model, self.voices, self.held_back = model, voices, held_back
         self.half_precision = half_precision
-        self.follower = CodebookFollower(
-            model.vq, model.config.n_stages, torch.tensor([True]), RESTART_SHARE
-        )
+        self.follower = CodebookFollower(model.vq, RESTART_SHARE, model.config.n_stages * 3 // 7)
 
     def trained(self) -> nn.Module:
         """Return the whole model."""
@@ -86,11 +84,11 @@ class JointSpeechPhase:
         latents = self.model.latents(spectrum(samples))
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
             quantised, bits = self._quantised(latents, position, generator)
-        decoded = self.model.synthesise(latents + (quantised - latents).detach())
+        decoded = self.model.samples(latents + (quantised - latents).detach())
         self._set_precision(False)
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))  # or pulses hide between
-        heard = samples_from_spectrum(decoded)[:, shift:]
-        distortion, figures = distortions(spectra(heard), spectra(samples[:, shift:]))
+        pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
+        distortion, figures = distortions(*pair)
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
         seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
@@ -99,7 +97,7 @@ class JointSpeechPhase:
         return distortion + COMMITMENT * commitment, figures
 
     def _set_precision(self, half: bool) -> None:
-        self.model.analysis.half_precision = self.model.synthesis.half_precision = half
+        self.model.set_half_precision(half)
 
     def _quantised(
         self, latents: Tensor, position: Tensor, generator: torch.Generator
@@ -108,7 +106,7 @@ class JointSpeechPhase:
         if self.model.training:
             self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
         limits = self.model.depths(latents, position)
-        codes = vq.encode(latents, position, config.rate_weight, limits)
+        codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
         bits = static_bits(self.model, codes, position)
         quantised = self._prefixes(codes, generator)
         if self.model.training:  # afterwards: words that have seen the batch fit it too well
@@ -171,8 +169,8 @@ class SpeechSynthesisPhase(JointSpeechPhase):
     ) -> None:
         super().__init__(model.eval(), voices, held_back, half_precision)
         model.requires_grad_(False)
-        model.synthesis.requires_grad_(True)
-        model.up.requires_grad_(True)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
         self.codes = np.load(folder / "codes.npy", mmap_mode="r")
         self.places = np.load(folder / "places.npy")
         depths = np.array([np.count_nonzero(piece) / piece.shape[1] for piece in self.codes])
@@ -199,11 +197,10 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         )
         quantised = self._prefixes(codes, generator)
         self._set_precision(self.half_precision)
-        decoded = self.model.synthesise(quantised)
+        decoded = self.model.samples(quantised)
         self._set_precision(False)
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))
-        heard = samples_from_spectrum(decoded)[:, shift:]
-        return distortions(spectra(heard), spectra(samples[:, shift:]))
+        return distortions(spectra(decoded[:, shift:]), spectra(samples[:, shift:]))
 
 
 def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
@@ -224,8 +221,8 @@ def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor,
     where = torch.tensor([position])
     latents = model.latents(spectrum(samples))
     limits = model.depths(latents, where)
-    codes = model.vq.encode(latents, where, model.config.rate_weight, limits)
-    decoded = samples_from_spectrum(model.synthesise(model.vq.decode(codes)))
+    codes = model.vq.encode(latents, torch.zeros(1), model.config.rate_weight, limits)
+    decoded = model.samples(model.vq.decode(codes))
     return codes, decoded[:, : samples.shape[1]], static_bits(model, codes, where)
 
 

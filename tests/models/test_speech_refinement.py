@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.models.speech import samples_from_spectrum, spectrum
+from luxvox.models.speech import spectrum
 from luxvox.models.speech_losses import distortions, spectra
 from luxvox.models.speech_refinement import refined_latents
 from luxvox.models.speech_weights import voice_codec
@@ -39,7 +39,7 @@ def test_corrected_codes_are_heard_nearer(model, noise, latents):
 
     def distance(some):
         codes = model.vq.encode(some[None], torch.zeros(1), 0.1, limits)
-        heard = samples_from_spectrum(model.synthesise(model.vq.decode(codes)))
+        heard = model.samples(model.vq.decode(codes))
         return float(distortions(spectra(heard), wanted)[0])
 
     corrected = [refined_latents(model, latents, noise, depths, n)[0] for n in (0, 2, 8)]

@@ -62,7 +62,7 @@ def voice(n, seed):
 
 
 def use_tiny_sizes(monkeypatch):
-    monkeypatch.setattr(speech, "SpeechConfig", lambda: TINY)
+    monkeypatch.setattr(speech, "NEW", TINY)
     monkeypatch.setattr(speech, "HELD_BACK", 3)
     monkeypatch.setattr(speech, "log_to_stderr", lambda: None)
     monkeypatch.setattr(speech_initialise, "N_CROPS", 12)
@@ -201,6 +201,31 @@ def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
     assert load_voice_codec(again).fingerprint == codec.fingerprint
 
 
+def test_weights_grow_wide_paths_that_are_trained_on(run, voices, tmp_path, monkeypatch):
+    """From another run's folder; without `widen` networks stay as they are."""
+    wide = dataclasses.replace(
+        TINY, wide_width=8, wide_analysis=(1,), wide_synthesis=(2,), fine_width=4, fine=(1,)
+    )
+    monkeypatch.setattr(speech, "NEW", wide)
+    before = load_file(run / "model.safetensors")
+    speech.train_speech([voices], tmp_path / "same", A_STEP, "0", init=run)
+    same = load_file(tmp_path / "same" / "model.safetensors")
+    assert all(torch.equal(same[name], before[name]) for name in before) and len(same) == len(
+        before
+    )
+    out = tmp_path / "wide"
+    speech.train_speech([voices], out, A_STEP, "0", init=run, widen=True)
+    grown = load_file(out / "model.safetensors")
+    assert all(torch.equal(grown[name], before[name]) for name in before)
+    speech.train_speech([voices], out, A_STEP, "3", half_precision=True)
+    moved = load_file(out / "phase-3.safetensors")
+    for name in ("wide_analysis", "wide_synthesis", "fine"):
+        assert moved[f"live/{name}.leave.weight"].any()
+    speech.train_speech([voices], out, A_STEP, "1")
+    codec = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
+    assert codec.model.config.wide_width == 8
+
+
 def test_the_card_counts_hours_of_cores(run):
     for name, minutes, threads in (("0", 9.0, 2), ("1", 12.0, 1), ("2", 0.0, 1), ("3", 0.0, 4)):
         path = run / f"summary-{name}.json"
@@ -293,7 +318,7 @@ def test_refusals(voices, tmp_path, monkeypatch):
         speech.train_speech([voices], tmp_path / "a", float("nan"))
     with pytest.raises(UsageError, match="needs phase 0 first"):
         speech.train_speech([voices], tmp_path / "a", 1.0, "3")
-    with pytest.raises(UsageError, match="only with weights to start from"):
+    with pytest.raises(UsageError, match="need weights to start from"):
         speech.train_speech([voices], tmp_path / "a", 1.0, stages=8)
     with pytest.raises(UsageError, match="3 stages, legal: 4..60"):
         speech.train_speech([voices], tmp_path / "a", 1.0, init=tmp_path, stages=3)
@@ -310,6 +335,21 @@ def test_crops_are_deterministic_and_near_the_common_level(voices):
     assert torch.equal(one, two)
     assert one.shape == (4, 75 * 320)
     assert 0.01 < float(one.square().mean().sqrt()) < 0.5
+
+
+def test_rooms_and_their_noise():
+    generator = torch.Generator().manual_seed(0)
+    click = torch.zeros(16_000)
+    click[0] = 1.0
+    for _ in range(20):
+        heard = recordings._reverberant(click, generator)
+        tail = heard[1:].square()
+        low, high = (10.0 ** (decibels / 10.0) for decibels in recordings.ROOM_DB)
+        assert float(heard[0]) == pytest.approx(1.0, abs=1e-4)
+        assert 0.9 * low < float(tail.sum()) < 1.1 * high
+        assert float(tail[:800].sum()) > 10.0 * float(tail[8_000:].sum())
+        noise = recordings._room_noise(16_000, generator)
+        assert float(noise.square().mean()) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_losses_vanish_for_equal_voices_and_rise_with_noise():
@@ -400,7 +440,7 @@ def test_dead_words_come_back_to_life():
     vq.codebooks[0, 0, 1:4] = torch.randn(3, 24, generator=generator)
     vq.codebooks[0, 0, 4:] = 100.0
     vq.bits[:] = 6.0
-    follower = CodebookFollower(vq, 1, torch.tensor([True]), 0.05)
+    follower = CodebookFollower(vq, 0.05, even_from=1)
     follower.counts[:, :, 4:] = 0.0
     position = torch.zeros(1)
     for _ in range(60):
