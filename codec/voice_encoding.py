@@ -60,6 +60,7 @@ _TRY_SHARE = 0.7  # of what is left: few searches try more than twice
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
 _BEYOND = 16_000  # hundredths: beyond quality 100 soft frames get as many stages as loud ones
 _REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
+_MAX_NEIGHBOURS = 25  # frames on each side, half a second
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
 _ALL = slice(None)
 
@@ -265,11 +266,16 @@ class Take:
 
     def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
         """Yield which frames are corrected together, neighbours included, and their samples."""
-        halo, window = self.codec.model.halo, SampleWindow(self.blocks[channel]())
+        halo, window = self._neighbours, SampleWindow(self.blocks[channel]())
         for start in range(0, total, _REFINED_FRAMES):
             low, high = max(start - halo, 0), min(start + _REFINED_FRAMES + halo, total)
             samples = window.cut(low * FRAME_SAMPLES, (high - 1) * FRAME_SAMPLES)
             yield range(low, high), samples.copy()
+
+    @property
+    def _neighbours(self) -> int:
+        """How many frames on each side are heard when some are corrected: not all that matter."""
+        return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
     def _refined_part(
         self, channel: int, depths: NDArray[np.int64], window: tuple[range, Samples]
@@ -284,7 +290,7 @@ class Take:
             depths[heard],
             self.work.n_refinements,
         )
-        before = model.halo if frames.start else 0
+        before = self._neighbours if frames.start else 0
         own = slice(before, before + _REFINED_FRAMES)
         coded = np.arange(codes.shape[1])[:, None] < depths[heard]
         bits = np.where(coded, model.static_bits(codes), model.expected_bits()[:, None])

@@ -219,7 +219,6 @@ class SidePath(nn.Module):
     """A convolutional correction [B, inputs, F] → [B, outputs, F] that starts at zero.
 
     Attributes:
-        half_precision: whether it is computed in bfloat16, which training may do.
         polar: what gives magnitudes and phases of half as many complex numbers, if anything does.
     """
 
@@ -232,7 +231,6 @@ class SidePath(nn.Module):
         polar: bool = False,
     ) -> None:
         super().__init__()
-        self.half_precision = False
         self.enter = nn.Conv1d(n_inputs, config.width, 3, padding=1)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(config.width, config.expansion, config.kernel) for _ in range(n_blocks)
@@ -246,9 +244,9 @@ class SidePath(nn.Module):
             nn.init.zeros_(self.polar.weight[: n_outputs // 2])
             nn.init.zeros_(self.polar.bias[: n_outputs // 2])
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
         """Return the correction and the features [B, F, width] that it is made of."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half_precision):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half_precision):
             y = self.enter(x).transpose(1, 2).contiguous()  # [B, width, F] -> [B, F, width]
             for block in self.blocks:
                 y = block(y)
@@ -300,48 +298,56 @@ class SpeechModel(nn.Module):
         self.reference_db: Tensor
         self.register_buffer("reference_db", torch.tensor(0.0))
 
-    def latents(self, compressed: Tensor) -> Tensor:
+    def latents(self, compressed: Tensor, half_precision: bool = False) -> Tensor:
         """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
 
         The latents of digital silence are zero.
+
+        Args:
+            compressed: as `spectrum` makes them.
+            half_precision: compute all paths in bfloat16, as training may do.
         """
         x = compressed / self.config.unit
         if self.config.n_bands:
             x = torch.cat([x, envelopes(compressed, self.config.n_bands) / self.config.unit], 1)
-        correction, features = self.analysis(x)
+        correction, features = self.analysis(x, half_precision)
         total = torch.einsum("ci,bif->bcf", self.down, x) + correction
         if self.config.wide_width:
-            total = total + self.wide_analysis(x.transpose(1, 2), features)[0].transpose(1, 2)
+            frames = x.transpose(1, 2)
+            more, _ = self.wide_analysis(frames, features, half_precision=half_precision)
+            total = total + more.transpose(1, 2)
         audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
         latents: Tensor = (total * audible).unsqueeze(2)
         return latents
 
-    def samples(self, latents: Tensor) -> Tensor:
-        """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)]."""
-        x = latents.squeeze(2)
-        correction, features = self.synthesis(x)
+    def samples(self, latents: Tensor, half_precision: bool = False) -> Tensor:
+        """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)].
+
+        Args:
+            latents: sums of codewords.
+            half_precision: compute all paths in bfloat16, as training and corrections may do.
+        """
+        x, unit = latents.squeeze(2), self.config.unit
+        correction, features = self.synthesis(x, half_precision)
         frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
         if not self.config.wide_width:
-            return samples_from_spectra(frames * self.config.unit, WINDOW)
-        corrections, features = self.wide_synthesis(x.transpose(1, 2), features)
-        frames = corrected_spectra(frames, corrections)
-        return self._finer(samples_from_spectra(frames * self.config.unit, WINDOW), features)
+            return samples_from_spectra(frames * unit, WINDOW)
+        corrections, features = self.wide_synthesis(
+            x.transpose(1, 2), features, half_precision=half_precision
+        )
+        samples = samples_from_spectra(corrected_spectra(frames, corrections) * unit, WINDOW)
+        return self._finer(samples, features, half_precision)
 
-    def _finer(self, samples: Tensor, features: Tensor) -> Tensor:
+    def _finer(self, samples: Tensor, features: Tensor, half_precision: bool) -> Tensor:
         """Correct samples [B, 320 · (F − 1)] in fine frames, by features [B, F, wide_width]."""
         unit = self.config.unit
         fine = compressed_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
-        with torch.autocast(samples.device.type, torch.bfloat16, enabled=self.fine.half_precision):
+        with torch.autocast(samples.device.type, torch.bfloat16, enabled=half_precision):
             # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
             known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
-        corrections, _ = self.fine(fine, known[:, : fine.shape[1]])
+        known = known[:, : fine.shape[1]]
+        corrections, _ = self.fine(fine, known, half_precision=half_precision)
         return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
-
-    def set_half_precision(self, half: bool) -> None:
-        """Compute all paths in bfloat16, or none; training may do so."""
-        for path in self.modules():
-            if isinstance(path, SidePath | WidePath):
-                path.half_precision = half
 
     def depths(self, latents: Tensor, position: Tensor) -> Tensor:
         """Return how many stages each frame gets, int64 [B, 1, F].

@@ -81,17 +81,12 @@ def _shifted_sum(padded: Tensor, taps: Tensor, dilation: int, n_frames: int) -> 
 
 
 class WidePath(nn.Module):
-    """Corrections [B, F, outputs] that start at zero, of frames and of what a path made of them.
-
-    Attributes:
-        half_precision: whether it is computed in bfloat16, which training may do.
-    """
+    """Corrections [B, F, outputs] that start at zero, of frames and of what a path made of them."""
 
     def __init__(
         self, n_inputs: int, n_outputs: int, width: int, expansion: int, dilations: Sequence[int]
     ) -> None:
         super().__init__()
-        self.half_precision = False
         self.enter = nn.Linear(n_inputs, width)
         self.blocks = nn.ModuleList(DilatedBlock(width, expansion, d) for d in dilations)
         self.norm = nn.LayerNorm(width, eps=1e-6)
@@ -99,15 +94,16 @@ class WidePath(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *inputs: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
         """Return the corrections and the features [B, F, width] that they are made of.
 
         Args:
             inputs: [B, F, …], n_inputs channels in all.
+            half_precision: whether to compute in bfloat16.
         """
         device, exact = inputs[0].device.type, inputs[0].dtype
-        with torch.autocast(device, torch.bfloat16, enabled=self.half_precision):
-            kind = torch.bfloat16 if self.half_precision else exact
+        with torch.autocast(device, torch.bfloat16, enabled=half_precision):
+            kind = torch.bfloat16 if half_precision else exact
             x = self.enter(torch.cat([part.to(kind) for part in inputs], 2))
             for block in self.blocks:
                 x = block(x)

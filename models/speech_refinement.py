@@ -55,6 +55,7 @@ def refined_latents(
     if len(samples) < MIN_SAMPLES or not depths.any():
         return latents, codes
     wanted = spectra(samples[None])
+    half_precision = has_bfloat16_units()
     for step in range(n_steps):
         if step > 0:
             codes = encode(refined)
@@ -63,13 +64,20 @@ def refined_latents(
             length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
         with torch.enable_grad():
             refined.requires_grad_(True)
-            loss, _ = distortions(spectra(model.samples(refined + error)), wanted)
+            heard = model.samples(refined + error, half_precision)
+            loss, _ = distortions(spectra(heard), wanted)
             (gradient,) = torch.autograd.grad(loss, [refined])
         refined = refined.detach()
         gradient /= gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST).pow(EVENNESS)
         share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
         refined -= share * length / _root_mean_square(gradient) * gradient
     return refined[0], codes
+
+
+@functools.lru_cache(maxsize=1)
+def has_bfloat16_units() -> bool:
+    """Return whether the processor multiplies matrices of bfloat16 in units of their own (AMX)."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def _root_mean_square(values: Tensor) -> Tensor:

@@ -101,12 +101,18 @@ def training_record(run: Path) -> dict[str, object]:
     """Return commands, hours and machine of each phase, and the sources of the pictures."""
     phases = [json.loads(p.read_text()) for p in sorted(run.glob("summary-*.json"))]
     settings = json.loads((run / "run.json").read_text())
-    hours = settings.get("earlier_core_hours", 0.0)
-    hours += sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
     return {
-        "training": {"core_hours": round(hours, 2), "phases": phases},
+        "training": {"core_hours": round(core_hours(run), 2), "phases": phases},
         "data": settings.get("sources", []),
     }
+
+
+def core_hours(run: Path) -> float:
+    """Return the core-hours of a run folder, and of what it started from."""
+    earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
+    phases = [json.loads(p.read_text()) for p in run.glob("summary-*.json")]
+    later: float = sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
+    return earlier + later
 
 
 def sources(folders: list[Path], noun: str) -> list[dict[str, object]]:

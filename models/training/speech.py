@@ -21,15 +21,15 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from luxvox.errors import UsageError
+from luxvox.models.cards import read_card
 from luxvox.models.context import ContextTwins, speech_twins
 from luxvox.models.speech import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.speech_weights import load_voice_codec
-from luxvox.models.training.export import sources
+from luxvox.models.training.export import core_hours, sources
 from luxvox.models.training.loop import (
     Phase,
     Progress,
@@ -93,6 +93,14 @@ class Start:
     def __post_init__(self) -> None:
         if self.stages is not None and self.stages not in STAGES:
             raise UsageError(f"{self.stages} stages, legal: {STAGES[0]}..{STAGES[-1]}")
+
+    def core_hours(self) -> float:
+        """Return what the training of the weights took, and of those that it began with."""
+        if self.init.is_dir():
+            return core_hours(self.init)
+        card = read_card(self.init.with_suffix(".json"))
+        hours: float = card.extra["training"]["core_hours"]
+        return hours
 
     def load(self) -> tuple[SpeechModel, ContextTwins]:
         """Return the networks, and the context model that training goes on from."""
@@ -189,8 +197,12 @@ def _begin(job: Job, data: Sequence[Path], weights: Start | None) -> None:
     else:
         model = _started(job, weights)
     save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
-    record: dict[str, Any] = {"config": dataclasses.asdict(model.config)}
-    write_json(job.run / "run.json", {**record, "sources": sources(list(data), "recordings")})
+    record = {
+        "config": dataclasses.asdict(model.config),
+        "sources": sources(list(data), "recordings"),
+        "earlier_core_hours": 0.0 if weights is None else weights.core_hours(),
+    }
+    write_json(job.run / "run.json", record)
     record_phase(job.run, "0", Progress(elapsed_s=time.monotonic() - start))
 
 
@@ -236,9 +248,7 @@ def _phase(name: str, job: Job) -> Phase:
 def _store(model: SpeechModel, job: Job) -> None:
     """Store codes of all recordings, as the encoder would choose them."""
     context = fitting_context(model, job.run)
-    model.set_half_precision(job.half_precision)
     for seed, (voices, folder) in enumerate(
         zip((job.training, job.held_back), _codes(job), strict=True), start=SEED
     ):
         store_speech_codes(model, voices, folder, seed, context)
-    model.set_half_precision(False)

@@ -21,7 +21,7 @@ from luxvox.entropy.context import Context
 from luxvox.entropy.walk import CodesChooser, walk
 from luxvox.errors import InputError
 from luxvox.models.context import ContextTwins, speech_twins
-from luxvox.models.speech import LEVEL, SYNTHESIS_PARTS, SpeechModel, spectrum
+from luxvox.models.speech import LEVEL, SAMPLE_RATE_HZ, SYNTHESIS_PARTS, SpeechModel, spectrum
 from luxvox.models.speech_choice import VoiceChoice
 from luxvox.models.speech_refinement import refined_latents
 from luxvox.models.training.loop import save_atomically, write_json
@@ -31,6 +31,7 @@ from luxvox.models.training.speech_phases import static_bits
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
+MAX_STORED_S = 4500.0  # of recordings that are coded: more teach no more in the time there is
 CORRECTIONS = (2, 0)  # of the codings of each recording, at positions spread over the range
 BATCH = 8  # pieces a pass
 PASSES_A_STEP = 6
@@ -47,10 +48,10 @@ def store_speech_codes(
     seed: int,
     context: Context | None = None,
 ) -> None:
-    """Code every recording at some rates and write the codes in pieces of 128 frames.
+    """Code recordings, 75 minutes at most, and write the codes in pieces of 128 frames.
 
-    As the encoder does: latents are corrected for the depths of a rate, or not, and of corrected
-    ones words are chosen by the costs of the context model, if there is one.
+    At some rates, as the encoder does: latents are corrected for the depths of a rate, or not, and
+    of corrected ones words are chosen by the costs of the context model, if there is one.
 
     Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces],
     `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame; and
@@ -61,7 +62,7 @@ def store_speech_codes(
     """
     generator = torch.Generator().manual_seed(seed)
     pieces, positions, places = [], [], []
-    for index in range(len(voices.samples)):
+    for count, index in enumerate(_drawn(voices, generator)):
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
         n = latents.shape[3]
@@ -86,8 +87,8 @@ def store_speech_codes(
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
             positions += [int(position)] * len(starts)
             places += [(index, s) for s in starts]
-        if index % 50 == 0:
-            log.info("coded %d of %d recordings", index, len(voices.samples))
+        if count % 50 == 0:
+            log.info("coded %d of %d recordings at most", count, len(voices.samples))
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
     partial = folder.with_name(f"{folder.name}.partial")
@@ -99,6 +100,14 @@ def store_speech_codes(
     write_json(partial / MADE_BY, {"coder": digest(model)})
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
+    """Return which recordings are coded, at random, in their order."""
+    drawn = torch.randperm(len(voices.samples), generator=generator)
+    seconds = torch.tensor([len(s) / SAMPLE_RATE_HZ for s in voices.samples])[drawn].cumsum(0)
+    kept: list[int] = drawn[seconds <= max(MAX_STORED_S, float(seconds[0]))].tolist()
+    return sorted(kept)
 
 
 def codes_fit(model: SpeechModel, folder: Path) -> bool:

@@ -80,12 +80,11 @@ class JointSpeechPhase:
         """Return the distortion of a batch of crops of 1.5 s at random rates."""
         samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
         position = random_positions(BATCH, self.model.config, generator)
-        self._set_precision(self.half_precision)
-        latents = self.model.latents(spectrum(samples))
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
+        half = self.half_precision
+        latents = self.model.latents(spectrum(samples), half)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
             quantised, bits = self._quantised(latents, position, generator)
-        decoded = self.model.samples(latents + (quantised - latents).detach())
-        self._set_precision(False)
+        decoded = self.model.samples(latents + (quantised - latents).detach(), half)
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))  # or pulses hide between
         pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
         distortion, figures = distortions(*pair)
@@ -95,9 +94,6 @@ class JointSpeechPhase:
         figures["kbps"] = bits / 1000.0 / seconds
         figures["alive"] = self.follower.alive_share()
         return distortion + COMMITMENT * commitment, figures
-
-    def _set_precision(self, half: bool) -> None:
-        self.model.set_half_precision(half)
 
     def _quantised(
         self, latents: Tensor, position: Tensor, generator: torch.Generator
@@ -196,9 +192,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
             ]
         )
         quantised = self._prefixes(codes, generator)
-        self._set_precision(self.half_precision)
-        decoded = self.model.samples(quantised)
-        self._set_precision(False)
+        decoded = self.model.samples(quantised, self.half_precision)
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))
         return distortions(spectra(decoded[:, shift:]), spectra(samples[:, shift:]))
 
