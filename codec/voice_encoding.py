@@ -36,7 +36,7 @@ from luxvox.errors import UsageError
 from luxvox.models.speech import power_db
 from luxvox.models.speech_choice import VoiceChoice
 from luxvox.models.speech_chunks import SampleWindow, analyse
-from luxvox.models.speech_refinement import refined_latents
+from luxvox.models.speech_refinement import HEARD_SHARE, refined_latents
 
 if TYPE_CHECKING:
     from luxvox.codec.recordings import OpenRecording
@@ -249,19 +249,24 @@ class Take:
             return self
         parts = []
         for channel, power in enumerate(self.power_db):
-            depths = self._depths(power, centi)
-            windows = self._windows(channel, len(depths))
-            refine = functools.partial(self._refined_part, channel, depths)
-            n_windows = -(-len(depths) // _REFINED_FRAMES)
+            windows = self._windows(channel, len(power))
+            refine = functools.partial(self._refined_part, channel, centi)
+            n_windows = -(-len(power) // _REFINED_FRAMES)
             share = _REFINED_SHARE / len(self.power_db)
             done = part_of(self.advance, channel * share, share)
             refined = _watched(side_by_side(refine, windows, n_windows), n_windows, done)
-            parts.append(_joined(refined, len(depths)))
-        codes, _, bits, latents = zip(*parts, strict=True)
+            parts.append(_joined(refined, len(power)))
+        codes, power_db, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
         left = part_of(self.advance, _REFINED_SHARE, 1.0 - _REFINED_SHARE)
         return replace(
-            self, codes=codes, static_bits=bits, latents=latents, work=work, advance=left
+            self,
+            codes=codes,
+            power_db=power_db,
+            static_bits=bits,
+            latents=latents,
+            work=work,
+            advance=left,
         )
 
     def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
@@ -277,24 +282,29 @@ class Take:
         """How many frames on each side are heard when some are corrected: not all that matter."""
         return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
-    def _refined_part(
-        self, channel: int, depths: NDArray[np.int64], window: tuple[range, Samples]
-    ) -> _Part:
-        """Correct the latents of some frames; neighbours are heard, but stay."""
+    def _refined_part(self, channel: int, centi: int, window: tuple[range, Samples]) -> _Part:
+        """Correct the latents of some frames, and their powers by how much they are heard.
+
+        Neighbours are heard, but stay.
+        """
         model, (frames, samples) = self.codec.model, window
         heard = slice(frames.start, frames.stop)
-        refined, codes = refined_latents(
+        power = self.power_db[channel][heard]
+        refined = refined_latents(
             model,
             self.latents[channel][:, :, heard].float(),
             torch.from_numpy(samples),
-            depths[heard],
+            lambda heard_db: self._depths(power + HEARD_SHARE * heard_db, centi),
             self.work.n_refinements,
         )
+        power = power + np.float32(HEARD_SHARE) * refined.heard_db
+        depths = self._depths(power, centi)
         before = self._neighbours if frames.start else 0
         own = slice(before, before + _REFINED_FRAMES)
-        coded = np.arange(codes.shape[1])[:, None] < depths[heard]
-        bits = np.where(coded, model.static_bits(codes), model.expected_bits()[:, None])
-        return _uncoded_part(refined[:, :, own], bits[:, own])
+        coded = np.arange(refined.codes.shape[1])[:, None] < depths
+        static = model.static_bits(refined.codes)
+        bits = np.where(coded, static, model.expected_bits()[:, None])
+        return _uncoded_part(refined.latents[:, :, own], power[own], bits[:, own])
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
         """Return where the codes of so many stages of each frame come from."""
@@ -349,11 +359,11 @@ def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool
 def _uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> _Part:
     """Keep latents that will be corrected before codes are chosen; say what those may take."""
     expected = codec.model.expected_bits()[:, None]
-    return _uncoded_part(latents, np.repeat(expected, latents.shape[2], axis=1))
-
-
-def _uncoded_part(latents: Tensor, bits: NDArray[np.float32]) -> _Part:
     power = power_db(latents[None])[0, 0].numpy()
+    return _uncoded_part(latents, power, np.repeat(expected, latents.shape[2], axis=1))
+
+
+def _uncoded_part(latents: Tensor, power: NDArray[np.float32], bits: NDArray[np.float32]) -> _Part:
     return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
 
 

@@ -5,6 +5,7 @@ Phase 2 learns from the same codes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -21,9 +22,16 @@ from luxvox.entropy.context import Context
 from luxvox.entropy.walk import CodesChooser, walk
 from luxvox.errors import InputError
 from luxvox.models.context import ContextTwins, speech_twins
-from luxvox.models.speech import LEVEL, SAMPLE_RATE_HZ, SYNTHESIS_PARTS, SpeechModel, spectrum
+from luxvox.models.speech import (
+    LEVEL,
+    SAMPLE_RATE_HZ,
+    SYNTHESIS_PARTS,
+    SpeechModel,
+    power_db,
+    spectrum,
+)
 from luxvox.models.speech_choice import VoiceChoice
-from luxvox.models.speech_refinement import refined_latents
+from luxvox.models.speech_refinement import HEARD_SHARE, refined_latents
 from luxvox.models.training.loop import save_atomically, write_json
 from luxvox.models.training.recordings import Recordings
 from luxvox.models.training.speech_phases import static_bits
@@ -72,10 +80,12 @@ def store_speech_codes(
         draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
         drawn = torch.floor(draws * 254.0 - 127.0 + 0.5).tolist()
         for position, n_steps in zip(drawn, CORRECTIONS, strict=True):
-            depths = model.depths(latents, torch.tensor([position / 127.0]))[0, 0].numpy()
-            corrected = latents[0]
+            power, corrected = power_db(latents)[0, 0].numpy(), latents[0]
+            depths_of = functools.partial(_depths, model, position / 127.0, power)
+            depths = depths_of(np.zeros_like(power))
             if n_steps:
-                corrected, _ = refined_latents(model, latents[0], samples, depths, n_steps)
+                refined = refined_latents(model, corrected, samples, depths_of, n_steps)
+                corrected, depths = refined.latents, depths_of(refined.heard_db)
             if n_steps and context is not None:
                 choice = VoiceChoice(model.vq, corrected, depths)
                 shapes, chooser = {LEVEL: (1, n)}, CodesChooser(choice.choose)
@@ -100,6 +110,16 @@ def store_speech_codes(
     write_json(partial / MADE_BY, {"coder": digest(model)})
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _depths(
+    model: SpeechModel,
+    position: float,
+    power: NDArray[np.float32],
+    heard_db: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Return the stages of frames as the encoder chooses them."""
+    return model.depths_of_powers(power + HEARD_SHARE * heard_db, position)
 
 
 def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:

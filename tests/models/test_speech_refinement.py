@@ -6,7 +6,7 @@ import torch
 
 from luxvox.models.speech import spectrum
 from luxvox.models.speech_losses import distortions, spectra
-from luxvox.models.speech_refinement import refined_latents
+from luxvox.models.speech_refinement import heard_decibels, refined_latents
 from luxvox.models.speech_weights import voice_codec
 
 N_FRAMES = 101
@@ -42,7 +42,9 @@ def test_corrected_codes_are_heard_nearer(model, noise, latents):
         heard = model.samples(model.vq.decode(codes))
         return float(distortions(spectra(heard), wanted)[0])
 
-    corrected = [refined_latents(model, latents, noise, depths, n)[0] for n in (0, 2, 8)]
+    corrected = [
+        refined_latents(model, latents, noise, lambda _: depths, n).latents for n in (0, 2, 8)
+    ]
     distances = list(map(distance, corrected))
     assert distances == sorted(distances, reverse=True) and distances[2] < 0.97 * distances[0]
 
@@ -50,6 +52,30 @@ def test_corrected_codes_are_heard_nearer(model, noise, latents):
 def test_corrections_reach_frames_alike(model, noise, latents):
     """Plain gradients would move soft frames of noise more than twice as far as loud ones."""
     depths = np.where(np.arange(N_FRAMES) < 50, 14, 5)
-    corrected, _ = refined_latents(model, latents, noise, depths, 2)
+    corrected = refined_latents(model, latents, noise, lambda _: depths, 2).latents
     moved = (corrected - latents).square().mean((0, 1)).sqrt()
     assert 0.6 < float(moved[LOUD].mean() / moved[SOFT].mean()) < 1.6
+
+
+def test_frames_that_are_heard_get_decibels():
+    products = torch.ones(60)
+    products[20:30], products[50:] = 10.0, -1.0
+    coded = np.arange(60) >= 5
+    heard = heard_decibels(products, coded)
+    assert not heard[:5].any()
+    assert heard[25] - heard[40] == pytest.approx(10.0, abs=2.0)
+    assert heard[57] < heard[40] - 5.0 and np.isfinite(heard).all()
+    assert float(heard[coded].mean()) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_depths_follow_what_is_heard(model, noise, latents):
+    """They are asked for twice: before anything was heard, and from then on."""
+    asked = []
+
+    def depths_for(heard_db):
+        asked.append(heard_db)
+        return np.full(N_FRAMES, 6)
+
+    refined = refined_latents(model, latents, noise, depths_for, 3)
+    assert len(asked) == 2 and not asked[0].any() and asked[1].any()
+    assert np.array_equal(refined.heard_db, asked[1])
