@@ -77,7 +77,8 @@ def refined_latents(
 
     def encoded() -> Tensor:
         limits = torch.from_numpy(depths)[None, None]
-        return model.vq.encode(refined, middle, model.config.rate_weight, limits)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
+            return model.vq.encode(refined, middle, model.config.rate_weight, limits)
 
     codes = encoded()
     if len(samples) < MIN_SAMPLES or not depths.any():

@@ -39,7 +39,7 @@ from luxvox.models.training.speech_phases import static_bits
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-MAX_STORED_S = 4500.0  # of recordings that are coded: more teach no more in the time there is
+MAX_STORED_S = 1800.0  # of recordings that are coded: more teach no more in the time there is
 CORRECTIONS = (2, 0)  # of the codings of each recording, at positions spread over the range
 BATCH = 8  # pieces a pass
 PASSES_A_STEP = 6
@@ -56,7 +56,7 @@ def store_speech_codes(
     seed: int,
     context: Context | None = None,
 ) -> None:
-    """Code recordings, 75 minutes at most, and write the codes in pieces of 128 frames.
+    """Code recordings, half an hour at most, and write the codes in pieces of 128 frames.
 
     At some rates, as the encoder does: latents are corrected for the depths of a rate, or not, and
     of corrected ones words are chosen by the costs of the context model, if there is one.
