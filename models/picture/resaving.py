@@ -26,6 +26,7 @@ _JUDGED = ("top", "base")
 _MIN_CODES = 50  # that are not zero, or there is nothing to judge by
 # Mean squared errors in 8-bit levels: what is not worth another step, and what is no such picture.
 _ENOUGH, _MAX_SQUARED_ERROR = 0.1, 0.4
+_MAX_SHARE = 1e-4  # of a squared step, besides: pixels next to padding differ more
 
 Latents = dict[str, Tensor]
 
@@ -45,7 +46,7 @@ def latents_of_saved(
     codes, factors, distance = _rounded(model, setting, latents)
     if distance > _WELL_ROUNDED:
         return None
-    best, least = None, _MAX_SQUARED_ERROR
+    best, least = None, _MAX_SQUARED_ERROR + _MAX_SHARE * setting.step**2
     for _ in range(N_STEPS):
         drawn = _drawn(model, codes, setting, pixels.shape[:2])
         exact = {level: code * factors[level] for level, code in codes.items()}

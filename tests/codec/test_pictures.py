@@ -452,8 +452,8 @@ def test_saving_again_loses_next_to_nothing(photograph, quality, tune):
         data = luxvox.compress_image(picture, quality, tune=tune, effort=effort)
         picture = luxvox.decompress_image(data)
         found.append(psnr(picture, photograph))
-    assert all(after > before - 0.05 for before, after in itertools.pairwise(found))
-    assert found[-1] > found[0] - 0.1
+    assert all(after > before - 0.1 for before, after in itertools.pairwise(found))
+    assert found[-1] > found[0] - 0.15
 
 
 def test_saving_again_at_another_quality_is_coding_anew(photograph):
