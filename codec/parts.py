@@ -6,17 +6,14 @@ under the checksum of the table, so what follows an altered part is still found.
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from luxvox.codec.bands import Bands, Part
-from luxvox.codec.wire import VARINT_LIMIT, Cursor, varint_bytes
+from luxvox.codec.wire import CRC_SIZE, VARINT_LIMIT, Cursor, crc16, varint_bytes
 from luxvox.errors import ChecksumError, LuxvoxError
 
-_CRC_SIZE: Final = 2
-_CRC_START: Final = 0xFFFF
 _TABLE: Final = "table of parts"
 
 Payloads = Mapping[Part, bytes]
@@ -38,7 +35,7 @@ class PartEntry:
     @property
     def length(self) -> int:
         """Return the length of the payload."""
-        return max(self.size - _CRC_SIZE, 0)
+        return max(self.size - CRC_SIZE, 0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class PartListing:
     def payloads(self, data: bytes) -> dict[Part, bytes]:
         """Return what the whole parts hold."""
         return {
-            one.part: data[one.offset + _CRC_SIZE : one.offset + one.size]
+            one.part: data[one.offset + CRC_SIZE : one.offset + one.size]
             for one in self.entries
             if one.state == "whole"
         }
@@ -75,7 +72,7 @@ def write_parts(bands: Bands, payloads: Payloads) -> bytes:
     if any(len(payload) >= VARINT_LIMIT for payload in payloads.values()):
         raise LuxvoxError("parts cannot be written: one of 4 GiB or more")
     table = b"".join(varint_bytes(len(payloads.get(part, b""))) for part in order)
-    pieces = [table, _crc(table)]
+    pieces = [table, crc16(table)]
     for part in order:
         if payload := payloads.get(part, b""):
             pieces += [_part_crc(part, payload), payload]
@@ -92,13 +89,13 @@ def list_parts(data: bytes, offset: int, bands: Bands) -> PartListing:
     """
     cursor = Cursor(data, offset, _TABLE)
     lengths = [(part, cursor.varint()) for part in bands.parts()]
-    computed, place = _crc(data[offset : cursor.offset]), cursor.at()
-    if cursor.take(_CRC_SIZE) != computed:
+    computed, place = crc16(data[offset : cursor.offset]), cursor.at()
+    if cursor.take(CRC_SIZE) != computed:
         raise ChecksumError(f"{place}: the checksum does not match, the table was altered")
     entries, start = [], cursor.offset
     for part, length in lengths:
         if length:
-            end = start + _CRC_SIZE + length
+            end = start + CRC_SIZE + length
             entries.append(PartEntry(part, start, end - start, _state(data, part, start, end)))
             start = end
     return PartListing(tuple(entries), start)
@@ -107,15 +104,10 @@ def list_parts(data: bytes, offset: int, bands: Bands) -> PartListing:
 def _state(data: bytes, part: Part, start: int, end: int) -> str:
     if end > len(data):
         return "cut"
-    payload = data[start + _CRC_SIZE : end]
-    return "whole" if data[start : start + _CRC_SIZE] == _part_crc(part, payload) else "altered"
+    payload = data[start + CRC_SIZE : end]
+    return "whole" if data[start : start + CRC_SIZE] == _part_crc(part, payload) else "altered"
 
 
 def _part_crc(part: Part, payload: bytes) -> bytes:
     """Return the checksum of a part and its name, so that parts cannot change places."""
-    return _crc(bytes([part.section]) + varint_bytes(part.band) + payload)
-
-
-def _crc(data: bytes) -> bytes:
-    """Return CRC-16/IBM-3740: unlike half a CRC-32, it sees every altered byte at any length."""
-    return binascii.crc_hqx(data, _CRC_START).to_bytes(_CRC_SIZE, "little")
+    return crc16(bytes([part.section]), varint_bytes(part.band), payload)

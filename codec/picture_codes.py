@@ -19,6 +19,7 @@ from luxvox.entropy.lattice_walk import (
     Source,
     Visitor,
     Walk,
+    walk,
 )
 from luxvox.errors import FormatError
 from luxvox.models.picture.networks import LEVELS, STRIDES
@@ -60,10 +61,8 @@ class BandWalk:
 
     def walk(self, band: int, visitor: Visitor) -> Codes:
         """Walk over the codes of a band."""
-        walk = self.begin(band, visitor)
-        for _ in self.context.levels:
-            walk.next_level()
-        return walk.codes
+        shapes = grid_shapes(*self.bands.size(band))
+        return walk(self.context, shapes, self.position, visitor, self.bands.joined)
 
     def collect(self, work: Callable[[int], Codes]) -> Codes:
         """Return the codes of the whole picture from those of its bands; null where not wanted."""

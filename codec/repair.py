@@ -8,17 +8,16 @@ sound.
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterator
 from typing import Final
 
 from luxvox.codec.bands import Bands, bands_of
 from luxvox.codec.header import MAX_HEADER_SIZE, PictureHeader, parse_header
 from luxvox.codec.parts import list_parts
+from luxvox.codec.wire import CRC_SIZE, crc16
 from luxvox.errors import ChecksumError, FormatError, LuxvoxError, TruncatedError
 
 _LONGEST_TABLE: Final = 1024  # bytes; of 70 megapixels
-_CRC_START: Final = 0xFFFF
 _IS_END: Final = bytes([1] * 128 + [0] * 128)  # each varint ends with a byte below 128
 _DAMAGE: Final = (ChecksumError, FormatError, TruncatedError)
 
@@ -62,12 +61,12 @@ def _with_table(data: bytes, start: int, bands: Bands) -> bytes:
     n_parts = bands.n_bands * bands.n_sections
     front = data[start : start + _LONGEST_TABLE]
     # An altered byte may split a number in two, or join two of them.
-    front = front[: (_end_of(front, n_parts + 1) or len(front)) + 2]
+    front = front[: (_end_of(front, n_parts + 1) or len(front)) + CRC_SIZE]
     best, most = data, -1
     for tried in _changes(front):
         end = _end_of(tried, n_parts)
-        crc = binascii.crc_hqx(tried[:end], _CRC_START).to_bytes(2, "little")
-        if not end or tried[end : end + 2] != crc:
+        crc = crc16(tried[:end])
+        if not end or tried[end : end + CRC_SIZE] != crc:
             continue
         whole = data[:start] + tried + data[start + len(front) :]
         try:

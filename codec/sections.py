@@ -6,7 +6,6 @@ Codes of voices, alpha and metadata lie in sections; codes of pictures lie in pa
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +13,7 @@ from typing import Final
 
 from luxvox.codec.header import Header, VoiceHeader
 from luxvox.codec.timeline import PARTS, n_segments
-from luxvox.codec.wire import Cursor, varint_bytes
+from luxvox.codec.wire import CRC_SIZE, Cursor, crc16, varint_bytes
 from luxvox.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
 
 LAST_CODES: Final = 63
@@ -58,20 +57,12 @@ def section_name(section_type: int) -> str:
 
 
 _NAMES: Final = {ALPHA: "alpha", ICC: "ICC profile", EXIF: "EXIF", XMP: "XMP"}
-_CRC_SIZE: Final = 2
-_CRC_START: Final = 0xFFFF
 
 
 def section_bytes(section: Section) -> bytes:
     """Spell a section."""
     front = bytes([section.type]) + varint_bytes(len(section.payload))
-    crc = _section_crc(front, section.payload)
-    return front + crc.to_bytes(_CRC_SIZE, "little") + section.payload
-
-
-def _section_crc(front: bytes, payload: bytes) -> int:
-    """Return CRC-16/IBM-3740: unlike half a CRC-32, it sees every altered byte at any length."""
-    return binascii.crc_hqx(payload, binascii.crc_hqx(front, _CRC_START))
+    return front + crc16(front, section.payload) + section.payload
 
 
 def check_count(header: Header, n_sections: int, end: int) -> None:
@@ -116,10 +107,10 @@ def section_entry(data: bytes, offset: int, number: int) -> SectionEntry:
     section_type = cursor.unsigned(1)
     length = cursor.varint()
     front = data[offset : cursor.offset]
-    stored = cursor.unsigned(_CRC_SIZE)
+    stored = cursor.take(CRC_SIZE)
     size = cursor.offset - offset + length
     payload = data[cursor.offset : cursor.offset + length]
-    crc_ok = len(payload) == length and _section_crc(front, payload) == stored
+    crc_ok = len(payload) == length and crc16(front, payload) == stored
     return SectionEntry(section_type, section_name(section_type), offset, size, length, crc_ok)
 
 

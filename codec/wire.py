@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import Final
 
 from luxvox.errors import FormatError, TruncatedError
 
 MAX_VARINT_SIZE: Final = 5
 VARINT_LIMIT: Final = 2**32
+CRC_SIZE: Final = 2
 _MORE: Final = 0x80
+_CRC_START: Final = 0xFFFF
 
 
 class Cursor:
@@ -55,3 +58,14 @@ def varint_bytes(value: int) -> bytes:
         value //= _MORE
     out.append(value)
     return bytes(out)
+
+
+def crc16(*pieces: bytes) -> bytes:
+    """Return the CRC-16/IBM-3740 of pieces of bytes in a row.
+
+    Unlike half a CRC-32, it sees every altered byte at any length.
+    """
+    crc = _CRC_START
+    for piece in pieces:
+        crc = binascii.crc_hqx(piece, crc)
+    return crc.to_bytes(CRC_SIZE, "little")
