@@ -26,14 +26,14 @@ from luxvox.evaluate.timing import machine
 Function = tuple[str, str]
 """The end of a module's path, and a function in it."""
 
-TILING = "models/picture/tiling.py"
+TILING, DRAWING = "models/picture/tiling.py", "models/picture/drawing.py"
 WALK, SYMBOLS = "entropy/lattice_walk.py", "entropy/lattice_symbols.py"
 PARTS: dict[str, tuple[Function, ...]] = {
     "analysis network": ((TILING, "analyse"),),
     "context network": ((WALK, "look"), ("entropy/lattice_layers.py", "next_state")),
     "choice of codes": (("models/picture/choice.py", "choose"),),
     "range coder": ((SYMBOLS, "push_codes"), (SYMBOLS, "pull_codes")),
-    "synthesis network": ((TILING, "synthesise"),),
+    "synthesis network": ((DRAWING, "draw"), (DRAWING, "_coarse")),
 }
 
 

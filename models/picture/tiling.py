@@ -7,7 +7,7 @@ of the whole picture but for the last bit of a float.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +74,8 @@ def strips(
 
 
 def fine_reach(n_blocks: int) -> int:
-    """Return how far a pixel depends on others through the finest blocks, in pixels.
-
-    Factors on steps look one place further on the next coarser grid.
-    """
-    return STRIDES["detail"] * (n_blocks + 2) + STRIDES["base"]
+    """Return how far latents depend on pixels through the finest blocks, in pixels."""
+    return STRIDES["detail"] * (n_blocks + 2)
 
 
 def padded_units(
@@ -126,40 +123,6 @@ def analyse(
     latents["detail"] = torch.cat(details, 2)
     advance(1.0)
     return {level: y.cpu() / model.scale(level, at).cpu() for level, y in latents.items()}
-
-
-@torch.inference_mode()
-def synthesise(
-    model: PictureModel,
-    quantised: Mapping[str, Tensor],
-    setting: Setting,
-    size: Size,
-    advance: Advance,
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the rows of a picture from top to bottom: float32 [rows, W, 3] in 8-bit levels.
-
-    Args:
-        model: on the device the work is to be done on.
-        quantised: codes in steps, [1, channels, h, w] of any number type, by level.
-        setting: step and tuning.
-        size: height and width of the picture.
-        advance: called with the share of the work done.
-    """
-    height, width = size
-    rows, columns = padded_size(height, width)
-    at = model.told(setting)
-    coarse = {level: quantised[level].to(model.device) for level in LEVELS[:FINEST]}
-    features = model.synthesis.coarse(model.source(coarse, at), at)
-    for strip in strips(rows, columns, fine_reach(model.config.synthesis_blocks[FINEST])):
-        detail = quantised["detail"][:, :, strip.rows(8)].to(model.device)
-        source = model.source({"detail": detail}, at)
-        units = model.synthesis.fine(features[:, :, strip.rows(16)], source, at)
-        units = units[0, :, strip.inner(1), :width].permute(1, 2, 0).cpu()
-        # Codes that no picture gives may overflow the network: grey, rather than undefined bytes.
-        units = torch.nan_to_num(units, nan=0.0)
-        levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
-        yield levels[: height - strip.first]
-        advance(strip.last / rows)
 
 
 class Placement:

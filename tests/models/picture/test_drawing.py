@@ -1,5 +1,6 @@
 """Drawing by folded networks against the networks that are trained."""
 
+import copy
 from unittest import mock
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 from luxvox.models.picture import drawing
 from luxvox.models.picture.drawing import Drawing, has_bfloat16, reach_of
 from luxvox.models.picture.networks import LEVELS, STRIDES, PictureConfig, Setting
-from luxvox.models.picture.tiling import synthesise
 from luxvox.models.picture.weights import picture_codec
 
 SIZE = 320, 192
@@ -38,7 +38,8 @@ def drawn(picture):
 
 def by_network(model, codes):
     tensors = {level: torch.from_numpy(array)[None] for level, array in codes.items()}
-    return np.concatenate(list(synthesise(model, tensors, SETTING, SIZE, lambda share: None)))
+    units = model.synthesise(tensors, model.told(SETTING))[0]
+    return (units * 8 + 128).permute(1, 2, 0).numpy()
 
 
 def test_the_same_as_by_the_network_within_a_level(model, codes):
@@ -51,6 +52,15 @@ def test_the_same_as_by_the_network_in_float32(model, codes):
     with mock.patch.object(drawing, "has_bfloat16", lambda: False):
         difference = np.abs(drawn(Drawing(model, codes, SETTING)) - by_network(model, codes))
     assert difference.max() < 0.02
+
+
+def test_pixels_depend_on_codes_far_below(model, codes):
+    """Or strips would not show without any overlap."""
+    cut = {level: array.copy() for level, array in codes.items()}
+    cut["detail"][:, 128 // 8 :] = 0
+    one, other = (drawn(Drawing(model, some, SETTING)) for some in (codes, cut))
+    assert np.abs(one - other)[112:120].max() > 0.1
+    assert np.abs(one - other)[: 128 - 8 * 6].max() < 1e-3
 
 
 def test_strips_do_not_show(model, codes):
@@ -79,3 +89,9 @@ def test_reach():
 
 def test_bfloat16_is_asked_for_once():
     assert has_bfloat16() in (True, False)
+
+
+def test_what_overflows_is_grey(model, codes):
+    broken = copy.deepcopy(model)
+    broken.synthesis.from_latents[0].weight.fill_(torch.inf)
+    np.testing.assert_array_equal(drawn(Drawing(broken, codes, SETTING)), 128.0)
