@@ -40,14 +40,6 @@ N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
 LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
-WIDE_SIZES = (
-    "wide_width",
-    "wide_expansion",
-    "wide_analysis",
-    "wide_synthesis",
-    "fine_width",
-    "fine",
-)
 START_SHARE = 0.25  # of the vectors that words start from: whole ones are nearest to few others
 
 
