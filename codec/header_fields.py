@@ -37,7 +37,7 @@ class Field(Protocol):
         """Read it."""
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        """Spell it."""
+        """Return its bytes."""
 
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
         """Return what is illegal about it, or None."""
@@ -66,7 +66,7 @@ class Number:
         return {self.name: cursor.varint() if self.size is None else cursor.unsigned(self.size)}
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        """Spell it."""
+        """Return its bytes."""
         value: int = values[self.name]
         return varint_bytes(value) if self.size is None else value.to_bytes(self.size, "little")
 
@@ -96,7 +96,7 @@ class Bytes:
         return {self.name: cursor.take(self.max_size)}
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        """Spell it."""
+        """Return its bytes."""
         return bytes(values[self.name])
 
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
@@ -133,7 +133,7 @@ class PictureFlags:
         }
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        """Spell it."""
+        """Return its bytes."""
         n_others = values["n_sections"] - values["alpha"]
         bits = _COLOUR * values["colour"] + _ALPHA * values["alpha"]
         bits += _SECOND_CODER * (values["coder"] == 2) + _PROFILE * values["profile"]
@@ -174,7 +174,7 @@ class BandRows:
         return {self.name: cursor.varint()}
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        """Spell it."""
+        """Return its bytes."""
         return varint_bytes(values[self.name])
 
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
@@ -211,7 +211,7 @@ class RateAndChannels:
         }
 
     def write(self, values: Mapping[str, Any]) -> bytes:
-        """Spell it."""
+        """Return its bytes."""
         rate_hz, stereo = values["sample_rate_hz"], _STEREO * values["stereo"]
         if rate_hz in RATES_HZ:
             return bytes([RATES_HZ.index(rate_hz) + stereo])

@@ -48,14 +48,14 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     Args:
         pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a PIL image, or a
             `Raster`, with at most 2³⁰ pixels. Colours under alpha 0 are not kept.
-        quality: 1 (small) to 100 (about 40 dB), in hundredths; 50 unless something else is asked.
+        quality: 1 (small) to 100 (steps of 3.5 levels), in hundredths; 50 by default.
         bpp: bits a pixel of the whole file, instead of a quality; met within 2 % (2 bytes if that
             is more).
         size: bytes of the whole file, instead; never more, and at most 2 % less (3 bytes if that
             is more).
         psnr: dB over all samples but alpha, instead; met within 0.1 dB. Where a small picture
             has nothing so near, the file is the nearest found, and there is a `TargetWarning`.
-        effort: 1 (fast) to 9 (smallest files); never changes how files decode.
+        effort: 1 to 9, all alike for pictures so far.
         tune: `eye`, or `psnr` for the least squared error.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         strip: leave out ICC profile, EXIF and XMP.

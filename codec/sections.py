@@ -60,7 +60,7 @@ _NAMES: Final = {ALPHA: "alpha", ICC: "ICC profile", EXIF: "EXIF", XMP: "XMP"}
 
 
 def section_bytes(section: Section) -> bytes:
-    """Spell a section."""
+    """Return the bytes of a section."""
     front = bytes([section.type]) + varint_bytes(len(section.payload))
     return front + crc16(front, section.payload) + section.payload
 
