@@ -16,18 +16,18 @@ from types import ModuleType
 from typing import Final
 
 FOR_PICTURES: Final = (
-    "luxvox.codec.picture_encoding",
-    "luxvox.codec.picture_rates",
-    "luxvox.codec.picture_decoding",
+    "luxvox.codec.picture.encoding",
+    "luxvox.codec.picture.rates",
+    "luxvox.codec.picture.decoding",
     "luxvox.entropy.coders",
     "luxvox.torch_state",
 )
 FOR_VOICES: Final = (
-    "luxvox.codec.voice_encoding",
-    "luxvox.codec.voice_decoding",
-    "luxvox.codec.recordings",
-    "luxvox.models.speech_chunks",
-    "luxvox.models.speech_weights",
+    "luxvox.codec.voice.encoding",
+    "luxvox.codec.voice.decoding",
+    "luxvox.codec.voice.recordings",
+    "luxvox.models.voice.tiling",
+    "luxvox.models.voice.weights",
     "luxvox.torch_state",
 )
 

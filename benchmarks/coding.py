@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.benchmarks.origin import repeat_command
 from luxvox.codec import container, pictures
-from luxvox.codec.rate import centi_to_position
-from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_walk import CodesMeter, LatticeCodes, fixed_source, walk
-from luxvox.evaluate.pages import splice, table
+from luxvox.codec.quality import centi_to_position
+from luxvox.entropy.picture.layers import CODE_MAX
+from luxvox.entropy.picture.prediction import LatticeCodes
+from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
+from luxvox.entropy.picture.walk import walk
+from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 from luxvox.models.picture.tiling import grid_shapes

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.codec import container
-from luxvox.codec.bands import usual_band_rows
-from luxvox.evaluate.pages import splice, table
+from luxvox.codec.container.bands import usual_band_rows
+from luxvox.evaluate.report.pages import splice, table
 from luxvox.models.picture.weights import picture_codec
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -36,11 +36,11 @@ from luxvox.benchmarks.origin import repeat_command
 from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
 from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.metrics import decibels
-from luxvox.evaluate.pages import splice, table
-from luxvox.evaluate.picture_metrics import multiscale_ssim, psnr_db, ssimulacra2
-from luxvox.evaluate.picture_peers import AVIF, LUXVOX
+from luxvox.evaluate.picture.metrics import multiscale_ssim, psnr_db, ssimulacra2
+from luxvox.evaluate.picture.peers import AVIF, LUXVOX
+from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.report.wording import signed
 from luxvox.evaluate.subjects import read_picture
-from luxvox.evaluate.wording import signed
 from luxvox.models.training.picture.data import MIN_SIDE, SUFFIXES
 from luxvox.models.training.picture.train import HELD_BACK
 

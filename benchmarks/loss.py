@@ -24,11 +24,11 @@ import luxvox
 from luxvox.benchmarks.damage import Patient, Scores, draw_damage
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
-from luxvox.evaluate.pages import splice, table
-from luxvox.evaluate.picture_metrics import psnr_db
+from luxvox.evaluate.picture.metrics import psnr_db
+from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.report.wording import number
 from luxvox.evaluate.subjects import VOICE_RATE_HZ, picture_paths, read_picture, read_voice
 from luxvox.evaluate.timing import machine
-from luxvox.evaluate.wording import number
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 QUALITY = 70.0

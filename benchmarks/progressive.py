@@ -19,11 +19,11 @@ import luxvox
 from luxvox.benchmarks.loss import middle
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
-from luxvox.evaluate.pages import splice, table
-from luxvox.evaluate.picture_metrics import psnr_db
+from luxvox.evaluate.picture.metrics import psnr_db
+from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.report.wording import signed
 from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
-from luxvox.evaluate.wording import signed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 N_SECTIONS = 6

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import luxvox
-from luxvox.evaluate.picture_metrics import psnr_db
-from luxvox.evaluate.picture_peers import AVIF, JPEG, WEBP, PillowPeer
+from luxvox.evaluate.picture.metrics import psnr_db
+from luxvox.evaluate.picture.peers import AVIF, JPEG, WEBP, PillowPeer
 
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]

@@ -24,7 +24,7 @@ import numpy as np
 
 from luxvox.benchmarks.mosaic import mosaic
 from luxvox.benchmarks.origin import describe_packages, repeat_command
-from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 

@@ -19,7 +19,7 @@ import luxvox
 from luxvox.benchmarks.mosaic import mosaic
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.speed import DOCS, SMALL
-from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 
@@ -27,10 +27,10 @@ Function = tuple[str, str]
 """The end of a module's path, and a function in it."""
 
 TILING, DRAWING = "models/picture/tiling.py", "models/picture/drawing.py"
-WALK, SYMBOLS = "entropy/lattice_walk.py", "entropy/lattice_symbols.py"
+WALK, SYMBOLS = "entropy/picture/walk.py", "entropy/picture/symbols.py"
 PARTS: dict[str, tuple[Function, ...]] = {
     "analysis network": ((TILING, "analyse"),),
-    "context network": ((WALK, "look"), ("entropy/lattice_layers.py", "next_state")),
+    "context network": ((WALK, "look"), ("entropy/picture/layers.py", "next_state")),
     "choice of codes": (("models/picture/choice.py", "choose"),),
     "range coder": ((SYMBOLS, "push_codes"), (SYMBOLS, "pull_codes")),
     "synthesis network": ((DRAWING, "draw"), (DRAWING, "_coarse")),

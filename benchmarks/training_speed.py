@@ -172,7 +172,7 @@ def costs(networks: Any, model: Any) -> list[float]:
 
 def report(record: Row, page: Path | None) -> None:
     """Print the table, and renew that of a page."""
-    pages = importlib.import_module("luxvox.evaluate.pages")
+    pages = importlib.import_module("luxvox.evaluate.report.pages")
     first = record["rows"][0]
     lines = []
     for row in record["rows"]:

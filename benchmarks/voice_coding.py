@@ -25,15 +25,16 @@ from luxvox.benchmarks.coding import entropy
 from luxvox.benchmarks.origin import repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec import container, voices
-from luxvox.codec.rate import centi_to_position, centi_to_share
-from luxvox.codec.timeline import PARTS, SEGMENT_FRAMES
-from luxvox.entropy.walk import CodesMeter, known, walk
-from luxvox.evaluate.pages import splice, table
+from luxvox.codec.quality import centi_to_position, centi_to_share
+from luxvox.entropy.voice.visitors import CodesMeter, known
+from luxvox.entropy.voice.walk import walk
+from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.report.wording import number
 from luxvox.evaluate.timing import machine
-from luxvox.evaluate.wording import number
-from luxvox.models.rvq import rate_bin
-from luxvox.models.speech import LEVEL
-from luxvox.models.speech_weights import VoiceCodec, voice_codec
+from luxvox.models.voice.networks import LEVEL
+from luxvox.models.voice.rvq import rate_bin
+from luxvox.models.voice.weights import VoiceCodec, voice_codec
+from luxvox.timeline import PARTS, SEGMENT_FRAMES
 
 BITRATES = (0.75, 1.5, 3.0, 6.0, 8.0)
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -25,10 +25,10 @@ import luxvox
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec.effort import EFFORTS
-from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.report.wording import number
 from luxvox.evaluate.subjects import VOICE_RATE_HZ, read_voice
 from luxvox.evaluate.timing import machine
-from luxvox.evaluate.wording import number
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 Samples = NDArray[np.float32]

@@ -19,7 +19,7 @@ import soundfile
 
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.speed import in_own_process, peak_bytes
-from luxvox.evaluate.pages import splice, table
+from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -118,7 +118,7 @@ def write_recording(folder: Path, target: Path, minutes: float) -> None:
 
 def time_compress(job: VoiceJob) -> VoiceTiming:
     """Time compression and leave the file in the job's folder."""
-    from luxvox.codec.recordings import open_recording
+    from luxvox.codec.voice.recordings import open_recording
     from luxvox.codec.voices import compress_recording
 
     load_s = _load(job)

@@ -2,9 +2,9 @@
 
 Pictures: codes are chosen by the context model's costs, at every effort alike; what else was tried
 gained nothing. Voices: codes are the nearest codewords, or chosen by the context model's costs
-(`luxvox.models.speech_choice`); several sequences of codewords are kept in the search over stages,
+(`luxvox.models.voice.choice`); several sequences of codewords are kept in the search over stages,
 or latents are corrected several times by what is heard of their codes
-(`luxvox.models.speech_refinement`). Every level decodes the same way.
+(`luxvox.models.voice.correction`). Every level decodes the same way.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ from typing import Any
 
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, file_bytes
-from luxvox.codec.bands import bands_of
 from luxvox.codec.container import Header, Listing, PictureHeader, VoiceHeader
-from luxvox.codec.header_fields import PROFILES
-from luxvox.codec.timeline import n_segments
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.container.header_fields import PROFILES
 from luxvox.errors import LuxvoxError
+from luxvox.timeline import n_segments
 
 
 @dataclass(frozen=True)

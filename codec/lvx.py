@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import VoiceHeader
-from luxvox.codec.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
+from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.errors import LuxvoxError
 from luxvox.late_imports import load
 
 if TYPE_CHECKING:
-    from luxvox.entropy.lattice_walk import LatticeCodes
-    from luxvox.entropy.walk import Codes
+    from luxvox.entropy.picture.prediction import LatticeCodes
+    from luxvox.entropy.voice.plan import Codes
 
 
 HEAD_BYTES = container.MAX_HEADER_SIZE

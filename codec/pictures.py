@@ -10,23 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.advance import Advance, silent
-from luxvox.codec.alpha import alpha_of_view, decode_alpha
 from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
+from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, picture_work
-from luxvox.codec.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.rasters import Raster, as_raster, stripped, to_array, to_pil
+from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
+from luxvox.codec.picture.rasters import Raster, as_raster, stripped, to_array, to_pil
+from luxvox.codec.picture.transparent import without_hidden_colours
+from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import picture_target
-from luxvox.codec.transparent import without_hidden_colours
-from luxvox.codec.views import Crop, check_view, view_of
 from luxvox.errors import InputError, LossWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
+from luxvox.progress import Advance, silent
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from luxvox.entropy.lattice_walk import LatticeCodes
+    from luxvox.entropy.picture.prediction import LatticeCodes
 
 
 def compress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
@@ -73,9 +73,9 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         ModelError: if no intact weights are installed.
     """
     load(*FOR_PICTURES)
-    from luxvox.codec.picture_encoding import PictureEncoder, codec_on, sections_beside_codes
-    from luxvox.codec.picture_rates import at_target
-    from luxvox.codec.rate import quality_to_centi
+    from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_beside_codes
+    from luxvox.codec.picture.rates import at_target
+    from luxvox.codec.quality import quality_to_centi
     from luxvox.entropy.coders import CODER_NUMBERS
     from luxvox.torch_state import usual_state
 
@@ -206,7 +206,7 @@ def decompress_raster(  # noqa: PLR0913 – as above
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture_decoding import decoded_view, metadata_of, opened
+    from luxvox.codec.picture.decoding import decoded_view, metadata_of, opened
     from luxvox.torch_state import usual_state
 
     check_types(sections=sections, strict=strict, conceal=conceal, scale=scale, crop=crop)
@@ -230,7 +230,7 @@ def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, La
         As `decompress_image`.
     """
     load(*FOR_PICTURES)
-    from luxvox.codec.picture_decoding import decoded_codes, opened
+    from luxvox.codec.picture.decoding import decoded_codes, opened
     from luxvox.torch_state import usual_state
 
     check_types(max_pixels=max_pixels)

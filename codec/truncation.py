@@ -23,8 +23,8 @@ from luxvox.codec.container import (
     Section,
     VoiceHeader,
 )
-from luxvox.codec.timeline import PARTS, n_segments, samples_of_segments, whole_segments
 from luxvox.errors import TruncatedError, TruncatedWarning, UsageError
+from luxvox.timeline import PARTS, n_segments, samples_of_segments, whole_segments
 
 _Cut = Callable[[int], bytes]
 """Gives the file without so many of the things it can give up."""

@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.advance import Advance, silent
 from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
+from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
-from luxvox.codec.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.targets import voice_target
-from luxvox.codec.timeline import CODED_RATE_HZ, FRAME_SAMPLES
-from luxvox.codec.voice_decoding import (
+from luxvox.codec.voice.decoding import (
     Samples,
     decompress_blocks,
     dequantised,
     opened,
     segment_codes,
 )
-from luxvox.entropy.walk import Codes
+from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_VOICES, load
+from luxvox.progress import Advance, silent
+from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
 if TYPE_CHECKING:
-    from luxvox.codec.recordings import OpenRecording
-    from luxvox.models.speech import SpeechConfig
+    from luxvox.codec.voice.recordings import OpenRecording
+    from luxvox.models.voice.networks import SpeechConfig
 
 BANDWIDTH_HZ = CODED_RATE_HZ // 2
 
@@ -70,7 +70,7 @@ def compress_speech(
         ModelError: if no intact weights are installed.
     """
     load(*FOR_VOICES)
-    from luxvox.codec.recordings import recording_of
+    from luxvox.codec.voice.recordings import recording_of
 
     check_types(sample_rate=sample_rate)
     recording = recording_of(as_array("samples", samples), sample_rate)
@@ -89,9 +89,9 @@ def compress_recording(
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
     load(*FOR_VOICES)
-    from luxvox.codec.rate import quality_to_centi
-    from luxvox.codec.voice_encoding import Take
-    from luxvox.models.speech_weights import voice_codec
+    from luxvox.codec.quality import quality_to_centi
+    from luxvox.codec.voice.encoding import Take
+    from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
     check_types(bitrate=bitrate, size=size, quality=quality, effort=effort, progress=progress)
@@ -217,8 +217,8 @@ def from_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
         UsageError: if the shape or a code is not legal.
     """
     load(*FOR_VOICES)
-    from luxvox.models.speech_chunks import synthesise
-    from luxvox.models.speech_weights import voice_codec
+    from luxvox.models.voice.tiling import synthesise
+    from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
     check_types(model=model)

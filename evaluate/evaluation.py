@@ -11,11 +11,13 @@ from typing import Any
 
 from luxvox.codec import files
 from luxvox.errors import InputError, SystemFailure, UsageError
-from luxvox.evaluate import against, exhibits, metrics, peers, report, results, timing
+from luxvox.evaluate import against, metrics, peers, results, timing
 from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.measure import Job, run_all
 from luxvox.evaluate.metrics import Gauge, Setting
 from luxvox.evaluate.peers import OWN, Absent, Entrant, PeerSpec
+from luxvox.evaluate.report.exhibits import exhibits
+from luxvox.evaluate.report.page import page
 from luxvox.evaluate.study import Study, gather
 from luxvox.evaluate.subjects import PICTURES, VOICES, Failure, Found, Kind, Subject, find
 
@@ -108,8 +110,8 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
         write(folder / "results.json", results.to_json(record))
         write(folder / "results.csv", results.to_csv(record))
         with watch("drawing the report") as progress:
-            shown = exhibits.exhibits(study, plan.shown_files, progress)
-            write(folder / "report.html", report.page(record, shown).encode())
+            shown = exhibits(study, plan.shown_files, progress)
+            write(folder / "report.html", page(record, shown).encode())
         results_of_kinds.append(Result(study, record, folder))
     return results_of_kinds
 

@@ -14,9 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec import files, rasters, recordings
-from luxvox.codec.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.pillow import opened
+from luxvox.codec import files
+from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
+from luxvox.codec.picture import rasters
+from luxvox.codec.picture.files.pillow import opened
+from luxvox.codec.voice import recordings
 from luxvox.errors import InputError, LuxvoxError, SystemFailure, UsageError
 
 Kind = Literal["pictures", "voices"]

@@ -19,17 +19,24 @@ import numpy as np
 import safetensors.torch
 
 import luxvox
-from luxvox.codec import container, rasters
+from luxvox.codec import container
 from luxvox.codec.inspection import inspect
-from luxvox.entropy import coders, lattice_symbols, lattice_walk, walk
-from luxvox.entropy.lattice_layers import CODE_MAX, MEAN_UNITS, N_SCALES
-from luxvox.entropy.lattice_tables import check_counts, coding_of, start_tables
+from luxvox.codec.picture import rasters
+from luxvox.entropy import coders
+from luxvox.entropy.picture import symbols as lattice_symbols
+from luxvox.entropy.picture import visitors as picture_visitors
+from luxvox.entropy.picture import walk as lattice_walk
+from luxvox.entropy.picture.layers import CODE_MAX, MEAN_UNITS, N_SCALES
+from luxvox.entropy.picture.prediction import Prediction
+from luxvox.entropy.picture.tables import check_counts, coding_of, start_tables
 from luxvox.entropy.pmf import TOTAL, counts_from_logits
+from luxvox.entropy.voice import visitors as voice_visitors
+from luxvox.entropy.voice import walk
 from luxvox.errors import ModelError, UsageError
 from luxvox.fuzz.mutations import blind, damaged, structured
 from luxvox.fuzz.wishes import compress_picture, compress_voice, picture_wish, voice_wish
 from luxvox.models.picture.weights import PictureCodec, load_picture_codec
-from luxvox.models.speech_weights import VoiceCodec, load_voice_codec
+from luxvox.models.voice.weights import VoiceCodec, load_voice_codec
 from luxvox.models.weights import fingerprint
 
 MAX_PIXELS = 1 << 14
@@ -170,7 +177,7 @@ def pull_picture_codes(data: bytes) -> None:
     scale = generator.integers(0, N_SCALES, (n, 2)).astype(np.int32)
     coding = coding_of(mean, scale)
     rows = np.arange(n)
-    prediction = lattice_walk.Prediction("top", 1, 0, 2, rows, coding, mean, START_TABLES)
+    prediction = Prediction("top", 1, 0, 2, rows, coding, mean, START_TABLES)
     decoder = coders.decoder(coders.CONSTRICTION, data[8:] or b"\1")
     codes = lattice_symbols.pull_codes(decoder, prediction)
     assert codes.shape == mean.shape
@@ -259,11 +266,11 @@ def load_weights(data: bytes) -> None:
 def use_weights(codec: PictureCodec | VoiceCodec, sections: Mapping[int, bytes]) -> None:
     """Read a few codes with a model."""
     if isinstance(codec, VoiceCodec):
-        voice = walk.CodesDecoder(sections, coders.CONSTRICTION)
+        voice = voice_visitors.CodesDecoder(sections, coders.CONSTRICTION)
         walk.walk(codec.context, {"frames": (1, 9)}, 3, voice)
         return
     grids = {"apex": (1, 2), "top": (2, 4), "base": (4, 8), "detail": (8, 16)}
-    picture = lattice_walk.CodesDecoder(sections, coders.CONSTRICTION)
+    picture = picture_visitors.CodesDecoder(sections, coders.CONSTRICTION)
     lattice_walk.walk(codec.context, grids, 3, picture)
 
 

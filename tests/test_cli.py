@@ -19,12 +19,13 @@ import pytest
 from PIL import Image
 
 import luxvox
-from luxvox import cli, console
+from luxvox import cli
 from luxvox.codec import container, pictures
+from luxvox.commands import console
+from luxvox.commands.progress_bar import Progress
 from luxvox.errors import FormatError, TruncatedWarning
 from luxvox.models.cards import find_card
 from luxvox.models.training.picture import train
-from luxvox.progress import Progress
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import soundfile
 from PIL import Image
 
 from luxvox import cli
-from luxvox.codec.recordings import wav_header
+from luxvox.codec.voice.recordings import wav_header
 
 
 def voice(n=16_000, rate=16_000):

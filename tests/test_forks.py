@@ -12,8 +12,8 @@ SCRIPT = """
 import io, os, signal, sys, threading, time
 import numpy as np, soundfile
 from PIL import Image
-from luxvox.codec.rasters import from_file
-from luxvox.codec.recordings import open_recording
+from luxvox.codec.picture.rasters import from_file
+from luxvox.codec.voice.recordings import open_recording
 
 def picture(n):
     stream = io.BytesIO()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from luxvox.entropy import lattice_tables
+from luxvox.entropy.picture import tables as lattice_tables
 from luxvox.tests.golden.record import HERE
 from luxvox.tests.golden.tiny_weights import TINY
 from luxvox.tests.second_decoder import (

@@ -11,17 +11,17 @@ from safetensors.numpy import load_file
 
 import luxvox
 from luxvox.codec import container, pictures
-from luxvox.codec.advance import silent
-from luxvox.codec.bands import bands_of
 from luxvox.codec.container import Part
-from luxvox.codec.picture_codes import BandWalk, decode_codes, encode_codes
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.picture.codes import BandWalk, decode_codes, encode_codes
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
-from luxvox.entropy.lattice import picture_levels
-from luxvox.entropy.lattice_layers import CODE_MAX, MEAN_UNITS, SHIFTS
-from luxvox.entropy.lattice_tables import N_SYMBOLS, N_TABLES, counts_from_shares
-from luxvox.entropy.lattice_walk import LatticeContext
+from luxvox.entropy.picture.lattice import picture_levels
+from luxvox.entropy.picture.layers import CODE_MAX, MEAN_UNITS, SHIFTS
+from luxvox.entropy.picture.tables import N_SYMBOLS, N_TABLES, counts_from_shares
+from luxvox.entropy.picture.walk import LatticeContext
 from luxvox.errors import FormatError
 from luxvox.models.picture.weights import picture_codec, state_sizes
+from luxvox.progress import silent
 from luxvox.tests.golden.files import farthest, random_source, waves
 from luxvox.tests.golden.record import ERRORS, HERE, read_manifest
 from luxvox.tests.golden.tiny_pictures import PICTURE, random_tables

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 import luxvox
 from luxvox.codec import voices
-from luxvox.models.speech_weights import voice_codec
+from luxvox.models.voice.weights import voice_codec
 from luxvox.tests.second_decoder import Cut, Refused, read_voice, read_voice_codes
 
 ROOT = Path(__file__).resolve().parent.parent

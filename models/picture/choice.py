@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_symbols import code_bits
-from luxvox.entropy.lattice_walk import Prediction
+from luxvox.entropy.picture.layers import CODE_MAX
+from luxvox.entropy.picture.prediction import Prediction
+from luxvox.entropy.picture.symbols import code_bits
 
 
 class RateAwareChoice:

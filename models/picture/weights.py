@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from luxvox.entropy.lattice import LatticeLevel, picture_levels
-from luxvox.entropy.lattice_layers import table_shapes
-from luxvox.entropy.lattice_walk import LatticeContext
+from luxvox.entropy.picture.lattice import LatticeLevel, picture_levels
+from luxvox.entropy.picture.layers import table_shapes
+from luxvox.entropy.picture.walk import LatticeContext
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.picture.networks import LEVELS, PictureConfig, PictureModel

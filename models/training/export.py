@@ -13,16 +13,16 @@ from typing import Any
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from luxvox.entropy.lattice_layers import check_sums
-from luxvox.entropy.layers import check_accumulators
+from luxvox.entropy.picture.layers import check_sums
+from luxvox.entropy.voice.layers import check_accumulators
 from luxvox.errors import InputError
 from luxvox.models.cards import SHIPPED
 from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
-from luxvox.models.speech import LEVEL
-from luxvox.models.speech_weights import VOICE_KIND, pack_speech
 from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
-from luxvox.models.training.speech_context_phase import load_speech_context
-from luxvox.models.training.speech_phases import MODEL_FILE, load_speech_model
+from luxvox.models.training.voice.context_phase import load_speech_context
+from luxvox.models.training.voice.phases import MODEL_FILE, load_speech_model
+from luxvox.models.voice.networks import LEVEL
+from luxvox.models.voice.weights import VOICE_KIND, pack_speech
 from luxvox.models.weights import fingerprint
 
 NEEDED = {

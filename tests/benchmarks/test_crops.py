@@ -10,7 +10,7 @@ from PIL import Image
 
 from luxvox.benchmarks import crops
 from luxvox.benchmarks.side_by_side import GAP, HEAD, closest, sheet
-from luxvox.evaluate.picture_peers import JPEG
+from luxvox.evaluate.picture.peers import JPEG
 from luxvox.tests.evaluate.miniature import scene
 
 

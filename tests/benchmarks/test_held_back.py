@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from luxvox.benchmarks import held_back
-from luxvox.evaluate.picture_peers import AVIF
+from luxvox.evaluate.picture.peers import AVIF
 from luxvox.tests.evaluate.miniature import scene
 
 

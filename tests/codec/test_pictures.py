@@ -15,13 +15,14 @@ from PIL import Image
 
 import luxvox
 from luxvox.codec import container, pictures
-from luxvox.codec.bands import bands_of
 from luxvox.codec.container import Part
-from luxvox.codec.parts import list_parts
-from luxvox.codec.picture_decoding import decoded_codes, opened
-from luxvox.codec.rasters import Raster
-from luxvox.codec.rate import centi_to_position, quality_to_centi
-from luxvox.entropy.lattice_walk import CodesMeter, fixed_source, walk
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.container.parts import list_parts
+from luxvox.codec.picture.decoding import decoded_codes, opened
+from luxvox.codec.picture.rasters import Raster
+from luxvox.codec.quality import centi_to_position, quality_to_centi
+from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
+from luxvox.entropy.picture.walk import walk
 from luxvox.errors import (
     ChecksumError,
     FormatError,
@@ -59,7 +60,7 @@ def small_file(photograph):
 @pytest.fixture(scope="module")
 def banded_file(photograph):
     """A picture in three bands."""
-    with mock.patch("luxvox.codec.picture_encoding.usual_band_rows", lambda height, width: 1):
+    with mock.patch("luxvox.codec.picture.encoding.usual_band_rows", lambda height, width: 1):
         data = luxvox.compress_image(photograph[:150, :100], 60)
     assert len(parts_of(data)) == 3 * 6
     return data
@@ -268,7 +269,7 @@ def test_a_flipped_byte_costs_one_band(banded_file):
 def test_a_band_without_its_preview_is_filled_from_its_neighbours():
     slope = np.linspace(60, 200, 5 * 64).astype(np.uint8)
     pixels = np.repeat(np.repeat(slope[:, None, None], 70, 1), 3, 2)
-    with mock.patch("luxvox.codec.picture_encoding.usual_band_rows", lambda height, width: 1):
+    with mock.patch("luxvox.codec.picture.encoding.usual_band_rows", lambda height, width: 1):
         data = bytearray(luxvox.compress_image(pixels, 60))
     entry = next(one for one in parts_of(data) if one.part == Part(1, 2))
     data[entry.offset + 3] ^= 0x10

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 import luxvox
-from luxvox.codec import picture_rates, pictures
-from luxvox.codec.rasters import Raster
+from luxvox.codec import pictures
+from luxvox.codec.picture import rates
+from luxvox.codec.picture.rasters import Raster
 from luxvox.errors import LossWarning, TargetWarning, UsageError
 from luxvox.models.cards import preferring
 
@@ -109,7 +110,7 @@ def test_small_files_come_in_steps_of_words(photograph):
 
 def test_what_is_in_reach_but_missed_is_told(photograph, monkeypatch):
     """With a single try the nearest is not near enough."""
-    monkeypatch.setattr(picture_rates, "find", lambda measure, window, axis, *_: _once(measure))
+    monkeypatch.setattr(rates, "find", lambda measure, window, axis, *_: _once(measure))
     with pytest.warns(TargetWarning, match=r"^90 bytes is asked for, the nearest found is \d+$"):
         data = luxvox.compress_image(photograph[:24, :24], size=90, effort=1)
     assert len(data) != 90

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 import luxvox
 from luxvox.codec import container, pictures
-from luxvox.codec.bands import bands_of
 from luxvox.codec.container import Container, PictureHeader, Section, VoiceHeader
-from luxvox.codec.rasters import Raster
-from luxvox.codec.timeline import n_frames, n_segments
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.picture.rasters import Raster
 from luxvox.codec.truncation import truncate
 from luxvox.errors import TruncatedError, TruncatedWarning, UsageError
+from luxvox.timeline import n_frames, n_segments
 
 VOICE = VoiceHeader(1, bytes(4), 600_000, 16_000, False, 128, 5000, 1)  # three segments
 RANDOM = np.random.default_rng(0)

@@ -11,11 +11,11 @@ import torch
 
 import luxvox
 from luxvox.codec import container, voices
-from luxvox.codec.levels import amplitude_of
-from luxvox.codec.timeline import SEGMENT_FRAMES
 from luxvox.codec.truncation import truncate
-from luxvox.codec.voice_decoding import dequantised
-from luxvox.entropy.walk import CodesMeter, walk
+from luxvox.codec.voice.decoding import dequantised
+from luxvox.codec.voice.loudness import amplitude_of
+from luxvox.entropy.voice.visitors import CodesMeter
+from luxvox.entropy.voice.walk import walk
 from luxvox.errors import (
     ChecksumError,
     DamageWarning,
@@ -29,10 +29,17 @@ from luxvox.errors import (
     UnsupportedError,
     UsageError,
 )
-from luxvox.models import speech_chunks, speech_weights
 from luxvox.models.cards import ModelCard
-from luxvox.models.context import speech_twins
-from luxvox.models.speech import (
+from luxvox.models.training.voice.initialise import (
+    fit_codebooks,
+    fit_static_bits,
+    principal_directions,
+)
+from luxvox.models.training.voice.twin import speech_twins
+from luxvox.models.voice import tiling, weights
+from luxvox.models.voice.choice import VoiceChoice
+from luxvox.models.voice.losses import distortions, spectra
+from luxvox.models.voice.networks import (
     HOP,
     LEVEL,
     N_REALS,
@@ -41,14 +48,8 @@ from luxvox.models.speech import (
     envelopes,
     spectrum,
 )
-from luxvox.models.speech_choice import VoiceChoice
-from luxvox.models.speech_losses import distortions, spectra
-from luxvox.models.speech_weights import VoiceCodec
-from luxvox.models.training.speech_initialise import (
-    fit_codebooks,
-    fit_static_bits,
-    principal_directions,
-)
+from luxvox.models.voice.weights import VoiceCodec
+from luxvox.timeline import SEGMENT_FRAMES
 
 CONFIG = SpeechConfig(
     n_channels=12,
@@ -104,7 +105,7 @@ def codec():
 
 @pytest.fixture(autouse=True)
 def installed(codec, monkeypatch):
-    monkeypatch.setattr(speech_weights, "voice_codec", lambda number=None, fingerprint=None: codec)
+    monkeypatch.setattr(weights, "voice_codec", lambda number=None, fingerprint=None: codec)
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 96_000])
@@ -196,10 +197,10 @@ def test_sizes_out_of_reach_are_refused():
 
 def error_of(samples, effort):
     data = voices.compress_speech(samples, 16_000, quality=60, effort=effort)
-    codec = speech_weights.voice_codec(None)
+    codec = weights.voice_codec(None)
     scale = amplitude_of(voice_header(data).gain)
     blocks = [(samples - samples.mean()).astype(np.float32) * np.float32(scale)]
-    latents = torch.cat(list(speech_chunks.analyse(codec.model, blocks, len(samples))), 2)
+    latents = torch.cat(list(tiling.analyse(codec.model, blocks, len(samples))), 2)
     codes = voices.voice_codes(data)
     left = latents - dequantised(codec, codes)
     return float(left.square().sum()), codes
@@ -396,12 +397,10 @@ def test_chunked_networks_equal_the_whole(codec, chunk):
     samples = tone(200 * HOP)
     blocks = np.array_split(samples, 13)
     whole = codec.model.latents(spectrum(torch.from_numpy(samples)[None]))[0]
-    parts = list(speech_chunks.analyse(codec.model, blocks, len(samples), chunk))
+    parts = list(tiling.analyse(codec.model, blocks, len(samples), chunk))
     assert torch.allclose(torch.cat(parts, 2), whole, atol=1e-4)
     stretches = torch.split(whole, 47, dim=2)
-    decoded = np.concatenate(
-        list(speech_chunks.synthesise(codec.model, stretches, len(samples), chunk))
-    )
+    decoded = np.concatenate(list(tiling.synthesise(codec.model, stretches, len(samples), chunk)))
     expected = codec.model.samples(whole[None])[0].numpy()
     assert np.allclose(decoded, expected, atol=1e-4)
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.entropy.context import Context, ContextLevel
-from luxvox.entropy.lattice import EVEN, HALVES, ODD, QUARTERS, LatticeLevel
-from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_layers import table_shapes as lattice_shapes
-from luxvox.entropy.lattice_tables import start_tables
-from luxvox.entropy.lattice_walk import LatticeContext
-from luxvox.entropy.layers import LevelShape
-from luxvox.entropy.walk import voice_plan
-from luxvox.models.context import table_shapes
+from luxvox.entropy.picture.lattice import EVEN, HALVES, ODD, QUARTERS, LatticeLevel
+from luxvox.entropy.picture.layers import CODE_MAX
+from luxvox.entropy.picture.layers import table_shapes as lattice_shapes
+from luxvox.entropy.picture.tables import start_tables
+from luxvox.entropy.picture.walk import LatticeContext
+from luxvox.entropy.voice.context import Context, ContextLevel
+from luxvox.entropy.voice.layers import LevelShape
+from luxvox.entropy.voice.plan import voice_plan
+from luxvox.models.voice.tables import table_shapes
 
 VOICE_SHAPE = LevelShape(n_channels=6, width=16, hidden=8)
 LEVELS = (

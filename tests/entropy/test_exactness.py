@@ -19,21 +19,26 @@ import torch
 
 import luxvox
 from luxvox.codec import container, pictures
-from luxvox.codec.bands import bands_of
 from luxvox.codec.container import Part
-from luxvox.codec.rate import centi_to_position
-from luxvox.entropy import coders, lattice_walk, products, walk
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.quality import centi_to_position
+from luxvox.entropy import coders
+from luxvox.entropy import int8 as products
+from luxvox.entropy.picture import visitors as picture_visitors
+from luxvox.entropy.picture import walk as lattice_walk
+from luxvox.entropy.voice import visitors as voice_visitors
+from luxvox.entropy.voice import walk
 from luxvox.models.picture.weights import picture_codec
 from luxvox.tests.entropy.conftest import GRIDS, drawn_codes
 
 POSITION = -30
 
 
-class VoiceRecorder(walk.CodesEncoder):
+class VoiceRecorder(voice_visitors.CodesEncoder):
     """Encoder that keeps the counts of every symbol, in the order of the file."""
 
     def __init__(self, codes):
-        super().__init__(walk.known(codes), coders.CONSTRICTION)
+        super().__init__(voice_visitors.known(codes), coders.CONSTRICTION)
         self.counts = []
 
     def visit(self, prediction):
@@ -42,11 +47,11 @@ class VoiceRecorder(walk.CodesEncoder):
         return codes
 
 
-class PictureRecorder(lattice_walk.CodesEncoder):
+class PictureRecorder(picture_visitors.CodesEncoder):
     """Encoder that keeps the means, and how each code is coded."""
 
     def __init__(self, codes):
-        super().__init__(lattice_walk.fixed_source(codes), coders.CONSTRICTION)
+        super().__init__(picture_visitors.fixed_source(codes), coders.CONSTRICTION)
         self.counts = []
 
     def visit(self, prediction):
@@ -75,17 +80,18 @@ class Case:
     context: Any
     shapes: dict
     codes: dict
-    walk: Any
+    walk: Callable
     recorder: Callable
+    decoder: Callable
 
     def outcome(self, context=None):
         """Encode the codes, decode them again, and return what was seen."""
         context = context or self.context
         recorder = self.recorder(self.codes)
-        self.walk.walk(context, self.shapes, POSITION, recorder)
+        self.walk(context, self.shapes, POSITION, recorder)
         sections = recorder.sections()
-        decoder = self.walk.CodesDecoder(sections, coders.CONSTRICTION)
-        decoded = self.walk.walk(context, self.shapes, POSITION, decoder)
+        decoder = self.decoder(sections, coders.CONSTRICTION)
+        decoded = self.walk(context, self.shapes, POSITION, decoder)
         decoder.finish()
         for level, array in self.codes.items():
             np.testing.assert_array_equal(decoded[level], array)
@@ -95,14 +101,28 @@ class Case:
 @pytest.fixture(scope="module")
 def voice_case(small_voice):
     codes = small_voice.random_codes(11, 0.2)
-    return Case(small_voice.context, small_voice.shapes, codes, walk, VoiceRecorder)
+    return Case(
+        small_voice.context,
+        small_voice.shapes,
+        codes,
+        walk.walk,
+        VoiceRecorder,
+        voice_visitors.CodesDecoder,
+    )
 
 
 @pytest.fixture(scope="module")
 def picture_case(small_picture):
-    chooser = lattice_walk.CodesChooser(drawn_codes(11))
+    chooser = picture_visitors.CodesChooser(drawn_codes(11))
     codes = lattice_walk.walk(small_picture, GRIDS, POSITION, chooser)
-    return Case(small_picture, GRIDS, codes, lattice_walk, PictureRecorder)
+    return Case(
+        small_picture,
+        GRIDS,
+        codes,
+        lattice_walk.walk,
+        PictureRecorder,
+        picture_visitors.CodesDecoder,
+    )
 
 
 @pytest.fixture(scope="module", params=["voice", "picture"])
@@ -250,8 +270,8 @@ def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
     try:
         for n_threads in (1, 2):
             torch.set_num_threads(n_threads)
-            source = lattice_walk.fixed_source(codes)
-            encoder = lattice_walk.CodesEncoder(source, coders.CONSTRICTION)
+            source = picture_visitors.fixed_source(codes)
+            encoder = picture_visitors.CodesEncoder(source, coders.CONSTRICTION)
             lattice_walk.walk(picture_codec().context, shapes, position, encoder, joined)
             found = {Part(n, 0): payload for n, payload in encoder.sections().items()}
             assert found == content.parts

@@ -6,11 +6,11 @@ import io
 import numpy as np
 import pytest
 
-from luxvox.evaluate import picture_peers, voice_peers
 from luxvox.evaluate.measure import coded
 from luxvox.evaluate.metrics import NotApplicable, Setting, all_metrics, decibels
 from luxvox.evaluate.peers import Absent, PeerSpec, enter
-from luxvox.evaluate.picture_metrics import (
+from luxvox.evaluate.picture import peers as picture_peers
+from luxvox.evaluate.picture.metrics import (
     flip,
     multiscale_ssim,
     psnr_db,
@@ -18,6 +18,7 @@ from luxvox.evaluate.picture_metrics import (
     ssimulacra2,
 )
 from luxvox.evaluate.subjects import Subject
+from luxvox.evaluate.voice import peers as voice_peers
 from luxvox.tests.evaluate.miniature import scene, speech
 
 PICTURE_CODECS = "JPEG WEBP AVIF AVIF_PSNR JXL JPEG2000 LUXVOX LUXVOX_PSNR".split()

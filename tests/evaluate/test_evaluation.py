@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from luxvox.codec import rasters
+from luxvox.codec.picture import rasters
 from luxvox.codec.pictures import compress_image
 from luxvox.evaluate import peers, results
 from luxvox.models.cards import preferring, read_card

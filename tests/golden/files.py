@@ -19,18 +19,19 @@ from PIL import Image, ImageCms
 
 import luxvox
 from luxvox.codec import container
-from luxvox.codec.advance import silent
-from luxvox.codec.bands import bands_of
 from luxvox.codec.container import PictureHeader
-from luxvox.codec.header_fields import CELL
-from luxvox.codec.packed import pack
-from luxvox.codec.picture_codes import BandWalk, encode_codes
-from luxvox.codec.rate import centi_to_position
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.container.header_fields import CELL
+from luxvox.codec.container.packed import pack
+from luxvox.codec.picture.codes import BandWalk, encode_codes
+from luxvox.codec.quality import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
-from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_walk import Prediction, Source
+from luxvox.entropy.picture.layers import CODE_MAX
+from luxvox.entropy.picture.prediction import Prediction
+from luxvox.entropy.picture.visitors import Source
 from luxvox.models.cards import preferring
 from luxvox.models.picture.weights import picture_codec
+from luxvox.progress import silent
 from luxvox.tests.golden.changes import Make, cut, with_sections
 from luxvox.tests.golden.tiny_weights import TINY
 from luxvox.tests.golden.voice_files import VOICE_FILES

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.codec import container
-from luxvox.codec.bands import Bands
 from luxvox.codec.container import Part, Section
-from luxvox.codec.packed import pack
-from luxvox.codec.parts import list_parts
-from luxvox.codec.wire import varint_bytes
-from luxvox.entropy import coders, lattice_symbols
-from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_walk import Prediction, Source
+from luxvox.codec.container.bands import Bands
+from luxvox.codec.container.packed import pack
+from luxvox.codec.container.parts import list_parts
+from luxvox.codec.container.wire import varint_bytes
+from luxvox.entropy import coders
+from luxvox.entropy.picture import symbols
+from luxvox.entropy.picture.layers import CODE_MAX
+from luxvox.entropy.picture.prediction import Prediction
+from luxvox.entropy.picture.visitors import Source
 from luxvox.models.cards import find_card, preferring, read_card
 from luxvox.tests.golden.changes import Make, cut, with_sections
 from luxvox.tests.golden.files import alpha_ramp, coded_picture, png, random_source, webp
@@ -156,7 +158,7 @@ def escaping(n_bits: int) -> Make:
             coder.push_tables(np.array([value]), np.zeros(1, np.int64), counts)
 
     def make() -> bytes:
-        with mock.patch.object(lattice_symbols, "_push_escape", push):
+        with mock.patch.object(symbols, "_push_escape", push):
             return coded_picture((32, 32), 5000, lambda _: first_code_is(CODE_MAX))()
 
     return make

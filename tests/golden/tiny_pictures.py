@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from luxvox.entropy.lattice import LatticeLevel, picture_levels
-from luxvox.entropy.lattice_layers import N_SCALES, SHIFTS, check_sums, known_taps, table_shapes
-from luxvox.entropy.lattice_tables import start_tables
+from luxvox.entropy.picture.lattice import LatticeLevel, picture_levels
+from luxvox.entropy.picture.layers import N_SCALES, SHIFTS, check_sums, known_taps, table_shapes
+from luxvox.entropy.picture.tables import start_tables
 from luxvox.models.picture.networks import PictureConfig, PictureModel, StepMap, blocks_of
 from luxvox.models.picture.weights import pack_picture, state_sizes
 

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from luxvox.entropy.layers import LevelShape, check_accumulators
-from luxvox.models.context import ContextTwins, LevelParts, speech_plan_of
-from luxvox.models.speech import SpeechConfig, SpeechModel
-from luxvox.models.speech_weights import pack_speech
+from luxvox.entropy.voice.layers import LevelShape, check_accumulators
+from luxvox.models.training.voice.twin import ContextTwins, LevelParts
+from luxvox.models.voice.networks import SpeechConfig, SpeechModel
+from luxvox.models.voice.tables import speech_plan_of
+from luxvox.models.voice.weights import pack_speech
 
 VOICE = SpeechConfig(
     n_channels=8,

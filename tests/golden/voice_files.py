@@ -10,14 +10,16 @@ import numpy as np
 import luxvox
 from luxvox.codec import container
 from luxvox.codec.container import Section, VoiceHeader
-from luxvox.codec.rate import centi_to_position
-from luxvox.codec.timeline import PARTS, SEGMENT_FRAMES, n_frames, n_segments
+from luxvox.codec.quality import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
-from luxvox.entropy.walk import Codes, CodesEncoder, known, walk
+from luxvox.entropy.voice.plan import Codes
+from luxvox.entropy.voice.visitors import CodesEncoder, known
+from luxvox.entropy.voice.walk import walk
 from luxvox.models.cards import preferring
-from luxvox.models.speech_weights import voice_codec
+from luxvox.models.voice.weights import voice_codec
 from luxvox.tests.golden.changes import cut, with_sections
 from luxvox.tests.golden.tiny_weights import TINY
+from luxvox.timeline import PARTS, SEGMENT_FRAMES, n_frames, n_segments
 
 
 def coded_voice(n_samples: int, rate_hz: int, **fields: Any) -> Callable[[], bytes]:

@@ -9,7 +9,7 @@ import pytest
 from luxvox.errors import ModelError, UnsupportedError
 from luxvox.models.cards import SHIPPED, cards, find_card, preferring, read_card
 from luxvox.models.picture.weights import load_picture_codec, picture_codec
-from luxvox.models.speech_weights import load_voice_codec, voice_codec
+from luxvox.models.voice.weights import load_voice_codec, voice_codec
 
 
 @pytest.fixture

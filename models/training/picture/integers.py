@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from luxvox.entropy.lattice_layers import N_SCALES, SHIFTS
-from luxvox.entropy.layers import compand
+from luxvox.entropy.fixed_point import compand
+from luxvox.entropy.picture.layers import N_SCALES, SHIFTS
 
 ACTIVATION_MAX = 127.0
 TAIL_SHARE, TAIL_RATIO = 0.15, 2.5

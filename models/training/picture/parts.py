@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from luxvox.entropy.lattice import picture_levels
-from luxvox.entropy.lattice_tables import start_tables
+from luxvox.entropy.picture.lattice import picture_levels
+from luxvox.entropy.picture.tables import start_tables
 from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.weights import config_from_json, load_picture_codec
 from luxvox.models.training.loop import save_atomically

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from luxvox.entropy.lattice_tables import (
+from luxvox.entropy.picture.prediction import Prediction
+from luxvox.entropy.picture.tables import (
     ESCAPE,
     N_SYMBOLS,
     N_TABLES,
@@ -16,7 +17,8 @@ from luxvox.entropy.lattice_tables import (
     counts_from_shares,
     start_tables,
 )
-from luxvox.entropy.lattice_walk import LatticeContext, Prediction, Source, Walk
+from luxvox.entropy.picture.visitors import Source
+from luxvox.entropy.picture.walk import LatticeContext, Walk
 from luxvox.entropy.pmf import TOTAL
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.networks import LEVELS, Setting

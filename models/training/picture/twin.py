@@ -1,6 +1,6 @@
 """The trainable twin of the context model of pictures.
 
-It computes in floats what the codec computes in integers (`luxvox.entropy.lattice_layers`):
+It computes in floats what the codec computes in integers (`luxvox.entropy.picture.layers`):
 weights and activations are rounded to the integers' grid in every forward pass, and gradients
 pass the rounding straight through (Bengio et al., 2013).
 """
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from luxvox.entropy.lattice import LatticeLevel, LatticePass, phase_mask
-from luxvox.entropy.lattice_layers import (
+from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass, phase_mask
+from luxvox.entropy.picture.layers import (
     N_LINES,
     N_SCALES,
     N_STEP_INPUTS,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from luxvox.entropy.lattice import picture_levels
-from luxvox.entropy.lattice_tables import start_tables
+from luxvox.entropy.picture.lattice import picture_levels
+from luxvox.entropy.picture.tables import start_tables
 from luxvox.models.picture.networks import Block, PictureConfig, PictureModel, StepMap
 from luxvox.models.picture.weights import pack_picture
 from luxvox.models.training.picture.initialise import untrained_model

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.entropy.lattice_layers import CODE_MAX
-from luxvox.entropy.lattice_symbols import code_bits
-from luxvox.entropy.lattice_tables import coding_of, start_tables
-from luxvox.entropy.lattice_walk import Prediction
+from luxvox.entropy.picture.layers import CODE_MAX
+from luxvox.entropy.picture.prediction import Prediction
+from luxvox.entropy.picture.symbols import code_bits
+from luxvox.entropy.picture.tables import coding_of, start_tables
 from luxvox.models.picture.choice import RateAwareChoice
 
 GRID = (12, 20)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from luxvox.entropy.lattice import picture_levels
-from luxvox.entropy.lattice_layers import own_matrix, table_shapes
+from luxvox.entropy.picture.lattice import picture_levels
+from luxvox.entropy.picture.layers import own_matrix, table_shapes
 from luxvox.models.picture.networks import (
     LEVELS,
     MAX_LOG_FACTOR,

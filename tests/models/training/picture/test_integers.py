@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from luxvox.entropy.layers import compand
+from luxvox.entropy.fixed_point import compand
 from luxvox.models.training.picture.integers import activated, companded, logistic_bits, rounded
 
 

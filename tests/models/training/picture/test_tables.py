@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from luxvox.entropy.lattice_tables import check_counts, start_tables
+from luxvox.entropy.picture.tables import check_counts, start_tables
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import load_parts
 from luxvox.models.training.picture.tables import fit_tables

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.entropy.lattice import picture_levels
-from luxvox.entropy.lattice_tables import start_tables
-from luxvox.entropy.lattice_walk import CodesMeter, LatticeContext, fixed_source, walk
+from luxvox.entropy.picture.lattice import picture_levels
+from luxvox.entropy.picture.tables import start_tables
+from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
+from luxvox.entropy.picture.walk import LatticeContext, walk
 from luxvox.models.training.picture.integers import logistic_bits, rounded
 from luxvox.models.training.picture.twin import ContextTwin
 

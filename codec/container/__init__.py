@@ -1,0 +1,286 @@
+"""The container: a header, parts and sections of bytes, to one `.lvx` file and back (FORMAT.md).
+
+Promises: every byte is under a checksum, so an altered file is refused; a cut file gives its
+whole parts and sections; lengths are checked before anything is allocated. Knows neither pixels
+nor models: codes, alpha and metadata are payloads to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from luxvox.codec.container.bands import SECTION_NAMES, Part, bands_of
+from luxvox.codec.container.header import (
+    FORMAT_VERSION,
+    KIND_PICTURE,
+    KIND_VOICE,
+    MAGIC,
+    MAX_HEADER_SIZE,
+    Header,
+    PictureHeader,
+    VoiceHeader,
+    describe,
+    parse_header,
+    write_header,
+)
+from luxvox.codec.container.header_fields import CODERS, MAX_PIXELS
+from luxvox.codec.container.parts import PartListing, list_parts, write_parts
+from luxvox.codec.container.sections import (
+    ALPHA,
+    EXIF,
+    ICC,
+    LAST_CODES,
+    LAST_CRITICAL,
+    LAST_SECTION_TYPE,
+    XMP,
+    Section,
+    SectionEntry,
+    check_count,
+    order_fault,
+    section_bytes,
+    section_entry,
+    section_name,
+    whole_sections,
+)
+from luxvox.codec.container.wire import VARINT_LIMIT
+from luxvox.errors import ChecksumError, FormatError, LuxvoxError, TruncatedError
+
+__all__ = [
+    "ALPHA",
+    "CODERS",
+    "CUT",
+    "EXIF",
+    "FORMAT_VERSION",
+    "ICC",
+    "KIND_PICTURE",
+    "KIND_VOICE",
+    "LAST_CODES",
+    "LAST_CRITICAL",
+    "LAST_SECTION_TYPE",
+    "MAGIC",
+    "MAX_HEADER_SIZE",
+    "MAX_PIXELS",
+    "XMP",
+    "Container",
+    "Listing",
+    "Header",
+    "Lost",
+    "Part",
+    "PictureHeader",
+    "Section",
+    "SectionEntry",
+    "VoiceHeader",
+    "describe",
+    "list_sections",
+    "read",
+    "read_header",
+    "salvage",
+    "section_name",
+    "write",
+]
+
+CUT: Final = "the file is cut"
+
+
+@dataclass(frozen=True)
+class Container:
+    """Hold a file that was read: its header, what of it is whole, and whether it was cut.
+
+    Attributes:
+        header: its fields.
+        sections: of a voice all; of a picture those that do not hold codes.
+        truncated: whether the file ends too early.
+        parts: of a picture, what the whole parts of its codes hold; null ones are missing.
+    """
+
+    header: Header
+    sections: tuple[Section, ...]
+    truncated: bool
+    parts: Mapping[Part, bytes] = field(default_factory=dict)
+
+    @property
+    def codes(self) -> tuple[bytes, ...]:
+        """Return the payloads of the code sections of a voice, coarsest first."""
+        return tuple(s.payload for s in self.sections if s.type <= LAST_CODES)
+
+    def payload(self, section_type: int) -> bytes | None:
+        """Return the payload of the section of this type, or None if there is none."""
+        return next((s.payload for s in self.sections if s.type == section_type), None)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Say what of a file was altered: positions of its sections, and parts of its codes."""
+
+    sections: frozenset[int] = frozenset()
+    parts: frozenset[Part] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.sections or self.parts)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """List what a file holds, for `info`: nothing is decoded, and damage is listed, not raised.
+
+    `header_size` is where codes and sections begin; `entries` are those found before the file ends
+    or can no longer be followed; `damage` says what is wrong with the file, None if nothing is.
+    """
+
+    header: Header
+    header_size: int
+    entries: tuple[SectionEntry, ...]
+    damage: str | None
+
+
+def write(
+    header: Header, sections: Sequence[Section], parts: Mapping[Part, bytes] | None = None
+) -> bytes:
+    """Return the bytes of a file.
+
+    Args:
+        header: its fields.
+        sections: of a picture those of alpha and metadata, in ascending order of type. Of a voice
+            first the codes of all segments, 1, 2 (3, 4 of the side channel) and again, then others.
+        parts: the codes of a picture.
+
+    Raises:
+        InputError: a header field is outside its range (picture too large, say).
+        LuxvoxError: the sections are out of order, too long, or contradict the header.
+    """
+    front = write_header(header, len(sections))
+    if reason := order_fault(header, [s.type for s in sections], whole=True):
+        raise LuxvoxError(f"sections cannot be written: {reason}")
+    if any(len(s.payload) >= VARINT_LIMIT for s in sections):
+        raise LuxvoxError("sections cannot be written: a payload of 4 GiB or more")
+    if isinstance(header, PictureHeader):
+        front += write_parts(bands_of(header), parts or {})
+    return b"".join([front, *(section_bytes(s) for s in sections)])
+
+
+def read_header(data: bytes) -> tuple[Header, int]:
+    """Read and check the header alone; the first `MAX_HEADER_SIZE` bytes of a file are enough.
+
+    Returns:
+        The header, and the offset at which the sections begin.
+
+    Raises:
+        FormatError, ChecksumError, TruncatedError, UnsupportedError: as `parse_header` does.
+    """
+    header, _, end = parse_header(data)
+    return header, end
+
+
+def read(data: bytes) -> Container:
+    """Read a file, checking every byte; a cut file gives what is whole, `truncated` set.
+
+    Sections of unknown skippable types stay in the result, for the caller to ignore.
+
+    Raises:
+        FormatError: an illegal structure.
+        ChecksumError: altered bytes.
+        TruncatedError: cut so early that nothing in it is whole.
+        UnsupportedError: another format version or kind, or an unknown critical section.
+    """
+    content, _ = _read(data, None)
+    return content
+
+
+def salvage(data: bytes) -> tuple[Container, Lost]:
+    """Read a file as `read` does, but take altered parts and sections for empty ones.
+
+    Where sections can no longer be followed behind an altered one, the file counts as cut there.
+
+    Raises:
+        As `read`, but for altered parts and sections; ChecksumError if nothing sound is left.
+    """
+    altered: list[int] = []
+    content, parts = _read(data, altered)
+    if not altered and not parts:
+        return content, Lost()
+    sections, lost = content.sections, frozenset(altered)
+    types = [s.type for s in sections]
+    if altered and order_fault(content.header, types, whole=not content.truncated):
+        sections, lost = sections[: altered[0]], frozenset()
+    if len(lost) == len(sections) and not content.parts:
+        raise ChecksumError("nothing in the file is whole and as it was written")
+    is_short = content.truncated or len(sections) < len(content.sections)
+    return replace(content, sections=sections, truncated=is_short), Lost(lost, parts)
+
+
+def _read(data: bytes, altered: list[int] | None) -> tuple[Container, frozenset[Part]]:
+    """Read a file; with a list for the positions of altered sections, say which parts are, too."""
+    header, n_sections, start = parse_header(data)
+    check_count(header, n_sections, start)
+    parts: dict[Part, bytes] = {}
+    lost: frozenset[Part] = frozenset()
+    is_cut, offset = False, start
+    if isinstance(header, PictureHeader):
+        listing = list_parts(data, start, bands_of(header))
+        lost, offset = frozenset(listing.in_state("altered")), listing.end
+        if lost and altered is None:
+            raise ChecksumError(_altered_part(listing))
+        parts, is_cut = listing.payloads(data), bool(listing.in_state("cut"))
+    sections: tuple[Section, ...] = ()
+    if not is_cut:
+        sections = tuple(whole_sections(data, offset, n_sections, altered))
+        is_cut = len(sections) < n_sections
+    if is_cut and not sections and not parts and not lost:
+        raise TruncatedError(
+            f"offset {start}: the file ends at {len(data)}, with nothing whole in it"
+        )
+    if altered is None and (reason := order_fault(header, [s.type for s in sections], not is_cut)):
+        raise FormatError(f"sections, offset {offset}: {reason}")
+    return Container(header, sections, is_cut, parts), lost
+
+
+def _altered_part(listing: PartListing) -> str:
+    entry = next(one for one in listing.entries if one.state == "altered")
+    name = f"codes {entry.part.section} of band {entry.part.band + 1}, offset {entry.offset}"
+    return f"{name}: the checksum does not match, the file was altered"
+
+
+def list_sections(data: bytes) -> Listing:
+    """List the sections of a file without raising for damage behind the header.
+
+    Raises:
+        FormatError, ChecksumError, TruncatedError, UnsupportedError: as `parse_header` does.
+    """
+    header, n_sections, start = parse_header(data)
+    entries: list[SectionEntry] = []
+    offset, damage = start, None
+    try:
+        check_count(header, n_sections, start)
+        if isinstance(header, PictureHeader):
+            listing = list_parts(data, start, bands_of(header))
+            entries, offset = _code_entries(listing, header.band_rows == 0), listing.end
+        n_entries = len(entries) + n_sections
+        while len(entries) < n_entries and offset < len(data):
+            entries.append(section_entry(data, offset, len(entries) + 1))
+            offset += entries[-1].size
+        if read(data).truncated:
+            damage = f"the file ends early, at {len(data)}: not all that it announces is whole"
+    except LuxvoxError as error:
+        damage = str(error)
+    return Listing(header, start, tuple(entries), damage)
+
+
+def _code_entries(listing: PartListing, joined: bool) -> list[SectionEntry]:
+    """Return an entry for each section of a picture that is not null."""
+    names = ("all levels",) if joined else SECTION_NAMES
+    entries = []
+    for section in sorted({one.part.section for one in listing.entries}):
+        parts = [one for one in listing.entries if one.part.section == section]
+        entries.append(
+            SectionEntry(
+                section,
+                f"{section_name(section)}, {names[section - 1]}",
+                parts[0].offset,
+                sum(one.size for one in parts),
+                sum(one.length for one in parts),
+                all(one.state == "whole" for one in parts),
+            )
+        )
+    return entries

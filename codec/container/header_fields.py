@@ -1,0 +1,240 @@
+"""The fields of a header: how each is read, written, checked and printed (FORMAT.md, Header)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from luxvox.codec.container.wire import MAX_VARINT_SIZE, Cursor, varint_bytes
+from luxvox.errors import FormatError, LuxvoxError, UnsupportedError
+
+MAX_PIXELS: Final = 2**30
+CELL: Final = 64  # pixels, the coarsest stride
+MAX_BANDS: Final = 1024
+RATES_HZ: Final = (
+    *(8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
+)
+OTHER_RATE: Final = 15
+CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
+OWN_PROFILE: Final = 0
+PROFILES: Final[Mapping[int, str]] = {OWN_PROFILE: "none or its own", 1: "sRGB", 2: "Display P3"}
+_COLOUR, _ALPHA, _SECOND_CODER, _PROFILE, _OTHERS, _SQUARED_ERROR = 1, 2, 4, 8, 32, 64
+_STEREO: Final = 16
+
+Fault = tuple[type[LuxvoxError], str]
+"""The error that an illegal value is, and the reason."""
+
+
+class Field(Protocol):
+    """One field: how it is read, written, checked and printed."""
+
+    @property
+    def max_size(self) -> int:
+        """Return how many bytes it takes at most."""
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read, as (label, text)."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A whole number of `size` bytes, or a varint if `size` is None."""
+
+    name: str
+    size: int | None
+    legal: range
+    show: Callable[[int], str] = str
+    refusal: type[LuxvoxError] = FormatError
+
+    @property
+    def max_size(self) -> int:
+        """Return how many bytes it takes at most."""
+        return self.size or MAX_VARINT_SIZE
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+        return {self.name: cursor.varint() if self.size is None else cursor.unsigned(self.size)}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+        value: int = values[self.name]
+        return varint_bytes(value) if self.size is None else value.to_bytes(self.size, "little")
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+        value = values[self.name]
+        if value in self.legal:
+            return None
+        return self.refusal, f"{self.name} {value}, legal: {self.legal[0]}..{self.legal[-1]}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read."""
+        if self.name not in values:  # the number of sections is not the header's own
+            return []
+        return [(self.name.removesuffix("_centi").replace("_", " "), self.show(values[self.name]))]
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A string of `max_size` bytes, printed in hexadecimal."""
+
+    name: str
+    max_size: int
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+        return {self.name: cursor.take(self.max_size)}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+        return bytes(values[self.name])
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+        length = len(values[self.name])
+        if length == self.max_size:
+            return None
+        return FormatError, f"{self.name} of {length} bytes, legal: {self.max_size}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read."""
+        return [(self.name, values[self.name].hex())]
+
+
+@dataclass(frozen=True)
+class PictureFlags:
+    """One byte of flags, and a byte with the number of sections if there are any but alpha."""
+
+    max_size: int = 2
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+        bits = cursor.unsigned(1)
+        n_others = cursor.unsigned(1) if bits & _OTHERS else 0
+        return {
+            "colour": bool(bits & _COLOUR),
+            "alpha": bool(bits & _ALPHA),
+            "coder": 2 if bits & _SECOND_CODER else 1,
+            "profile": bits // _PROFILE % 4,
+            "n_sections": bool(bits & _ALPHA) + n_others,
+            "counts_none": bool(bits & _OTHERS) and not n_others,
+            "eye": not bits & _SQUARED_ERROR,
+            "reserved_flags": bits // (2 * _SQUARED_ERROR),
+        }
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+        n_others = values["n_sections"] - values["alpha"]
+        bits = _COLOUR * values["colour"] + _ALPHA * values["alpha"]
+        bits += _SECOND_CODER * (values["coder"] == 2) + _PROFILE * values["profile"]
+        bits += _SQUARED_ERROR * (not values["eye"])
+        return bytes([bits + _OTHERS, n_others]) if n_others else bytes([bits])
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+        if values.get("reserved_flags", 0):
+            return UnsupportedError, "reserved flags are set, legal: bits 0..6"
+        if values["coder"] not in CODERS:
+            return UnsupportedError, f"coder {values['coder']}, legal: {min(CODERS)}..{max(CODERS)}"
+        if values["profile"] not in PROFILES:
+            return UnsupportedError, f"profile {values['profile']}, legal: 0..{max(PROFILES)}"
+        if values.get("counts_none", False):
+            return FormatError, "0 sections are counted, legal: 1..255, or no count"
+        if not 0 <= values["n_sections"] - values["alpha"] < 2**8:
+            return FormatError, f"{values['n_sections']} sections, legal: 255 and alpha"
+        return None
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read."""
+        flags = [(name, "yes" if values[name] else "no") for name in ("colour", "alpha")]
+        words = [("profile", PROFILES[values["profile"]]), ("coder", CODERS[values["coder"]])]
+        tuning = [("tuned for", "the eye" if values["eye"] else "least squared error")]
+        return flags + words + tuning
+
+
+@dataclass(frozen=True)
+class BandRows:
+    """Rows of cells in a band, as a varint: 0, or such that there are at most `MAX_BANDS` bands."""
+
+    name: str = "band_rows"
+    max_size: int = MAX_VARINT_SIZE
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+        return {self.name: cursor.varint()}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+        return varint_bytes(values[self.name])
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+        n_cell_rows = -(-values["height"] // CELL)
+        least = -(-n_cell_rows // MAX_BANDS)
+        if values[self.name] == 0 or least <= values[self.name] <= n_cell_rows:
+            return None
+        legal = f"0 or {least}..{n_cell_rows} at this height"
+        return FormatError, f"bands of {values[self.name]} rows of cells, legal: {legal}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read."""
+        return [("rows of cells in a band", str(values[self.name] or "all, in one part"))]
+
+
+@dataclass(frozen=True)
+class RateAndChannels:
+    """One byte: the rate's place in `RATES_HZ` or `OTHER_RATE` and a varint, and a stereo bit."""
+
+    max_size: int = 1 + MAX_VARINT_SIZE
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+        byte = cursor.unsigned(1)
+        index = byte % _STEREO
+        listed = index < len(RATES_HZ)
+        rate_hz = RATES_HZ[index] if listed else cursor.varint() if index == OTHER_RATE else 0
+        return {
+            "rate_number": index,
+            "sample_rate_hz": rate_hz,
+            "stereo": bool(byte & _STEREO),
+            "reserved_flags": byte // (2 * _STEREO),
+        }
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+        rate_hz, stereo = values["sample_rate_hz"], _STEREO * values["stereo"]
+        if rate_hz in RATES_HZ:
+            return bytes([RATES_HZ.index(rate_hz) + stereo])
+        return bytes([OTHER_RATE + stereo]) + varint_bytes(rate_hz)
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+        rate_hz = values["sample_rate_hz"]
+        if values.get("reserved_flags", 0):
+            return UnsupportedError, "reserved flags are set beside rate and channels, legal: none"
+        number = values.get("rate_number", OTHER_RATE)
+        if len(RATES_HZ) <= number < OTHER_RATE:
+            return FormatError, (
+                f"rate number {number}, legal: 0..{len(RATES_HZ) - 1}, or {OTHER_RATE} and a rate"
+            )
+        if not RATES_HZ[0] <= rate_hz <= RATES_HZ[-1]:
+            return FormatError, f"rate {rate_hz} Hz, legal: {RATES_HZ[0]}..{RATES_HZ[-1]}"
+        if rate_hz in RATES_HZ and values.get("rate_number") == OTHER_RATE:
+            rule = f"it has number {RATES_HZ.index(rate_hz)}"
+            return FormatError, f"rate {rate_hz} Hz is spelt out, though {rule}"
+        return None
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read."""
+        channels = "2" if values["stereo"] else "1"
+        return [("sample rate", f"{values['sample_rate_hz']} Hz"), ("channels", channels)]

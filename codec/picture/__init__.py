@@ -1,0 +1,1 @@
+"""Pictures in and out: rasters, their codes, and the way between."""

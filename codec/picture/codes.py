@@ -1,0 +1,168 @@
+"""The codes of a picture band by band, each band coded as a picture of its own, on all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from luxvox.codec.container.bands import Bands, Part
+from luxvox.codec.workers import side_by_side
+from luxvox.entropy.picture.prediction import LatticeCodes
+from luxvox.entropy.picture.visitors import CodesConcealer, CodesDecoder, CodesEncoder, Source
+from luxvox.entropy.picture.walk import LatticeContext, Visitor, Walk, walk
+from luxvox.errors import FormatError
+from luxvox.models.picture.networks import LEVELS, STRIDES
+from luxvox.models.picture.tiling import grid_shapes
+from luxvox.progress import Advance
+
+Codes = dict[str, LatticeCodes]
+BeginLevel = Callable[[int, Codes], None]
+"""Called before a level is coded, with its number and the codes of all coarser ones."""
+
+
+def nothing(number: int, coarser: Codes) -> None:
+    """Begin a level whose codes do not depend on coarser ones."""
+
+
+@dataclass(frozen=True)
+class BandWalk:
+    """What all bands of a picture share when their codes are walked over.
+
+    Attributes:
+        context: the integer context model.
+        bands: of the picture.
+        position: log-step, −127 (finest) … 127 (coarsest).
+        coder: number of the range coder.
+        advance: called with the share of the bands that are done.
+        wanted: the bands that are walked over; None for all.
+    """
+
+    context: LatticeContext
+    bands: Bands
+    position: int
+    coder: int
+    advance: Advance
+    wanted: range | None = None
+
+    def begin(self, band: int, visitor: Visitor) -> Walk:
+        """Return a walk over the codes of a band that has not begun."""
+        shapes = grid_shapes(*self.bands.size(band))
+        return Walk(self.context, shapes, self.position, visitor, self.bands.joined)
+
+    def walk(self, band: int, visitor: Visitor) -> Codes:
+        """Walk over the codes of a band."""
+        shapes = grid_shapes(*self.bands.size(band))
+        return walk(self.context, shapes, self.position, visitor, self.bands.joined)
+
+    def collect(self, work: Callable[[int], Codes]) -> Codes:
+        """Return the codes of the whole picture from those of its bands; null where not wanted."""
+        codes = {
+            level.name: np.zeros(
+                (level.n_channels, *grid_shapes(self.bands.height, self.bands.width)[level.name]),
+                np.int16,
+            )
+            for level in self.context.levels
+        }
+        wanted = range(self.bands.n_bands) if self.wanted is None else self.wanted
+        for band, part in zip(wanted, side_by_side(work, wanted, len(wanted)), strict=True):
+            for level in LEVELS:
+                codes[level][:, self.bands.grid_rows(band, STRIDES[level])] = part[level]
+            self.advance((band - wanted.start + 1) / len(wanted))
+        return codes
+
+
+def encode_codes(
+    bands: BandWalk, sources: Sequence[Source], begin: BeginLevel = nothing
+) -> tuple[Codes, dict[Part, bytes]]:
+    """Choose and write the codes of a picture; return them, and what the parts hold.
+
+    Args:
+        bands: of the picture.
+        sources: what chooses the codes of each band.
+        begin: called before each level.
+    """
+    encoders = [CodesEncoder(source, bands.coder) for source in sources]
+    codes = _level_by_level(bands, encoders, begin)
+    parts = {
+        Part(section, band): payload
+        for band, encoder in enumerate(encoders)
+        for section, payload in encoder.sections().items()
+    }
+    return codes, parts
+
+
+def _level_by_level(bands: BandWalk, visitors: Sequence[Visitor], begin: BeginLevel) -> Codes:
+    """Visit a level of all bands before the next finer one, whose latents depend on it."""
+    walks = [bands.begin(band, visitor) for band, visitor in enumerate(visitors)]
+    shapes = grid_shapes(bands.bands.height, bands.bands.width)
+    codes: Codes = {}
+    for number, level in enumerate(bands.context.levels):
+        begin(number, codes)
+        whole = np.zeros((level.n_channels, *shapes[level.name]), np.int16)
+        for band, part in enumerate(side_by_side(Walk.next_level, walks, len(walks))):
+            whole[:, bands.bands.grid_rows(band, STRIDES[level.name])] = part
+        codes[level.name] = whole
+        bands.advance(0.25 ** (len(LEVELS) - 1 - number))
+    return codes
+
+
+def decode_codes(
+    bands: BandWalk, payloads: Mapping[Part, bytes], lost: frozenset[Part] = frozenset()
+) -> Codes:
+    """Read the codes of a picture.
+
+    Args:
+        bands: of the picture.
+        payloads: what its parts hold; codes of those that are missing are null.
+        lost: parts that were altered. From the first lost one of a band on, its codes are guessed.
+
+    Raises:
+        FormatError: if a part holds no codes; the message names it.
+    """
+
+    def decode(band: int, apex: LatticeCodes | None = None) -> Codes:
+        own = {part.section: data for part, data in payloads.items() if part.band == band}
+        first_lost = min((part.section for part in lost if part.band == band), default=None)
+        try:
+            decoder: CodesDecoder | CodesConcealer = CodesDecoder(own, bands.coder)
+            if first_lost is not None:
+                stand_in = None if apex is None else {"apex": apex}
+                decoder = CodesConcealer(own, bands.coder, first_lost, stand_in)
+            codes = bands.walk(band, decoder)
+            decoder.finish()
+        except FormatError as error:
+            raise FormatError(f"{error}{bands.bands.name(band)}") from None
+        return codes
+
+    codes = bands.collect(decode)
+    blind = {part.band for part in lost if part.section == 1}
+    if len(blind) == bands.bands.n_bands or bands.wanted is not None:
+        return codes
+    for band in sorted(blind):
+        part = decode(band, _apex_between(codes["apex"], bands.bands, blind, band))
+        for level in LEVELS:
+            codes[level][:, bands.bands.grid_rows(band, STRIDES[level])] = part[level]
+    return codes
+
+
+def _apex_between(apex: LatticeCodes, bands: Bands, blind: set[int], band: int) -> LatticeCodes:
+    """Return codes of `apex` for a band that lost them: on a line from band to band.
+
+    Args:
+        apex: codes of the whole picture [channels, H, W].
+        bands: of the picture.
+        blind: bands that have no such codes.
+        band: which of them to fill.
+    """
+    known = [n for n in range(bands.n_bands) if n not in blind]
+    above = max((n for n in known if n < band), default=None)
+    below = min((n for n in known if n > band), default=None)
+    rows = [apex[:, bands.cell_rows(above)[-1]]] if above is not None else []
+    rows += [apex[:, bands.cell_rows(below)[0]]] if below is not None else []
+    upper, lower = rows[0], rows[-1]
+    n_rows = len(bands.cell_rows(band))
+    share = (np.arange(n_rows) + 0.5)[:, None] / n_rows
+    filled = upper[:, None] * (1.0 - share) + lower[:, None] * share
+    return np.rint(filled).astype(np.int16)

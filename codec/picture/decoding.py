@@ -1,0 +1,194 @@
+"""A picture on its way out of a file: read and checked, its codes decoded, its pixels drawn."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.codec import container
+from luxvox.codec.container import (
+    CUT,
+    EXIF,
+    ICC,
+    XMP,
+    Container,
+    Lost,
+    Part,
+    PictureHeader,
+)
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.container.header_fields import CELL
+from luxvox.codec.container.packed import unpack
+from luxvox.codec.container.repair import repaired
+from luxvox.codec.picture.codes import BandWalk, decode_codes
+from luxvox.codec.picture.profiles import named_profile
+from luxvox.codec.picture.rasters import round_to_uint8
+from luxvox.codec.picture.views import View, window_of
+from luxvox.codec.quality import centi_to_position
+from luxvox.codec.workers import side_by_side
+from luxvox.entropy.picture.prediction import LatticeCodes
+from luxvox.errors import (
+    DamageWarning,
+    InputError,
+    TruncatedError,
+    TruncatedWarning,
+    UnsupportedError,
+)
+from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
+from luxvox.models.picture.networks import STRIDES, Setting, quality_to_step
+from luxvox.models.picture.weights import PictureCodec, picture_codec
+from luxvox.progress import Advance, part_of, silent
+
+_CODES_SHARE = 0.6  # of the time of decompressing, for progress
+
+
+@dataclass(frozen=True)
+class OpenedPicture:
+    """A picture's file that was read and checked.
+
+    Attributes:
+        header: its header.
+        content: all that is whole in it.
+        codec: its weights.
+        lost: parts of its codes that were altered.
+    """
+
+    header: PictureHeader
+    content: Container
+    codec: PictureCodec
+    lost: frozenset[Part]
+
+
+def opened(
+    data: bytes, max_pixels: int, callers: int, *, strict: bool = False, conceal: bool = False
+) -> OpenedPicture:
+    """Read a container and find its weights; check all that can be checked before the work.
+
+    A cut file is refused if `strict`, else a warning points past so many callers of this module.
+    An altered one is refused unless `conceal`; then alpha and metadata that were altered are left
+    out.
+    """
+    if conceal and (mended := repaired(data)) != data:
+        message = "a byte of its header or table of parts was altered, and is put right"
+        warnings.warn(message, DamageWarning, stacklevel=2 + callers)
+        data = mended
+    header = picture_header(container.read_header(data)[0])
+    if header.width * header.height > max_pixels:
+        raise InputError(
+            f"{header.width}×{header.height} pixels are over the limit of {max_pixels} (max_pixels)"
+        )
+    content, lost = container.salvage(data) if conceal else (container.read(data), Lost())
+    if lost:
+        n_lost = len(lost.sections) + len(lost.parts)
+        message = f"{n_lost} parts of the file are altered; what they held is guessed or left out"
+        warnings.warn(message, DamageWarning, stacklevel=2 + callers)
+        sound = [one for n, one in enumerate(content.sections) if n not in lost.sections]
+        content = replace(content, sections=tuple(sound))
+    if content.truncated:
+        if strict:
+            raise TruncatedError(CUT)
+        message = f"{CUT}; decoding what is whole"
+        warnings.warn(message, TruncatedWarning, stacklevel=2 + callers)
+    codec = picture_codec(header.model_number, header.fingerprint)
+    return OpenedPicture(header, content, codec, lost.parts)
+
+
+def picture_header(header: container.Header) -> PictureHeader:
+    """Take a header as a picture's, or refuse it."""
+    if not isinstance(header, PictureHeader):
+        raise UnsupportedError("this file holds a voice, not a picture")
+    return header
+
+
+def metadata_of(content: Container) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return ICC profile, EXIF and XMP of a file.
+
+    Raises:
+        FormatError: if one of them cannot be unpacked.
+    """
+    icc, exif, xmp = (
+        None if payload is None else unpack(payload, container.section_name(number))
+        for number, payload in ((n, content.payload(n)) for n in (ICC, EXIF, XMP))
+    )
+    named = named_profile(picture_header(content.header).profile)
+    return icc if named is None else named, exif, xmp
+
+
+def decoded_codes(
+    picture: OpenedPicture,
+    n_sections: int | None = None,
+    advance: Advance = silent,
+    wanted: range | None = None,
+) -> dict[str, LatticeCodes]:
+    """Decode the codes of the first sections of a picture, all by default, in bands all or some."""
+    header = picture.header
+    position = centi_to_position(header.quality_centi)
+    bands = bands_of(header)
+    walk = BandWalk(picture.codec.context, bands, position, header.coder, advance, wanted)
+    last = n_sections or bands.n_sections
+    payloads = {p: data for p, data in picture.content.parts.items() if p.section <= last}
+    lost = frozenset(part for part in picture.lost if part.section <= last)
+    return decode_codes(walk, payloads, lost)
+
+
+def decoded_view(picture: OpenedPicture, view: View, advance: Advance) -> NDArray[np.uint8]:
+    """Decode what is wanted of a picture to pixels, uint8 [H, W, 3] or [H, W, 1]."""
+    reading = part_of(advance, 0.0, _CODES_SHARE)
+    drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
+    if view.crop is None:
+        codes = decoded_codes(picture, view.n_sections, reading)
+        return drawn(picture.codec, picture.header, codes, drawing, view.factor)
+    window = window_of(view, bands_of(picture.header), reach_of(picture.codec.model.config))
+    codes = decoded_codes(picture, view.n_sections, reading, window.bands)
+    cells = {level: CELL // stride for level, stride in STRIDES.items()}
+    seen = {
+        level: array[:, _scaled(window.rows, cells[level]), _scaled(window.columns, cells[level])]
+        for level, array in codes.items()
+    }
+    left, top, width, height = window.crop
+    left, top = left - CELL * window.columns.start, top - CELL * window.rows.start
+    header = replace(picture.header, width=left + width, height=top + height)
+    return drawn(picture.codec, header, seen, drawing)[top:, left:].copy()
+
+
+def _scaled(cells: range, n: int) -> slice:
+    return slice(cells.start * n, cells.stop * n)
+
+
+def drawn(
+    codec: PictureCodec,
+    header: PictureHeader,
+    arrays: dict[str, LatticeCodes],
+    advance: Advance = silent,
+    factor: int = 1,
+) -> NDArray[np.uint8]:
+    """Draw the pixels uint8 [H, W, 3], or [H, W, 1] of a grey picture, that codes stand for.
+
+    Sides are those of the header, divided by `factor` and rounded up.
+    """
+    step = quality_to_step(header.quality_centi / 100.0, codec.model.config)
+    picture = Drawing(codec.model, arrays, Setting(step, float(header.eye)), factor)
+    height, width = -(-header.height // factor), -(-header.width // factor)
+    pixels = np.empty((height, width, 3 if header.colour else 1), np.uint8)
+
+    def draw(strip: DrawnRows) -> NDArray[np.uint8]:
+        part = round_to_uint8(picture.draw(strip)[:, :width])
+        return part if header.colour else _as_grey(part)
+
+    strips = [strip for strip in picture.strips() if strip.first < header.height]
+    row = 0
+    for number, part in enumerate(side_by_side(draw, strips, len(strips)), start=1):
+        kept = part[: height - row]
+        pixels[row : row + len(kept)] = kept
+        row += len(kept)
+        advance(number / len(strips))
+    return pixels
+
+
+def _as_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    total = pixels.sum(axis=2, dtype=np.uint16, keepdims=True)
+    grey: NDArray[np.uint8] = ((2 * total + 3) // 6).astype(np.uint8)
+    return grey

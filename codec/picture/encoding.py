@@ -1,0 +1,216 @@
+"""A picture on its way to a file: analysed once, its codes chosen and written at any fineness."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.codec import container
+from luxvox.codec.container import (
+    ALPHA,
+    EXIF,
+    ICC,
+    LAST_CRITICAL,
+    XMP,
+    PictureHeader,
+    Section,
+    section_name,
+)
+from luxvox.codec.container.bands import bands_of, usual_band_rows
+from luxvox.codec.container.packed import MAX_METADATA_BYTES, pack
+from luxvox.codec.effort import PictureWork
+from luxvox.codec.picture.alpha import encode_alpha
+from luxvox.codec.picture.codes import BandWalk, BeginLevel, encode_codes
+from luxvox.codec.picture.profiles import profile_number
+from luxvox.codec.picture.rasters import Raster
+from luxvox.codec.quality import centi_to_position
+from luxvox.entropy.picture.prediction import LatticeCodes
+from luxvox.errors import LossWarning
+from luxvox.models.picture.choice import RateAwareChoice
+from luxvox.models.picture.networks import LEVELS, STRIDES, Setting, quality_to_step
+from luxvox.models.picture.resaving import latents_of_saved
+from luxvox.models.picture.tiling import Placement, analyse
+from luxvox.models.picture.weights import PictureCodec, picture_codec
+from luxvox.progress import Advance, part_of
+
+NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed again
+
+Latents = dict[str, Tensor]
+
+
+def codec_on(device: str) -> PictureCodec:
+    """Return the newest picture codec, its networks on a device: `cpu` or `cuda`."""
+    codec = picture_codec()
+    return codec if device == "cpu" else _moved(codec.card.sha256, device)
+
+
+@functools.lru_cache(maxsize=4)
+def _moved(_: str, device: str) -> PictureCodec:
+    """Move a codec once for each content of its weights."""
+    codec = picture_codec()
+    return dataclasses.replace(codec, model=copy.deepcopy(codec.model).to(device))
+
+
+@dataclass(frozen=True)
+class CodedPicture:
+    """A picture's file at some quality, and the codes in it."""
+
+    header: PictureHeader
+    codes: dict[str, LatticeCodes]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What the choice of codes starts from.
+
+    Attributes:
+        setting: step and tuning.
+        latents: [1, C, h, w] in steps, factors of place not counted, by level.
+        saved: whether the latents are the codes of the file that the picture was last saved to.
+    """
+
+    setting: Setting
+    latents: Latents
+    saved: bool = False
+
+
+class PictureEncoder:
+    """Makes files of one picture, one after the other, without doing anything twice.
+
+    Args:
+        codec: its networks on the device they are to run on.
+        raster: the picture.
+        other_sections: what goes into every file after the codes.
+        coder: number of the range coder.
+    """
+
+    def __init__(
+        self, codec: PictureCodec, raster: Raster, other_sections: list[Section], coder: int
+    ) -> None:
+        self._codec = codec
+        self._raster = raster
+        self._pixels = _as_rgb(raster.pixels)
+        self._others = other_sections
+        self._coder = coder
+        self._profile = profile_number(raster.icc)
+        self._prepared: dict[PictureWork, dict[int, _Prepared]] = {}
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Return how much of every file is ICC profile, EXIF and XMP."""
+        return sum(len(one.payload) for one in self._others if one.type > LAST_CRITICAL)
+
+    def at(
+        self, centi: int, work: PictureWork, lambda_factor: float, advance: Advance
+    ) -> CodedPicture:
+        """Return the file at a quality in hundredths.
+
+        Args:
+            centi: the quality.
+            work: what is done for the codes.
+            lambda_factor: of what a bit is worth.
+            advance: called with the share of the work done.
+        """
+        prepared = self._prepared_near(centi, work, part_of(advance, 0.0, 0.5))
+        header = self._header(centi, work)
+        bands = self._bands(header, part_of(advance, 0.5, 0.5))
+        lambda_ = 0.0 if prepared.saved else work.lambda_ * lambda_factor
+        choices = self._choices(bands, lambda_)
+        begin = self._beginner(prepared, bands, choices)
+        codes, parts = encode_codes(bands, [choice.choose for choice in choices], begin)
+        return CodedPicture(header, codes, container.write(header, self._others, parts))
+
+    def _setting(self, centi: int, work: PictureWork) -> Setting:
+        return Setting(quality_to_step(centi / 100.0, self._codec.model.config), work.tune)
+
+    def _header(self, centi: int, work: PictureWork) -> PictureHeader:
+        height, width, channels = self._raster.pixels.shape
+        return PictureHeader(
+            model_number=self._codec.card.number,
+            fingerprint=self._codec.fingerprint,
+            width=width,
+            height=height,
+            colour=channels > 1,
+            alpha=self._raster.alpha is not None,
+            eye=work.tune > 0.0,
+            profile=self._profile,
+            coder=self._coder,
+            quality_centi=centi,
+            band_rows=usual_band_rows(height, width),
+        )
+
+    def _bands(self, header: PictureHeader, advance: Advance) -> BandWalk:
+        position = centi_to_position(header.quality_centi)
+        return BandWalk(self._codec.context, bands_of(header), position, header.coder, advance)
+
+    @staticmethod
+    def _choices(bands: BandWalk, lambda_: float) -> list[RateAwareChoice]:
+        """Return what chooses the codes of each band."""
+        return [RateAwareChoice(lambda_) for _ in range(bands.bands.n_bands)]
+
+    def _beginner(
+        self, prepared: _Prepared, bands: BandWalk, choices: list[RateAwareChoice]
+    ) -> BeginLevel:
+        """Return what hands latents to the choices, in the steps of their places."""
+        placement = Placement(self._codec.model, prepared.setting)
+
+        def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
+            level = LEVELS[number]
+            if number:
+                before = coarser[LEVELS[number - 1]]
+                placement.know(number - 1, torch.from_numpy(before)[None])
+            placed = prepared.latents[level] / placement.factors(number)
+            for band, choice in enumerate(choices):
+                choice.begin(level, placed[:, :, bands.bands.grid_rows(band, STRIDES[level])])
+
+        return begin
+
+    def _prepared_near(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
+        """Return latents for a quality, from one nearby if there is one."""
+        known = self._prepared.setdefault(work, {})
+        near = _first_near(known, centi)
+        if near is None:
+            known[centi] = self._prepare(centi, work, advance)
+            return known[centi]
+        before, after = (self._setting(c, work) for c in (near, centi))
+        latents = self._codec.model.at_step(known[near].latents, before, after)
+        return _Prepared(after, latents)
+
+    def _prepare(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
+        setting = self._setting(centi, work)
+        latents = analyse(self._codec.model, self._pixels, setting, advance)
+        saved = latents_of_saved(self._codec.model, self._pixels, setting, latents)
+        return _Prepared(setting, saved or latents, saved is not None)
+
+
+def _first_near(known: Iterable[int], centi: int) -> int | None:
+    """Return the first quality that is near, not the nearest: what is searched must not jump."""
+    return next((one for one in known if abs(one - centi) <= NEAR), None)
+
+
+def sections_beside_codes(raster: Raster, strip: bool) -> list[Section]:
+    """Return the sections of alpha and, unless stripped, of metadata."""
+    icc = None if profile_number(raster.icc) else raster.icc
+    metadata = ((ICC, icc), (EXIF, raster.exif), (XMP, raster.xmp))
+    sections = [] if raster.alpha is None else [Section(ALPHA, encode_alpha(raster.alpha))]
+    for number, data in metadata if not strip else ():
+        if data and len(data) > MAX_METADATA_BYTES:
+            note = f"its {section_name(number)} of {len(data):,} bytes is left out"
+            warnings.warn(note, LossWarning, stacklevel=3)
+        elif data:
+            sections.append(Section(number, pack(data)))
+    return sections
+
+
+def _as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels

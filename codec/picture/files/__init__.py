@@ -1,0 +1,1 @@
+"""Picture files of other formats: what they hold, how they are read and written."""

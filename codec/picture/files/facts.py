@@ -1,0 +1,160 @@
+"""What a Pillow image says of itself that must be asked before its pixels are loaded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from PIL import Image, ImageFile
+
+from luxvox.codec.picture.files import colour, png
+from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
+from luxvox.codec.picture.files.metadata import orientation_of
+from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH
+from luxvox.codec.picture.files.pillow import raw_mode
+from luxvox.codec.picture.files.tiff import as_tiff
+
+_BITS_TAG: Final = 258
+_USUAL_DPI: Final = 72.0  # what writers put where they know nothing
+_CM_PER_INCH: Final = 2.54
+_HEAD_OF_AVIF: Final = 4096
+_GREY_MODES: Final = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
+_MODES_WITHOUT_PROFILE: Final = ("CMYK", "LAB", "YCbCr")
+_NAMES_OF_FRAMES: Final = {"MPO": "picture", "PSD": "layer", "TIFF": "page"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a picture before its pixels are loaded.
+
+    Attributes:
+        orientation: how the picture lies in the file, 1 to 8; None where it is to be asked once
+            the pixels are loaded.
+        is_turned_when_loaded: whether its reader turns it upright by itself.
+        raw_mode: how its samples lie in the file, in Pillow's words; empty where unknown.
+        icc: a profile made from what the file says of its colours in other words, or None.
+        resolution: pixels an inch, across and down, or None.
+        notes: what the file has that is left out.
+    """
+
+    orientation: int | None
+    is_turned_when_loaded: bool
+    raw_mode: str
+    icc: bytes | None
+    resolution: Resolution | None
+    notes: tuple[str, ...]
+
+
+def facts_of(image: Image.Image) -> Facts:
+    """Ask an image for all that its pixels do not say."""
+    icc, colour_notes = _profile(image)
+    notes = (*_notes_on_frames(image), *colour_notes, *_notes_on_depth(image))
+    orientation, is_turned = _orientation(image)
+    return Facts(orientation, is_turned, raw_mode(image), icc, _resolution(image), notes)
+
+
+def _orientation(image: Image.Image) -> tuple[int | None, bool]:
+    if as_tiff(image) is not None and ORIENTATION in image.getexif():
+        return orientation_of(image), True
+    # Decoders of HEIF and of JPEG XL turn the picture; its EXIF may still say how it lay.
+    is_turned = image.format == "HEIF" or (image.format == "JXL" and not _is_packed_jpeg(image))
+    return (1, True) if is_turned else (None, False)
+
+
+def _is_packed_jpeg(image: Image.Image) -> bool:
+    return bool(getattr(image, "jpeg", False))
+
+
+def _resolution(image: Image.Image) -> Resolution | None:
+    if image.format in ("JPEG", "MPO"):
+        scale = {1: 1.0, 2: _CM_PER_INCH}.get(image.info.get("jfif_unit", 0))
+        density = image.info.get("jfif_density")
+        stated = None if scale is None or density is None else [one * scale for one in density]
+    else:
+        stated = image.info.get("dpi")
+    try:
+        across, down = (float(one) for one in stated or ())
+    except (TypeError, ValueError):
+        return None
+    is_legal = all(math.isfinite(one) and 0 < one < 1e6 for one in (across, down))
+    is_usual = max(abs(across - _USUAL_DPI), abs(down - _USUAL_DPI)) < 0.5
+    return (across, down) if is_legal and not is_usual else None
+
+
+def _profile(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
+    if image.info.get("icc_profile") or image.mode in _MODES_WITHOUT_PROFILE:
+        return None, ()
+    points = _code_points(image)
+    if points is not None and colour.is_hdr(points[1]):
+        return None, ("its colours are HDR (PQ or HLG), and will be shown as sRGB",)
+    if points is not None:
+        colours = colour.colours_of_code_points(*points)
+    elif image.format == "PNG" and "srgb" not in image.info:
+        info = image.info
+        colours = colour.colours_of_png(info.get("gamma"), info.get("chromaticity"))
+    else:
+        return None, ()
+    if colours is None:
+        return None, ("what it says of its colours is not understood, and left out",)
+    is_grey = image.mode in _GREY_MODES
+    if colours.is_srgb or (is_grey and colours.gamma is None):
+        return None, ()
+    return colour.icc_profile(colours, is_grey), ()
+
+
+def _code_points(image: Image.Image) -> tuple[int, int] | None:
+    """Return the primaries and the transfer of H.273 that a file states, or None."""
+    stated = image.info.get("nclx_profile")
+    if isinstance(stated, dict):
+        points = (stated.get("color_primaries"), stated.get("transfer_characteristics"))
+        return None if None in points else (int(points[0] or 2), int(points[1] or 2))
+    stream: Any = image.fp if isinstance(image, ImageFile.ImageFile) else None
+    if stream is None:
+        return None
+    try:
+        if image.format == "PNG":
+            return png.code_points(stream)
+        return _avif_code_points(stream) if image.format == "AVIF" else None
+    except (OSError, ValueError):  # a stream that is closed, or does not seek
+        return None
+
+
+def _avif_code_points(stream: BinaryIO) -> tuple[int, int] | None:
+    """Return what the colour box says, which stands in the first kilobytes of a file."""
+    position = stream.tell()
+    stream.seek(0)
+    head = stream.read(_HEAD_OF_AVIF)
+    stream.seek(position)
+    start = head.find(b"colrnclx") + 8
+    if start < 8 or start + 4 > len(head):
+        return None
+    return int.from_bytes(head[start : start + 2], "big"), int.from_bytes(
+        head[start + 2 : start + 4], "big"
+    )
+
+
+def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
+    if image.format == "TIFF":  # its pages are counted where one is chosen
+        return ()
+    try:
+        n_frames = int(getattr(image, "n_frames", 1))
+        number = image.tell() + 1
+    except Exception:  # Pillow raises many types on frames that are broken
+        return ()
+    if n_frames < 2:
+        return ()
+    if image.format == "PSD":
+        return (f"only the picture of all {n_frames} layers together is kept",)
+    name = _NAMES_OF_FRAMES.get(image.format or "", "frame")
+    return (f"only {name} {number} of {n_frames} is kept",)
+
+
+def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
+    tiff_file = as_tiff(image)
+    stated = (8,) if tiff_file is None else tiff_file.tag_v2.get(_BITS_TAG, (8,))
+    is_deep = max(stated) > 8 or ";16" in raw_mode(image) or image.mode.startswith("I;16")
+    bit_depth = image.info.get("bit_depth", 8)
+    if isinstance(bit_depth, int) and bit_depth > 8:
+        return (NOTE_ON_DEPTH,)
+    return (NOTE_ON_DEPTH,) if is_deep else ()

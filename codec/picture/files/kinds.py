@@ -1,0 +1,92 @@
+"""Say what a file is that no picture can be read from, by its first bytes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Final
+
+from luxvox.codec.kinds import kind_of
+from luxvox.codec.picture.files import jpeg_xl
+from luxvox.errors import InputError, LuxvoxError, SystemFailure
+
+HEAD_BYTES: Final = 32
+EXTRA: Final = "luxvox[formats]"
+
+_HEIF_BRANDS: Final = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+_RAW_BEGINNINGS: Final = (
+    b"FUJIFILMCCD-RAW",
+    b"IIRO",
+    b"IIRS",
+    b"MMOR",
+    b"IIU\0",
+    b"FOVb",
+    b"\0MRM",
+    b"\0\0\0\x18ftypcrx ",
+    b"II\x1a\0\0\0HEAPCCDR",
+)
+_NO_PICTURES: Final = (
+    (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript document"),
+    (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
+    (b"<svg", "an SVG drawing"),
+    (b"\x89LVX", "an .lvx file, which is compressed already"),
+)
+
+
+def add_reader(head: bytes) -> None:
+    """Let Pillow know the optional package that reads a file, where it is installed.
+
+    Args:
+        head: the first `HEAD_BYTES` of the file.
+    """
+    try:
+        if _is_heif(head):
+            importlib.import_module("pillow_heif").register_heif_opener()
+        elif _is_jpeg_xl(head):
+            importlib.import_module("pillow_jxl")
+    except ImportError:
+        return  # Pillow may have a reader of its own; if not, `refusal` names the package
+
+
+def refusal(head: bytes) -> LuxvoxError:
+    """Return the error that says why Pillow cannot read a file.
+
+    Args:
+        head: the first `HEAD_BYTES` of the file.
+    """
+    if head.startswith(_RAW_BEGINNINGS) or is_canon_raw(head):
+        return InputError(camera_raw())
+    kind = "HEIC" if _is_heif(head) else "JPEG XL" if _is_jpeg_xl(head) else None
+    if kind is not None:
+        package = "pillow_heif" if kind == "HEIC" else "pillow_jxl"
+        if importlib.util.find_spec(package) is None:
+            return SystemFailure(f"a {kind} picture; to read it: pip install '{EXTRA}'")
+        return InputError(f"damaged picture: a {kind} file that cannot be read")
+    sound = kind_of(head)
+    if sound is not None:
+        return InputError(f"a recording ({sound}), which is compressed as a voice")
+    for beginning, name in _NO_PICTURES:
+        if head.lstrip().startswith(beginning):
+            return InputError(f"not a picture but {name}")
+    return InputError("not a picture in a format that Pillow can read")
+
+
+def camera_raw() -> str:
+    """Return the words that refuse a camera raw file."""
+    return "a camera raw file, of which only a preview could be read; develop it first"
+
+
+def is_canon_raw(head: bytes) -> bool:
+    """Return whether a TIFF file is a Canon raw file of the second version."""
+    return head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR"
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+def _is_jpeg_xl(head: bytes) -> bool:
+    return head.startswith((jpeg_xl.CODESTREAM, jpeg_xl.CONTAINER))

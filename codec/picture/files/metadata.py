@@ -1,0 +1,154 @@
+"""What a picture says about itself: ICC profile, EXIF and XMP, kept but for the orientation.
+
+The orientation is applied to the pixels, so it must be gone from what is kept, or a viewer would
+turn the picture twice. Everything else stays byte for byte (maker notes hold absolute offsets).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from luxvox.codec.picture.files import exif as exif_blocks
+from luxvox.codec.picture.files import xmp as xmp_packets
+from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
+from luxvox.codec.picture.files.modes import MODES_THAT_LOSE_THEIR_PROFILE, Samples
+
+_UPRIGHT = 1
+_EXIF_PREFIX = b"Exif\x00\x00"
+
+# The tags of a TIFF that describe the picture; the others describe the file it was in.
+_DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+_DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is kept beside the pixels; each part as its standard writes it, or None."""
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """Collect the metadata of a loaded Pillow image, as they stand in it.
+
+    Args:
+        image: a Pillow image whose pixels are loaded (PNG keeps its EXIF behind them).
+
+    Returns:
+        The parts that are there. EXIF begins with its TIFF header (`II` or `MM`).
+    """
+    icc = image.info.get("icc_profile") or None
+    if image.mode in MODES_THAT_LOSE_THEIR_PROFILE or not isinstance(icc, bytes):
+        icc = None
+    return Metadata(icc, _exif_of(image), _xmp_of(image))
+
+
+def made_true(
+    kept: Metadata, size: tuple[int, int], orientation: int, resolution: Resolution | None
+) -> tuple[Metadata, tuple[str, ...]]:
+    """Make metadata say what is true of the picture once it stands upright and alone.
+
+    Args:
+        kept: as it stood in the file.
+        size: width and height of the upright picture.
+        orientation: how it lay in the file.
+        resolution: what the file said outside its EXIF, as it lay there; None for nothing.
+
+    Returns:
+        The metadata, and what was taken out because the result does not have it.
+    """
+    is_turned = orientation >= 5
+    exif = None if kept.exif is None else exif_blocks.without_orientation(kept.exif)
+    if exif is not None:
+        exif = exif_blocks.with_size(exif, *size, is_turned)
+    if resolution is not None:
+        upright = resolution[::-1] if is_turned else resolution
+        exif = exif_blocks.with_resolution(exif, upright)
+    if kept.xmp is None:
+        return Metadata(kept.icc, exif, None), ()
+    xmp, claims = xmp_packets.without_claims(xmp_packets.upright(kept.xmp, *size))
+    return Metadata(kept.icc, exif, xmp), tuple(f"its {claim} is not kept" for claim in claims)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Find how the pixels lie, 1 (upright) to 8 as EXIF numbers it; 1 if it says nothing legal.
+
+    Ask before the pixels of a TIFF are loaded: Pillow turns those, and then they are upright.
+    """
+    try:
+        exif = image.getexif()
+    except Exception:  # Pillow raises many types on broken EXIF, and none of them matters here
+        exif = Image.Exif()
+    if ORIENTATION in exif:
+        orientation = exif[ORIENTATION]
+    else:
+        orientation = xmp_packets.orientation_in(_xmp_of(image) or b"")
+    return int(orientation) if orientation in range(1, 9) else _UPRIGHT
+
+
+def turned_upright(samples: Samples, orientation: int) -> Samples:
+    """Turn samples `[H, W, ...]` so that the picture of that EXIF orientation stands upright."""
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    rows, columns = {
+        1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1),
+        5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1),
+    }[orientation]  # fmt: skip
+    return samples[::rows, ::columns]
+
+
+def description_of(exif: bytes) -> bytes:
+    """Keep of an EXIF block what describes the picture, nothing of how a file lays out its pixels.
+
+    Args:
+        exif: EXIF, with or without the `Exif` prefix.
+
+    Returns:
+        An EXIF block without the prefix; empty if there is nothing to keep.
+    """
+    directory = Image.Exif()
+    directory.load(exif)
+    return _described(directory) or b""
+
+
+def has_directories(exif: Image.Exif) -> bool:
+    """Return whether EXIF has directories of its own beside the tags of the picture."""
+    return any(tag in exif for tag in _DESCRIPTIVE_DIRECTORIES)
+
+
+def _exif_of(image: Image.Image) -> bytes | None:
+    raw = image.info.get("exif")
+    text = image.info.get("Raw profile type exif")  # how PNG kept EXIF before it had a chunk for it
+    try:
+        if raw is None and isinstance(text, str):
+            raw = bytes.fromhex("".join(text.split("\n")[3:]))
+        elif raw is None:
+            raw = _described(image.getexif())
+    except Exception:  # broken EXIF must not cost the picture
+        return None
+    return raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else None
+
+
+def _described(directory: Image.Exif) -> bytes | None:
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag in directory:
+            kept[tag] = directory[tag]
+    for tag in _DESCRIPTIVE_DIRECTORIES:
+        inner = directory.get_ifd(tag)
+        if inner:
+            kept[tag] = inner
+    return kept.tobytes() if len(kept) else None
+
+
+def _xmp_of(image: Image.Image) -> bytes | None:
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    if not isinstance(xmp, bytes) or not xmp:
+        return None
+    return xmp

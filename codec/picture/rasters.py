@@ -1,0 +1,282 @@
+"""Pictures as the codec sees them: 8-bit grey or RGB, alpha apart, metadata beside them.
+
+Arrays, Pillow images and files go in and come out here. Reading loses only what 8 bits of grey or
+RGB cannot hold: 16-bit samples are rounded, inks become sRGB, and an animation its first frame.
+What a file had and its raster lacks is noted in the raster.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from luxvox.codec import files
+from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
+from luxvox.codec.picture.files import colour, formats
+from luxvox.codec.picture.files.exif import Resolution, resolution_of
+from luxvox.codec.picture.files.facts import Facts, facts_of
+from luxvox.codec.picture.files.metadata import (
+    Metadata,
+    made_true,
+    metadata_of,
+    orientation_of,
+    turned_upright,
+)
+from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
+from luxvox.codec.picture.files.pillow import Source
+from luxvox.errors import UsageError
+from luxvox.late_imports import load
+
+_RGB = 3
+_PLANES_WITH_ALPHA = (2, 4)
+_DARK = 4096  # a sixteenth of full scale
+_SAME_RESOLUTION = 0.005
+_SAME_COLOUR = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """One picture, upright.
+
+    Attributes:
+        pixels: uint8 `[H, W, 3]` (RGB) or `[H, W, 1]` (grey).
+        alpha: uint8 `[H, W]`, 0 transparent, 255 opaque; None when the picture has none.
+        icc: ICC profile of `pixels`.
+        exif: EXIF from its TIFF header on, without orientation.
+        xmp: XMP packet, its orientation upright.
+        notes: what the picture had that is not in here; a line each.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
+    """Take an array, a PIL image or a raster as a raster.
+
+    Raises:
+        UsageError: if it is none of them.
+    """
+    if isinstance(pixels, Raster):
+        return pixels
+    if isinstance(pixels, np.ndarray):
+        return from_array(pixels)
+    if hasattr(pixels, "getbands"):
+        return from_pil(pixels)
+    raise UsageError(f"a picture is an array or a PIL image, not {type(pixels).__name__}")
+
+
+def from_array(array: NDArray[Any]) -> Raster:
+    """Take an array as a picture.
+
+    Args:
+        array: uint8 or uint16 `[H, W]` or `[H, W, 1]` (grey), `[H, W, 2]` (grey, alpha),
+            `[H, W, 3]` (RGB) or `[H, W, 4]` (RGB, alpha). 16 bits are rounded to 8.
+
+    Returns:
+        The raster, which shares memory with `array` where nothing had to change.
+
+    Raises:
+        UsageError: another type or shape, or a side of 0.
+    """
+    if not isinstance(array, np.ndarray):
+        raise UsageError(
+            f"a picture is a NumPy array or a Pillow image, not {type(array).__name__}"
+        )
+    if array.dtype not in (np.uint8, np.uint16):
+        raise UsageError(f"samples of a picture are uint8 or uint16, not {array.dtype}")
+    planes = array[:, :, None] if array.ndim == 2 else array
+    if planes.ndim != 3 or planes.shape[2] not in (1, 2, 3, 4) or 0 in planes.shape:
+        raise UsageError(
+            f"a picture has shape [H, W] or [H, W, 1..4] with sides of at least 1, "
+            f"not {list(array.shape)}"
+        )
+    samples = _to_eight_bits(planes)
+    notes = _notes_on_darkness(planes)
+    if planes.shape[2] not in _PLANES_WITH_ALPHA:
+        return Raster(np.ascontiguousarray(samples), notes=notes)
+    pixels = np.ascontiguousarray(samples[:, :, :-1])
+    return Raster(pixels, np.ascontiguousarray(samples[:, :, -1]), notes=notes)
+
+
+def from_pil(image: Image.Image) -> Raster:
+    """Take a Pillow image of any mode as a picture, turned upright, with its metadata.
+
+    Args:
+        image: a Pillow image; of an animation, the frame it stands at.
+
+    Returns:
+        The raster.
+
+    Raises:
+        InputError: a mode that cannot be compressed.
+        UsageError: a side of 0.
+    """
+    facts = facts_of(image)
+    image.load()
+    samples, notes = samples_of(image, colour_key(image, facts.raw_mode))
+    return raster_of(image, samples, facts, notes)
+
+
+def raster_of(
+    image: Image.Image, samples: Samples, facts: Facts, notes: tuple[str, ...] = ()
+) -> Raster:
+    """Make a raster of the samples of an image, upright, with its metadata.
+
+    Args:
+        image: what `samples` were read from, loaded.
+        samples: as they lie in the file.
+        facts: what was known of the image before it was loaded.
+        notes: what was noted while it was read.
+    """
+    orientation = facts.orientation or orientation_of(image)
+    left_to_turn = 1 if facts.is_turned_when_loaded else orientation
+    plain = from_array(turned_upright(samples, left_to_turn))
+    height, width = plain.pixels.shape[:2]
+    found = metadata_of(image)
+    resolution = _resolution_to_add(facts.resolution, found.exif)
+    kept, claims = made_true(found, (width, height), orientation, resolution)
+    has_gain_map = any("gain map" in claim for claim in claims)
+    before = () if has_gain_map and image.format == "MPO" else facts.notes
+    return Raster(
+        plain.pixels,
+        plain.alpha,
+        kept.icc or facts.icc,
+        kept.exif,
+        kept.xmp,
+        (*before, *notes, *claims, *plain.notes),
+    )
+
+
+def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
+    """Read a picture file; see `picture_files.from_file`."""
+    load("luxvox.codec.picture.files.reading")
+    from luxvox.codec.picture.files import reading  # which makes rasters of what it reads
+
+    return reading.from_file(source, max_pixels)
+
+
+def stripped(raster: Raster) -> Raster:
+    """Leave out all metadata; a picture that looks different without its profile becomes sRGB."""
+    plain = Raster(raster.pixels, raster.alpha, notes=raster.notes)
+    if raster.icc is None:
+        return plain
+    converted = colour.to_srgb(raster.pixels, raster.icc)
+    if converted is None:
+        note = "its profile is left out and cannot be used; colours may look different"
+        return replace(plain, notes=(*plain.notes, note))
+    difference = np.abs(converted.astype(np.int16) - raster.pixels)
+    if difference.max(initial=0) <= _SAME_COLOUR:
+        return plain
+    note = "its profile is left out, so its colours are converted to sRGB"
+    return replace(plain, pixels=converted, notes=(*plain.notes, note))
+
+
+def to_array(raster: Raster) -> NDArray[np.uint8]:
+    """Join pixels and alpha into one array.
+
+    Args:
+        raster: a picture.
+
+    Returns:
+        uint8 `[H, W]` (grey), `[H, W, 2]` (grey, alpha), `[H, W, 3]` (RGB) or `[H, W, 4]`.
+    """
+    if raster.alpha is not None:
+        return np.concatenate([raster.pixels, raster.alpha[:, :, None]], axis=2)
+    return raster.pixels if raster.pixels.shape[2] == _RGB else raster.pixels[:, :, 0]
+
+
+def to_pil(raster: Raster) -> Image.Image:
+    """Make a Pillow image of mode L, LA, RGB or RGBA, with the metadata in its `info`.
+
+    Args:
+        raster: a picture.
+
+    Returns:
+        The image; `info` holds `icc_profile`, `exif` and `xmp` where the picture has them.
+    """
+    image = Image.fromarray(to_array(raster))
+    parts = {"icc_profile": raster.icc, "exif": raster.exif, "xmp": raster.xmp}
+    image.info.update({name: part for name, part in parts.items() if part is not None})
+    return image
+
+
+def to_file(
+    raster: Raster, target: str | os.PathLike[str] | BinaryIO, format: str | None = None
+) -> None:
+    """Write a picture in a usual format, with as much of its metadata as the format takes.
+
+    A format without alpha gets the picture on white. JPEG and AVIF are written at high quality, the
+    other formats without loss.
+
+    Args:
+        raster: a picture.
+        target: path or binary stream; a stream need not seek.
+        format: `png`, `jpg`, `webp`, `tiff`, `avif` ..., or None for the ending of the path.
+
+    Raises:
+        UsageError: an unknown format, or a picture too large for it.
+        SystemFailure: the target cannot be written, or Pillow was built without the format.
+    """
+    data = to_bytes(raster, format or formats.ending_of(target))
+    if isinstance(target, str | os.PathLike):
+        files.write(os.fspath(target), data, overwrite=True)
+    else:
+        target.write(data)
+
+
+def to_bytes(raster: Raster, format: str) -> bytes:
+    """Make the bytes of a file in a usual format, as `to_file` does."""
+    return formats.encode(to_pil(raster), Metadata(raster.icc, raster.exif, raster.xmp), format)
+
+
+def round_to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Clip to 0..255 and round half up: the one place where samples become 8 bits.
+
+    Args:
+        values: floats of any shape, in 8-bit units, no NaN.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    fraction = np.clip(values, 0, 255)
+    whole = np.floor(fraction)
+    # The difference is exact, where adding a half first would itself be rounded.
+    fraction -= whole
+    whole += fraction >= 0.5
+    rounded: NDArray[np.uint8] = whole.astype(np.uint8)
+    return rounded
+
+
+def _to_eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    if samples.dtype == np.uint8:
+        return samples
+    return round_to_uint8(samples.astype(np.float32) / 257)  # 257 = 65535 / 255
+
+
+def _notes_on_darkness(samples: NDArray[Any]) -> tuple[str, ...]:
+    if samples.dtype != np.uint16:
+        return ()
+    colours = samples[:, :, : max(1, samples.shape[2] // 2 * 2 - 1)]
+    brightest = int(colours.max())
+    if not 0 < brightest < _DARK:
+        return ()
+    return (f"its brightest sample is {brightest:,} of 65,535, so the result is dark",)
+
+
+def _resolution_to_add(resolution: Resolution | None, exif: bytes | None) -> Resolution | None:
+    """Return the resolution of a file unless its EXIF says the same."""
+    stated = None if resolution is None or exif is None else resolution_of(exif)
+    if resolution is None or stated is None:
+        return resolution
+    is_same = np.allclose(resolution, stated, rtol=_SAME_RESOLUTION)
+    return None if is_same else resolution

@@ -1,0 +1,210 @@
+"""Pictures of a wanted size, rate or PSNR, found with few codings.
+
+Within a few units of quality latents are rescaled, so that a try costs one choice and one coding.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.codec.effort import PictureWork
+from luxvox.codec.picture.decoding import drawn
+from luxvox.codec.picture.encoding import CodedPicture, PictureEncoder
+from luxvox.codec.search import (
+    BEYOND,
+    COARSEST,
+    FINEST,
+    Axis,
+    Window,
+    find,
+    fineness_axis,
+    quality_and_worth,
+)
+from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, Target
+from luxvox.errors import TargetWarning, UsageError
+from luxvox.models.picture.weights import PictureCodec
+from luxvox.progress import Advance, silent
+
+# Bits a pixel and PSNR of a typical photograph, by quality.
+_QUALITIES = (1.0, 12.0, 28.0, 44.0, 60.0, 74.0, 100.0)
+_TYPICAL_BPP = (0.08, 0.13, 0.28, 0.58, 1.1, 1.8, 4.0)
+_TYPICAL_PSNR_DB = (25.0, 26.9, 29.6, 32.8, 36.4, 39.7, 45.5)
+_LOG_BYTES_SLOPE = 0.0004  # a hundredth of quality
+_PSNR_SLOPE_DB = 0.0021
+_WORTHS = 200  # steps in which the worth of a bit is halved or doubled
+_LOG_BYTES_OF_WORTH, _PSNR_OF_WORTH_DB = 0.0006, 0.0015  # of one of them
+_ASIDE = 40  # hundredths of quality between the places where a bit's worth is searched
+_MOST_BYTES, _MOST_DB = 2.0**40, 200.0  # beyond these no search need look
+_WORTH_TRIES = 10
+
+
+def at_target(
+    encoder: PictureEncoder,
+    pixels: NDArray[np.uint8],
+    target: Target,
+    work: PictureWork,
+    tell: tuple[PictureCodec, Advance],
+) -> bytes:
+    """Return the file that comes nearest to a target, with a `TargetWarning` if it misses it.
+
+    Args:
+        encoder: of the picture.
+        pixels: uint8 [H, W, 1 or 3].
+        target: size in bytes, bits a pixel, or PSNR in dB over all samples of the picture.
+        work: of the wanted effort.
+        tell: codec that draws pictures, for PSNR; and who is told of the work done.
+
+    Raises:
+        UsageError: if the target cannot be reached; the message says what can.
+    """
+    codec, advance = tell
+    search = _Search(encoder, target, codec, pixels)
+    axis = fineness_axis(search.first, search.slope)
+    chosen = find(search.measure(work), search.window, axis)
+    advance(0.7)
+    if search.window.holds(search.tried(chosen, work)[0]):
+        return search.tried(chosen, work)[1]
+    if (finest := search.largest_within(work)) is not None:
+        return finest
+    search.refuse_if_out_of_reach(work)
+    # Small pictures take few different sizes.
+    for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
+        number = min(max(fineness, axis.low), axis.high)
+        measure = search.measure(work, number)
+        worth = find(measure, search.window, search.worths, _WORTH_TRIES)
+        value, data = search.tried(number, work, worth)
+        if search.window.holds(value):
+            return data
+    value, data = search.best(work)
+    warnings.warn(search.told(value), TargetWarning, stacklevel=3)
+    return data
+
+
+class _Search:
+    """What is searched for, and what was tried."""
+
+    def __init__(
+        self,
+        encoder: PictureEncoder,
+        target: Target,
+        codec: PictureCodec,
+        pixels: NDArray[np.uint8],
+    ) -> None:
+        self._encoder, self._codec, self._pixels = encoder, codec, pixels
+        self._target = target
+        self._tried: dict[tuple[int, int, PictureWork], tuple[float, bytes]] = {}
+        n_pixels = pixels.shape[0] * pixels.shape[1]
+        if target.what == "psnr":
+            aim = min(target.value, _MOST_DB)
+            self.window = _around(aim, PSNR_TOLERANCE_DB)
+            self.slope = _PSNR_SLOPE_DB
+            self.worths = Axis(-_WORTHS, _WORTHS, 0, _PSNR_OF_WORTH_DB)
+            quality = np.interp(aim, _TYPICAL_PSNR_DB, _QUALITIES)
+        else:
+            n_bytes = target.value if target.what == "size" else target.value * n_pixels / 8.0
+            n_bytes = min(max(n_bytes, 1.0), _MOST_BYTES)
+            self.window = _of_bytes(n_bytes, at_most=target.what == "size")
+            self.slope = _LOG_BYTES_SLOPE
+            self.worths = Axis(-_WORTHS, _WORTHS, 0, _LOG_BYTES_OF_WORTH)
+            rate = 8.0 * n_bytes / n_pixels
+            quality = np.interp(math.log(rate), np.log(_TYPICAL_BPP), _QUALITIES)
+        self.first = round(100.0 * float(quality))
+
+    def measure(self, work: PictureWork, fineness: int | None = None) -> Callable[[int], float]:
+        """Return the measure of a fineness, or of a bit's worth at a given one."""
+        if fineness is None:
+            return lambda number: self.tried(number, work)[0]
+        return lambda number: self.tried(fineness, work, number)[0]
+
+    def tried(self, fineness: int, work: PictureWork, finer: int = 0) -> tuple[float, bytes]:
+        """Return the measure and the file at a fineness and a bit's worth, coded at most once."""
+        key = fineness, finer, work
+        if key not in self._tried:
+            centi, worth = quality_and_worth(fineness)
+            worth *= 2.0 ** (-finer / _WORTHS)
+            coded = self._encoder.at(centi, work, worth, silent)
+            self._tried[key] = self._value(coded), coded.data
+        return self._tried[key]
+
+    def best(self, work: PictureWork) -> tuple[float, bytes]:
+        """Return the best file tried; one above a size that was asked for only if all are."""
+
+        def fault(value: float) -> tuple[bool, float]:
+            too_large = self._target.what == "size" and value > self.window.high
+            return too_large, abs(value - self.window.aim)
+
+        return min(self._results(work), key=lambda result: fault(result[0]))
+
+    def _results(self, work: PictureWork) -> list[tuple[float, bytes]]:
+        return [result for key, result in self._tried.items() if key[2] == work]
+
+    def _value(self, coded: CodedPicture) -> float:
+        """Return what is searched for: the logarithm of bytes, or PSNR in dB."""
+        if self._target.what != "psnr":
+            return math.log(len(coded.data))
+        decoded = drawn(self._codec, coded.header, coded.codes)
+        error = np.square(decoded.astype(np.float32) - self._pixels).mean(dtype=np.float64)
+        return 10.0 * math.log10(255.0**2 / max(float(error), 1e-6))
+
+    def largest_within(self, work: PictureWork) -> bytes | None:
+        """Return the file of quality 100, with a warning, if a size is above all that are found."""
+        if self._target.what != "size":
+            return None
+        data = self.tried(FINEST, work)[1]
+        if (
+            len(data) > self._target.value
+            or not self.window.low > self.tried(FINEST + BEYOND, work)[0]
+        ):
+            return None
+        note = f"{self._said()} are more than this picture takes: {len(data)} at quality 100"
+        warnings.warn(note, TargetWarning, stacklevel=4)
+        return data
+
+    def refuse_if_out_of_reach(self, work: PictureWork) -> None:
+        """Raise UsageError if the target lies beyond all that was tried, and both ends."""
+        self.tried(COARSEST - BEYOND, work)
+        self.tried(FINEST + BEYOND, work)
+        values = [value for value, _ in self._results(work)]
+        if self.window.high < min(values) or self.window.low > max(values):
+            low, high = self._shown(min(values)), self._shown(max(values))
+            reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"
+            n_bytes = self._encoder.metadata_bytes
+            if n_bytes and self._target.what != "psnr":
+                reach += f", {n_bytes} bytes of it metadata (strip leaves them out)"
+            raise UsageError(f"{self._said()} is out of reach for this picture, {reach}")
+
+    def told(self, value: float) -> str:
+        """Say that a target was missed, and by how much."""
+        return f"{self._said()} is asked for, the nearest found is {self._shown(value)}"
+
+    def _said(self) -> str:
+        unit = {"psnr": " dB", "size": " bytes", "bpp": " bits a pixel"}[self._target.what]
+        return f"{self._target.value:.10g}{unit}"
+
+    def _shown(self, value: float) -> str:
+        if self._target.what == "psnr":
+            return f"{value:.2f}"
+        if self._target.what == "size":
+            return f"{math.exp(value):.0f}"
+        return f"{8.0 * math.exp(value) / (self._pixels.shape[0] * self._pixels.shape[1]):.3f}"
+
+
+def _around(aim: float, tolerance: float) -> Window:
+    return Window(aim - tolerance, aim, aim + tolerance)
+
+
+def _of_bytes(n_bytes: float, at_most: bool) -> Window:
+    """Return the window of log-bytes; never above a size that was asked for.
+
+    It is as wide at least as the steps in which sizes come.
+    """
+    least = SIZE_STEP - 1.0 if at_most else SIZE_STEP / 2.0
+    tolerance = max(SIZE_TOLERANCE * n_bytes, least)
+    low = math.log(max(n_bytes - tolerance, n_bytes / 2.0))
+    high = math.log(n_bytes if at_most else n_bytes + tolerance)
+    return Window(low, (low + high) / 2.0, high)

@@ -1,0 +1,1 @@
+"""Voices in and out: recordings, their codes, and the way between."""

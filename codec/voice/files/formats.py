@@ -1,0 +1,117 @@
+"""The usual audio formats that decompressed voices are written in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import BinaryIO, Final
+
+import numpy as np
+import soundfile
+
+from luxvox.codec.files import write_all
+from luxvox.codec.voice.files.readers import Samples
+from luxvox.codec.voice.recordings import resample_blocks, to_pcm16, wav_header
+from luxvox.errors import UsageError
+
+# Container and coding in libsndfile's words; WAV is written without it, so that pipes can have it.
+FORMATS: Final[Mapping[str, tuple[str, str]]] = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "aif": ("AIFF", "PCM_16"),
+    "aiff": ("AIFF", "PCM_16"),
+}
+
+# The sample rates that a coding has, where it does not have all.
+_RATES_HZ: Final[Mapping[str, tuple[int, ...]]] = {
+    "OPUS": (8_000, 12_000, 16_000, 24_000, 48_000),
+    "MPEG_LAYER_III": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+}
+# libvorbis keeps what it is given at once on the stack, which may be small.
+_SAMPLES_AT_ONCE: Final = 4096
+
+
+def find_format(ending: str) -> tuple[str, str]:
+    """Return container and coding of an ending without its dot.
+
+    Raises:
+        UsageError: if it is not one of `FORMATS`.
+    """
+    if ending not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise UsageError(f"voices are not written as {ending!r}; write one of {known}")
+    return FORMATS[ending]
+
+
+def write_blocks(
+    stream: BinaryIO,
+    ending: str,
+    shape: tuple[int, int],
+    sample_rate_hz: int,
+    blocks: Iterable[Samples],
+) -> int:
+    """Write float32 blocks [n, C], clipped to −1 … 1, as an audio file.
+
+    Args:
+        stream: where to; need not be seekable.
+        ending: one of `FORMATS`.
+        shape: samples a channel of all blocks together, and channels.
+        sample_rate_hz: of the blocks, and of the file unless the format does not have it: then
+            the samples are written at the next rate that it has.
+        blocks: the samples.
+
+    Returns:
+        How many bytes were written.
+
+    Raises:
+        UsageError: if the format cannot hold such samples.
+    """
+    container, coding = find_format(ending)
+    if container == "WAV":
+        return _write_wav(stream, shape, sample_rate_hz, blocks)
+    if not soundfile.check_format(container, coding):
+        raise UsageError(f"the libsndfile that is installed writes no {ending}")
+    rate_hz = _rate_in(coding, sample_rate_hz)
+    n_samples = -(-shape[0] * rate_hz // sample_rate_hz)
+    there = resample_blocks(blocks, sample_rate_hz, rate_hz, n_samples)
+    with tempfile.SpooledTemporaryFile(max_size=1 << 26) as whole:
+        try:
+            with soundfile.SoundFile(
+                whole, "w", rate_hz, shape[1], coding, format=container
+            ) as file:
+                for block in there:
+                    for start in range(0, len(block), _SAMPLES_AT_ONCE):
+                        file.write(np.clip(block[start : start + _SAMPLES_AT_ONCE], -1.0, 1.0))
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.rstrip(".")
+            raise UsageError(
+                f"{ending} cannot hold {shape[1]} channel(s) at {rate_hz} Hz: {reason}"
+            ) from None
+        whole.seek(0, 2)
+        n_bytes = whole.tell()
+        whole.seek(0)
+        while part := whole.read(1 << 20):
+            write_all(stream, part)
+    return n_bytes
+
+
+def _rate_in(coding: str, sample_rate_hz: int) -> int:
+    """Return the lowest rate of a coding that loses nothing, or its highest."""
+    rates_hz = _RATES_HZ.get(coding, (sample_rate_hz,))
+    return next((rate_hz for rate_hz in rates_hz if rate_hz >= sample_rate_hz), rates_hz[-1])
+
+
+def _write_wav(
+    stream: BinaryIO, shape: tuple[int, int], sample_rate_hz: int, blocks: Iterable[Samples]
+) -> int:
+    front = wav_header(sample_rate_hz, shape[1], shape[0])
+    write_all(stream, front)
+    n_bytes = len(front)
+    for block in blocks:
+        data = to_pcm16(block).astype("<i2").tobytes()
+        write_all(stream, data)
+        n_bytes += len(data)
+    return n_bytes

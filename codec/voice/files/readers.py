@@ -1,0 +1,236 @@
+"""Audio files read by libsndfile, or by FFmpeg where PyAV is installed, always to their true end.
+
+What a header says of the length is not believed: samples are read until there are no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, cast
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from luxvox.codec.kinds import HEAD_BYTES, kind_of
+from luxvox.codec.quiet import LIBMPG123, quiet
+from luxvox.codec.voice.files.mpeg_frames import find_frames, without_description
+from luxvox.codec.voice.files.ogg_links import find_links
+from luxvox.codec.voice.files.splicing import Part, SplicedFile
+from luxvox.codec.voice.files.unfinished_headers import mend
+from luxvox.errors import InputError, LuxvoxError, SystemFailure
+
+Samples = NDArray[np.float32]
+Open = Callable[[], BinaryIO]
+
+BLOCK_SAMPLES: Final = 1 << 18
+EXTRA: Final = "luxvox[formats]"
+
+# What FFmpeg reads and libsndfile does not.
+_READ_BY_AV: Final = frozenset(
+    "MPEG-4 (m4a, mp4)|AAC|AMR|Windows Media|Matroska or WebM|WavPack|Monkey's Audio|TTA|Musepack|"
+    "DSD|AVI video|Flash video".split("|")
+)
+_FARTHEST_BYTES: Final = 1 << 48  # of a file that has no length, for libmpg123's estimate
+_LONGEST_BELIEVED: Final = 1 << 62  # libsndfile's length of a file that says none is beyond
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file that a library has opened.
+
+    Attributes:
+        sample_rate_hz: of the file.
+        channels: of the file.
+        blocks: returns an iterator of float32 [n, C].
+        n_stated: samples a channel that the file says it has; None where it says nothing.
+        notes: what the file lacks.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    blocks: Callable[[], Iterator[Samples]]
+    n_stated: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def open_sound(open_file: Open, file_size: int) -> Sound:
+    """Open an audio file with whichever library reads it.
+
+    Args:
+        open_file: opens the file anew each time, at its start.
+        file_size: its bytes.
+
+    Raises:
+        InputError: no library reads it.
+        SystemFailure: it takes PyAV, which is not installed.
+    """
+    with open_file() as file:
+        kind = kind_of(file.read(HEAD_BYTES))
+    if kind == "MIDI":
+        raise InputError("a MIDI file, which holds notes and no sound")
+    if kind in _READ_BY_AV:
+        return _open_with_av(open_file, str(kind))
+    try:
+        return _open_with_libsndfile(open_file, file_size, kind)
+    except soundfile.LibsndfileError as error:
+        try:
+            return _open_with_av(open_file, kind or "unknown")
+        except LuxvoxError:
+            reason = error.error_string.rstrip(".")
+            raise InputError(f"not a recording that can be read: {reason}") from None
+
+
+def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> Sound:
+    if kind == "MPEG audio":
+        return _open_mpeg(open_file)
+    if kind == "Ogg":
+        return _open_ogg(open_file, file_size)
+    with open_file() as file:
+        mended = mend(file, file_size)
+    open_mended = open_file if mended.parts is None else _spliced(open_file, mended.parts)
+    sound = _open_one(open_mended)
+    if mended.note is None:
+        return sound
+    return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, None, (mended.note,))
+
+
+def _open_mpeg(open_file: Open) -> Sound:
+    with open_file() as file:
+        data = file.read()
+    audio = find_frames(data)
+    if audio is None:
+        return _open_one(open_file, is_mpeg=True)
+    notes = () if not audio.n_skipped else (f"{audio.n_skipped:,} bytes in it are no sound",)
+    is_described = audio.n_described is not None and abs(audio.n_described - audio.n_frames) <= 1
+    if is_described:
+        opened = _spliced(open_file, audio.spans)
+    else:
+        # Of a file so long, the estimated length is never less than the true one.
+        opened = _spliced(open_file, without_description(audio, data), _FARTHEST_BYTES)
+    sound = _open_one(opened, is_mpeg=True)
+    n_frames = max(audio.n_frames, audio.n_described or 0)
+    n_stated = sound.n_stated if is_described else audio.samples_in(n_frames)
+    return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, n_stated, notes)
+
+
+def _open_ogg(open_file: Open, file_size: int) -> Sound:
+    with open_file() as file:
+        links = find_links(file, file_size)
+    if not links.spans:
+        return _open_one(open_file)
+    sounds = [_open_one(_spliced(open_file, (span,))) for span in links.spans]
+    first = sounds[0]
+    for sound in sounds:
+        if (sound.sample_rate_hz, sound.channels) != (first.sample_rate_hz, first.channels):
+            raise InputError(
+                f"recordings of {first.sample_rate_hz} Hz, {first.channels} channel(s) and of "
+                f"{sound.sample_rate_hz} Hz, {sound.channels} channel(s) are joined in it"
+            )
+
+    def blocks() -> Iterator[Samples]:
+        for sound in sounds:
+            yield from sound.blocks()
+
+    stated = [sound.n_stated for sound in sounds if sound.n_stated is not None]
+    n_stated = sum(stated) if len(stated) == len(sounds) else None
+    notes = () if links.note is None else (links.note,)
+    return Sound(first.sample_rate_hz, first.channels, blocks, n_stated, notes)
+
+
+class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read from its start to its end, wherever it says that its end is."""
+
+    def seekable(self) -> bool:
+        """Return False, or soundfile would seek after each block and trust the stated length."""
+        return False
+
+
+def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
+    """Open a file as libsndfile takes it; libmpg123 is kept quiet where it takes part."""
+
+    def silence() -> contextlib.AbstractContextManager[None]:
+        return quiet(LIBMPG123) if is_mpeg else contextlib.nullcontext()
+
+    def blocks() -> Iterator[Samples]:
+        with open_file() as stream:
+            with silence():
+                file = _SequentialFile(stream)
+            with file:
+                n_channels = int(file.channels)
+                while True:
+                    space: Samples = np.empty((BLOCK_SAMPLES, n_channels), np.float32)
+                    with silence():
+                        block: Samples = file.read(out=space)
+                    if not len(block):
+                        return
+                    yield block
+
+    with open_file() as stream, silence(), _SequentialFile(stream) as file:
+        n_frames = int(file.frames)
+        n_stated = n_frames if 0 < n_frames < _LONGEST_BELIEVED else None
+        return Sound(int(file.samplerate), int(file.channels), blocks, n_stated)
+
+
+def _spliced(open_file: Open, parts: Sequence[Part], claimed_size: int | None = None) -> Open:
+    def opened() -> BinaryIO:
+        return cast("BinaryIO", SplicedFile(open_file(), parts, claimed_size))
+
+    return opened
+
+
+def _open_with_av(open_file: Open, kind: str) -> Sound:
+    try:
+        import av
+    except ImportError:
+        raise SystemFailure(
+            f"a recording of the kind {kind}; to read it: pip install '{EXTRA}'"
+        ) from None
+
+    def blocks() -> Generator[Samples]:
+        with open_file() as file:
+            try:
+                with av.open(file, metadata_errors="replace") as container:
+                    yield from _decoded(av, container)
+            except av.error.FFmpegError as error:
+                words = (error.strerror or str(error)).rstrip(".")
+                raise InputError(f"not a recording that can be read: {words}") from None
+
+    with contextlib.closing(blocks()) as opening:
+        first = next(opening, None)
+    if first is None:
+        raise InputError(f"a file of the kind {kind} without sound")
+    with open_file() as file, av.open(file, "r", metadata_errors="replace") as container:
+        notes = _left_out(container)
+        frame = next(container.decode(container.streams.audio[0]))
+        return Sound(int(frame.sample_rate), first.shape[1], blocks, None, notes)
+
+
+def _decoded(av: Any, container: Any) -> Iterator[Samples]:
+    if not container.streams.audio:
+        raise InputError("a file without sound")
+    resampler = None
+    frames = container.decode(container.streams.audio[0])
+    for frame in frames:
+        if resampler is None:
+            resampler = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
+        yield from map(_samples_of, resampler.resample(frame))
+    if resampler is not None:
+        yield from map(_samples_of, resampler.resample(None))
+
+
+def _samples_of(frame: Any) -> Samples:
+    samples: Samples = np.ascontiguousarray(frame.to_ndarray().T, np.float32)
+    return samples
+
+
+def _left_out(container: Any) -> tuple[str, ...]:
+    n_others = len(container.streams.audio) - 1
+    notes = [f"only the first of {n_others + 1} recordings in it is kept"] if n_others else []
+    is_film = any(
+        not stream.disposition & stream.disposition.attached_pic
+        for stream in container.streams.video
+    )
+    return (*notes, "only its sound is kept, not its pictures") if is_film else tuple(notes)

@@ -1,0 +1,261 @@
+"""Recordings in and out: audio files, arrays, sample rates; no model.
+
+Everything goes in blocks, so that hours need little memory.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from luxvox.codec.kinds import kind_of
+from luxvox.codec.voice.files.readers import BLOCK_SAMPLES, Samples, Sound, open_sound
+from luxvox.codec.voice.files.splicing import SplicedFile
+from luxvox.errors import InputError, UsageError
+from luxvox.timeline import CODED_RATE_HZ
+
+MIN_RATE_HZ: Final = 8_000
+MAX_RATE_HZ: Final = 96_000
+MAX_CHANNELS: Final = 2
+
+# Full scale is 1. Beyond this, floats are in another scale, such as that of 16-bit integers.
+_MAX_PEAK: Final = 16.0
+_BAND_FRAME: Final = 1024
+_BAND_FRAMES_A_BLOCK: Final = 64
+_AUDIBLE_SHARE: Final = 1e-5  # of all power, −50 dB
+_CUT_AT_LEAST_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class OpenRecording:
+    """A recording that can be read in blocks, as often as is needed.
+
+    Attributes:
+        sample_rate_hz: 8000 … 96000.
+        channels: 1 or 2.
+        n_samples: a channel.
+        blocks: returns an iterator of float32 [n, C] of about −1 … 1.
+        n_bytes: of the file it comes from, or of the array.
+        notes: what of it is missing, or will not be kept; a line each.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    n_samples: int
+    blocks: Callable[[], Iterator[Samples]]
+    n_bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def open_recording(source: bytes | str | Path) -> OpenRecording:
+    """Open an audio file, or the bytes of one.
+
+    The file is read through once, since what headers say of the length may be wrong.
+
+    Raises:
+        InputError: if it is no such file, is empty, has samples that are no numbers or in another
+            scale, or a rate or a number of channels that cannot be coded.
+        SystemFailure: if an optional package is needed to read it.
+        OSError: if the file cannot be opened.
+    """
+    n_bytes = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    if not n_bytes:
+        raise InputError("the file is empty")
+
+    def open_file() -> BinaryIO:
+        base = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
+        # libsndfile seeks before the start of damaged files, for which other files raise.
+        return cast("BinaryIO", SplicedFile(base, (range(n_bytes),)))
+
+    survey = _Survey()
+    try:
+        sound = open_sound(open_file, n_bytes)
+        check_format(sound.sample_rate_hz, sound.channels)
+        for block in sound.blocks():
+            survey.add(block, sound.sample_rate_hz)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        raise InputError(f"not a recording that can be read: {reason}") from None
+    if not survey.n_samples:
+        raise InputError("the recording is empty")
+    if survey.peak > _MAX_PEAK:
+        raise InputError(_out_of_scale(survey.peak))
+    notes = (*_notes_on_length(sound, survey.n_samples), *survey.notes())
+    rate_hz, channels = sound.sample_rate_hz, sound.channels
+    return OpenRecording(rate_hz, channels, survey.n_samples, sound.blocks, n_bytes, notes)
+
+
+def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
+    """Take an array as a recording.
+
+    Args:
+        samples: float32 or float64 of about −1 … 1, or int16; [T] or [T, C].
+        sample_rate_hz: 8000 … 96000.
+
+    Raises:
+        UsageError: if it is no such array, or in another scale.
+        InputError: as `open_recording`.
+    """
+    array = np.asarray(samples)
+    if array.dtype not in (np.float32, np.float64, np.int16) or array.ndim not in (1, 2):
+        raise UsageError(
+            f"samples of type {array.dtype} and shape {array.shape}, "
+            "legal: float32, float64 or int16, [T] or [T, C]"
+        )
+    scale = np.float32(1 / 32768 if array.dtype == np.int16 else 1)
+    matrix: Samples = (array if array.ndim == 2 else array[:, None]).astype(np.float32) * scale
+    check_format(sample_rate_hz, matrix.shape[1])
+    if not len(matrix):
+        raise InputError("the recording is empty")
+    survey = _Survey()
+
+    def blocks() -> Iterator[Samples]:
+        for start in range(0, len(matrix), BLOCK_SAMPLES):
+            yield matrix[start : start + BLOCK_SAMPLES]
+
+    for block in blocks():
+        survey.add(block, int(sample_rate_hz))
+    if survey.peak > _MAX_PEAK:
+        raise UsageError(_out_of_scale(survey.peak))
+    rate_hz, channels = int(sample_rate_hz), matrix.shape[1]
+    return OpenRecording(
+        rate_hz, channels, len(matrix), blocks, array.nbytes, tuple(survey.notes())
+    )
+
+
+def check_format(sample_rate_hz: float, channels: int) -> None:
+    """Check that a rate and a number of channels can be coded.
+
+    Raises:
+        InputError: if not.
+    """
+    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ or sample_rate_hz != int(sample_rate_hz):
+        legal = f"{MIN_RATE_HZ}..{MAX_RATE_HZ}"
+        raise InputError(f"a sample rate of {sample_rate_hz} Hz, legal: whole numbers {legal}")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InputError(f"{channels} channels, legal: 1..{MAX_CHANNELS}")
+
+
+def resample_blocks(
+    blocks: Iterable[Samples], from_hz: int, to_hz: int, n_out: int
+) -> Iterator[Samples]:
+    """Yield blocks at another rate, `n_out` samples in all: trimmed, or padded with silence."""
+    n_left, channels = n_out, 1
+    for block in blocks if from_hz == to_hz else _resampled(blocks, from_hz, to_hz):
+        channels = block.shape[1]
+        some = block[:n_left]
+        n_left -= len(some)
+        if len(some):
+            yield some
+    while n_left:
+        n = min(n_left, BLOCK_SAMPLES)
+        n_left -= n
+        yield np.zeros((n, channels), np.float32)
+
+
+def _resampled(blocks: Iterable[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
+    stream, channels = None, 1
+    for block in blocks:
+        channels = block.shape[1]
+        if stream is None:
+            stream = soxr.ResampleStream(from_hz, to_hz, channels, dtype="float32")
+        yield _matrix(stream.resample_chunk(np.ascontiguousarray(block)), channels)
+    if stream is not None:
+        rest = np.zeros((0, channels), np.float32)
+        yield _matrix(stream.resample_chunk(rest, last=True), channels)
+
+
+def _matrix(samples: NDArray[Any], channels: int) -> Samples:
+    return samples.reshape(-1, channels).astype(np.float32, copy=False)
+
+
+class _Survey:
+    """What is found out about a recording while it is read through once."""
+
+    def __init__(self) -> None:
+        self.n_samples = 0
+        self.peak = 0.0
+        self._power = 0.0
+        self._power_above = 0.0
+
+    def add(self, block: Samples, rate_hz: int) -> None:
+        """Take in a block float32 [n, C]."""
+        if not np.isfinite(block).all():
+            raise InputError("the recording has samples that are NaN or infinite")
+        self.n_samples += len(block)
+        self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+        if rate_hz > CODED_RATE_HZ:
+            self._add_bands(block, rate_hz)
+
+    def notes(self) -> list[str]:
+        """Say what is heard in the recording and will not be kept."""
+        if self._power_above <= _AUDIBLE_SHARE * self._power:
+            return []
+        return [f"voices are kept up to {CODED_RATE_HZ // 2000} kHz; what is above is gone"]
+
+    def _add_bands(self, block: Samples, rate_hz: int) -> None:
+        # [n, C] -> [frames, 1024, C], spread over the block; a window, or edges would look bright
+        n_frames = len(block) // _BAND_FRAME
+        frames = block[: n_frames * _BAND_FRAME].reshape(n_frames, _BAND_FRAME, block.shape[1])
+        frames = frames[:: max(1, n_frames // _BAND_FRAMES_A_BLOCK)]
+        window = np.hanning(_BAND_FRAME).astype(np.float32)[None, :, None]
+        spectrum = np.fft.rfft(frames * window, axis=1)
+        power = np.square(np.abs(spectrum)).sum(axis=(0, 2))  # [513]
+        self._power += float(power.sum())
+        self._power_above += float(power[_first_bin_above(rate_hz) :].sum())
+
+
+def _first_bin_above(rate_hz: int) -> int:
+    return int(np.ceil(1.02 * CODED_RATE_HZ / 2 * _BAND_FRAME / rate_hz))
+
+
+def _out_of_scale(peak: float) -> str:
+    return (
+        f"floating-point samples reach {peak:,.0f}, where full scale is 1; "
+        "divide those in the scale of 16-bit integers by 32768"
+    )
+
+
+def _notes_on_length(sound: Sound, n_samples: int) -> tuple[str, ...]:
+    """Say that a file is cut, where it has less than it says."""
+    n_missing = 0 if sound.n_stated is None else sound.n_stated - n_samples
+    if n_missing <= _CUT_AT_LEAST_S * sound.sample_rate_hz:
+        return sound.notes
+    stated_s, there_s = ((n_samples + n) / sound.sample_rate_hz for n in (n_missing, 0))
+    return (*sound.notes, f"the file is cut: {there_s:.1f} of {stated_s:.1f} s are there")
+
+
+def is_recording(head: bytes) -> bool:
+    """Return whether the first bytes of a file (16 are enough) are those of an audio file."""
+    return kind_of(head) is not None
+
+
+def to_pcm16(samples: Samples) -> NDArray[np.int16]:
+    """Round samples to 16 bits: clip, then round half up."""
+    scaled = np.floor(samples.astype(np.float64) * 32768.0 + 0.5)
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
+
+
+def wav_header(sample_rate_hz: int, channels: int, n_samples: int) -> bytes:
+    """Return the 44 bytes before the 16-bit samples of a WAV file.
+
+    Raises:
+        InputError: if the samples do not fit the format's 4 GiB.
+    """
+    n_bytes = 2 * channels * n_samples
+    if n_bytes > 0xFFFFFFFF - 36:
+        raise InputError(f"{n_bytes} bytes of samples do not fit a WAV file")
+    per_frame = 2 * channels
+    fields = (1, channels, sample_rate_hz, sample_rate_hz * per_frame, per_frame, 16)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + n_bytes, b"WAVE", b"fmt ", 16, *fields, b"data", n_bytes
+    )

@@ -1,0 +1,208 @@
+"""`luxvox decompress`: .lvx files to pictures and recordings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from luxvox.codec import files
+from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
+from luxvox.commands import paths
+from luxvox.commands.console import Sizes, each, summarise, watched
+from luxvox.commands.options import (
+    SCALES_BY_NAME,
+    force_option,
+    in_range,
+    inputs_argument,
+    output_option,
+    parse_crop,
+    weights_option,
+)
+from luxvox.errors import UsageError
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of the files: the options, as the command line gives them."""
+
+    sections: int | None
+    scale: float
+    crop: tuple[int, int, int, int] | None
+    strict: bool
+    conceal: bool
+    max_pixels: int
+    max_seconds: float
+    force: bool
+
+
+@click.command()
+@inputs_argument
+@output_option
+@click.option(
+    "--format",
+    "ending",
+    metavar="EXT",
+    help="png, jpg, webp, tiff, avif ..., wav, flac, ogg, mp3 ...; otherwise the ending of OUT, "
+    "or png and wav.",
+)
+@click.option(
+    "--sections",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Decode the first N sections only: of a picture's codes, 1 (a preview) to 6; of a "
+    "voice's in every segment, 1 or 2.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(list(SCALES_BY_NAME)),
+    callback=lambda _, __, name: SCALES_BY_NAME[name],
+    default="1",
+    help="Pictures only: a smaller picture in a fraction of the time.",
+)
+@click.option(
+    "--crop",
+    callback=parse_crop,
+    metavar="X,Y,W,H",
+    help="Pictures only: decode a part; left, top, width and height in pixels.",
+)
+@click.option("--strict", is_flag=True, help="Refuse files that are cut, rather than warn.")
+@click.option("--conceal", is_flag=True, help="Decode damaged files, too, and guess what is lost.")
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse larger pictures.",
+)
+@click.option(
+    "--max-seconds",
+    type=float,
+    callback=in_range(0, float("inf")),
+    default=DEFAULT_MAX_SECONDS,
+    show_default=True,
+    metavar="S",
+    help="Refuse longer recordings.",
+)
+@weights_option
+@force_option
+def decompress(
+    inputs: tuple[str, ...], output: str | None, ending: str | None, **options: Any
+) -> int:
+    """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
+
+    IN may be - for standard input, and OUT - for standard output; the inputs are kept.
+    """
+    ending = ending and ending.lstrip(".").lower()
+    request = _Request(**options)
+    held = {} if ending or output else files.read_pipes(inputs)
+    endings = [f".{ending or _plain_ending(source, held)}" for source in inputs]
+    outputs = paths.name_outputs(inputs, output, endings)
+
+    def decompress_one(source: str, target: str) -> Sizes:
+        named = ending or _ending_of(target)
+        _check_ending(named)
+        files.check_target(target, request.force)
+        return _decompress(source, target, held.pop(source, b""), named, request)
+
+    return each(inputs, outputs, decompress_one)
+
+
+def _check_ending(ending: str | None) -> None:
+    """Refuse an ending that neither pictures nor recordings are written in."""
+    from luxvox.codec.picture.files import formats
+    from luxvox.codec.voice.files.formats import FORMATS
+
+    if ending is not None and ending not in FORMATS:
+        formats.find_format(ending)
+
+
+def _ending_of(target: str) -> str | None:
+    """Return the ending that an output's name gives; pipes and devices need none."""
+    from luxvox.codec.picture.files.formats import ending_of
+
+    if target == files.PIPE or (files.is_special(target) and "." not in target):
+        return None
+    return ending_of(target)
+
+
+def _plain_ending(source: str, held: dict[str, bytes]) -> str:
+    from luxvox.codec import lvx
+
+    head = held.get(source) or files.peek(source, lvx.HEAD_BYTES)
+    return "wav" if lvx.is_voice(head) else "png"
+
+
+def _decompress(
+    source: str, target: str, data: bytes, ending: str | None, request: _Request
+) -> Sizes:
+    """Decompress one file, a picture or a voice; `data` is what was read of it already."""
+    from luxvox.codec import lvx
+
+    data = data or files.read(source)
+    if not lvx.is_voice(data):
+        return _decompress_picture((source, target), data, ending or "png", request)
+    if request.scale != 1.0 or request.crop is not None:
+        raise UsageError("--scale and --crop are for pictures, and this is a voice")
+    return _decompress_voice((source, target), data, ending or "wav", request)
+
+
+def _decompress_picture(
+    ends: tuple[str, str], data: bytes, ending: str, request: _Request
+) -> Sizes:
+    from luxvox.codec import pictures
+    from luxvox.codec.picture import rasters
+    from luxvox.codec.picture.files import formats
+
+    source, target = ends
+    start_s = time.monotonic()
+    formats.find_format(ending)
+    raster = watched(
+        f"decompressing {source}",
+        lambda progress: pictures.decompress_raster(
+            data,
+            sections=request.sections,
+            scale=request.scale,
+            crop=request.crop,
+            strict=request.strict,
+            conceal=request.conceal,
+            max_pixels=request.max_pixels,
+            progress=progress,
+        ),
+    )
+    written = rasters.to_bytes(raster, ending)
+    files.write(target, written, request.force, source)
+    height, width = raster.pixels.shape[:2]
+    rate = f"{8 * len(data) / (width * height):.3f} bpp"
+    return summarise(source, target, (len(data), len(written)), rate, start_s)
+
+
+def _decompress_voice(ends: tuple[str, str], data: bytes, ending: str, request: _Request) -> Sizes:
+    from luxvox.codec.voice import decoding
+    from luxvox.codec.voice.files import formats
+
+    source, target = ends
+    start_s = time.monotonic()
+    formats.find_format(ending)
+
+    def decode(progress: Callable[[float], None]) -> tuple[int, float]:
+        rate_hz, channels, n_samples, blocks = decoding.decompress_blocks(
+            data,
+            sections=request.sections,
+            strict=request.strict,
+            conceal=request.conceal,
+            max_seconds=request.max_seconds,
+            progress=progress,
+        )
+        with files.opened(target, request.force, source) as stream:
+            shape = (n_samples, channels)
+            written = formats.write_blocks(stream, ending, shape, rate_hz, blocks)
+        return written, n_samples / rate_hz
+
+    n_bytes, seconds = watched(f"decompressing {source}", decode)
+    rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"
+    return summarise(source, target, (len(data), n_bytes), rate, start_s)

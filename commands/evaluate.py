@@ -1,0 +1,258 @@
+"""`luxvox evaluate`: its words and options; the work is done by `luxvox.evaluate.evaluation`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from luxvox.commands.options import told_weights_option
+from luxvox.commands.progress_bar import Progress
+from luxvox.errors import UsageError
+
+_NONE = "none"
+
+
+def _split(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None or value == "all":
+        return None
+    return tuple(word.strip() for word in value.split(",") if word.strip() not in ("", _NONE))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command()
+@click.argument(
+    "inputs", metavar="FOLDER|FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--peers",
+    callback=_split,
+    metavar="NAME,...",
+    help="Codecs next to luxvox: luxvox-psnr, jpeg, webp, avif, avif-psnr, jxl, jpeg2000, "
+    "bmshj2018-factorized, mbt2018-mean; opus, codec2, luxvox-prefix, original; or none.  "
+    "[default: the usual ones]",
+)
+@click.option(
+    "--peer",
+    "own_peers",
+    multiple=True,
+    metavar="MODULE:OBJECT",
+    help="A codec of your own, besides; docs/evaluate.md says what it needs.",
+)
+@click.option(
+    "--metrics",
+    callback=_split,
+    metavar="NAME,...",
+    help="psnr, psnr_y, ms_ssim, ssimulacra2, flip, lpips; pesq, stoi, visqol, si_sdr, speaker, "
+    "wer.  [default: all that can run]",
+)
+@click.option(
+    "--out",
+    default="report",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the report, and of what is cached.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Most pictures and most voices.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Processes that measure.  [default: all cores]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print results.json by kind.")
+@click.option(
+    "--points",
+    multiple=True,
+    metavar="NAME=A,B,...",
+    help="Settings of a codec in place of its own.",
+)
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Weights of a learned codec; several make several points.",
+)
+@click.option(
+    "--recogniser",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of a Whisper model for faster-whisper, for word error rates.",
+)
+@click.option(
+    "--slow-every",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Take ViSQOL and speaker cosine on every so many voices.",
+)
+@click.option(
+    "--timed-files",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Files that codecs are timed on, one after the other; 0 for none.",
+)
+@click.option(
+    "--shown-files",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Files of which the report shows, or plays, a piece by every codec.",
+)
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Draw the curves of earlier results, or published ones, beside the measured.",
+)
+@click.option(
+    "--against-names", multiple=True, metavar="PATTERN", help="Those of them to draw, as 'VTM*'."
+)
+@click.option(
+    "--page",
+    "pages",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Renew the tables between the markers <!-- pictures:begin --> and <!-- pictures:end -->,"
+    " pictures-summary, voices, voices-summary of a Markdown page.",
+)
+@click.option(
+    "--page-set",
+    metavar="NAME",
+    default="",
+    help="Name of the set of files: the markers are pictures-NAME and pictures-NAME-summary.",
+)
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="CODEC",
+    help="Print bits at equal quality against this codec; pages compare with it, too.",
+)
+@told_weights_option
+@click.option("--fresh", is_flag=True, help="Measure anew what is cached, and keep nothing.")
+def evaluate(as_json: bool, **options: Any) -> int:
+    """Measure luxvox and other codecs on your own pictures and voices, and report.
+
+    Writes report.html, results.json and results.csv; a folder with both kinds gives two reports.
+    What is measured is kept: an interrupted run goes on where it was.
+    """
+    evaluation = importlib.import_module("luxvox.evaluate.evaluation")
+    pages = importlib.import_module("luxvox.evaluate.report.pages")
+    paths = options.pop("pages")
+    layout = pages.Layout(options.pop("anchors"), options.pop("page_set"))
+    del options["weights"]  # which are preferred from here on
+    results = evaluation.evaluate(_plan(evaluation, **options), _watch)
+    for result in results:
+        _tell(result)
+    records = {result.study.kind: result.record for result in results}
+    pages.check_anchors(records, layout.anchors)
+    for path in paths:
+        pages.write(path, records, layout)
+    if layout.anchors and not as_json:
+        for record in records.values():
+            for anchor in pages.anchors_of(record, layout.anchors):
+                click.echo(pages.differences(record, anchor) + "\n")
+    if as_json:
+        to_json = importlib.import_module("luxvox.evaluate.results").to_json
+        click.echo(to_json(records).decode(), nl=False)
+    return 0
+
+
+def _plan(evaluation: Any, **options: Any) -> Any:
+    metrics = importlib.import_module("luxvox.evaluate.metrics")
+    setting = metrics.Setting(recogniser=options.pop("recogniser"))
+    points = {name: _numbers(name, words) for name, words in _pairs(options.pop("points"))}
+    checkpoints: dict[str, tuple[str, ...]] = {}
+    for name, path in _pairs(options.pop("checkpoints")):
+        checkpoints[name] = (*checkpoints.get(name, ()), path)
+    return evaluation.Plan(
+        command=_command_line(options["inputs"], options["out"]),
+        setting=setting,
+        points=points,
+        checkpoints=checkpoints,
+        n_processes=options.pop("jobs") or _cores(),
+        is_fresh=options.pop("fresh"),
+        **options,
+    )
+
+
+def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"{word}: is not NAME=VALUE")
+        yield name, value
+
+
+def _numbers(name: str, words: str) -> tuple[float, ...]:
+    try:
+        numbers = sorted({float(word) for word in words.split(",")})
+    except ValueError:
+        raise UsageError(f"points of {name}: {words} are not numbers") from None
+    return tuple(numbers)
+
+
+def _command_line(inputs: Sequence[Path], out: Path) -> str:
+    """Repeat the command line, with what an absolute path names by its name alone."""
+    context = click.get_current_context()
+    words: list[str] = ["luxvox", "evaluate", *(_name(path) for path in inputs)]
+    for parameter in context.command.params:
+        if not isinstance(parameter, click.Option):
+            continue
+        value: Any = context.params.get(parameter.name or "")
+        is_none = value is None or (parameter.multiple and not value)
+        if is_none or str(value) == str(parameter.get_default(context)):
+            continue
+        singles = value if parameter.multiple else [value]
+        for single in singles:
+            words += [parameter.opts[0], *_shown(parameter, single)]
+    return shlex.join(words)
+
+
+def _shown(option: click.Option, value: Any) -> list[str]:
+    if option.is_flag:
+        return []
+    if isinstance(value, tuple):
+        return [",".join(value) or _NONE]
+    is_path = isinstance(option.type, click.Path)
+    return [_name(Path(value)) if is_path else str(value)]
+
+
+def _name(path: Path) -> str:
+    name = path.name if path.is_absolute() else str(path)
+    return f"{name}/" if path.is_dir() else name
+
+
+@contextlib.contextmanager
+def _watch(label: str) -> Iterator[Callable[[float], None]]:
+    progress = Progress(label, sys.stderr)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def _tell(result: Any) -> None:
+    study = result.study
+    for absent in study.absent:
+        remedy = f"; {absent.install}" if absent.install else ""
+        click.echo(f"luxvox: {absent.name} left out: {absent.reason}{remedy}", err=True)
+    for failure in study.failures:
+        codec = f" by {failure.codec}" if failure.codec else ""
+        click.echo(f"luxvox: {failure.file}{codec} skipped: {failure.reason}", err=True)
+    click.echo(
+        f"{len(study.subjects)} {study.kind}, {len(study.entrants)} codecs →"
+        f" {result.folder / 'report.html'}",
+        err=True,
+    )

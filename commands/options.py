@@ -1,0 +1,109 @@
+"""Options that several commands share: inputs, the output, ranges, the device and the weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from luxvox.codec import files
+from luxvox.errors import SystemFailure
+
+
+def _plain_output(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
+    return path and files.plain_name(path, 1)
+
+
+def _plain_inputs(_: click.Context, __: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(files.plain_name(path, 0) for path in paths)
+
+
+_output = functools.partial(click.option, "-o", "--output", metavar="OUT", callback=_plain_output)
+output_option = _output(help="File, folder (for several inputs), or - for a pipe.")
+required_output_option = _output(required=True, help="File, folder, or - for a pipe.")
+force_option = click.option("-f", "--force", is_flag=True, help="Replace files that exist.")
+inputs_argument = click.argument(
+    "inputs", metavar="IN...", nargs=-1, required=True, callback=_plain_inputs
+)
+
+
+SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
+
+
+def parse_crop(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[int, int, int, int] | None:
+    """Return the four numbers of a crop; whether they fit a picture is judged later."""
+    if text is None:
+        return None
+    words = text.split(",")
+    if len(words) != 4 or not all(word.strip().isdecimal() for word in words):
+        message = f"{text!r} is not X,Y,W,H: four whole numbers of pixels."
+        raise click.BadParameter(message, context, parameter)
+    left, top, width, height = map(int, words)
+    return left, top, width, height
+
+
+def in_range(low: float, high: float) -> Callable[..., float | None]:
+    """Return a callback that refuses numbers out of a range, and NaN, which click lets through."""
+
+    def check(
+        context: click.Context, parameter: click.Parameter, value: float | None
+    ) -> float | None:
+        if value is not None and not low <= value <= high:
+            legal = f"{low:g}..{high:g}"
+            raise click.BadParameter(f"{value:g} is not in the range {legal}.", context, parameter)
+        return value
+
+    return check
+
+
+_DEVICES = ("auto", "cpu", "cuda")
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(_DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where the networks run; auto takes a GPU if there is one.",
+)
+
+
+def choose_device(device: str) -> str:
+    """Return `cpu` or `cuda` for what was asked for.
+
+    Raises:
+        SystemFailure: if a GPU was asked for and there is none.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise SystemFailure("no CUDA device here; use --device cpu or auto")
+    return "cuda" if has_gpu else "cpu"
+
+
+def _prefer(context: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
+    """Look for weights in a folder first, as long as the command runs."""
+    if folder is not None:
+        from luxvox.models.cards import preferring
+
+        context.with_resource(preferring(folder))
+    return folder
+
+
+_weights = functools.partial(
+    click.option,
+    "--weights",
+    type=click.Path(path_type=Path),
+    callback=_prefer,
+    metavar="DIR",
+    help="Folder of weights that come before those shipped.  [env: LUXVOX_WEIGHTS]",
+)
+weights_option = _weights(expose_value=False)
+told_weights_option = _weights()
+"""The same for commands that are told the folder, as `weights`."""

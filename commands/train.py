@@ -1,0 +1,117 @@
+"""`luxvox train`: train models, and export what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from luxvox.commands.options import choose_device, device_option
+
+
+@click.group()
+def train() -> None:
+    """Train models, and export what was trained."""
+
+
+@train.command("image")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pictures to learn from; may be given several times.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of this run: checkpoints, logs, reconstructions.",
+)
+@click.option("--minutes", required=True, type=float, help="How long to train.")
+@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of another run, or model card of weights, to start from.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@click.option("--overwrite", is_flag=True, help="Train a finished phase again.")
+@click.option(
+    "--bfloat16/--float32",
+    default=True,
+    help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
+)
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Compile the networks, which needs a C++ compiler; worth it for long runs.",
+)
+@device_option
+def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) -> None:
+    """Train the picture model; several processes train together under torchrun."""
+    from luxvox.models.training.picture.train import PictureJob, train_pictures
+
+    train_pictures(PictureJob(data=data, run=out, device=choose_device(device), **options))
+
+
+@train.command("speech")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of 16 kHz recordings to learn from; may be given several times.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of this run: checkpoints, logs, samples.",
+)
+@click.option("--minutes", required=True, type=float, help="How long to train.")
+@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, path_type=Path),
+    help="Model card of weights, or folder of another run, to start from.",
+)
+@click.option(
+    "--widen",
+    is_flag=True,
+    help="Give the weights to start from the wide paths of newer networks, if they have none.",
+)
+@click.option(
+    "--stages",
+    type=int,
+    help="How many stages the weights to start from are to have: the last ones are fitted anew.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@click.option(
+    "--half-precision",
+    is_flag=True,
+    help="Networks in bfloat16: much faster on processors with matrix units (AMX).",
+)
+def train_speech(**options: Any) -> None:
+    """Train the voice model."""
+    from luxvox.models.training.voice.train import train_speech as train_voices
+
+    train_voices(**{**options, "data": list(options["data"])})
+
+
+@train.command("export")
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--weights-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to; otherwise the one luxvox loads weights from.",
+)
+@click.option("--model-id", help="Name of the model; otherwise the run's own.")
+def train_export(run: Path, weights_dir: Path | None, model_id: str | None) -> None:
+    """Freeze the tables of a RUN to integers and write its weights and model card."""
+    from luxvox.models.training.export import export_run
+
+    written = export_run(run=run, weights_dir=weights_dir, model_id=model_id)
+    click.echo(f"wrote {written}", err=True)

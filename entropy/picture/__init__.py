@@ -1,0 +1,1 @@
+"""The codes of pictures: their order, their context model, their tables."""

@@ -1,0 +1,235 @@
+"""The integer network that predicts the codes of pictures: exact, on any machine.
+
+All values are whole numbers held in float32 and every sum stays below 2²⁴ in magnitude, as in
+`luxvox.entropy.voice.layers`; the linear predictors alone are summed in float64. A layer computes
+clamp(floor((Σ w·a + b) / 2^shift + 1/2), 0, 127).
+
+    Q-formats    codes               whole steps, −32767 … 32767
+                 companded codes     −104 … 104
+                 weights             int8
+                 activations, state  0 … 127
+                 means               1/8 step
+                 scales              index, a quarter of an octave each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from luxvox.entropy import int8
+from luxvox.entropy.fixed_point import ACCUMULATOR_LIMIT, ACTIVATION_MAX, compand
+from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass, Phases
+from luxvox.errors import ModelError
+
+SHIFTS = {"state": 8, "own": 8, "mid": 7, "out": 9, "spread": 8, "grow": 7, "line": 4}
+N_SCALES = 56
+MEAN_UNITS = 8  # units of a mean in a step
+CODE_MAX = 32767
+N_STEP_INPUTS = 2
+N_LINES = 32  # channels of a pass that lean on their own neighbours, at most
+_COMPAND_INPUT = 16  # what a step is in the input of `compand`
+COMPANDED: NDArray[np.int8] = (
+    compand(torch.arange(-CODE_MAX, CODE_MAX + 1, device="cpu").float() * _COMPAND_INPUT)
+    .to(torch.int8)
+    .numpy()
+)
+"""Companded codes, −104 … 104, of all legal codes from −`CODE_MAX` on."""
+
+Tensors = Mapping[str, Tensor]
+
+
+def table_shapes(level: LatticeLevel, n_next: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a level's tables by name (FORMAT.md, Tensors of pictures).
+
+    Args:
+        level: sizes of the level.
+        n_next: features of the state of the next level; 0 for the last.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for number, (one, hidden) in enumerate(zip(level.passes, level.pass_hidden, strict=True)):
+        n = one.end - one.first
+        name = f"pass{number}"
+        shapes[f"{name}.state.weight"] = (hidden, level.n_state + N_STEP_INPUTS)
+        if one.n_known:
+            shapes[f"{name}.own.weight"] = (hidden, one.n_known, 3, 3)
+        shapes |= {
+            f"{name}.own.bias": (hidden,),
+            f"{name}.mid.weight": (hidden, hidden),
+            f"{name}.mid.bias": (hidden,),
+            f"{name}.out.weight": (2 * n, hidden),
+            f"{name}.out.bias": (2 * n,),
+        }
+        if one.known:
+            shapes[f"{name}.line.weight"] = (min(n, N_LINES), 9)
+    if level.n_up:
+        n_inputs = level.n_channels + level.n_state + N_STEP_INPUTS
+        shapes |= {
+            "spread.weight": (level.n_up, n_inputs, 3, 3),
+            "spread.bias": (level.n_up,),
+            "grow.weight": (4 * n_next, level.n_up),
+            "grow.bias": (4 * n_next,),
+        }
+    return shapes
+
+
+def check_sums(level: LatticeLevel, tensors: Tensors) -> None:
+    """Check that no input can bring a sum of any layer to 2²⁴.
+
+    Raises:
+        ModelError: naming the layer.
+    """
+    layers = [f"pass{n}.{part}" for n in range(len(level.passes)) for part in ("mid", "out")]
+    layers += [f"pass{n}.own" for n in range(len(level.passes))]
+    layers += ["spread", "grow"] if level.n_up else []
+    for layer in layers:
+        worst = tensors[f"{layer}.bias"].double().abs()
+        weights = [f"{layer}.weight"]
+        if layer.endswith(".own"):
+            weights.append(layer.replace(".own", ".state") + ".weight")
+        for name in weights:
+            if name in tensors:
+                worst = worst + tensors[name].double().abs().flatten(1).sum(1) * ACTIVATION_MAX
+        if float(worst.max()) >= ACCUMULATOR_LIMIT:
+            raise ModelError(
+                f"{level.name}: sums of {layer} may reach {worst.max():.0f}, limit 2^24"
+            )
+
+
+def step_inputs(position: int) -> Tensor:
+    """Return the inputs [2] that tell the log-step −127 … 127: itself and its square."""
+    return torch.tensor([position, (position * position) >> 7], dtype=torch.float32, device="cpu")
+
+
+def companded(codes: Tensor) -> Tensor:
+    """Map codes in steps to −104 … 104, about logarithmically."""
+    return compand(codes.clamp(-CODE_MAX, CODE_MAX) * _COMPAND_INPUT)
+
+
+def known_taps(one: LatticePass) -> tuple[int, ...]:
+    """Return which of the 9 neighbours know the channels of the pass itself."""
+    row, column = one.phases[0]
+    taps = []
+    for tap in range(9):
+        place = ((row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2)
+        if place in one.known:
+            taps.append(tap)
+    return tuple(taps)
+
+
+def next_state(
+    level: LatticeLevel, tensors: Tensors, codes: Tensor, state: Tensor | None, step: Tensor
+) -> Tensor:
+    """Return what the next finer level knows of this and all coarser ones.
+
+    Args:
+        level: sizes of the level.
+        tensors: of the level.
+        codes: all codes of the level [C, H, W].
+        state: what it knows of the coarser ones [n_state, H, W], or None.
+        step: the inputs of `step_inputs`.
+
+    Returns:
+        [n_next, 2 H, 2 W], whole numbers 0 … 127.
+    """
+    planes = step[:, None, None].expand(-1, *codes.shape[1:])
+    parts = [companded(codes), planes] if state is None else [companded(codes), state, planes]
+    x = torch.cat(parts)[None].contiguous(memory_format=torch.channels_last)
+    x = F.conv2d(x, tensors["spread.weight"], tensors["spread.bias"], padding=1)
+    x = _activate(x, "spread")
+    x = F.conv2d(x, tensors["grow.weight"][:, :, None, None], tensors["grow.bias"])
+    return F.pixel_shuffle(_activate(x, "grow"), 2)[0]
+
+
+def predict(
+    one: LatticePass,
+    tensors: Tensors,
+    number: int,
+    inputs: tuple[Tensor | None, Tensor | None, Tensor | None],
+    bias: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return means in eighths of a step and scale indices at some positions, [N, channels].
+
+    Args:
+        one: the pass.
+        tensors: of its level.
+        number: of the pass.
+        inputs: state at the positions [N, n_state] and companded codes around them
+            [N, 9 · first + taps · (end − first)], both int8 or float32; codes of the channels that
+            lean on their neighbours [N, n, 9]. None where there is none.
+        bias: of the first layer, with the log-step in it.
+    """
+    state, around, leaning = inputs
+    name = f"pass{number}"
+    weights, rows = [], []
+    if state is not None:
+        rows.append(state)
+        weights.append(tensors[f"{name}.state.weight"][:, : state.shape[1]])
+    if around is not None:
+        rows.append(around)
+        weights.append(own_matrix(one, tensors[f"{name}.own.weight"]))
+    if rows:
+        x = int8.linear(torch.cat(rows, 1), torch.cat(weights, 1), bias)
+    else:
+        x = bias[None].clone()
+    x = _activate(x, "own")
+    x = int8.linear(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"])
+    x = _activate(x, "mid")
+    x = int8.linear(x, tensors[f"{name}.out.weight"], tensors[f"{name}.out.bias"])
+    mean, scale = _rescale(x, SHIFTS["out"]).chunk(2, 1)
+    if leaning is not None:
+        taps = tensors[f"{name}.line.weight"]
+        lean = (leaning.double() * taps.double()).sum(2)
+        lean = _rescale(lean, SHIFTS["line"]).to(mean.dtype)
+        mean = mean + F.pad(lean, (0, mean.shape[1] - lean.shape[1]))
+    # A rounded mean is itself a legal code: silent codes are, and no escape is ever too long.
+    reach = MEAN_UNITS * CODE_MAX
+    return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
+
+
+def own_matrix(one: LatticePass, weight: Tensor) -> Tensor:
+    """Lay out the weights of known codes as `around` is laid out, [hidden, terms]."""
+    before = weight[:, : one.first].flatten(2).transpose(1, 2).flatten(1)
+    if not one.known:
+        return before
+    own = weight[:, one.first :].flatten(2)[:, :, list(known_taps(one))]
+    return torch.cat([before, own.transpose(1, 2).flatten(1)], 1)
+
+
+def first_bias(tensors: Tensors, number: int, n_state: int, step: Tensor) -> Tensor:
+    """Return the bias of a pass's first layer with the log-step added, [hidden]."""
+    weight = tensors[f"pass{number}.state.weight"][:, n_state:]
+    return tensors[f"pass{number}.own.bias"] + (weight * step).sum(1)
+
+
+def neighbours(plane: Tensor, rows: Tensor, width: int, taps: tuple[int, ...]) -> Tensor:
+    """Return values around some positions of a grid, [N, taps, channels].
+
+    Args:
+        plane: [(H + 2) · (W + 2), channels], with a border of zeros.
+        rows: flat positions [N] of the grid without border.
+        width: of the grid, W.
+        taps: 0 … 8, row by row; 4 is the position itself.
+    """
+    padded = (rows // width) * (width + 2) + rows % width
+    shifts = torch.tensor([tap // 3 * (width + 2) + tap % 3 for tap in taps], device=rows.device)
+    index = padded[:, None] + shifts
+    return plane.index_select(0, index.flatten()).reshape(len(rows), len(taps), plane.shape[1])
+
+
+def _rescale(accumulator: Tensor, shift: int) -> Tensor:
+    """Divide by 2^shift and round; the accumulator is not used any more."""
+    return accumulator.mul_(2.0**-shift).add_(0.5).floor_()
+
+
+def _activate(accumulator: Tensor, layer: str) -> Tensor:
+    return _rescale(accumulator, SHIFTS[layer]).clamp_(0, ACTIVATION_MAX)
+
+
+__all__ = ["Phases", "check_sums", "companded", "first_bias", "known_taps", "neighbours"]
+__all__ += ["next_state", "own_matrix", "predict", "step_inputs", "table_shapes"]

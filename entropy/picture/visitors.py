@@ -1,0 +1,162 @@
+"""Visitors of the walk over a picture: they choose, write, read, guess or measure its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.entropy import coders
+from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
+from luxvox.entropy.picture.symbols import code_bits, pull_codes, push_codes
+from luxvox.errors import FormatError
+
+NO_SYMBOLS = b"\0"  # payload of a section whose codes are all silent, but not all zero
+
+
+Source = Callable[[Prediction], NDArray[np.int32]]
+"""Gives the codes [N, channels] of a prediction: fixed ones, or chosen there and then."""
+
+
+def fixed_source(codes: Mapping[str, LatticeCodes]) -> Source:
+    """Return the source of codes that are there already."""
+    return lambda prediction: prediction.pick(codes[prediction.level])
+
+
+class CodesChooser:
+    """Visitor that takes codes from a source and writes nothing."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Return what the source gives."""
+        return self._source(prediction)
+
+
+class CodesEncoder:
+    """Visitor that writes codes, a coder a section."""
+
+    def __init__(self, source: Source, coder: int) -> None:
+        self._source = source
+        self._coder = coder
+        self._encoders: dict[int, coders.Encoder] = {}
+        self._not_null: set[int] = set()
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Push the codes of a prediction."""
+        codes = self._source(prediction)
+        if codes.any():
+            self._not_null.add(prediction.section)
+        if prediction.section not in self._encoders:
+            self._encoders[prediction.section] = coders.encoder(self._coder)
+        push_codes(self._encoders[prediction.section], prediction, codes)
+        return codes
+
+    def sections(self) -> dict[int, bytes]:
+        """Return the bytes of each section; none for a section whose codes are all zero."""
+        return {n: self._encoders[n].finish() or NO_SYMBOLS for n in sorted(self._not_null)}
+
+
+class CodesDecoder:
+    """Visitor that reads codes from sections; codes of missing and empty ones are zero."""
+
+    def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
+        self._decoders: dict[int, coders.Decoder] = {}
+        self._unread = {number: data for number, data in sections.items() if data}
+        for number, data in sections.items():
+            if data:
+                with _section_named(number):
+                    self._decoders[number] = coders.decoder(coder, data)
+
+    def wants(self, section: int) -> bool:
+        """Want the sections that hold something."""
+        return section in self._decoders
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Pull the codes of a prediction."""
+        if not prediction.coding.silent.all():
+            self._unread.pop(prediction.section, None)
+        with _section_named(prediction.section):
+            return pull_codes(self._decoders[prediction.section], prediction)
+
+    def finish(self) -> None:
+        """Check that all bytes were used."""
+        for number, coder in self._decoders.items():
+            if self._unread.get(number) != NO_SYMBOLS:
+                with _section_named(number):
+                    coder.finish()
+
+
+class CodesConcealer:
+    """Visitor that reads the sections before a lost one, and guesses the codes from there on.
+
+    What was coded after a lost section was predicted from it and cannot be read. A guess is the
+    predicted mean, rounded, unless codes of a level are given to stand in for it.
+    """
+
+    def __init__(
+        self,
+        sections: Mapping[int, bytes],
+        coder: int,
+        first_lost: int,
+        stand_in: Mapping[str, LatticeCodes] | None = None,
+    ) -> None:
+        before = {n: data for n, data in sections.items() if n < first_lost}
+        self._decoder = CodesDecoder(before, coder)
+        self._first_lost = first_lost
+        self._stand_in = stand_in or {}
+
+    def wants(self, section: int) -> bool:
+        """Want the sections that can be read, and those that are guessed."""
+        return section >= self._first_lost or self._decoder.wants(section)
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Pull the codes of a prediction, or guess them."""
+        if prediction.section < self._first_lost:
+            return self._decoder.visit(prediction)
+        if prediction.level in self._stand_in:
+            return prediction.pick(self._stand_in[prediction.level])
+        return prediction.guess()
+
+    def finish(self) -> None:
+        """Check that all bytes were used."""
+        self._decoder.finish()
+
+
+class CodesMeter:
+    """Visitor that adds up the cost of codes in bits, by level."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.bits: dict[str, float] = {}
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Add the cost of a prediction's codes."""
+        codes = self._source(prediction)
+        total = float(code_bits(prediction, codes).sum(dtype=np.float64))
+        self.bits[prediction.level] = self.bits.get(prediction.level, 0.0) + total
+        return codes
+
+
+@contextmanager
+def _section_named(section: int) -> Iterator[None]:
+    """Put the name of a section before what is wrong with it."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"codes {section}: {error}") from None

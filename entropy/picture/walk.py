@@ -1,0 +1,214 @@
+"""The walk over the codes of a picture: one order, used to encode, decode, choose and measure.
+
+`walk` goes through the levels and passes of a picture, evaluates the integer context network at
+the positions of each pass and hands the prediction to a visitor, which decides or learns the codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass
+from luxvox.entropy.picture.layers import (
+    CODE_MAX,
+    COMPANDED,
+    N_LINES,
+    Tensors,
+    check_sums,
+    first_bias,
+    known_taps,
+    neighbours,
+    next_state,
+    predict,
+    step_inputs,
+)
+from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
+from luxvox.entropy.picture.tables import check_counts, coding_of
+
+ROWS_AT_ONCE = 1 << 14  # positions that the network is evaluated at together, to bound memory
+ALL_TAPS = tuple(range(9))
+
+
+class Visitor(Protocol):
+    """Decides or learns the codes of each prediction of a walk."""
+
+    def wants(self, section: int) -> bool:
+        """Return whether the walk should go on into a section."""
+
+    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
+        """Return the codes [N, channels] of a prediction."""
+
+
+class LatticeContext:
+    """The integer context model of pictures.
+
+    Args:
+        levels: plan of the levels, coarse to fine.
+        tensors: integer weights by level, float32 tensors that hold whole numbers.
+        counts: tables of counts [N_TABLES, 64].
+
+    Raises:
+        ModelError: if a sum could reach 2²⁴ or a table is not one.
+    """
+
+    def __init__(
+        self,
+        levels: tuple[LatticeLevel, ...],
+        tensors: Mapping[str, Tensors],
+        counts: NDArray[np.int64],
+    ) -> None:
+        self.levels = levels
+        self.tensors = dict(tensors)
+        self.counts = counts
+        check_counts(counts)
+        for level in levels:
+            check_sums(level, self.tensors[level.name])
+
+
+class Walk:
+    """A walk over the codes of one picture, or of a band of one, level by level.
+
+    Args:
+        context: the integer context model.
+        grids: (height, width) of each level.
+        position: log-step, −127 (finest) … 127 (coarsest).
+        visitor: decides or learns the codes.
+        joined: whether all codes belong to section 1, as those of small pictures do.
+
+    Attributes:
+        codes: by level [channels, H, W]; zero where the walk has not been yet, and in sections
+            that the visitor does not want.
+    """
+
+    def __init__(
+        self,
+        context: LatticeContext,
+        grids: Mapping[str, tuple[int, int]],
+        position: int,
+        visitor: Visitor,
+        joined: bool = False,
+    ) -> None:
+        self.codes: dict[str, LatticeCodes] = {
+            level.name: np.zeros((level.n_channels, *grids[level.name]), np.int16)
+            for level in context.levels
+        }
+        self._context, self._visitor = context, visitor
+        self._step = step_inputs(position)
+        self._state: Tensor | None = None
+        levels = context.levels
+        self._sections = {
+            level.name: (1,) * len(level.sections) if joined else level.sections for level in levels
+        }
+        while levels and not any(map(visitor.wants, self._sections[levels[-1].name])):
+            levels = levels[:-1]
+        self._levels = levels
+        self._n_done = 0
+
+    def next_level(self) -> LatticeCodes:
+        """Visit the codes of the next finer level, and return them."""
+        level = self._context.levels[self._n_done]
+        self._n_done += 1
+        codes = self.codes[level.name]
+        if level not in self._levels:
+            return codes
+
+        # Autocast, which a caller may have set for float networks, would round in here.
+        with torch.autocast("cpu", enabled=False), torch.inference_mode():
+            tensors = self._context.tensors[level.name]
+            walker = _LevelWalk(level, tensors, self._state, self._step, codes)
+            for number, section in enumerate(self._sections[level.name]):
+                if self._visitor.wants(section):
+                    prediction = walker.look(number, section, self._context.counts)
+                    walker.learn(prediction, self._visitor.visit(prediction))
+            if level is not self._levels[-1]:
+                own = torch.from_numpy(codes).float()
+                self._state = next_state(level, tensors, own, self._state, self._step)
+        return codes
+
+
+def walk(
+    context: LatticeContext,
+    grids: Mapping[str, tuple[int, int]],
+    position: int,
+    visitor: Visitor,
+    joined: bool = False,
+) -> dict[str, LatticeCodes]:
+    """Walk over all codes of one picture; as `Walk`, whose codes are returned."""
+    whole = Walk(context, grids, position, visitor, joined)
+    for _ in context.levels:
+        whole.next_level()
+    return whole.codes
+
+
+class _LevelWalk:
+    """One level of a walk: what is known of it so far."""
+
+    def __init__(
+        self,
+        level: LatticeLevel,
+        tensors: Tensors,
+        state: Tensor | None,
+        step: Tensor,
+        codes: LatticeCodes,
+    ) -> None:
+        self._level, self._tensors, self._step = level, tensors, step
+        self._codes = codes
+        height, width = codes.shape[1:]
+        self._width = width
+        # [n_state, H, W] -> [H · W, n_state]
+        self._state = None if state is None else state.flatten(1).T.to(torch.int8).contiguous()
+        # Known codes with a border of zeros, [(H + 2) · (W + 2), C].
+        size = (height + 2) * (width + 2), len(codes)
+        self._known = torch.zeros(size, dtype=torch.float32, device="cpu")
+        self._companded = torch.zeros(size, dtype=torch.int8, device="cpu")
+
+    def look(self, number: int, section: int, counts: NDArray[np.int64]) -> Prediction:
+        """Predict a pass."""
+        one = self._level.passes[number]
+        rows = np.flatnonzero(one.mask(*self._codes.shape[1:]))
+        bias = first_bias(self._tensors, number, self._level.n_state, self._step)
+        means = np.zeros((len(rows), one.end - one.first), np.int32)
+        scales = np.zeros_like(means)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = slice(start, start + ROWS_AT_ONCE)
+            inputs = self._inputs(one, torch.from_numpy(rows[some]))
+            mean, scale = predict(one, self._tensors, number, inputs, bias)
+            means[some], scales[some] = mean.numpy(), scale.numpy()
+        coding = coding_of(means, scales)
+        return Prediction(
+            self._level.name, section, one.first, one.end, rows, coding, means, counts
+        )
+
+    def _inputs(
+        self, one: LatticePass, rows: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        state = None if self._state is None else self._state.index_select(0, rows)
+        around = []
+        if one.first:
+            before = neighbours(self._companded[:, : one.first], rows, self._width, ALL_TAPS)
+            around.append(before.flatten(1))
+        leaning: Tensor | None = None
+        if one.known:
+            own = self._companded[:, one.first : one.end]
+            around.append(neighbours(own, rows, self._width, known_taps(one)).flatten(1))
+            n = min(one.end - one.first, N_LINES)
+            lines = self._known[:, one.first : one.first + n]
+            leaning = neighbours(lines, rows, self._width, ALL_TAPS).transpose(1, 2)
+        return state, torch.cat(around, 1) if around else None, leaning
+
+    def learn(self, prediction: Prediction, codes: NDArray[np.int32]) -> None:
+        """Take the codes [N, channels] of a prediction into what is known."""
+        channels = slice(prediction.first, prediction.end)
+        flat = self._codes.reshape(len(self._codes), -1)
+        flat[channels, prediction.rows] = codes.T
+        rows = torch.from_numpy(prediction.rows)
+        padded = (rows // self._width + 1) * (self._width + 2) + rows % self._width + 1
+        leaning = slice(prediction.first, min(prediction.first + N_LINES, prediction.end))
+        self._known[padded, leaning] = torch.from_numpy(codes[:, :N_LINES]).float()
+        self._companded[padded, channels] = torch.from_numpy(COMPANDED[codes + CODE_MAX])

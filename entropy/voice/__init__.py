@@ -1,0 +1,1 @@
+"""The codes of voices: their order and their context model."""

@@ -1,0 +1,179 @@
+"""The integer context model of voices: predicts every code from what is known, exactly.
+
+`luxvox.entropy.voice.layers` has its arithmetic; this is what it says of some frames
+(`Prediction`), and what is known in the course of a walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy.pmf import counts_from_logits
+from luxvox.entropy.voice.layers import (
+    LevelShape,
+    Lines,
+    Tensors,
+    check_accumulators,
+    code_logits,
+    codeword_sum,
+    depth_input,
+    flag_logits,
+    hidden_features,
+    line_features,
+)
+from luxvox.entropy.voice.plan import Codes, LevelPlan, code_type
+
+MAX_KEPT = 1 << 20  # logits of codes, 4 MB
+
+
+class Prediction:
+    """What the context model says of one stage at some frames.
+
+    Attributes:
+        level, stage, section: where the codes belong.
+        rows: frames predicted [N], ascending; the code of the stage before is not null there.
+    """
+
+    def __init__(
+        self,
+        tensors: Tensors,
+        cell: tuple[str, int, int],
+        rows: NDArray[np.int64],
+        hidden: Tensor,
+    ) -> None:
+        self.level, self.stage, self.section = cell
+        self.rows = rows
+        self._tensors = tensors
+        self._hidden = hidden
+        self._kept: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None
+
+    def nulls(self) -> Codes:
+        """Return null codes [N], of the type that holds this level's codes."""
+        return np.zeros(len(self.rows), code_type(self._tensors["table.bias"].shape[2] + 1))
+
+    def pick(self, codes: Codes) -> Codes:
+        """Take the codes [N] that this is about from those of the level [stages, 1, 1, F]."""
+        some: Codes = codes[self.stage, 0, 0, self.rows]
+        return some
+
+    def code_logits(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return logits [n, K − 1] in 1/16 bit of words, for some of the frames by their index.
+
+        Indices ascend. Few logits are kept: whoever chooses a code by them asks again to code it.
+        """
+        if self._kept is not None:
+            known, kept = self._kept
+            index = np.searchsorted(known, rows).clip(max=len(known) - 1)
+            if np.array_equal(known[index], rows):
+                some: NDArray[np.int32] = kept[index]
+                return some
+        hidden = self._hidden[torch.from_numpy(rows)]
+        logits = _int32(code_logits(hidden, self._tensors, self.stage))
+        if 0 < logits.size <= MAX_KEPT:
+            self._kept = rows, logits
+        return logits
+
+    def flag_counts(self) -> NDArray[np.int64]:
+        """Return counts [N, 2] of null and not null."""
+        logits = _int32(flag_logits(self._hidden, self._tensors, self.stage))
+        return counts_from_logits(np.stack([logits, np.zeros_like(logits)], 1))
+
+    def code_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return counts [n, K − 1] of the words that are not null, for some of the frames."""
+        return counts_from_logits(self.code_logits(rows))
+
+
+def _int32(values: Tensor) -> NDArray[np.int32]:
+    array: NDArray[np.int32] = values.to(torch.int32).numpy()
+    return array
+
+
+@dataclass(frozen=True)
+class ContextLevel:
+    """Integer tables of a level, as float32 tensors that hold whole numbers.
+
+    Attributes:
+        shape: sizes of the network.
+        tensors: its tables by name.
+        codewords: [stages, 1, K, channels] in 1/16 step.
+    """
+
+    shape: LevelShape
+    tensors: dict[str, Tensor]
+    codewords: Tensor
+
+
+class Context:
+    """The integer context model of a codec.
+
+    Args:
+        plan: the walk, over one level.
+        levels: tables by level.
+
+    Raises:
+        ModelError: if an accumulator could reach 2²⁴.
+    """
+
+    def __init__(self, plan: tuple[LevelPlan, ...], levels: Mapping[str, ContextLevel]) -> None:
+        self.plan = plan
+        self.levels = dict(levels)
+        for name, level in self.levels.items():
+            check_accumulators(name, level.tensors)
+
+    @contextmanager
+    def walking(self, codes: Codes, position: int) -> Iterator[_Walk]:
+        """Begin a walk that fills codes [stages, F]; see `luxvox.entropy.voice.walk.walk`.
+
+        Autocast, which a caller may have set for float networks, would round in here.
+        """
+        plan = self.plan[0]
+        with torch.autocast("cpu", enabled=False), torch.no_grad():
+            yield _Walk(self.levels[plan.name], plan, codes, position)
+
+
+class _Walk:
+    """What is known in the course of one walk."""
+
+    def __init__(self, level: ContextLevel, plan: LevelPlan, codes: Codes, position: int) -> None:
+        self._level = level
+        self._plan = plan
+        self._codes = codes
+        self._position = torch.tensor([position], dtype=torch.float32, device="cpu")
+        self._own = torch.zeros(
+            (codes.shape[1], level.shape.n_channels), dtype=level.codewords.dtype, device="cpu"
+        )
+
+    def predict(self, index: int) -> Prediction | None:
+        """Predict what a pass is about; None if nothing of it is left to code."""
+        one, tensors = self._plan.passes[index], self._level.tensors
+        mask = one.mask(self._codes.shape[1])
+        rows = np.flatnonzero(mask)
+        previous: Tensor | None = None
+        if one.stage > 0:
+            words = self._codes[one.stage - 1, rows]
+            rows, words = rows[words != 0], words[words != 0]
+            previous = torch.from_numpy(words.astype(np.int64))
+        if not len(rows):
+            return None
+        depth = depth_input(torch.from_numpy(self._codes != 0))
+        lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._position)
+        features = line_features(lines, tensors, index, torch.from_numpy(rows))
+        hidden = hidden_features(features, tensors, one.stage, previous)
+        cell = self._plan.name, one.stage, self._plan.sections[one.stage]
+        return Prediction(tensors, cell, rows, hidden)
+
+    def learn(self, prediction: Prediction, codes: Codes) -> None:
+        """Take the codes [N] of a prediction into what is known."""
+        stage = prediction.stage
+        self._codes[stage, prediction.rows] = codes
+        used = codes != 0
+        words = torch.from_numpy(codes[used].astype(np.int64))[:, None]
+        rows = torch.from_numpy(prediction.rows[used])
+        self._own[rows] += codeword_sum(words, self._level.codewords[stage : stage + 1, 0])

@@ -1,0 +1,225 @@
+"""The integer layers of the context model of voices: exact, on any machine.
+
+All values are whole numbers held in float32; every accumulator stays below 2²⁴ in magnitude, so
+float32 sums are exact in any order, with any number of threads, in any memory layout. Factors stay
+within −127 … 127 wherever a library multiplies matrices, so that they are exact in half precision,
+too, if a caller allows it to use that.
+
+    Q-formats    codewords           int16, 1/16 step
+                 inputs              int8, companded (`compand`)
+                 weights             int8, real value · 2^shift of the layer
+                 activations         0 … 127 (trunk), −127 … 127 (hidden)
+                 logits              1/16 bit
+
+A layer computes clamp(floor((Σ w·a + b) / 2^shift + 1/2)).  The same functions run the float twin
+in training (`luxvox.models.training.voice.twin`), which feeds them rounded weights and lets
+gradients pass the roundings straight through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from luxvox.entropy import int8
+from luxvox.entropy.fixed_point import ACCUMULATOR_LIMIT, ACTIVATION_MAX, compand, rescale
+from luxvox.errors import ModelError
+
+CODEWORD_SCALE = 16
+SHIFTS = {"conv1": 8, "conv2": 7, "conv3": 8, "conv4": 7, "head": 7, "flag": 5, "table": 5}
+DEPTH_UNIT = 6  # what a coded stage counts in the input of depths
+
+
+@dataclass(frozen=True)
+class LevelShape:
+    """Sizes of the context network.
+
+    Attributes:
+        n_channels: latent channels.
+        width: channels of the trunk.
+        hidden: features that the logits are made of.
+    """
+
+    n_channels: int
+    width: int
+    hidden: int
+
+    @property
+    def n_inputs(self) -> int:
+        """Own latents, depth, where to predict, log-step, its square."""
+        return self.n_channels + 4
+
+
+Tensors = Mapping[str, Tensor]
+
+
+def depth_input(is_coded: Tensor) -> Tensor:
+    """Return the input that counts the stages of each frame: [..., stages, F] to [..., F].
+
+    Args:
+        is_coded: where a code is known and not null.
+    """
+    return (is_coded.sum(-2, dtype=torch.float32) * DEPTH_UNIT).clamp(max=ACTIVATION_MAX)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What is known of lines of frames before a pass.
+
+    Attributes:
+        own: sums of known codewords [lines · F, channels] in 1/16 step.
+        depth: `depth_input` of the frames [lines · F].
+        mask: 1 where codes are about to be predicted [F].
+        position: log-step [lines], whole numbers −127 … 127.
+    """
+
+    own: Tensor
+    depth: Tensor
+    mask: Tensor
+    position: Tensor
+
+    def inputs(self, frames: Tensor) -> Tensor:
+        """Return the inputs of the trunk [M, n_inputs] at some frames of all lines [M]."""
+        length = len(self.mask)
+        position = self.position[frames // length]
+        mask = self.mask[frames % length] * ACTIVATION_MAX
+        columns = [self.depth[frames], mask, position, torch.floor(position * position / 128.0)]
+        return torch.cat([compand(self.own[frames]), torch.stack(columns, 1)], 1)
+
+
+@dataclass(frozen=True)
+class LineTaps:
+    """What the trunk looks at for some frames of lines.
+
+    Attributes:
+        frames: flat positions that are looked at, ascending [M].
+        first: indices into `frames` for the first layer, M for silence beyond an end [L, taps].
+        second: indices into those L results for the third layer, L beyond an end [N, taps].
+    """
+
+    frames: Tensor
+    first: Tensor
+    second: Tensor
+
+
+def line_taps(rows: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
+    """Find what the trunk looks at for flat positions `rows` [N] of `n_lines` lines."""
+    middle, second = _neighbours(rows, n_lines, length, n_taps)
+    frames, first = _neighbours(middle, n_lines, length, n_taps)
+    return LineTaps(frames, first, second)
+
+
+def _neighbours(rows: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
+    """Return the positions within reach of some [M], and where in them each tap is [N, taps]."""
+    cell = rows[:, None] + torch.arange(n_taps, device=rows.device) - n_taps // 2
+    inside = cell // length == rows[:, None] // length
+    near = torch.zeros(n_lines * length, dtype=torch.bool, device=rows.device)
+    near[cell[inside]] = True
+    number = torch.cumsum(near, 0) - 1
+    n_near = int(near.sum())
+    taps = torch.where(inside, number[cell.clamp(0, n_lines * length - 1)], n_near)
+    return near.nonzero()[:, 0], taps
+
+
+def line_features(lines: Lines, tensors: Tensors, index: int, rows: Tensor) -> Tensor:
+    """Evaluate the trunk at some frames of lines, by no more than they depend on.
+
+    Args:
+        lines: what is known of them.
+        tensors: `conv1.weight` … `conv4.bias`; `conv1.bias` is [n_passes, width].
+        index: the pass.
+        rows: flat positions [N].
+
+    Returns:
+        Features [N, width], whole numbers 0 … 127.
+    """
+    taps = line_taps(rows, len(lines.position), len(lines.mask), tensors["conv1.weight"].shape[3])
+    x = _windows(lines.inputs(taps.frames), taps.first)
+    x = _activate(_linear(x, tensors["conv1.weight"], tensors["conv1.bias"][index]), "conv1")
+    x = _activate(_linear(x, tensors["conv2.weight"], tensors["conv2.bias"]), "conv2")
+    x = _windows(x, taps.second)
+    x = _activate(_linear(x, tensors["conv3.weight"], tensors["conv3.bias"]), "conv3")
+    return _activate(_linear(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
+
+
+def _windows(rows: Tensor, taps: Tensor) -> Tensor:
+    """Return the rows of each window one after the other [N, taps · channels]; zeros beyond."""
+    padded = F.pad(rows, (0, 0, 0, 1))
+    windows = padded.index_select(0, taps.flatten())
+    return windows.reshape(len(taps), taps.shape[1] * rows.shape[1])
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Apply a kernel [width, channels, 1, taps] to windows [N, taps · channels]."""
+    return int8.linear(x, weight[:, :, 0].transpose(1, 2).flatten(1), bias)
+
+
+def _activate(accumulator: Tensor, layer: str) -> Tensor:
+    return rescale(accumulator, SHIFTS[layer]).clamp(0, ACTIVATION_MAX)
+
+
+def hidden_features(
+    features: Tensor, tensors: Tensors, stage: int, previous: Tensor | None
+) -> Tensor:
+    """Turn trunk features [N, width] into hidden vectors [N, hidden].
+
+    Args:
+        features: whole numbers 0 … 127.
+        tensors: `head.weight` [stages, 1, hidden, width], `head.bias` [stages, 1, hidden],
+            `embedding` [stages − 1, 1, K, hidden].
+        stage: which stage is predicted.
+        previous: codes of the stage before [N] (int64), None in the first stage.
+    """
+    weight, bias = tensors["head.weight"][stage, 0], tensors["head.bias"][stage, 0]
+    x = rescale(int8.linear(features, weight, bias), SHIFTS["head"])
+    if previous is not None:
+        x = x + tensors["embedding"][stage - 1, 0][previous]
+    return x.clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+
+def flag_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
+    """Return the logit of null against not null [N] in 1/16 bit."""
+    accumulator = (hidden * tensors["flag.weight"][stage, 0]).sum(-1)
+    return rescale(accumulator + tensors["flag.bias"][stage, 0], SHIFTS["flag"])
+
+
+def code_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
+    """Return logits [N, K − 1] in 1/16 bit of the words that are not null."""
+    weight, bias = tensors["table.weight"][stage, 0], tensors["table.bias"][stage, 0]
+    return rescale(F.linear(hidden, weight, bias), SHIFTS["table"])
+
+
+def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
+    """Sum the codewords of codes of some stages.
+
+    Args:
+        codes: int64 [N, stages].
+        codewords: [stages, K, channels], whole numbers in 1/16 step.
+
+    Returns:
+        [N, channels] in 1/16 step.
+    """
+    stages, n_words, n_channels = codewords.shape
+    index = codes + torch.arange(stages, device=codes.device) * n_words
+    return F.embedding_bag(index, codewords.reshape(-1, n_channels), mode="sum")
+
+
+def check_accumulators(name: str, tensors: Tensors) -> None:
+    """Check that no input can bring a sum of any layer to 2²⁴.
+
+    Raises:
+        ModelError: naming the layer.
+    """
+    for layer in SHIFTS:
+        weight = tensors[f"{layer}.weight"].double().abs()
+        bias = tensors[f"{layer}.bias"].double().abs()
+        if layer.startswith("conv"):
+            worst = weight.sum(dim=(1, 2, 3)) * ACTIVATION_MAX + bias
+        else:
+            worst = weight.sum(-1) * ACTIVATION_MAX + bias
+        if float(worst.max()) >= ACCUMULATOR_LIMIT:
+            raise ModelError(f"{name}: sums of {layer} may reach {worst.max():.0f}, limit 2^24")

@@ -1,0 +1,54 @@
+"""The walk over the codes of a voice: one order, used to encode, decode, measure and choose.
+
+A walk goes over a line of frames in passes. Each evaluates the context network once on all that is
+known by then, and predicts the codes of one stage at some frames: flags first (null or not), then
+the codewords of those that are not null. A frame whose code is null in one stage is null in all
+later ones and is not coded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from luxvox.entropy.voice.plan import Codes, code_type
+
+if TYPE_CHECKING:
+    from luxvox.entropy.voice.context import Context, Prediction
+
+
+class Visitor(Protocol):
+    """Decides or learns the codes of each prediction of a walk."""
+
+    def wants(self, section: int) -> bool:
+        """Return whether the walk should go on into a section."""
+
+    def visit(self, prediction: Prediction) -> Codes:
+        """Return the codes [N] of a prediction."""
+
+
+def walk(
+    context: Context, shapes: Mapping[str, tuple[int, int]], position: int, visitor: Visitor
+) -> dict[str, Codes]:
+    """Walk over the codes of one segment.
+
+    Args:
+        context: the integer context model.
+        shapes: (1, number of frames) of its level.
+        position: log-step, −127 (finest) … 127 (coarsest).
+        visitor: decides or learns the codes.
+
+    Returns:
+        Codes of the level [stages, 1, 1, F]; null in sections the visitor didn't want.
+    """
+    plan = context.plan[0]
+    codes = np.zeros((plan.n_stages, shapes[plan.name][1]), code_type(plan.codebook_size))
+    with context.walking(codes, position) as state:
+        for index, one in enumerate(plan.passes):
+            if visitor.wants(plan.sections[one.stage]):
+                prediction = state.predict(index)
+                if prediction is not None:
+                    state.learn(prediction, visitor.visit(prediction))
+    return {plan.name: codes[:, None, None]}

@@ -1,0 +1,1 @@
+"""Picture codecs and metrics of pictures."""

@@ -1,0 +1,1 @@
+"""Voice codecs and metrics of voices."""

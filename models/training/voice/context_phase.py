@@ -1,0 +1,239 @@
+"""Phase 1 of voices: the context model, trained on stored codes of the final analysis.
+
+Phase 2 learns from the same codes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from luxvox.entropy.voice.context import Context
+from luxvox.entropy.voice.visitors import CodesChooser
+from luxvox.entropy.voice.walk import walk
+from luxvox.errors import InputError
+from luxvox.models.training.loop import save_atomically, write_json
+from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.phases import static_bits
+from luxvox.models.training.voice.twin import ContextTwins, speech_twins
+from luxvox.models.voice.choice import VoiceChoice
+from luxvox.models.voice.correction import HEARD_SHARE, refined_latents
+from luxvox.models.voice.networks import (
+    LEVEL,
+    SAMPLE_RATE_HZ,
+    SYNTHESIS_PARTS,
+    SpeechModel,
+    power_db,
+    spectrum,
+)
+
+log = logging.getLogger(__name__)
+
+PIECE_FRAMES = 128
+MAX_STORED_S = 1800.0  # of recordings that are coded: more teach no more in the time there is
+CORRECTIONS = (2, 0)  # of the codings of each recording, at positions spread over the range
+BATCH = 8  # pieces a pass
+PASSES_A_STEP = 6
+N_VALIDATION = 64
+CONTEXT_FILE = "context.safetensors"
+MADE_BY = "made_by.json"
+
+
+@torch.no_grad()
+def store_speech_codes(
+    model: SpeechModel,
+    voices: Recordings,
+    folder: Path,
+    seed: int,
+    context: Context | None = None,
+) -> None:
+    """Code recordings, half an hour at most, and write the codes in pieces of 128 frames.
+
+    At some rates, as the encoder does: latents are corrected for the depths of a rate, or not, and
+    of corrected ones words are chosen by the costs of the context model, if there is one.
+
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces],
+    `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame; and
+    `made_by.json`, the digest of what coded them. A folder that is there is replaced as a whole.
+
+    Raises:
+        InputError: if no recording is long enough for a piece.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    pieces, positions, places = [], [], []
+    for count, index in enumerate(_drawn(voices, generator)):
+        samples = voices.whole(index)
+        latents = model.latents(spectrum(samples[None]))
+        n = latents.shape[3]
+        if n < PIECE_FRAMES:
+            continue
+        draws = torch.randperm(len(CORRECTIONS), generator=generator)
+        draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
+        drawn = torch.floor(draws * 254.0 - 127.0 + 0.5).tolist()
+        for position, n_steps in zip(drawn, CORRECTIONS, strict=True):
+            power, corrected = power_db(latents)[0, 0].numpy(), latents[0]
+            depths_of = functools.partial(_depths, model, position / 127.0, power)
+            depths = depths_of(np.zeros_like(power))
+            if n_steps:
+                refined = refined_latents(model, corrected, samples, depths_of, n_steps)
+                corrected, depths = refined.latents, depths_of(refined.heard_db)
+            if n_steps and context is not None:
+                choice = VoiceChoice(model.vq, corrected, depths)
+                shapes, chooser = {LEVEL: (1, n)}, CodesChooser(choice.choose)
+                codes = walk(context, shapes, int(position), chooser)[LEVEL][:, 0, 0]
+            else:
+                codes = model.choose(corrected[None])[0]
+                codes = codes * (np.arange(len(codes))[:, None] < depths)
+            starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
+            pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
+            positions += [int(position)] * len(starts)
+            places += [(index, s) for s in starts]
+        if count % 50 == 0:
+            log.info("coded %d of %d recordings at most", count, len(voices.samples))
+    if not pieces:
+        raise InputError("no recording of 2.6 seconds to train the context model on")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.save(partial / "positions.npy", np.array(positions, np.int64))
+    np.save(partial / "places.npy", np.array(places, np.int64))
+    np.save(partial / "codes.npy", np.stack(pieces).astype(np.uint16))
+    write_json(partial / MADE_BY, {"coder": digest(model)})
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _depths(
+    model: SpeechModel,
+    position: float,
+    power: NDArray[np.float32],
+    heard_db: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Return the stages of frames as the encoder chooses them."""
+    return model.depths_of_powers(power + HEARD_SHARE * heard_db, position)
+
+
+def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
+    """Return which recordings are coded, at random, in their order."""
+    drawn = torch.randperm(len(voices.samples), generator=generator)
+    seconds = torch.tensor([len(s) / SAMPLE_RATE_HZ for s in voices.samples])[drawn].cumsum(0)
+    kept: list[int] = drawn[seconds <= max(MAX_STORED_S, float(seconds[0]))].tolist()
+    return sorted(kept)
+
+
+def codes_fit(model: SpeechModel, folder: Path) -> bool:
+    """Return whether stored codes are those of a model's analysis and codebooks."""
+    path = folder / MADE_BY
+    return path.exists() and json.loads(path.read_text())["coder"] == digest(model)
+
+
+def digest(model: SpeechModel) -> str:
+    """Return a hash of all that codes depend on: everything but the synthesis."""
+    summed = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith(SYNTHESIS_PARTS):
+            summed.update(tensor.contiguous().numpy().tobytes())
+    return summed.hexdigest()
+
+
+class SpeechContextPhase:
+    """The context model on stored codes."""
+
+    name = "1"
+    learning_rate = 1.5e-3
+
+    def __init__(self, model: SpeechModel, folder: Path, held_back: Path) -> None:
+        self.model = model
+        self.twins = speech_twins(model)
+        self.codes, self.positions = _load(folder)
+        self.held_back = _load(held_back)
+
+    def trained(self) -> nn.Module:
+        """Return the float twins."""
+        return self.twins
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Move all at one rate but the embedding, whose unit is an activation."""
+        return 30.0 if "embedding" in parameter_name else 1.0
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: all that this phase changes has a gradient."""
+        return {}
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return bits a frame, estimated from a few passes, each of other pieces."""
+        n_passes = len(self.twins.plan[0].passes)
+        tensors = self.twins.twin(LEVEL).integers()
+        total = torch.zeros(())
+        chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
+        for index in chosen.tolist():
+            picks = torch.randint(len(self.positions), (BATCH,), generator=generator).numpy()
+            codes = _as_level(self.codes[np.sort(picks)])
+            position = torch.from_numpy(self.positions[np.sort(picks)]).float()
+            costs = self.twins.bits(LEVEL, codes, position, index, tensors)
+            total = total + torch.stack(list(costs.values())).sum()
+        bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
+        return bits, {"kbps": bits.item() * 0.05}
+
+    @torch.no_grad()
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure kbit/s on held-back codes, by stage, and against the static tables."""
+        some = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
+        codes = _as_level(self.held_back[0][some])
+        position = torch.from_numpy(self.held_back[1][some]).float()
+        static = static_bits(self.model, codes[LEVEL], position / 127.0)
+        figures: dict[str, float] = {}
+        for index in range(len(self.twins.plan[0].passes)):
+            for stage, bits in self.twins.bits(LEVEL, codes, position, index).items():
+                key = f"stage_{stage + 1}"
+                figures[key] = figures.get(key, 0.0) + bits.item()
+        total = sum(figures.values())
+        unit = 0.05 / (len(some) * PIECE_FRAMES)
+        by_stage = {key: value * unit for key, value in figures.items()}
+        return {"kbps": total * unit, "saved": 1.0 - total / static, **by_stage}
+
+    def finish(self, run: Path) -> None:
+        """Write `context.safetensors`, and for which codes."""
+        save_speech_context(self.model, self.twins, run)
+
+
+def save_speech_context(model: SpeechModel, twins: ContextTwins, run: Path) -> None:
+    """Write `context.safetensors`, and `context.json`, the digest of what coded its codes."""
+    save_atomically(dict(twins.state_dict()), run / CONTEXT_FILE)
+    write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": digest(model)})
+
+
+def fitting_context(model: SpeechModel, run: Path) -> Context | None:
+    """Return the context model of a run folder, if it was trained on codes of this model."""
+    path = (run / CONTEXT_FILE).with_suffix(".json")
+    if not path.exists() or json.loads(path.read_text())["coder"] != digest(model):
+        return None
+    return load_speech_context(model, run).runtime()
+
+
+def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
+    """Return the twins of a run folder."""
+    state = load_file(run / CONTEXT_FILE)
+    hidden, width = state[f"levels.{LEVEL}.values.head_weight"].shape[2:]
+    twins = speech_twins(model, width, hidden)
+    twins.load_state_dict({**twins.state_dict(), **state})
+    return twins
+
+
+def _load(folder: Path) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    return np.load(folder / "codes.npy", mmap_mode="r"), np.load(folder / "positions.npy")
+
+
+def _as_level(pieces: NDArray[np.uint16]) -> dict[str, Tensor]:
+    """Turn pieces [B, stages, F] into codes of the level, int64 [B, stages, 1, 1, F]."""
+    return {LEVEL: torch.from_numpy(pieces.astype(np.int64))[:, :, None, None]}

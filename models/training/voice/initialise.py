@@ -1,0 +1,233 @@
+"""Phase 0 of voices: principal directions, k-means stage after stage, static tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import torch
+from torch import Tensor
+
+from luxvox.models.training.voice.data import Recordings
+from luxvox.models.voice.networks import (
+    DEPTH_POWER,
+    N_BINS,
+    N_REALS,
+    SAMPLE_RATE_HZ,
+    SpeechConfig,
+    SpeechModel,
+    envelopes,
+    spectrum,
+    typical_db,
+)
+from luxvox.models.voice.rvq import (
+    N_RATE_BINS,
+    ResidualVQ,
+    entropy_constrained_lloyd,
+    nearest,
+    rate_bin,
+    usage,
+    word_counts,
+)
+
+log = logging.getLogger(__name__)
+
+N_CROPS = 600
+N_REFIT_CROPS = 5000
+N_RATES = 12
+CROP_FRAMES = 100
+N_ITERATIONS = 10
+ENVELOPE_SCALE = 3.5
+LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
+TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
+START_SHARE = 0.25  # of the vectors that words start from: whole ones are nearest to few others
+
+
+@torch.no_grad()
+def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) -> SpeechModel:
+    """Return a model that is a linear codec with codebooks fitted to `voices`.
+
+    A quarter of the latent are principal directions of envelopes, the rest those of complex
+    spectra.  A word takes what is largest first, so their scale says what bits are spent on:
+    envelopes, then what is below 1.5 kHz (docs/decisions.md).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    model = SpeechModel(config)
+    compressed = spectrum(voices.crops(N_CROPS, CROP_FRAMES, generator))
+    n_envelopes = min(config.n_channels // 4, 2 * config.n_bands)
+    heard = envelopes(compressed, config.n_bands)
+    model.down.zero_()
+    model.down[:n_envelopes, N_REALS:] = ENVELOPE_SCALE * principal_directions(heard, n_envelopes)
+    weights = spectrum_weights()
+    directions = principal_directions(
+        compressed * weights[:, None], config.n_channels - n_envelopes
+    )
+    model.down[n_envelopes:, :N_REALS] = directions * weights
+    latents = torch.cat([model.latents(part) for part in torch.split(compressed, 50)])
+    model.reference_db.copy_(typical_db(latents))
+    fit_codebooks(model, latents, generator)
+    fit_static_bits(model, latents)
+    fit_synthesis(model, latents, compressed)
+    return model
+
+
+def spectrum_weights() -> Tensor:
+    """Return what each of the 642 numbers of a compressed spectrum counts."""
+    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, N_BINS)
+    return (1.0 / (1.0 + (hertz / LOW_HZ).square())).clamp(min=LEAST_WEIGHT).repeat(2)
+
+
+def principal_directions(values: Tensor, n: int) -> Tensor:
+    """Return the n uncentred principal directions [n, C] of frames [B, C, F]."""
+    frames = values.transpose(1, 2).flatten(0, 1).double()
+    _, vectors = torch.linalg.eigh(frames.T @ frames)
+    directions: Tensor = vectors.flip(1)[:, :n].T.float().contiguous()
+    return directions
+
+
+@torch.no_grad()
+def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> None:
+    """Let the linear path of the synthesis give what is nearest, coded at many rates."""
+    position = torch.linspace(-0.999, 0.999, len(latents))
+    codes = model.vq.encode(
+        latents, position, model.config.rate_weight, model.depths(latents, position)
+    )
+    known, wanted = (
+        x.transpose(1, 2).flatten(0, 1).double()
+        for x in (model.vq.decode(codes).squeeze(2), compressed / model.config.unit)
+    )
+    # One squared step a frame: directions that the codes leave out are not blown up.
+    ridge = torch.eye(known.shape[1], dtype=torch.float64) * len(known)
+    model.up.copy_(torch.linalg.solve(known.T @ known + ridge, known.T @ wanted).T)
+
+
+@torch.no_grad()
+def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generator) -> None:
+    """Fit all stages by k-means, each to what the earlier ones leave."""
+    vq = model.vq
+    rest = vq.group(latents)[0].contiguous()
+    start_power = rest.square().sum(1).mean()
+    for stage in range(vq.n_stages):
+        vq.codebooks[stage, 0] = _fitted(rest, vq, generator)
+        rest = rest - vq.codebooks[stage, 0][nearest(rest, vq.codebooks[stage, 0])]
+        left = float(rest.square().sum(1).mean() / start_power)
+        log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * left)
+
+
+def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
+    """Return a model with the wide paths of a configuration; they change nothing yet."""
+    if model.config.wide_width:
+        return model
+    names = (
+        "wide_width",
+        "wide_expansion",
+        "wide_analysis",
+        "wide_synthesis",
+        "fine_width",
+        "fine",
+    )
+    sizes = {name: getattr(config, name) for name in names}
+    wide = SpeechModel(dataclasses.replace(model.config, **sizes))
+    wide.load_state_dict({**wide.state_dict(), **model.state_dict()})
+    return wide
+
+
+@torch.no_grad()
+def with_stages(
+    model: SpeechModel, voices: Recordings, n_stages: int, seed: int
+) -> tuple[SpeechModel, int]:
+    """Return a model with so many stages: the first of its own, three fifths, and others.
+
+    Also returns how many are its own.
+
+    The others are fitted by k-means to what is left, where the error of a frame counts by the
+    inverse of its length: late stages of training have seen little but the loudest frames, and
+    serve the others badly (docs/decisions.md). Networks stay. Quality is spread over all stages:
+    the same bitrate gives a frame the same number of them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    old = model.config
+    growth = n_stages / old.n_stages
+    config = dataclasses.replace(
+        old,
+        n_stages=n_stages,
+        finest_depth=old.finest_depth * growth,
+        slope_rise=old.slope_rise * growth ** (1.0 / DEPTH_POWER),
+    )
+    more = SpeechModel(config)
+    state, new = model.state_dict(), more.vq
+    kept = min(old.n_stages * 3 // 5, n_stages)
+    new.codebooks[:kept] = model.vq.codebooks[:kept]
+    more.load_state_dict({**state, "vq.codebooks": new.codebooks, "vq.bits": new.bits})
+    latents = _latents_of_crops(more, voices, generator)
+    depths = _depths_at_all_rates(more, latents)
+    rest = new.group(latents)[0].contiguous()
+    for stage in range(n_stages):
+        shares = (depths > stage).float().mean(0)
+        rest, depths, shares = rest[shares > 0], depths[:, shares > 0], shares[shares > 0]
+        if stage >= kept:
+            length = rest.square().sum(1).add(1.0).sqrt()
+            new.codebooks[stage, 0] = _fitted(rest, new, generator, shares / length)
+        rest -= new.codebooks[stage, 0][nearest(rest, new.codebooks[stage, 0])]
+    fit_static_bits(more, latents)
+    return more, kept
+
+
+def _latents_of_crops(model: SpeechModel, voices: Recordings, generator: torch.Generator) -> Tensor:
+    """Return latents [N_REFIT_CROPS, n_channels, 1, F]; samples, as large, are let go."""
+    crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
+    return torch.cat([model.latents(spectrum(part)) for part in torch.split(crops, 50)])
+
+
+def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
+    """Return the stages of frames [rates, N], a typical one's evenly spaced up to the finest."""
+    fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
+    positions = (1.0 - 2.0 * fineness)[:, None].expand(-1, len(latents))
+    return torch.stack([model.depths(latents, position).flatten() for position in positions])
+
+
+def _fitted(
+    rest: Tensor, vq: ResidualVQ, generator: torch.Generator, weights: Tensor | None = None
+) -> Tensor:
+    """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].
+
+    Of so many dimensions, whole vectors are farther from each other than from zero: words that
+    started there would stay unused, but for outliers.
+    """
+    size = vq.codebooks.shape[2]
+    book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]
+    book[0] = 0.0
+    book, _ = entropy_constrained_lloyd(
+        rest,
+        book,
+        N_ITERATIONS,
+        generator,
+        rate_weight=TRIVIAL_RATE_WEIGHT,
+        weights=weights,
+    )
+    return book
+
+
+@torch.no_grad()
+def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> None:
+    """Fit the static tables to the codes that are chosen with them, at positions all over."""
+    vq, size = model.vq, model.vq.codebooks.shape[2]
+    vq.bits.fill_(9.0)
+    vq.bits[..., 0] = 4.0
+    position = torch.linspace(-0.999, 0.999, len(latents))
+    for _ in range(n_rounds):
+        limits = model.depths(latents, position)
+        codes = vq.encode(latents, position, model.config.rate_weight, limits)
+        for number in range(N_RATE_BINS):
+            some = rate_bin(position) == number
+            vq.bits[number] = bits_from_counts(word_counts(codes[some], size).float())
+    for stage, table in enumerate(word_counts(codes, size)):
+        alive, perplexity = usage(table.float())
+        text = "stage %d: %.1f %% of the words used, perplexity %.1f, %d places"
+        log.info(text, stage + 1, 100.0 * alive, perplexity, int(table.sum()))
+
+
+def bits_from_counts(counts: Tensor) -> Tensor:
+    """Return the cost in bits of words counted [stages, groups, K], each seen a little."""
+    seen = counts + 0.2
+    return -torch.log2(seen / seen.sum(-1, keepdim=True))

@@ -1,0 +1,261 @@
+"""What each phase of voice training learns, and from what."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.follower import CodebookFollower
+from luxvox.models.voice.losses import distortions, spectra
+from luxvox.models.voice.networks import (
+    DEPTH_POWER,
+    HOP,
+    SAMPLE_RATE_HZ,
+    SYNTHESIS_PARTS,
+    SpeechConfig,
+    SpeechModel,
+    spectrum,
+    typical_db,
+)
+from luxvox.models.voice.rvq import rate_bin, usage, word_counts
+from luxvox.models.voice.weights import rounded_codebooks
+
+BATCH = 8
+CROP_FRAMES = 75
+COMMITMENT = 0.01
+RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
+FEWEST_STAGES = 1.5  # a frame of stored codes: those of less teach little
+PREFIX_SHARE = 0.1  # samples that see only the first section's stages
+N_VALIDATION = 10
+VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
+REFERENCE_STEP = 0.02  # how fast the typical power follows the latents
+MODEL_FILE = "model.safetensors"
+
+
+class JointSpeechPhase:
+    """Phase 3: analysis, codebooks and synthesis together on hard codes.
+
+    Gradients pass the quantiser straight through (van den Oord et al., 2017); codebooks and
+    static tables follow by exponential averages.
+    """
+
+    name = "3"
+    learning_rate = 5e-4
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        voices: Recordings,
+        held_back: Recordings,
+        half_precision: bool = False,
+    ) -> None:
+        self.model, self.voices, self.held_back = model, voices, held_back
+        self.half_precision = half_precision
+        self.follower = CodebookFollower(model.vq, RESTART_SHARE, model.config.n_stages * 3 // 7)
+
+    def trained(self) -> nn.Module:
+        """Return the whole model."""
+        return self.model
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Move all at one rate: codebooks that restart can follow the analysis."""
+        return 1.0
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the state of the codebooks, and the power of a typical frame."""
+        return {"reference_db": self.model.reference_db, **self.follower.memory()}
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the distortion of a batch of crops of 1.5 s at random rates."""
+        samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
+        position = random_positions(BATCH, self.model.config, generator)
+        half = self.half_precision
+        latents = self.model.latents(spectrum(samples), half)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            quantised, bits = self._quantised(latents, position, generator)
+        decoded = self.model.samples(latents + (quantised - latents).detach(), half)
+        shift = int(torch.randint(HOP // 2, (1,), generator=generator))  # or pulses hide between
+        pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
+        distortion, figures = distortions(*pair)
+        power = latents.detach().square().mean()
+        commitment = (latents - quantised).square().mean() / power
+        seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
+        figures["kbps"] = bits / 1000.0 / seconds
+        figures["alive"] = self.follower.alive_share()
+        return distortion + COMMITMENT * commitment, figures
+
+    def _quantised(
+        self, latents: Tensor, position: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, float]:
+        vq, config = self.model.vq, self.model.config
+        if self.model.training:
+            self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
+        limits = self.model.depths(latents, position)
+        codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
+        bits = static_bits(self.model, codes, position)
+        quantised = self._prefixes(codes, generator)
+        if self.model.training:  # afterwards: words that have seen the batch fit it too well
+            self.follower.learn(latents, codes, position, generator)
+        return quantised, bits
+
+    def _prefixes(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Decode codes [B, stages, 1, 1, F] to latents, some of them by the first section alone."""
+        config = self.model.config
+        drops = torch.rand(len(codes), generator=generator) < PREFIX_SHARE
+        stages = torch.arange(config.n_stages)[None, :, None, None, None]
+        kept = codes * ~(drops[:, None, None, None, None] & (stages >= config.first_stages))
+        return self.model.vq.decode(kept)
+
+    @torch.no_grad()
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure rate, PESQ and STOI (where installed) on held-back voices; write samples."""
+        folder.mkdir(exist_ok=True)
+        figures: dict[str, float] = {}
+        counts = torch.zeros(())
+        n = min(N_VALIDATION, len(self.held_back.samples))
+        for value in VALIDATION_POSITIONS:
+            sums: dict[str, float] = {}
+            for index in range(n):
+                samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]
+                codes, decoded, bits = coded(self.model, samples, value)
+                counts = counts + word_counts(codes, self.model.config.codebook_size)
+                one = {"kbps": bits * 16.0 / samples.shape[1], **_scores(samples[0], decoded[0])}
+                sums = {key: sums.get(key, 0.0) + number / n for key, number in one.items()}
+                if index < 2:
+                    write_sample(samples[0], decoded[0], folder / f"{index}_{value:+.1f}")
+            figures |= {f"{key}@{value:+.1f}": number for key, number in sums.items()}
+        for stage, table in enumerate(counts):
+            alive, perplexity = usage(table.float())
+            figures[f"used_{stage + 1}"] = alive
+            figures[f"perplexity_{stage + 1}"] = perplexity
+        return figures
+
+    def finish(self, run: Path) -> None:
+        """Write `model.safetensors`."""
+        save_atomically(dict(self.model.state_dict()), run / MODEL_FILE)
+
+
+class SpeechSynthesisPhase(JointSpeechPhase):
+    """Phase 2: the synthesis alone, on stored codes of a frozen analysis and frozen codebooks.
+
+    Those are codes as the encoder makes them, corrected ones too (`store_speech_codes`).
+    """
+
+    name = "2"
+    learning_rate = 2e-4
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        voices: Recordings,
+        held_back: Recordings,
+        folder: Path,
+        half_precision: bool = False,
+    ) -> None:
+        super().__init__(model.eval(), voices, held_back, half_precision)
+        model.requires_grad_(False)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
+        self.codes = np.load(folder / "codes.npy", mmap_mode="r")
+        self.places = np.load(folder / "places.npy")
+        depths = np.array([np.count_nonzero(piece) / piece.shape[1] for piece in self.codes])
+        self.pieces = np.flatnonzero(depths >= min(FEWEST_STAGES, depths.max()))
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: codebooks and reference stay."""
+        return {}
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the distortion of a batch of crops of 1.5 s, whatever rates they have."""
+        picks = torch.randint(len(self.pieces), (BATCH,), generator=generator).numpy()
+        picks = np.sort(self.pieces[picks])
+        spare = self.codes.shape[2] - CROP_FRAMES
+        first = int(torch.randint(spare + 1, (1,), generator=generator))
+        kept = self.codes[picks, :, first : first + CROP_FRAMES].astype(np.int64)
+        codes = torch.from_numpy(kept)[:, :, None, None]
+        size = (CROP_FRAMES - 1) * HOP
+        samples = torch.stack(
+            [
+                self.voices.part(int(index), (int(start) + first) * HOP, size)
+                for index, start in self.places[picks]
+            ]
+        )
+        quantised = self._prefixes(codes, generator)
+        decoded = self.model.samples(quantised, self.half_precision)
+        shift = int(torch.randint(HOP // 2, (1,), generator=generator))
+        return distortions(spectra(decoded[:, shift:]), spectra(samples[:, shift:]))
+
+
+def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
+    """Draw positions [n] of −1 (finest) … 1 (coarsest) for training.
+
+    One from the whole range; the others so that a typical frame gets from 2 stages to nearly all,
+    each as often, stratified over them: crops of less teach little.
+    """
+    u = (torch.arange(n - 1) + torch.rand(n - 1, generator=generator)) / max(n - 1, 1)
+    few, many = 2.0, 0.9 * config.n_stages
+    fineness = ((few + (many - few) * u) / config.finest_depth).pow(1.0 / DEPTH_POWER)
+    anything = torch.rand(1, generator=generator)
+    return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), anything])
+
+
+def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor, Tensor, float]:
+    """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
+    where = torch.tensor([position])
+    latents = model.latents(spectrum(samples))
+    limits = model.depths(latents, where)
+    codes = model.vq.encode(latents, torch.zeros(1), model.config.rate_weight, limits)
+    decoded = model.samples(model.vq.decode(codes))
+    return codes, decoded[:, : samples.shape[1]], static_bits(model, codes, where)
+
+
+def static_bits(model: SpeechModel, codes: Tensor, position: Tensor) -> float:
+    """Return the cost in bits of codes [B, stages, 1, 1, F] under the static tables."""
+    flat = codes[:, :, 0, 0].long()
+    tables = model.vq.bits[rate_bin(position), :, 0]
+    reached = torch.cat([torch.ones_like(flat[:, :1]), flat[:, :-1]], 1) != 0
+    return float(tables.gather(2, flat)[reached].sum())
+
+
+def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
+    """Return the scores whose packages are installed."""
+    pair, scores = (samples.numpy(), decoded.numpy()), {}
+    with contextlib.suppress(ImportError):
+        scores["pesq"] = float(importlib.import_module("pesq").pesq(SAMPLE_RATE_HZ, *pair, "wb"))
+    with contextlib.suppress(ImportError):
+        scores["stoi"] = float(importlib.import_module("pystoi").stoi(*pair, SAMPLE_RATE_HZ))
+    return scores
+
+
+def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
+    """Write a WAV file of the decoded voice, and both spectrograms as PNG, one above the other."""
+    audible = (decoded * 0.5).clamp(-1.0, 1.0).numpy()
+    soundfile.write(f"{path}.wav", audible, SAMPLE_RATE_HZ)
+    rows = [spectrum(x[None])[0] for x in (samples, decoded)]
+    images = []
+    for row in rows:
+        real, imaginary = row.chunk(2)
+        decibels = 10.0 * torch.log10(real.square() + imaginary.square() + 1e-6)
+        images.append(((decibels + 30.0) / 45.0).clamp(0.0, 1.0).flip(0))
+    array = (torch.cat(images).numpy() * 255.0).astype(np.uint8)
+    Image.fromarray(array).save(f"{path}.png")
+
+
+def load_speech_model(run: Path) -> SpeechModel:
+    """Return the model of a run folder, its codebooks rounded to what a weights file can hold."""
+    config = SpeechConfig(**json.loads((run / "run.json").read_text())["config"])
+    model = SpeechModel(config)
+    model.load_state_dict(load_file(run / MODEL_FILE))
+    model.vq.codebooks.copy_(rounded_codebooks(model.vq.codebooks))
+    return model

@@ -1,0 +1,257 @@
+"""The float twin of the context model: learns what `luxvox.entropy.voice.context` runs.
+
+Weights are kept as floats and rounded to the integers' grid in every forward pass; gradients pass
+the rounding straight through (Bengio et al., 2013).  All arithmetic is the runtime's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from luxvox.entropy.pmf import LOGITS_PER_BIT
+from luxvox.entropy.voice.context import Context, ContextLevel
+from luxvox.entropy.voice.layers import (
+    CODEWORD_SCALE,
+    SHIFTS,
+    LevelShape,
+    Lines,
+    code_logits,
+    codeword_sum,
+    depth_input,
+    flag_logits,
+    hidden_features,
+    line_features,
+)
+from luxvox.entropy.voice.plan import LevelPlan
+from luxvox.models.voice.networks import SpeechModel
+from luxvox.models.voice.rvq import ResidualVQ
+from luxvox.models.voice.tables import speech_plan_of, table_shapes
+
+SPEECH_HIDDEN = 48
+SPEECH_WIDTH = 256
+
+
+class ContextTwin(nn.Module):
+    """Trainable context model of one level."""
+
+    def __init__(self, shape: LevelShape, plan: LevelPlan) -> None:
+        super().__init__()
+        self.shape, self.plan = shape, plan
+        spreads = {"head.weight": 0.02, "flag.weight": 0.3, "table.weight": 0.1}
+        values = {}
+        for name, size in table_shapes(shape, plan).items():
+            spread = _he(size) if name.startswith("conv") else spreads.get(name, 0.0)
+            random = name.endswith("weight") and spread
+            values[name] = torch.randn(size) * spread if random else torch.zeros(size)
+        self.values = nn.ParameterDict(
+            {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
+        )
+        self.names = list(values)
+
+    @torch.no_grad()
+    def start_from_static(self, vq: ResidualVQ) -> None:
+        """Set the biases to the static tables and the tables to functions of the codewords."""
+        probability = torch.exp2(-vq.bits).mean(0)
+        null = probability[..., 0].clamp(1e-4, 1 - 1e-4)
+        self.values["flag_bias"].copy_(torch.log2(null / (1.0 - null)))
+        words = probability[..., 1:] / (1.0 - null)[..., None]
+        self.values["table_bias"].copy_(torch.log2(words.clamp(min=2.0**-15)))
+        table = self.values["table_weight"]
+        for stage in range(self.plan.n_stages):
+            features = word_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
+            n = min(features.shape[1], table.shape[-1])
+            table[stage, 0, :, :n] = 0.4 * features[:, :n]
+
+    def integers(self) -> dict[str, Tensor]:
+        """Return all tensors rounded to whole numbers, gradients straight through."""
+        return {
+            name: self._integer(name, self.values[name.replace(".", "_")]) for name in self.names
+        }
+
+    @torch.no_grad()
+    def start_from_integers(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over exported tables; rounding them again gives the same integers."""
+        for name in self.names:
+            self.values[name.replace(".", "_")].copy_(tensors[name].float() / _scale(name))
+
+    @torch.no_grad()
+    def start_from_stages(
+        self, tensors: Mapping[str, Tensor], plan: LevelPlan, n_stages: int
+    ) -> None:
+        """Take over the trunk and the first stages of the exported tables of another plan.
+
+        Later passes start from those of its last stage, later heads from the last of the first.
+        """
+        like = [
+            plan.passes.index(replace(one, stage=min(one.stage, plan.n_stages - 1)))
+            for one in self.plan.passes
+        ]
+        for name in self.names:
+            value, exported = self.values[name.replace(".", "_")], tensors[name].float()
+            exported = exported / _scale(name)
+            if name.startswith("conv"):
+                value.copy_(exported[like] if name == "conv1.bias" else exported)
+                continue
+            n = n_stages - 1 if name == "embedding" else n_stages
+            value[:n].copy_(exported[:n])
+            if name.startswith(("head", "flag")):
+                value[n:].copy_(exported[n - 1])
+
+    def _integer(self, name: str, value: Tensor) -> Tensor:
+        scaled = value * _scale(name)
+        return _round(scaled if name.endswith("bias") else scaled.clamp(-127, 127))
+
+
+def _scale(name: str) -> float:
+    """Return what one unit of a trained value is as an integer."""
+    layer, _, kind = name.partition(".")
+    if name == "embedding":
+        return 1.0
+    unit = LOGITS_PER_BIT if kind == "bias" and layer in ("flag", "table") else 1
+    return float(unit << SHIFTS[layer])
+
+
+def _he(size: tuple[int, ...]) -> float:
+    return math.sqrt(2.0 / math.prod(size[1:]))
+
+
+def _round(value: Tensor) -> Tensor:
+    return value + (torch.floor(value.detach() + 0.5) - value.detach())
+
+
+def word_features(words: Tensor) -> Tensor:
+    """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
+    scaled = words.sign() * torch.log2(1.0 + words.abs())
+    scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
+    features = torch.cat([scaled, scaled.abs()], 1)
+    features = features - features.mean(0)
+    return features / features.std(0).clamp(min=1e-3)
+
+
+@dataclass(frozen=True)
+class LevelParts:
+    """What the context model of a level is built on."""
+
+    shape: LevelShape
+    quantiser: ResidualVQ
+
+
+def speech_twins(
+    model: SpeechModel, width: int | None = None, hidden: int | None = None
+) -> ContextTwins:
+    """Return the twins of a voice model, untrained, of new models' sizes by default."""
+    plan = speech_plan_of(model.config)
+    sizes = width or SPEECH_WIDTH, hidden or SPEECH_HIDDEN
+    shape = LevelShape(model.config.n_channels, *sizes)
+    return ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)})
+
+
+class ContextTwins(nn.Module):
+    """The twin of each level of a walk, and the codewords it shares with the runtime."""
+
+    def __init__(self, plan: tuple[LevelPlan, ...], parts: Mapping[str, LevelParts]) -> None:
+        super().__init__()
+        self.plan = plan
+        self.levels = nn.ModuleDict()
+        for one in plan:
+            twin = ContextTwin(parts[one.name].shape, one)
+            twin.start_from_static(parts[one.name].quantiser)
+            self.levels[one.name] = twin
+        self.codewords = {name: integer_codewords(part.quantiser) for name, part in parts.items()}
+
+    def twin(self, name: str) -> ContextTwin:
+        """Return the twin of a level."""
+        module = self.levels[name]
+        if not isinstance(module, ContextTwin):
+            raise AssertionError("not a twin")
+        return module
+
+    def runtime(self) -> Context:
+        """Return the integer context model as the codec runs it."""
+        return Context(self.plan, {plan.name: self.runtime_level(plan.name) for plan in self.plan})
+
+    def runtime_level(self, name: str) -> ContextLevel:
+        """Return the integer tables of a level as the runtime takes them."""
+        twin = self.twin(name)
+        with torch.no_grad():
+            tensors = {key: value.detach().clone() for key, value in twin.integers().items()}
+        return ContextLevel(twin.shape, tensors, self.codewords[name])
+
+    def bits(
+        self,
+        name: str,
+        codes: Mapping[str, Tensor],
+        position: Tensor,
+        index: int,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> dict[int, Tensor]:
+        """Return the cost in bits of what one pass predicts, summed, by stage.
+
+        Args:
+            name: the level.
+            codes: int64 [B, stages, 1, 1, F] by level.
+            position: log-step [B], whole numbers −127 … 127.
+            index: which pass.
+            tensors: the level's `integers`, where several passes share them.
+        """
+        twin = self.twin(name)
+        tensors = twin.integers() if tensors is None else tensors
+        stage = twin.plan.passes[index].stage
+        whole = codes[name][:, :, 0, 0]  # [B, stages, F]
+        lines = self._known_lines(name, whole, position, index)
+
+        # Flat positions that are predicted [N], and their codes [stages, N].
+        rows = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
+        words = whole.transpose(0, 1).flatten(1)[:, rows]
+        previous: Tensor | None = None
+        if stage > 0:
+            alive = words[stage - 1] != 0
+            rows, words = rows[alive], words[:, alive]
+            previous = words[stage - 1]
+        features = line_features(lines, tensors, index, rows)
+        hidden = hidden_features(features, tensors, stage, previous)
+        return {stage: _stage_bits(hidden, tensors, stage, words[stage])}
+
+    def _known_lines(self, name: str, codes: Tensor, position: Tensor, index: int) -> Lines:
+        """Return what is known of codes [B, stages, F] before a pass."""
+        plan, length = self.twin(name).plan, codes.shape[2]
+        one = plan.passes[index]
+        known = codes * known_mask(plan, index, length)
+
+        # [B, stages, F] -> [B · F, stages] -> [B · F, channels]; nothing of later stages is known
+        n = one.stage + 1
+        words = known[:, :n].transpose(1, 2).flatten(0, 1)
+        own = codeword_sum(words, self.codewords[name][:n, 0])
+        mask = torch.from_numpy(one.mask(length)).float()
+        return Lines(own, depth_input(known != 0).flatten(), mask, position)
+
+
+def integer_codewords(vq: ResidualVQ) -> Tensor:
+    """Round codewords to int16 in 1/16 step (held in float32)."""
+    return torch.floor(vq.codebooks * CODEWORD_SCALE + 0.5).clamp(-32768, 32767)
+
+
+def known_mask(plan: LevelPlan, index: int, n_frames: int) -> Tensor:
+    """Return where codes are known before a pass, int64 [stages, F]."""
+    known = torch.zeros(plan.n_stages, n_frames, dtype=torch.int64)
+    for one in plan.passes[:index]:
+        known[one.stage] |= torch.from_numpy(one.mask(n_frames)).long()
+    return known
+
+
+def _stage_bits(hidden: Tensor, tensors: Mapping[str, Tensor], stage: int, codes: Tensor) -> Tensor:
+    """Return the cross-entropy in bits of codes [N] of one stage under hidden vectors."""
+    unit = math.log(2) / LOGITS_PER_BIT
+    logits = flag_logits(hidden, tensors, stage) * unit
+    null = (codes == 0).to(logits.dtype)
+    total = nn.functional.binary_cross_entropy_with_logits(logits, null, reduction="sum")
+    chosen = torch.nonzero(codes)[:, 0]
+    if len(chosen):
+        words = code_logits(hidden[chosen], tensors, stage) * unit
+        total = total + nn.functional.cross_entropy(words, codes[chosen] - 1, reduction="sum")
+    return total / math.log(2)

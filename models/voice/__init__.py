@@ -1,0 +1,1 @@
+"""The float side of voices: networks, quantiser, tiling, choice and correction."""

@@ -1,0 +1,70 @@
+"""A search over stages of a residual VQ that keeps several sequences of codewords.
+
+The greedy choice takes the best word of each stage; a beam keeps the `width` best sequences from
+stage to stage (as in Vali and Bäckström, 2023) and ends with the one that leaves least.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from luxvox.models.voice.rvq import ResidualVQ
+
+_PLACES_AT_ONCE = 1 << 8
+
+
+@torch.no_grad()
+def beam_codes(
+    vq: ResidualVQ, latents: Tensor, depths: Tensor, width: int, costs_of_bits: Tensor
+) -> Tensor:
+    """Choose codes of vectors, each to a depth of its own.
+
+    Args:
+        vq: residual VQ of one group.
+        latents: [F, width of the VQ] in steps.
+        depths: how many stages each may have, int64 [F].
+        width: sequences kept, at least 1.
+        costs_of_bits: what each word's bits are worth, in squared steps [stages, K].
+
+    Returns:
+        Codes int64 [stages, F]; null where a place has ended.
+    """
+    parts = [
+        _codes(vq, some, depth, width, costs_of_bits)
+        for some, depth in zip(
+            torch.split(latents, _PLACES_AT_ONCE), torch.split(depths, _PLACES_AT_ONCE), strict=True
+        )
+    ]
+    return torch.cat(parts, 1)
+
+
+def _codes(
+    vq: ResidualVQ, latents: Tensor, depths: Tensor, width: int, costs_of_bits: Tensor
+) -> Tensor:
+    n = len(latents)
+    rest = latents[:, None]  # [n, beams, width of the VQ]
+    spent = latents.new_zeros(n, 1)  # worth of the bits so far
+    ended = torch.zeros(n, 1, dtype=torch.bool)
+    codes = torch.zeros(0, n, 1, dtype=torch.int64)
+    for stage in range(vq.n_stages):
+        open_ = ~ended & (depths[:, None] > stage)
+        if not open_.any():
+            break
+        book = vq.codebooks[stage, 0]
+        left = rest.square().sum(-1, keepdim=True) - 2.0 * rest @ book.T + book.square().sum(-1)
+        total = left + spent[..., None] + costs_of_bits[stage]  # [n, beams, K]
+        stays = torch.full_like(total, torch.inf)
+        stays[..., 0] = rest.square().sum(-1) + spent
+        total = torch.where(open_[..., None], total, stays)
+        kept = total.flatten(1).topk(min(width, total.shape[1] * total.shape[2]), largest=False)
+        beam, word = kept.indices // len(book), kept.indices % len(book)
+        rest = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2])) - book[word]
+        paid = costs_of_bits[stage][word] * open_.gather(1, beam)
+        spent = (spent.gather(1, beam) + paid).where(kept.values.isfinite(), torch.inf)
+        ended = ended.gather(1, beam) | (word == 0)
+        codes = torch.cat([codes.gather(2, beam.expand(len(codes), -1, -1)), word[None]])
+    best = (rest.square().sum(-1) + spent).argmin(1)
+    chosen = codes[:, torch.arange(n), best]
+    missing = chosen.new_zeros(vq.n_stages - len(chosen), n)
+    return torch.cat([chosen, missing])

@@ -1,0 +1,62 @@
+"""The rate-aware choice of a voice's codes, by the context model's own costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy.pmf import LOGITS_PER_BIT
+from luxvox.entropy.voice.context import Prediction
+from luxvox.entropy.voice.plan import Codes
+from luxvox.models.voice.rvq import ResidualVQ
+
+RATE_SHARE = 0.006  # of what is left of a frame that a bit is worth; docs/decisions.md
+
+
+class VoiceChoice:
+    """Chooses codes by distortion plus rate, in the order in which they are coded.
+
+    Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), r what earlier stages leave, with the
+    bits that the context model gives it in the very place where it will be coded. The worth of a
+    bit follows ‖r‖², for a stage takes about the same share of it from loud and from quiet frames.
+    Where even the nearest word leaves more than there is, as in digital silence, null ends the
+    place.
+
+    Args:
+        vq: residual VQ of one group.
+        latents: [n_channels, 1, F] in steps.
+        depths: how many stages each frame gets [F].
+        share: of ‖r‖² that a bit is worth.
+    """
+
+    def __init__(
+        self,
+        vq: ResidualVQ,
+        latents: Tensor,
+        depths: NDArray[np.int64],
+        share: float = RATE_SHARE,
+    ) -> None:
+        self._vq = vq
+        self._residuals = latents[:, 0].T.clone()
+        self._depths = depths
+        self._share = share
+
+    def choose(self, prediction: Prediction) -> Codes:
+        """Return the codes [N] for a prediction of a walk."""
+        codes = prediction.nulls()
+        some = np.flatnonzero(self._depths[prediction.rows] > prediction.stage)
+        if len(some):
+            rows = torch.from_numpy(prediction.rows[some])
+            words = self._vq.codebooks[prediction.stage, 0, 1:]
+            vectors = self._residuals[rows]
+            logits = torch.from_numpy(prediction.code_logits(some)).float()
+            worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
+            # What all words of a place have in common changes nothing: logits do for bits.
+            gain = torch.addmm(-words.square().sum(1)[None], vectors, words.T, alpha=2.0)
+            chosen = torch.addcmul(gain, worth, logits).argmax(1)
+            ended = gain.amax(1) <= 0.0
+            self._residuals[rows] = vectors - words[chosen]
+            codes[some] = torch.where(ended, 0, chosen + 1).numpy()
+        return codes

@@ -1,0 +1,132 @@
+"""Latents of a voice corrected by what is heard of their codes.
+
+The analysis network does not know how its latents will be quantised, nor what the synthesis makes
+of the codes.  A few steps down the gradient of the distances that networks are trained by, past
+the quantiser straight through (van den Oord et al., 2017), are semi-amortised inference (Kim et
+al., 2018; Campos et al., 2019, for compression).  How long a step is follows what quantisation
+takes from the latents.  Gradients of frames are brought nearer to one length, so that the few
+whose distances are steep do not take most of it.
+
+The first gradient also says which frames are heard: near its minimum a distance is half the product
+of error and gradient, and a stage takes about the same share of it from every frame.  Frames
+where that product is large get more stages than their power alone would give them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from luxvox.models.voice.losses import distortions, spectra
+from luxvox.models.voice.networks import SpeechModel
+
+EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
+FIRST_STEP = 0.35  # of what quantisation takes, root mean squares; over √n for n steps
+LAST_STEP = 0.25  # of the first
+LEAST = 1e-12
+HEARD_SHARE = 0.2  # of its decibels that are added to a frame's power where depths are chosen
+HEARD_FRAMES = 2  # standard deviation of the window that what is heard is averaged in
+HEARD_FLOOR = 0.1  # of the mean
+MIN_SAMPLES = 6720  # fewer are too short to be listened to
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Latents corrected by what is heard of their codes.
+
+    Attributes:
+        latents: [n_channels, 1, F] in steps.
+        codes: about which codes those get, int16 [1, stages, 1, 1, F]: the nearest words before the
+            last correction.
+        heard_db: how much more than others each frame is heard, in decibels [F].
+    """
+
+    latents: Tensor
+    codes: Tensor
+    heard_db: NDArray[np.float32]
+
+
+def refined_latents(
+    model: SpeechModel,
+    latents: Tensor,
+    samples: Tensor,
+    depths_for: Callable[[NDArray[np.float32]], NDArray[np.int64]],
+    n_steps: int,
+) -> Refined:
+    """Correct latents so that their codes sound nearer to the recording.
+
+    Args:
+        model: the networks.
+        latents: [n_channels, 1, F] in steps.
+        samples: [320 · (F − 1)] at 16 kHz and the common level.
+        depths_for: gives the stages [F] that each frame will be cut to, from how much it is heard.
+        n_steps: how often the latents are corrected.
+    """
+    middle, half_precision = torch.zeros(1), has_bfloat16_units()
+    refined, length = latents[None].clone(), torch.zeros(())
+    heard_db = np.zeros(latents.shape[2], np.float32)
+    depths = depths_for(heard_db)
+
+    def encoded() -> Tensor:
+        limits = torch.from_numpy(depths)[None, None]
+        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
+            return model.vq.encode(refined, middle, model.config.rate_weight, limits)
+
+    codes = encoded()
+    if len(samples) < MIN_SAMPLES or not depths.any():
+        return Refined(latents, codes, heard_db)
+    wanted = spectra(samples[None])
+    for step in range(n_steps):
+        if step > 0:
+            codes = encoded()
+        error = model.vq.decode(codes, int(depths.max())) - refined
+        if step == 0:
+            length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
+        with torch.enable_grad():
+            refined.requires_grad_(True)
+            loss, _ = distortions(spectra(model.samples(refined + error, half_precision)), wanted)
+            (gradient,) = torch.autograd.grad(loss, [refined])
+        refined = refined.detach()
+        if step == 0:
+            heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
+            depths = depths_for(heard_db)
+        gradient /= gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST).pow(EVENNESS)
+        share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
+        refined -= share * length / _root_mean_square(gradient) * gradient
+    return Refined(refined[0], codes, heard_db)
+
+
+def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how much more than others frames are heard, in decibels [F], 0 on average.
+
+    Args:
+        products: error times gradient of each frame [F].
+        coded: which frames have codes [F]; of the others nothing is known, and they get 0.
+    """
+    reach = 3 * HEARD_FRAMES
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / HEARD_FRAMES).square())
+    padded = functional.pad(products[None, None], (reach, reach), mode="constant")
+    smooth = functional.conv1d(padded, (kernel / kernel.sum())[None, None])[0, 0].clamp(min=0.0)
+    known = torch.from_numpy(coded)
+    floor = HEARD_FLOOR * smooth[known].mean() + LEAST
+    decibels = 10.0 * torch.log10(smooth + floor)
+    heard: NDArray[np.float32] = (decibels - decibels[known].mean()).where(known, 0.0).numpy()
+    return heard
+
+
+@functools.lru_cache(maxsize=1)
+def has_bfloat16_units() -> bool:
+    """Return whether the processor multiplies matrices of bfloat16 in units of their own (AMX)."""
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
+def _root_mean_square(values: Tensor) -> Tensor:
+    return values.square().mean().sqrt().clamp(min=LEAST)

@@ -1,0 +1,434 @@
+"""Analysis and synthesis networks for voices.
+
+Samples at 16 kHz become frames, 50 a second, of a power-law compressed short-time spectrum:
+X·|X|^(p−1) with p = 1/2, 642 real numbers.  The latent of a frame is linear in it and in the
+envelopes of both halves of the frame, powers of mel bands compressed; the synthesis adds its
+directions up again.  Both are linear codecs before any training; ConvNeXt blocks (Liu et al.,
+2022; in one dimension as in Vocos, Siuzdak, 2023) are added on side paths whose last matrix starts
+at zero.  That of the synthesis also gives magnitudes and phases, for what latents know the
+envelope of and not the phases.
+
+Wide paths (`luxvox.models.voice.paths`) correct both again: what they are given are frames and
+the features of the side paths.  The last one works on short-time spectra of the decoded samples,
+200 a second in windows of 10 ms: what is shorter than a frame is in its place in time.
+
+Whole latent vectors, in steps (`SpeechConfig.unit` of the compressed spectrum), are quantised
+stage after stage (residual VQ, `luxvox.models.voice.rvq`).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from luxvox.models.voice.beam import beam_codes
+from luxvox.models.voice.paths import WidePath, corrected_spectra, depthwise
+from luxvox.models.voice.rvq import ResidualVQ, rate_bin
+
+SAMPLE_RATE_HZ = 16_000
+HOP = 320
+WINDOW = 640
+N_BINS = WINDOW // 2 + 1
+N_REALS = 2 * N_BINS
+FINE_HOP = 80
+FINE_WINDOW = 160
+FINE_BINS = FINE_WINDOW // 2 + 1
+FINE_A_FRAME = HOP // FINE_HOP
+POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
+SILENT_POWER = 1e-6  # of a compressed frame
+HALF_WINDOW = 320  # of each half of a frame
+HALF_STARTS = (80, 240)
+ENVELOPE_POWER = 0.15  # of the power: magnitude to the power 0.3
+ENVELOPE_FLOOR = 1e-3
+TYPICAL_SHARE = 0.7  # of frames have less power than a typical one
+DEPTH_POWER = 1.5  # how the stages of a typical frame grow with fineness
+LEVEL = "frames"
+SYNTHESIS_PARTS = ("up", "synthesis.", "wide_synthesis.", "spread.", "fine.")
+
+
+@dataclass(frozen=True)
+class SpeechConfig:
+    """Shape of the voice networks; everything needed to build them.
+
+    Attributes:
+        n_channels: principal directions, the width of a latent.
+        n_stages, codebook_size: of the residual VQ.
+        first_stages: how many stages the first code section of a segment holds.
+        width, expansion: of the ConvNeXt blocks.
+        n_bands: of the envelopes; with none, latents know the complex spectrum only, and the
+            synthesis makes no phases.
+        wide_width, wide_expansion: of the wide paths; without a width there are none.
+        wide_analysis, wide_synthesis: dilations of their blocks.
+        fine_width: of the path on short-time spectra.
+        fine: dilations of its blocks, in fine frames.
+        unit: of the compressed spectrum that one step of the latents is worth.
+        rate_weight: what a bit is worth in squared steps when codewords are chosen.
+        finest_depth: stages that a frame of the reference power gets at quality 100, if there
+            were so many; none at quality 1, and in between with `DEPTH_POWER`.
+        coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
+            latent's power: at quality 1, at most, and how much more at quality 100 but for that.
+    """
+
+    n_channels: int = 192
+    n_stages: int = 20
+    codebook_size: int = 1024
+    first_stages: int = 4
+    n_bands: int = 40
+    width: int = 256
+    expansion: int = 3
+    kernel: int = 7
+    analysis_blocks: int = 3
+    synthesis_blocks: int = 6
+    wide_width: int = 0
+    wide_expansion: int = 3
+    wide_analysis: tuple[int, ...] = (1, 3, 9)
+    wide_synthesis: tuple[int, ...] = (1, 2, 4, 1, 2, 4)
+    fine_width: int = 160
+    fine: tuple[int, ...] = (1, 2, 4, 8)
+    unit: float = 0.125
+    rate_weight: float = 0.1
+    finest_depth: float = 26.0
+    coarsest_slope: float = 0.2
+    finest_slope: float = 1.45
+    slope_rise: float = 2.6
+
+    @property
+    def n_inputs(self) -> int:
+        """The real numbers that a frame is analysed from."""
+        return N_REALS + len(HALF_STARTS) * self.n_bands
+
+
+def n_frames(n_samples: int) -> int:
+    """Return the number of frames that cover so many samples at 16 kHz."""
+    return -(-n_samples // HOP) + 1
+
+
+def power_db(latents: Tensor) -> Tensor:
+    """Return the power of latents [B, n_channels, 1, F] in decibels of a squared step [B, 1, F]."""
+    return 10.0 * torch.log10(latents.square().sum(1) + 1.0)
+
+
+def typical_db(latents: Tensor) -> Tensor:
+    """Return the power of a typical frame of latents [B, n_channels, 1, F], as `power_db` []."""
+    return torch.quantile(power_db(latents), TYPICAL_SHARE)
+
+
+def analysis_window(device: torch.device | None = None, size: int = WINDOW) -> Tensor:
+    """Return the root-Hann window [640]; its square adds up to 1 at a hop of 320."""
+    return torch.hann_window(size, periodic=True, dtype=torch.float32, device=device).sqrt()
+
+
+def spectrum(samples: Tensor) -> Tensor:
+    """Map samples [B, T], T a multiple of 320, to compressed spectra [B, 642, T / 320 + 1].
+
+    Frame f is centred on sample 320·f; the signal is silent outside.
+    """
+    return spectrum_of_padded(F.pad(samples, (HOP, HOP)))
+
+
+def spectrum_of_padded(padded: Tensor) -> Tensor:
+    """Map samples [B, 320 · (F + 1)] to the compressed spectra [B, 642, F] of all whole frames."""
+    return compressed_spectra(padded, WINDOW).transpose(1, 2)
+
+
+def compressed_spectra(padded: Tensor, window: int) -> Tensor:
+    """Map samples [B, window · (F + 1) / 2] to compressed spectra [B, F, window + 2]."""
+    frames = padded.unfold(1, window, window // 2) * analysis_window(padded.device, window)
+    bins = torch.fft.rfft(frames)
+    power = bins.real.square() + bins.imag.square() + POWER_FLOOR
+    compressed = bins * power.sqrt().rsqrt()
+    return torch.cat([compressed.real, compressed.imag], 2)
+
+
+def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
+    """Map compressed spectra [B, 642, F] to envelopes [B, 2 · n_bands, F], 0 for silence.
+
+    Powers of mel bands to the power 0.15, of the first and of the second half of the frame, each
+    in a Hann window of 20 ms.
+    """
+    frames = torch.fft.irfft(_bins(compressed.transpose(1, 2)), WINDOW)
+    shape = torch.hann_window(HALF_WINDOW, periodic=True, dtype=torch.float32)
+    window = shape.to(compressed.device)
+    halves = torch.stack([frames[:, :, s : s + HALF_WINDOW] for s in HALF_STARTS], 2)
+    bins = torch.fft.rfft(halves * window)
+    power = (bins.real.square() + bins.imag.square()) @ _mel_bands(n_bands).to(compressed.device)
+    envelope: Tensor = (power + ENVELOPE_FLOOR).pow(ENVELOPE_POWER) - ENVELOPE_FLOOR**ENVELOPE_POWER
+    return envelope.flatten(2).transpose(1, 2)
+
+
+def samples_from_spectra(compressed: Tensor, window: int) -> Tensor:
+    """Map compressed spectra [B, F, window + 2] to samples [B, window / 2 · (F − 1)]."""
+    frames = torch.fft.irfft(_bins(compressed), window) * analysis_window(compressed.device, window)
+    first, second = frames.chunk(2, dim=2)
+    samples: Tensor = (second[:, :-1] + first[:, 1:]).flatten(1)
+    return samples
+
+
+def _bins(compressed: Tensor) -> Tensor:
+    """Return the complex spectra [B, F, bins] of compressed ones [B, F, 2 · bins]."""
+    real, imaginary = compressed.chunk(2, dim=2)
+    magnitude = (real.square() + imaginary.square() + POWER_FLOOR).sqrt()
+    return torch.complex(real * magnitude, imaginary * magnitude)
+
+
+@functools.lru_cache(maxsize=2)
+def _mel_bands(n_bands: int) -> Tensor:
+    """Return triangular weights [161, n_bands] that sum to 1, evenly spaced in mel to 8 kHz."""
+    top = 2595.0 * math.log10(1.0 + SAMPLE_RATE_HZ / 2 / 700.0)
+    mels = torch.linspace(0.0, top, n_bands + 2, dtype=torch.float32)
+    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    n_bins = HALF_WINDOW // 2 + 1
+    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, n_bins, dtype=torch.float32)[:, None]
+    rise = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    fall = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
+    bands = torch.minimum(rise, fall).clamp(min=0.0)
+    weights: Tensor = bands / bands.sum(0).clamp(min=1e-6)
+    return weights
+
+
+class ConvNeXtBlock(nn.Module):
+    """Residual block on [B, F, width]: depthwise convolution, layer norm, two matrices, GELU."""
+
+    def __init__(self, width: int, expansion: int, kernel: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, kernel, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.expand = nn.Linear(width, expansion * width)
+        self.project = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 0.3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [B, F, width]."""
+        taps = self.depthwise.weight[:, 0].T
+        bias: Any = self.depthwise.bias
+        y = depthwise(x, taps, 1) + bias.to(x.dtype)
+        y = self.project(F.gelu(self.expand(self.norm(y)), approximate="tanh"))
+        changed: Tensor = x + y * self.scale.to(y.dtype)
+        return changed
+
+
+class SidePath(nn.Module):
+    """A convolutional correction [B, inputs, F] → [B, outputs, F] that starts at zero.
+
+    Attributes:
+        polar: what gives magnitudes and phases of half as many complex numbers, if anything does.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        config: SpeechConfig,
+        n_blocks: int,
+        polar: bool = False,
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Conv1d(n_inputs, config.width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(config.width, config.expansion, config.kernel) for _ in range(n_blocks)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.leave = nn.Linear(config.width, n_outputs)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+        self.polar = nn.Linear(config.width, n_outputs) if polar else None
+        if self.polar is not None:
+            nn.init.zeros_(self.polar.weight[: n_outputs // 2])
+            nn.init.zeros_(self.polar.bias[: n_outputs // 2])
+
+    def forward(self, x: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
+        """Return the correction and the features [B, F, width] that it is made of."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=half_precision):
+            y = self.enter(x).transpose(1, 2).contiguous()  # [B, width, F] -> [B, F, width]
+            for block in self.blocks:
+                y = block(y)
+            y = self.norm(y)
+            correction: Tensor = self.leave(y).transpose(1, 2).to(x.dtype)
+            polar = None if self.polar is None else self.polar(y).transpose(1, 2).to(x.dtype)
+        if polar is None:
+            return correction, y
+        magnitude, phase = polar.chunk(2, dim=1)
+        made = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+        return correction + made, y
+
+
+class SpeechModel(nn.Module):
+    """All float parts of the voice codec.
+
+    Attributes:
+        down, up: [n_channels, 642 + 2 · n_bands] and [642, n_channels]: linear paths.
+        reference_db: [] power of a typical frame's latent, in decibels of a squared step.
+        vq: residual VQ of whole latent vectors.
+    """
+
+    def __init__(self, config: SpeechConfig) -> None:
+        super().__init__()
+        self.config = config
+        n = config.n_channels
+        self.down = nn.Parameter(torch.eye(n, config.n_inputs))
+        self.up = nn.Parameter(torch.eye(N_REALS, n))
+        self.analysis = SidePath(config.n_inputs, n, config, config.analysis_blocks)
+        polar = config.n_bands > 0
+        self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks, polar)
+        if config.wide_width:
+            wide, expansion = config.wide_width, config.wide_expansion
+            self.wide_analysis = WidePath(
+                config.n_inputs + config.width, n, wide, expansion, config.wide_analysis
+            )
+            self.wide_synthesis = WidePath(
+                n + config.width, 3 * N_BINS, wide, expansion, config.wide_synthesis
+            )
+            self.spread = nn.Linear(wide, FINE_A_FRAME * config.fine_width)
+            self.fine = WidePath(
+                2 * FINE_BINS + config.fine_width,
+                3 * FINE_BINS,
+                config.fine_width,
+                expansion,
+                config.fine,
+            )
+        self.vq = ResidualVQ((n,), config.n_stages, config.codebook_size)
+        self.reference_db: Tensor
+        self.register_buffer("reference_db", torch.tensor(0.0))
+
+    def latents(self, compressed: Tensor, half_precision: bool = False) -> Tensor:
+        """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
+
+        The latents of digital silence are zero.
+
+        Args:
+            compressed: as `spectrum` makes them.
+            half_precision: compute all paths in bfloat16, as training may do.
+        """
+        x = compressed / self.config.unit
+        if self.config.n_bands:
+            x = torch.cat([x, envelopes(compressed, self.config.n_bands) / self.config.unit], 1)
+        correction, features = self.analysis(x, half_precision)
+        total = torch.einsum("ci,bif->bcf", self.down, x) + correction
+        if self.config.wide_width:
+            frames = x.transpose(1, 2)
+            more, _ = self.wide_analysis(frames, features, half_precision=half_precision)
+            total = total + more.transpose(1, 2)
+        audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
+        latents: Tensor = (total * audible).unsqueeze(2)
+        return latents
+
+    def samples(self, latents: Tensor, half_precision: bool = False) -> Tensor:
+        """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)].
+
+        Args:
+            latents: sums of codewords.
+            half_precision: compute all paths in bfloat16, as training and corrections may do.
+        """
+        x, unit = latents.squeeze(2), self.config.unit
+        correction, features = self.synthesis(x, half_precision)
+        frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
+        if not self.config.wide_width:
+            return samples_from_spectra(frames * unit, WINDOW)
+        corrections, features = self.wide_synthesis(
+            x.transpose(1, 2), features, half_precision=half_precision
+        )
+        samples = samples_from_spectra(corrected_spectra(frames, corrections) * unit, WINDOW)
+        return self._finer(samples, features, half_precision)
+
+    def _finer(self, samples: Tensor, features: Tensor, half_precision: bool) -> Tensor:
+        """Correct samples [B, 320 · (F − 1)] in fine frames, by features [B, F, wide_width]."""
+        unit = self.config.unit
+        fine = compressed_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
+        with torch.autocast(samples.device.type, torch.bfloat16, enabled=half_precision):
+            # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
+            known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
+        known = known[:, : fine.shape[1]]
+        corrections, _ = self.fine(fine, known, half_precision=half_precision)
+        return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
+
+    def depths(self, latents: Tensor, position: Tensor) -> Tensor:
+        """Return how many stages each frame gets, int64 [B, 1, F].
+
+        Loud frames get more, but by far not as many more as the least squared error would give
+        them: what is quiet is heard, too (docs/decisions.md).
+
+        Args:
+            latents: [B, n_channels, 1, F] in steps.
+            position: [B], −1 (finest) … 1 (coarsest).
+        """
+        return self._depths_of_powers(power_db(latents), position[:, None, None])
+
+    def depths_of_powers(self, power: NDArray[np.float32], position: float) -> NDArray[np.int64]:
+        """Return how many stages frames of a given power in decibels [F] get, as `depths`."""
+        where = torch.tensor(position, dtype=torch.float64)
+        limits = self._depths_of_powers(torch.from_numpy(power).double(), where)
+        array: NDArray[np.int64] = limits.numpy()
+        return array
+
+    def _depths_of_powers(self, power: Tensor, position: Tensor) -> Tensor:
+        config = self.config
+        fineness = (1.0 - position) / 2.0
+        typical = config.finest_depth * fineness.pow(DEPTH_POWER)
+        slope = config.coarsest_slope + config.slope_rise * fineness
+        slope = slope.clamp(max=config.finest_slope)
+        wanted = typical + slope * (power - self.reference_db)
+        limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
+        return limits
+
+    def choose(self, latents: Tensor) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        """Choose codes [stages, F] at full depth for latents [1, n_channels, 1, F].
+
+        A prefix of the stages is what would be chosen for fewer.  Also returns what each code
+        costs in bits by the static tables [stages, F].
+        """
+        codes = self.vq.encode(latents, torch.zeros(1), self.config.rate_weight)
+        return codes[0, :, 0, 0].numpy().astype(np.uint16), self.static_bits(codes)
+
+    def static_bits(self, codes: Tensor) -> NDArray[np.float32]:
+        """Return what codes [1, stages, 1, 1, F] cost by the static tables [stages, F]."""
+        flat = codes[0, :, 0, 0].long()
+        bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0].gather(1, flat)
+        reached = torch.cat([torch.ones_like(flat[:1]), flat[:-1]]) != 0
+        costs: NDArray[np.float32] = (bits * reached).numpy()
+        return costs
+
+    def expected_bits(self) -> NDArray[np.float32]:
+        """Return what a code of each stage costs on average by the static tables [stages]."""
+        bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0]
+        shares = torch.exp2(-bits)
+        mean: NDArray[np.float32] = ((shares * bits).sum(1) / shares.sum(1)).numpy()
+        return mean
+
+    def choose_to_depths(
+        self, latents: Tensor, depths: NDArray[np.int64], width: int
+    ) -> NDArray[np.uint16]:
+        """Choose codes [stages, F] by a beam search for latents [n_channels, 1, F].
+
+        Args:
+            latents: in steps.
+            depths: how many stages each frame may have [F].
+            width: sequences kept from stage to stage.
+        """
+        costs = self.config.rate_weight * self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0]
+        codes = beam_codes(self.vq, latents[:, 0].T, torch.from_numpy(depths), width, costs)
+        return codes.numpy().astype(np.uint16)
+
+    @property
+    def halo(self) -> int:
+        """Frames on each side that a frame of analysis or synthesis depends on."""
+        return max(self._analysis_halo, self._synthesis_halo)
+
+    @property
+    def _analysis_halo(self) -> int:
+        reach = 1 + self.config.analysis_blocks * (self.config.kernel // 2)
+        return reach + self.wide_analysis.reach if self.config.wide_width else reach
+
+    @property
+    def _synthesis_halo(self) -> int:
+        reach = 1 + self.config.synthesis_blocks * (self.config.kernel // 2)
+        if not self.config.wide_width:
+            return reach
+        return reach + self.wide_synthesis.reach + 2 + -(-self.fine.reach // FINE_A_FRAME)

@@ -1,0 +1,67 @@
+"""The tables of the context model of voices: their walk, their shapes, and their check at load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from luxvox.entropy.voice.layers import LevelShape
+from luxvox.entropy.voice.plan import LevelPlan, voice_plan
+from luxvox.errors import ModelError
+from luxvox.models.voice.networks import SpeechConfig
+
+CODEWORDS = "codewords"
+KERNEL = (1, 3)  # of the first and the third layer; of one row, as in weights files
+
+
+def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
+    """Return the walk of a voice model."""
+    return voice_plan(config.n_stages, config.first_stages, config.codebook_size)
+
+
+def table_shapes(shape: LevelShape, plan: LevelPlan) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tables of a context model, by name (FORMAT.md, Tensors)."""
+    width, hidden = shape.width, shape.hidden
+    n_stages, n_words = plan.n_stages, plan.codebook_size - 1
+    return {
+        "conv1.weight": (width, shape.n_inputs, *KERNEL),
+        "conv2.weight": (width, width, 1, 1),
+        "conv3.weight": (width, width, *KERNEL),
+        "conv4.weight": (width, width, 1, 1),
+        "conv1.bias": (len(plan.passes), width),
+        **{f"conv{n}.bias": (width,) for n in (2, 3, 4)},
+        "head.weight": (n_stages, 1, hidden, width),
+        "head.bias": (n_stages, 1, hidden),
+        "embedding": (n_stages - 1, 1, plan.codebook_size, hidden),
+        "flag.weight": (n_stages, 1, hidden),
+        "flag.bias": (n_stages, 1),
+        "table.weight": (n_stages, 1, n_words, hidden),
+        "table.bias": (n_stages, 1, n_words),
+    }
+
+
+def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tensor]) -> None:
+    """Check the integer tables of a level as a weights file holds them.
+
+    Args:
+        shape, plan: of the level.
+        tensors: its tables and its codewords [stages, K, channels].
+
+    Raises:
+        ModelError: if one is missing, too many, of another shape or type, or if word 0 is not zero.
+    """
+    books = plan.n_stages, plan.codebook_size, shape.n_channels
+    expected = {**table_shapes(shape, plan), CODEWORDS: books}
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        known = name in expected
+        raise ModelError(f"{plan.name}: table {name} is {'missing' if known else 'unknown'}")
+    for name, size in expected.items():
+        wide = torch.int32 if name.endswith("bias") else torch.int8
+        kind = torch.int16 if name == CODEWORDS else wide
+        if tuple(tensors[name].shape) != size or tensors[name].dtype != kind:
+            found = f"{tensors[name].dtype} {list(tensors[name].shape)}"
+            raise ModelError(f"{plan.name}: table {name} is {found}, legal: {kind} {list(size)}")
+    if tensors[CODEWORDS][:, 0].any():
+        raise ModelError(f"{plan.name}: word 0 is not zero, which null codes need")

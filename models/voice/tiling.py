@@ -1,0 +1,103 @@
+"""The voice networks in bounded memory: chunk after chunk, with the result of the whole.
+
+Each chunk is computed with so many frames on both sides as its result depends on; at the ends of
+the recording there are none, as there would be none for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.models.voice.networks import (
+    HOP,
+    SpeechModel,
+    n_frames,
+    spectrum_of_padded,
+)
+
+Samples = NDArray[np.float32]
+CHUNK_FRAMES = 1000
+
+
+@torch.no_grad()
+def analyse(
+    model: SpeechModel, blocks: Iterable[Samples], n_samples: int, chunk: int = CHUNK_FRAMES
+) -> Iterator[Tensor]:
+    """Yield latents [n_channels, 1, frames] of a recording, from first frame to last.
+
+    Args:
+        model: the networks.
+        blocks: samples [n] at 16 kHz and the common level, one after the other.
+        n_samples: how many there are in all.
+        chunk: frames a chunk.
+    """
+    total = n_frames(n_samples)
+    window = SampleWindow(blocks)
+    for start in range(0, total, chunk):
+        stop = min(start + chunk, total)
+        low, high = max(start - model.halo, 0), min(stop + model.halo, total)
+        padded = torch.from_numpy(window.cut((low - 1) * HOP, high * HOP))[None]
+        latents = model.latents(spectrum_of_padded(padded))[0]
+        yield latents[:, :, start - low : stop - low]
+
+
+class SampleWindow:
+    """Gives stretches of a stream of blocks, silence before its start and after its end."""
+
+    def __init__(self, blocks: Iterable[Samples]) -> None:
+        self._blocks = iter(blocks)
+        self._held = np.zeros(HOP, np.float32)
+        self._start = -HOP
+
+    def cut(self, start: int, stop: int) -> Samples:
+        """Return the samples start … stop; starts must not fall."""
+        parts = [self._held]
+        end = self._start + len(self._held)
+        while end < stop:
+            block = next(self._blocks, None)
+            if block is None:
+                block = np.zeros(stop - end, np.float32)
+            parts.append(block)
+            end += len(block)
+        joined = np.concatenate(parts)
+        self._held, self._start = joined[start - self._start :], start
+        return self._held[: stop - start]
+
+
+@torch.no_grad()
+def synthesise(
+    model: SpeechModel, latents: Iterable[Tensor], n_samples: int, chunk: int = CHUNK_FRAMES
+) -> Iterator[Samples]:
+    """Yield samples [n] at 16 kHz, `n_samples` in all, or fewer if there are fewer latents.
+
+    Args:
+        model: the networks.
+        latents: quantised latents [n_channels, 1, frames] in steps, one stretch after the other.
+        n_samples: how many samples there are in all.
+        chunk: frames a chunk.
+    """
+    held = torch.zeros(model.config.n_channels, 1, 0, dtype=torch.float32)
+    held_start, start, end = 0, 0, 0
+    source, total = iter(latents), n_frames(n_samples)
+    open_ = True
+    while start < total - 1:
+        stop = min(start + chunk, total - 1)  # samples 320·start … 320·stop
+        while open_ and end < min(stop + 1 + model.halo, total):
+            part = next(source, None)
+            open_ = part is not None
+            if part is not None:
+                held, end = torch.cat([held, part], 2), end + part.shape[2]
+        stop = min(stop, end - 1)
+        if stop <= start:
+            return
+        low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
+        held, held_start = held[:, :, low - held_start :], low
+        samples = model.samples(held[None, :, :, : high - low])[0]
+        own = samples[(start - low) * HOP : (stop - low) * HOP]
+        yield own[: n_samples - start * HOP].numpy()
+        start = stop

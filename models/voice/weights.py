@@ -1,0 +1,178 @@
+"""Voice weights: how they are packed into a file, verified and loaded.
+
+The codebooks are stored once, as the integer codewords of the context model: the float codec uses
+the very same numbers. They are rounded to int8 times a power of two for each stage and channel,
+which is finer by far than what a stage leaves.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from luxvox.entropy.voice.context import Context, ContextLevel
+from luxvox.entropy.voice.layers import CODEWORD_SCALE, LevelShape
+from luxvox.errors import ModelError
+from luxvox.models.cards import ModelCard, find_card, read_card
+from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
+from luxvox.models.voice.tables import CODEWORDS, check_tables, speech_plan_of
+from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
+from luxvox.torch_state import usual_state
+
+VOICE_KIND = "voice"
+BITS_SCALE = 8  # static rates are kept in 1/8 bit
+EXPONENTS = "exponents"
+GROUPS = "groups"
+MOST_CODEWORD, MOST_EXPONENT = 127, 8  # together below 2^15
+_CODEBOOKS = "vq.codebooks"
+_BITS = "vq.bits"
+
+
+@dataclass(frozen=True)
+class VoiceCodec:
+    """A voice model ready to run: float networks, integer context model, card."""
+
+    card: ModelCard
+    model: SpeechModel
+    context: Context
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The 4 bytes that files carry."""
+        return bytes.fromhex(self.card.fingerprint)
+
+
+def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> VoiceCodec:
+    """Return a voice codec by what a file says of it; the newest by default.
+
+    Args:
+        number: of the model in the file format.
+        fingerprint: of its integer tables, 4 bytes; None for any.
+
+    Raises:
+        UnsupportedError: if no such weights are installed.
+        ModelError: if there are none of voices, or they are altered.
+    """
+    path = find_card(VOICE_KIND, number, fingerprint)
+    return _loaded(path, read_card(path).sha256)
+
+
+@functools.lru_cache(maxsize=4)
+@usual_state()
+@torch.random.fork_rng(devices=[])  # networks are built with random weights first
+def _loaded(path: Path, _: str) -> VoiceCodec:
+    """Load a codec once for each content that its card has announced."""
+    return load_voice_codec(path)
+
+
+def load_voice_codec(path: Path) -> VoiceCodec:
+    """Load and verify the weights beside a model card.
+
+    Raises:
+        ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables
+            differs from the card, a tensor is missing, or an accumulator could overflow.
+    """
+    card = read_card(path)
+    tensors = verified_tensors(card, path.with_suffix(".safetensors"))
+    if card.kind != VOICE_KIND:
+        raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
+    try:
+        config = SpeechConfig(
+            **{"n_bands": 0, "wide_width": 0, **card.config}
+        )  # the first models had none
+        check_sizes(card, tensors, _shapes(config))
+        model = SpeechModel(config)
+        level = context_level(model, tensors)
+        model.load_state_dict(_unpacked(tensors, level))
+        context = Context(speech_plan_of(model.config), {LEVEL: level})
+    except (KeyError, RuntimeError, TypeError, IndexError) as error:
+        raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
+    return VoiceCodec(card, model.eval().requires_grad_(False), context)
+
+
+def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
+    books = config.n_stages, config.codebook_size, config.n_channels
+    return {
+        "down": (config.n_channels, config.n_inputs),
+        "analysis.enter.weight": (config.width, config.n_inputs, 3),
+        f"{CONTEXT_PREFIX}{LEVEL}.{CODEWORDS}": books,
+    }
+
+
+def rounded_codebooks(codebooks: Tensor) -> Tensor:
+    """Round codebooks [stages, 1, K, channels] in steps to what a weights file can hold."""
+    words, exponents = _narrowed(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
+    return _widened(words, exponents)[:, None] / CODEWORD_SCALE
+
+
+def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
+    """Round codewords [S, K, C] in 1/16 step to −127 … 127, times 2 to exponents [S, C]."""
+    largest = codewords.abs().amax(1)
+    units = (1 << torch.arange(MOST_EXPONENT))[:, None, None]
+    exponents = (torch.floor(largest / units + 0.5) > MOST_CODEWORD).sum(0)
+    words = torch.floor(codewords / (1 << exponents)[:, None] + 0.5)
+    return words.clamp(-MOST_CODEWORD, MOST_CODEWORD), exponents
+
+
+def _widened(words: Tensor, exponents: Tensor) -> Tensor:
+    """Undo `_narrowed`, as float32."""
+    return (words.long() * (1 << exponents.long())[:, None]).float()
+
+
+def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
+    """Name and narrow all tensors for a weights file."""
+    packed = {}
+    for name, value in model.state_dict().items():
+        if name == _BITS:
+            packed[name] = (value * BITS_SCALE + 0.5).clamp(0, 255).to(torch.uint8)
+        elif name != _CODEBOOKS:
+            packed[name] = value.to(torch.float16)
+    prefix = f"{CONTEXT_PREFIX}{LEVEL}."
+    words, exponents = _narrowed(level.codewords[:, 0])
+    packed[f"{prefix}{CODEWORDS}"] = words.to(torch.int8)
+    packed[f"{prefix}{EXPONENTS}"] = exponents.to(torch.uint8)
+    packed[f"{prefix}{GROUPS}"] = torch.tensor([level.shape.n_channels], dtype=torch.int16)
+    for name, tensor in level.tensors.items():
+        packed[prefix + name] = tensor.to(torch.int32 if name.endswith("bias") else torch.int8)
+    return packed
+
+
+def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextLevel:
+    """Return the integer tables of a weights file as the runtime takes them."""
+    prefix = f"{CONTEXT_PREFIX}{LEVEL}."
+    raw = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
+    if raw.pop(GROUPS).tolist() != [model.config.n_channels]:
+        raise ModelError("the channels of the card are not those of the weights")
+    if EXPONENTS in raw:  # the first models held int16
+        raw[CODEWORDS] = _codewords(raw[CODEWORDS], raw.pop(EXPONENTS))
+    width, hidden = raw["conv1.weight"].shape[0], raw["head.weight"].shape[2]
+    shape = LevelShape(model.config.n_channels, width, hidden)
+    check_tables(shape, speech_plan_of(model.config)[0], raw)
+    own = {name: table.float() for name, table in raw.items()}
+    codewords = own.pop(CODEWORDS)[:, None]
+    return ContextLevel(shape, own, codewords)
+
+
+def _codewords(words: Tensor, exponents: Tensor) -> Tensor:
+    """Return the codewords [S, K, C] of a weights file as int16, in 1/16 step."""
+    legal = words.dtype == torch.int8 and exponents.dtype == torch.uint8
+    if not legal or tuple(exponents.shape) != (words.shape[0], words.shape[2]):
+        found = f"{words.dtype} {list(words.shape)}, {exponents.dtype} {list(exponents.shape)}"
+        raise ModelError(
+            f"codewords and exponents are {found}, legal: int8 [S, K, C], uint8 [S, C]"
+        )
+    if int(exponents.max()) > MOST_EXPONENT or int(words.min()) < -MOST_CODEWORD:
+        raise ModelError(f"an exponent above {MOST_EXPONENT}, or a word below −{MOST_CODEWORD}")
+    return _widened(words, exponents).to(torch.int16)
+
+
+def _unpacked(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:
+    state = {k: t.float() for k, t in tensors.items() if not k.startswith(CONTEXT_PREFIX)}
+    state[_BITS] = state[_BITS] / BITS_SCALE
+    state[_CODEBOOKS] = level.codewords / CODEWORD_SCALE
+    return state

@@ -1,0 +1,51 @@
+"""Headers and tables with one altered byte are put right."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import luxvox
+from luxvox.codec import container
+from luxvox.codec.container import PictureHeader, VoiceHeader
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.container.repair import repaired
+from luxvox.tests.golden.files import waves
+
+HEADER = PictureHeader(1, b"\1\2\3\4", 700, 900, True, False, True, 0, 1, 5000, 3)
+PARTS = {part: bytes([n] * (30 * n + 1)) for n, part in enumerate(bands_of(HEADER).parts())}
+FILE = container.write(HEADER, [], PARTS)
+FRONT = container.list_sections(FILE).entries[0].offset
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, FRONT - 1), st.integers(1, 255))
+def test_any_byte_in_front_of_the_parts(offset, change):
+    altered = bytearray(FILE)
+    altered[offset] ^= change
+    assert repaired(bytes(altered)) == FILE
+
+
+def test_what_is_sound_or_beyond_repair_stays_as_it_is():
+    assert repaired(FILE) == FILE
+    for hopeless in (b"", b"junk", FILE[:20], bytes(99), FILE[:30] + bytes(20) + FILE[50:]):
+        assert repaired(hopeless) == hopeless
+
+
+def test_a_voice():
+    header = VoiceHeader(1, bytes(4), 4000, 16_000, False, 128, 5000, 1)
+    data = container.write(header, [container.Section(1, b"x"), container.Section(2, b"y")])
+    altered = bytearray(data)
+    altered[14] ^= 0x40
+    assert repaired(bytes(altered)) == data
+
+
+@pytest.mark.parametrize("offset", [13, 25])
+def test_concealing_puts_right(offset):
+    data = luxvox.compress_image(waves(140, 90), 40)
+    altered = bytearray(data)
+    altered[offset] ^= 0x15
+    with pytest.raises(luxvox.LuxvoxError):
+        luxvox.decompress_image(bytes(altered))
+    with pytest.warns(luxvox.DamageWarning, match="and is put right"):
+        decoded = luxvox.decompress_image(bytes(altered), conceal=True)
+    assert (decoded == luxvox.decompress_image(data)).all()

@@ -1,0 +1,460 @@
+"""Picture files of every kind end whole and upright, refused, or read with a note."""
+
+import functools
+import importlib.util
+import io
+import struct
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from luxvox.codec.picture import rasters
+from luxvox.codec.picture.files import jpeg_xl
+from luxvox.codec.picture.files.colour import Colours, icc_profile, to_srgb
+from luxvox.codec.picture.files.exif import resolution_of
+from luxvox.codec.picture.files.metadata import turned_upright
+from luxvox.errors import InputError, SystemFailure
+
+WIDTH, HEIGHT = 24, 16
+RAMP = np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH) % 256
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
+ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+
+
+def photograph(width=WIDTH, height=HEIGHT):
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=2).astype(np.uint8)
+
+
+def file_of(pixels, format, **options):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format, **options)
+    return stream.getvalue()
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(rows, bits, colour_type, *chunks):
+    """Make a PNG of packed rows."""
+    width = 8 * len(rows[0]) // bits // {0: 1, 2: 3}[colour_type]
+    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour_type, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    front = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return front + b"".join(chunks) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def with_chunk(data, *chunks):
+    """Put chunks into a PNG, after its header."""
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+# Transparent colours
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("pil", [False, True], ids=["file", "image"])
+def test_transparent_grey(bits, pil):
+    top = (1 << bits) - 1
+    values = np.arange(64 * 16).reshape(16, 64) * 7 % (top + 1)
+    key = int(values[3, 5])
+    packed = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(16, 64, 2), axis=2)
+    rows = np.packbits(packed[:, :, 16 - bits :].reshape(16, -1), axis=1)
+    data = png(rows, bits, 0, chunk(b"tRNS", struct.pack(">H", key)))
+    raster = rasters.from_pil(Image.open(io.BytesIO(data))) if pil else rasters.from_file(data)
+    assert raster.alpha is not None
+    assert np.array_equal(raster.alpha == 0, values == key)
+    assert np.abs(raster.pixels[:, :, 0] - values * 255 / top).max() <= 0.5
+
+
+def test_transparent_colour_of_16_bits_is_that_colour_only():
+    samples = np.random.default_rng(0).integers(0, 65_536, (16, 24, 3)).astype(">u2")
+    samples[0, 1] = samples[0, 0] ^ 1  # differs in the low byte alone
+    rows = samples.reshape(16, -1).view(np.uint8)
+    data = png(rows, 16, 2, chunk(b"tRNS", samples[0, 0].tobytes()))
+    raster = rasters.from_file(data)
+    assert raster.alpha is not None
+    assert np.argwhere(raster.alpha == 0).tolist() == [[0, 0]]
+
+
+# Colours
+
+
+def shown(raster):
+    """Return the pixels as a viewer shows them, as sRGB."""
+    if raster.icc is None:
+        return raster.pixels.astype(int)
+    converted = to_srgb(raster.pixels, raster.icc)
+    assert converted is not None
+    return converted.astype(int)
+
+
+def encoded(light):
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1 / 1.8, 1 / 2.6])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_gamma_of_a_png_is_shown(gamma, mode):
+    pixels = photograph() if mode == "RGB" else photograph()[:, :, 0]
+    data = with_chunk(file_of(pixels, "PNG"), chunk(b"gAMA", struct.pack(">I", round(1e5 * gamma))))
+    raster = rasters.from_file(data)
+    wanted = 255 * encoded((np.atleast_3d(pixels) / 255) ** (1 / gamma))
+    assert np.abs(shown(raster) - wanted).mean() < 1.5
+
+
+def test_chromaticities_of_a_png_are_shown():
+    numbers = [round(1e5 * value) for point in ((0.3127, 0.329), *ADOBE) for value in point]
+    data = with_chunk(
+        file_of(photograph(), "PNG"),
+        chunk(b"gAMA", struct.pack(">I", 45_455)),
+        chunk(b"cHRM", struct.pack(">8I", *numbers)),
+    )
+    assert np.abs(shown(rasters.from_file(data)) - photograph()).max() > 20
+    green = np.full((2, 2, 3), (60, 200, 60), np.uint8)
+    profile = rasters.from_file(data).icc
+    assert profile is not None
+    seen = to_srgb(green, profile)
+    assert seen is not None
+    assert seen[0, 0, 1] >= green[0, 0, 1]
+    assert seen[0, 0, 0] < green[0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [chunk(b"gAMA", struct.pack(">I", 45_455))],
+        [chunk(b"sRGB", b"\0"), chunk(b"gAMA", struct.pack(">I", 100_000))],
+        [chunk(b"cICP", bytes((1, 13, 0, 1))), chunk(b"gAMA", struct.pack(">I", 100_000))],
+        [chunk(b"cHRM", bytes(32))],
+        [],
+    ],
+    ids=["usual gamma", "sRGB", "cICP before gAMA", "no colours", "nothing"],
+)
+def test_srgb_needs_no_profile(chunks):
+    assert rasters.from_file(with_chunk(file_of(photograph(), "PNG"), *chunks)).icc is None
+
+
+def test_code_points_of_a_png_are_shown():
+    data = with_chunk(file_of(photograph(), "PNG"), chunk(b"cICP", bytes((12, 13, 0, 1))))
+    raster = rasters.from_file(data)
+    expected = to_srgb(
+        photograph(), icc_profile(Colours(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))), False)
+    )
+    assert expected is not None
+    assert np.array_equal(shown(raster), expected)
+    assert np.abs(shown(raster) - photograph()).max() > 10
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_code_points_are_noted(transfer):
+    data = with_chunk(file_of(photograph(), "PNG"), chunk(b"cICP", bytes((9, transfer, 0, 1))))
+    assert "HDR" in rasters.from_file(data).notes[0]
+
+
+def test_profile_of_the_curve_of_srgb_changes_nothing():
+    converted = to_srgb(photograph(), icc_profile(Colours(SRGB), False))
+    assert converted is not None
+    assert np.abs(converted.astype(int) - photograph()).max() <= 1
+
+
+def test_strip_converts_wide_colours():
+    wide = icc_profile(Colours(ADOBE, gamma=2.2), False)
+    raster = rasters.Raster(photograph(), icc=wide, exif=b"II*\0", xmp=b"<x/>")
+    bare = rasters.stripped(raster)
+    assert (bare.icc, bare.exif, bare.xmp) == (None, None, None)
+    expected = to_srgb(photograph(), wide)
+    assert expected is not None
+    assert np.array_equal(bare.pixels, expected)
+    assert "converted to sRGB" in bare.notes[0]
+
+
+def test_strip_of_srgb_changes_no_pixel():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    bare = rasters.stripped(rasters.Raster(photograph(), icc=srgb))
+    assert np.array_equal(bare.pixels, photograph())
+    assert bare.notes == ()
+
+
+def test_strip_of_a_broken_profile_is_noted():
+    bare = rasters.stripped(rasters.Raster(photograph(), icc=b"no profile"))
+    assert np.array_equal(bare.pixels, photograph())
+    assert "colours may look different" in bare.notes[0]
+
+
+# Metadata
+
+
+def gain_map_xmp(quote="'", prefix="hdrgm"):
+    q = quote
+    return (
+        f"<x:xmpmeta xmlns:x={q}adobe:ns:meta/{q}><rdf:Description"
+        f" xmlns:{prefix}={q}http://ns.adobe.com/hdr-gain-map/1.0/{q}"
+        f" xmlns:Container={q}http://ns.google.com/photos/1.0/container/{q}"
+        f" xmlns:Item={q}http://ns.google.com/photos/1.0/container/item/{q}"
+        f" xmlns:dc={q}http://purl.org/dc/elements/1.1/{q}"
+        f" {prefix}:Version={q}1.0{q} dc:title={q}kept{q}>"
+        "<Container:Directory><rdf:Seq><rdf:li>"
+        f"<Container:Item Item:Semantic={q}Primary{q}/></rdf:li><rdf:li>"
+        f"<Container:Item Item:Semantic={q}GainMap{q} Item:Length={q}999{q}/></rdf:li></rdf:Seq>"
+        "</Container:Directory></rdf:Description></x:xmpmeta>"
+    ).encode()
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+@pytest.mark.parametrize("prefix", ["hdrgm", "gm"])
+def test_gain_map_is_claimed_no_more(quote, prefix):
+    data = file_of(photograph(), "JPEG", xmp=gain_map_xmp(quote, prefix))
+    raster = rasters.from_file(data)
+    assert raster.notes == ("its gain map (HDR) is not kept",)
+    assert raster.xmp is not None
+    assert b"GainMap" not in raster.xmp
+    assert b"gain-map" not in raster.xmp
+    assert b"kept" in raster.xmp
+
+
+def test_film_of_a_moving_photograph_is_noted():
+    xmp = b"<x xmlns:GCamera='http://ns.google.com/photos/1.0/camera/' GCamera:MotionPhoto='1'/>"
+    raster = rasters.from_file(file_of(photograph(), "JPEG", xmp=xmp))
+    assert raster.notes == ("its film is not kept",)
+    assert b"MotionPhoto" not in (raster.xmp or b"")
+
+
+def test_size_tags_follow_the_turn():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100], exif[0x0101] = 6, WIDTH, HEIGHT
+    exif.get_ifd(0x8769).update({0xA002: WIDTH, 0xA003: HEIGHT})
+    xmp = (
+        f"<x tiff:Orientation='6' tiff:ImageWidth='{WIDTH}' exif:PixelXDimension='{WIDTH}'"
+        f" exif:PixelYDimension='{HEIGHT}'/>"
+    )
+    raster = rasters.from_file(file_of(photograph(), "JPEG", exif=exif, xmp=xmp.encode()))
+    read = Image.Exif()
+    read.load(raster.exif or b"")
+    assert (read[0x0100], read[0x0101]) == (HEIGHT, WIDTH)
+    assert (read.get_ifd(0x8769)[0xA002], read.get_ifd(0x8769)[0xA003]) == (HEIGHT, WIDTH)
+    assert b"exif:PixelXDimension='%d' exif:PixelYDimension='%d'" % (HEIGHT, WIDTH) in (
+        raster.xmp or b""
+    )
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"), [(1, (300, 150)), (3, (300, 150)), (6, (150, 300))]
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "tiff", "bmp"])
+@pytest.mark.filterwarnings("ignore:.bmp is written without EXIF")
+def test_resolution_is_kept(orientation, expected, format, ending):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    raster = rasters.from_file(file_of(photograph(), format, exif=exif, dpi=(300, 150)))
+    assert raster.exif is not None
+    assert resolution_of(raster.exif) == pytest.approx(expected, rel=1e-3)
+    written = Image.open(io.BytesIO(rasters.to_bytes(raster, ending)))
+    assert [float(one) for one in written.info["dpi"]] == pytest.approx(expected, rel=1e-2)
+
+
+def test_usual_resolution_costs_nothing():
+    assert rasters.from_file(file_of(photograph(), "JPEG", dpi=(72, 72))).exif is None
+    assert rasters.from_file(file_of(photograph(), "PNG")).exif is None
+
+
+def test_resolution_joins_the_exif_that_is_there():
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
+    raster = rasters.from_file(file_of(photograph(), "PNG", exif=exif, dpi=(600, 600)))
+    read = Image.Exif()
+    read.load(raster.exif or b"")
+    assert read[0x010F] == "Maker"
+    assert read.get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+    assert float(read[0x011A]) == pytest.approx(600, rel=1e-3)
+
+
+@functools.cache  # it states when it was made
+def large_profile():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    padded = srgb + np.random.default_rng(0).bytes(2_000_000)
+    return struct.pack(">I", len(padded)) + padded[4:]
+
+
+def test_long_profile_of_a_png_is_read():
+    compressed = b"profile\0\0" + zlib.compress(large_profile())
+    data = with_chunk(file_of(photograph(), "PNG"), chunk(b"iCCP", compressed))
+    raster = rasters.from_file(data)
+    assert raster.icc == large_profile()
+    assert np.array_equal(raster.pixels, photograph())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        (b"zTXt", b"word\0\0" + zlib.compress(bytes(3_000_000))),
+        (b"iTXt", b"word\0\1\0en\0wort\0" + zlib.compress(bytes(3_000_000))),
+    ],
+)
+def test_long_texts_of_a_png_are_left_out(payload):
+    raster = rasters.from_file(with_chunk(file_of(photograph(), "PNG"), chunk(*payload)))
+    assert np.array_equal(raster.pixels, photograph())
+    assert raster.notes == ("1 long texts are left out",)
+
+
+def test_long_profile_is_not_written_to_a_png():
+    raster = rasters.Raster(photograph(), icc=large_profile())
+    with pytest.warns(UserWarning, match=r"\.png is written without its ICC profile"):
+        data = rasters.to_bytes(raster, "png")
+    assert "icc_profile" not in Image.open(io.BytesIO(data)).info
+    assert rasters.from_file(rasters.to_bytes(raster, "webp")).icc == large_profile()
+
+
+# Files that are cut, and files of other kinds
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("n_missing", [1, 2, 3, 20])
+def test_jpeg_without_its_last_bytes_is_read(progressive, n_missing):
+    pixels = photograph(320, 240)
+    data = file_of(pixels, "JPEG", quality=90, progressive=progressive)
+    raster = rasters.from_file(data[:-n_missing])
+    whole = rasters.from_file(data)
+    assert np.abs(raster.pixels[:200].astype(int) - whole.pixels[:200]).mean() < 2
+    assert all("cut" in note for note in raster.notes)
+    assert bool(raster.notes) or np.array_equal(raster.pixels, whole.pixels)
+
+
+def test_jpeg_without_its_half_is_refused(tmp_path):
+    data = file_of(photograph(320, 240), "JPEG", quality=90)
+    path = tmp_path / "half.jpg"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"half\.jpg: damaged picture: .* % of it|half\.jpg.*%"):
+        rasters.from_file(path)
+
+
+FRAMES = [Image.fromarray(photograph()[::step]).resize((24, 16)) for step in (1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("GIF", "frame"), ("PNG", "frame"), ("WEBP", "frame"), ("MPO", "picture")]
+)
+def test_frames_left_out_are_noted(format, name):
+    stream = io.BytesIO()
+    FRAMES[0].save(stream, format, save_all=True, append_images=FRAMES[1:])
+    expected = (f"only {name} 1 of 2 is kept",)
+    assert rasters.from_file(stream.getvalue()).notes == expected
+    assert rasters.from_pil(Image.open(stream)).notes == expected
+
+
+def test_depth_left_out_is_noted():
+    raster = rasters.from_file(file_of((RAMP * 257).astype(np.uint16), "PNG"))
+    assert raster.notes == ("samples of more than 8 bits are rounded to 8",)
+
+
+def test_dark_16_bits_are_noted():
+    """Such are arrays of 8 or 12 bits in a wider type."""
+    assert "the result is dark" in rasters.from_array(RAMP.astype(np.uint16)).notes[0]
+    assert rasters.from_array((RAMP * 257).astype(np.uint16)).notes == ()
+    assert rasters.from_array(np.zeros((2, 2), np.uint16)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"fLaC" + bytes(40), r"a recording \(FLAC\)"),
+        (b"RIFF\0\0\0\0WAVEfmt " + bytes(40), r"a recording \(WAV\)"),
+        (b"\0\0\0\x20ftypM4A " + bytes(40), r"a recording \(MPEG-4"),
+        (b"FUJIFILMCCD-RAW " + bytes(40), "camera raw"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(40), "camera raw"),
+        (b"IIU\0" + bytes(40), "camera raw"),
+        (b"%PDF-1.7 " + bytes(40), "a PDF document"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"\x89LVX" + bytes(40), r"an \.lvx file"),
+        (b"hello", "not a picture"),
+        (b"", "not a picture"),
+    ],
+)
+def test_other_files_are_called_what_they_are(head, words):
+    with pytest.raises(InputError, match=words):
+        rasters.from_file(head)
+
+
+# What phones write
+
+
+def has(package):
+    return importlib.util.find_spec(package) is not None
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.skipif(not has("pillow_heif"), reason="needs pillow-heif")
+def test_heic_is_read_upright_once(orientation):
+    import pillow_heif
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "Maker"
+    stream = io.BytesIO()
+    heif = pillow_heif.from_pillow(Image.fromarray(photograph(64, 48)))
+    heif.save(stream, quality=100, chroma=444, exif=exif.tobytes())
+    raster = rasters.from_file(stream.getvalue())
+    expected = turned_upright(photograph(64, 48), orientation)
+    assert raster.pixels.shape == expected.shape
+    assert np.abs(raster.pixels.astype(int) - expected).mean() < 4
+    assert raster.exif is not None
+    assert b"Maker" in raster.exif
+    assert raster.notes == ()
+
+
+@pytest.mark.skipif(not has("pillow_jxl"), reason="needs pillow-jxl-plugin")
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("from_jpeg", [False, True])
+def test_jpeg_xl_is_read_upright_once(orientation, from_jpeg, tmp_path):
+    import pillow_jxl  # noqa: F401
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(photograph(64, 48))
+    path = tmp_path / "a.jxl"
+    if from_jpeg:
+        image.save(tmp_path / "a.jpg", quality=95, exif=exif)
+        image = Image.open(tmp_path / "a.jpg")
+    image.save(path, lossless=True, lossless_jpeg=from_jpeg, exif=exif.tobytes())
+    raster = rasters.from_file(path)
+    expected = turned_upright(photograph(64, 48), orientation if from_jpeg else 1)
+    assert raster.pixels.shape == expected.shape
+    assert np.abs(raster.pixels.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.skipif(not has("pillow_jxl"), reason="needs pillow-jxl-plugin")
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (64, 48), (256, 256), (300, 200), (1000, 7)])
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])
+def test_size_of_jpeg_xl_is_known_before_it_is_decoded(size, exif, tmp_path):
+    import pillow_jxl  # noqa: F401
+
+    path = tmp_path / "a.jxl"
+    Image.new("RGB", size).save(path, exif=exif)
+    with path.open("rb") as stream:
+        assert jpeg_xl.size_of(stream) == size
+    with pytest.raises(InputError, match="at most"):
+        rasters.from_file(path, max_pixels=size[0] * size[1] - 1)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "package"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC", "pillow_heif"),
+        (b"\xff\x0a" + bytes(30), "JPEG XL", "pillow_jxl"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(30), "JPEG XL", "pillow_jxl"),
+    ],
+)
+def test_without_its_package_the_extra_is_named(head, kind, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for name in ("HEIF", "JXL"):
+        monkeypatch.setattr(Image, "ID", [one for one in Image.ID if one != name])
+    with pytest.raises(SystemFailure, match=rf"{kind}.*luxvox\[formats\]"):
+        rasters.from_file(head + bytes(40))

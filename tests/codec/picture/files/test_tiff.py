@@ -1,0 +1,250 @@
+"""TIFF files of every kind are read with the right values, or refused, or read with a note."""
+
+import contextlib
+import io
+import itertools
+import struct
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from luxvox.codec.picture import rasters
+from luxvox.codec.picture.files.metadata import turned_upright
+from luxvox.errors import InputError, SystemFailure
+
+WIDTH, HEIGHT = 24, 16
+RAMP = np.linspace(0, 1, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
+COLOURS = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1] ** 2], axis=2)
+
+
+def in_bytes(values):
+    return np.rint(255 * values).astype(np.uint8)
+
+
+def tags_of(data, size, bits=8, photometric=1, **more):
+    width, height = size
+    n_samples = more.pop("n_samples", 1)
+    tags = {
+        254: more.pop("subfile", 0),
+        256: width,
+        257: height,
+        258: [bits] * n_samples,
+        259: 1,
+        262: photometric,
+        273: None,  # where the samples stand
+        277: n_samples,
+        278: height,
+        279: len(data),
+        284: more.pop("planes", 1),
+    }
+    tags.update(more.pop("tags", {}))
+    assert not more
+    return tags
+
+
+def tiff_of(*pages, order="<"):
+    """Join pages, each samples and their tags, into a file."""
+    file = bytearray({"<": b"II*\0", ">": b"MM\0*"}[order] + bytes(4))
+    link = 4
+    for data, tags in pages:
+        start = len(file)
+        file += data + b"\0" * (len(data) % 2)
+        entries = b""
+        for tag, value in sorted(tags.items()):
+            values = [start if value is None else value] if not isinstance(value, list) else value
+            packed = struct.pack(f"{order}{len(values)}I", *values)
+            if len(values) > 1:
+                packed, at = struct.pack(f"{order}I", len(file)), packed
+                file += at
+            entries += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed
+        struct.pack_into(f"{order}I", file, link, len(file))
+        file += struct.pack(f"{order}H", len(tags)) + entries
+        link = len(file)
+        file += bytes(4)
+    return bytes(file)
+
+
+def page(values, dtype, order="<", **more):
+    size = (values.shape[1], values.shape[0])
+    n_samples = values.shape[2] if values.ndim == 3 else 1
+    stored = np.moveaxis(values, 2, 0) if more.get("planes") == 2 else values
+    data = stored.astype(np.dtype(dtype).newbyteorder(order)).tobytes()
+    bits = 8 * np.dtype(dtype).itemsize
+    tags = tags_of(data, size, bits, n_samples=n_samples, **more)
+    if more.get("planes") == 2:
+        part = len(data) // n_samples
+        tags[279] = [part] * n_samples
+        tags[273] = [8 + part * n for n in range(n_samples)]
+    return data, tags
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("photometric", "bits"), list(itertools.product([0, 1], [8, 16])))
+def test_grey_of_both_senses(order, photometric, bits):
+    if (order, photometric, bits) == (">", 0, 16):
+        pytest.importorskip("tifffile")
+    top = (1 << bits) - 1
+    values = np.rint(RAMP * top)
+    stored = top - values if photometric == 0 else values
+    data = tiff_of(page(stored, f"u{bits // 8}", order, photometric=photometric), order=order)
+    raster = rasters.from_file(data)
+    assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
+    assert bool(raster.notes) == (bits == 16)
+
+
+def test_grey_of_12_bits_has_full_scale():
+    values = np.rint(RAMP * 4095).astype(int)
+    pairs = values.reshape(-1, 2)
+    packed = np.stack(
+        [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], axis=1
+    )
+    data = packed.astype(np.uint8).tobytes()
+    raster = rasters.from_file(tiff_of((data, tags_of(data, (WIDTH, HEIGHT), 12))))
+    assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("scale", "top", "note"),
+    [
+        (1.0, 1.02, "1 samples are beyond 0..1"),
+        (255.0, 255.0, "taken as 0..255"),
+        (65_535.0, 65_535.0, "taken as 0..65535"),
+    ],
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_reals_are_not_darkened_by_one_that_overshoots(scale, top, note, order):
+    values = RAMP * scale
+    values[-1, -1] = top
+    raster = rasters.from_file(tiff_of(page(values, "f4", order, tags={339: 3}), order=order))
+    assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
+    assert any(note in one for one in raster.notes)
+
+
+def test_reals_of_an_unknown_scale_are_refused():
+    with pytest.raises(InputError, match="floating-point samples reach"):
+        rasters.from_file(tiff_of(page(RAMP * 1e6, "f4", tags={339: 3})))
+
+
+@pytest.mark.parametrize(("dtype", "sample_format"), [("i1", 2), ("i2", 2), ("i4", 2), ("u4", 1)])
+def test_integers_without_a_scale_are_refused(dtype, sample_format):
+    with pytest.raises(InputError, match="a TIFF with (signed|integers)"):
+        rasters.from_file(tiff_of(page(RAMP * 100, dtype, tags={339: sample_format})))
+
+
+PLANES_APART = [(COLOURS, 65_535, "u2", {}), (COLOURS, 1, "f4", {339: [3, 3, 3]})]
+
+
+@pytest.mark.parametrize(("values", "top", "dtype", "tags"), PLANES_APART)
+def test_deep_planes_apart(values, top, dtype, tags):
+    pytest.importorskip("tifffile")
+    data = tiff_of(page(values * top, dtype, photometric=2, planes=2, tags=tags))
+    raster = rasters.from_file(data)
+    assert np.abs(raster.pixels.astype(int) - in_bytes(COLOURS)).max() <= 1
+
+
+def test_planes_apart_of_8_bits():
+    data = tiff_of(page(255 * COLOURS, "u1", photometric=2, planes=2))
+    assert np.abs(rasters.from_file(data).pixels - (255 * COLOURS)).max() <= 1
+
+
+@pytest.mark.parametrize(("values", "top", "dtype", "tags"), PLANES_APART)
+def test_without_tifffile_the_extra_is_named(values, top, dtype, tags, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    data = tiff_of(page(values * top, dtype, photometric=2, planes=2, tags=tags))
+    with pytest.raises((SystemFailure, InputError), match=r"luxvox\[formats\]"):
+        rasters.from_file(data)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("dtype", "photometric", "planes"), [("u2", 0, 1), ("u2", 2, 2)])
+def test_orientation_is_applied_once(orientation, dtype, photometric, planes):
+    if planes == 2:
+        pytest.importorskip("tifffile")
+    values = COLOURS if photometric == 2 else 1 - RAMP
+    tags = {274: orientation}
+    data = tiff_of(page(65_535 * values, dtype, photometric=photometric, planes=planes, tags=tags))
+    expected = in_bytes(COLOURS if photometric == 2 else RAMP[:, :, None])
+    difference = rasters.from_file(data).pixels.astype(int) - turned_upright(expected, orientation)
+    assert np.abs(difference).max() <= 1
+
+
+SMALL = page(255 * RAMP[::4, ::4], "u1")
+LARGE = page(255 * RAMP, "u1")
+
+
+@pytest.mark.parametrize("flag", [{254: 1}, {255: 2}, {}])
+def test_thumbnail_in_front_is_passed_over(flag):
+    data, tags = SMALL
+    raster = rasters.from_file(tiff_of((data, {**tags, **flag}), LARGE))
+    assert raster.pixels.shape == (HEIGHT, WIDTH, 1)
+    assert raster.notes == ()
+
+
+def test_smaller_copies_and_masks_behind_are_no_pages():
+    copy, mask = ((SMALL[0], {**SMALL[1], 254: kind}) for kind in (1, 4))
+    raster = rasters.from_file(tiff_of(LARGE, copy, mask))
+    assert (raster.pixels.shape, raster.notes) == ((HEIGHT, WIDTH, 1), ())
+
+
+def test_pages_left_out_are_noted():
+    raster = rasters.from_file(tiff_of(LARGE, LARGE, LARGE))
+    assert raster.notes == ("only page 1 of 3 is kept",)
+
+
+@pytest.mark.parametrize(
+    "tags", [{50_706: 0x01040000}, {262: 32_803}, {262: 34_892}], ids=["DNG", "sensor", "linear"]
+)
+def test_camera_raw_is_refused(tags):
+    with pytest.raises(InputError, match="camera raw"):
+        rasters.from_file(tiff_of((LARGE[0], {**LARGE[1], **tags})))
+
+
+def test_preview_of_camera_raw_is_refused():
+    """Cameras put the sensor's directory inside that of a preview."""
+    sensor = (LARGE[0], {**LARGE[1], 262: 32_803})
+    preview = (SMALL[0], {**SMALL[1], 254: 1, 330: 0})
+    sensor_at = struct.unpack_from("<I", tiff_of(sensor, preview), 4)[0]
+    preview[1][330] = sensor_at
+    file = bytearray(tiff_of(sensor, preview))
+    link = sensor_at + 2 + 12 * len(sensor[1])
+    file[4:8] = file[link : link + 4]
+    with pytest.raises(InputError, match="camera raw"):
+        rasters.from_file(bytes(file))
+
+
+@pytest.mark.parametrize("alpha_kind", [1, 2])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_alpha_of_grey(alpha_kind, bits):
+    pytest.importorskip("tifffile")
+    top = (1 << bits) - 1
+    alpha = np.full_like(RAMP, 0.5)
+    grey = RAMP * alpha if alpha_kind == 1 else RAMP
+    values = np.rint(np.stack([grey, alpha], axis=2) * top)
+    raster = rasters.from_file(tiff_of(page(values, f"u{bits // 8}", tags={338: alpha_kind})))
+    assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 2
+    assert raster.alpha is not None
+    assert np.abs(raster.alpha - 127.5).max() <= 1
+
+
+def test_compressed_16_bits_inverted():
+    stored = Image.fromarray(np.rint(65_535 * (1 - RAMP)).astype(np.uint16))
+    stream = io.BytesIO()
+    stored.save(stream, "TIFF", compression="tiff_lzw", tiffinfo={262: 0})
+    raster = rasters.from_file(stream.getvalue())
+    expected = in_bytes(RAMP if Image.open(stream).getexif()[262] == 0 else 1 - RAMP)
+    assert np.abs(raster.pixels[:, :, 0].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_damaged_tiff_writes_nothing_to_stderr(compression, capfd):
+    stream = io.BytesIO()
+    Image.fromarray(in_bytes(COLOURS)).save(stream, "TIFF", compression=compression)
+    whole = stream.getvalue()
+    for position in range(8, len(whole), 97):
+        data = bytearray(whole)
+        data[position] ^= 0xFF
+        with contextlib.suppress(InputError, Warning):
+            rasters.from_file(bytes(data))
+    assert capfd.readouterr().err == ""

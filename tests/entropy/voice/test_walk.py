@@ -1,0 +1,150 @@
+"""The walk of voices: every code once, encoded and decoded alike, at the cost that is metered."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from luxvox.entropy.coders import CONSTRICTION
+from luxvox.entropy.voice.plan import voice_plan
+from luxvox.entropy.voice.visitors import (
+    CodesChooser,
+    CodesDecoder,
+    CodesEncoder,
+    CodesMeter,
+    known,
+)
+from luxvox.entropy.voice.walk import walk
+from luxvox.errors import FormatError
+
+POSITION = -40
+
+
+def encode(small, codes, position=POSITION):
+    encoder = CodesEncoder(known(codes), CONSTRICTION)
+    walked = walk(small.context, small.shapes, position, encoder)
+    assert_same(walked, codes)
+    return encoder.sections()
+
+
+def decode(small, sections, position=POSITION):
+    decoder = CodesDecoder(sections, CONSTRICTION)
+    codes = walk(small.context, small.shapes, position, decoder)
+    decoder.finish()
+    return codes
+
+
+def assert_same(some, others):
+    assert some.keys() == others.keys() == {"frames"}
+    np.testing.assert_array_equal(some["frames"], others["frames"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("null_share", [0.0, 0.3, 0.9])
+def test_codes_come_back(small_voice, seed, null_share):
+    codes = small_voice.random_codes(seed, null_share)
+    assert_same(decode(small_voice, encode(small_voice, codes)), codes)
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 5, 17, 750])
+@pytest.mark.parametrize("position", [-127, 0, 127])
+def test_codes_come_back_of_any_length(small_voice, n_frames, position):
+    other = dataclasses.replace(small_voice, n_frames=n_frames)
+    codes = other.random_codes(1)
+    assert_same(decode(other, encode(other, codes, position), position), codes)
+
+
+def test_all_null_is_no_section(small_voice):
+    codes = {"frames": np.zeros_like(small_voice.random_codes(0)["frames"])}
+    assert encode(small_voice, codes) == {}
+    assert_same(decode(small_voice, {}), codes)
+    assert_same(decode(small_voice, {1: b"", 2: b""}), codes)
+
+
+def test_a_section_that_is_missing_is_null(small_voice):
+    codes = small_voice.random_codes(5, 0.2)
+    sections = encode(small_voice, codes)
+    assert list(sections) == [1, 2]
+    codes["frames"][2:] = 0
+    assert_same(decode(small_voice, {1: sections[1]}), codes)
+    assert encode(small_voice, codes) == {1: sections[1]}
+
+
+def test_a_frame_that_is_null_is_not_coded_again(small_voice):
+    """A prediction is of the frames alone that are not null so far."""
+    codes = small_voice.random_codes(7)
+    plan, seen = small_voice.context.plan[0], []
+
+    def source(prediction):
+        seen.append(prediction.stage)
+        before = codes["frames"][:, 0, 0, prediction.rows][: prediction.stage]
+        assert before.all()
+        assert (np.diff(prediction.rows) > 0).all()
+        assert prediction.section == plan.sections[prediction.stage]
+        return prediction.pick(codes["frames"])
+
+    assert_same(walk(small_voice.context, small_voice.shapes, 0, CodesChooser(source)), codes)
+    assert seen == sorted(seen) == [one.stage for one in plan.passes]
+
+
+def test_bytes_are_what_the_meter_says(small_voice):
+    large = dataclasses.replace(small_voice, n_frames=1500)
+    codes = large.random_codes(3, 0.2)
+    meter = CodesMeter(known(codes))
+    walk(large.context, large.shapes, POSITION, meter)
+    sections = encode(large, codes)
+    n_bits = 8 * sum(map(len, sections.values()))
+    expected = sum(meter.bits.values())
+    assert expected < n_bits + 32 * len(sections)
+    assert n_bits <= 1.01 * expected + 32 * len(sections)
+    assert set(meter.bits) == {("frames", stage) for stage in range(4)}
+
+
+def test_few_logits_are_kept_and_change_nothing(small_voice, monkeypatch):
+    codes = small_voice.random_codes(4, 0.1)
+    sections = encode(small_voice, codes)
+
+    def asks_twice(prediction):
+        some = prediction.pick(codes["frames"])
+        rows = np.arange(0, len(some), 2)
+        np.testing.assert_array_equal(
+            prediction.code_logits(rows), prediction.code_logits(np.arange(len(some)))[::2]
+        )
+        return some
+
+    for limit in (0, 1 << 20):
+        monkeypatch.setattr("luxvox.entropy.voice.context.MAX_KEPT", limit)
+        encoder = CodesEncoder(asks_twice, CONSTRICTION)
+        walk(small_voice.context, small_voice.shapes, POSITION, encoder)
+        assert encoder.sections() == sections
+
+
+def test_bytes_too_many_are_refused(small_voice):
+    sections = encode(small_voice, small_voice.random_codes(6))
+    sections[2] += bytes(8) + b"\1"
+    with pytest.raises(FormatError, match="codes 2: bytes are left after the last symbol"):
+        decode(small_voice, sections)
+
+
+def test_junk_gives_codes_or_a_format_error(small_voice):
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        sections = {n: generator.bytes(int(generator.integers(60))) for n in (1, 2)}
+        try:
+            codes = decode(small_voice, sections)
+        except FormatError:
+            continue
+        assert codes["frames"].shape == (4, 1, 1, small_voice.n_frames)
+
+
+@pytest.mark.parametrize(("n_stages", "first_stages"), [(1, 1), (4, 2), (24, 4)])
+@pytest.mark.parametrize("n_frames", [1, 6, 9])
+def test_every_code_is_predicted_in_one_pass(n_stages, first_stages, n_frames):
+    (plan,) = voice_plan(n_stages, first_stages, 256)
+    times = np.zeros((n_stages, n_frames), np.int64)
+    for one in plan.passes:
+        times[one.stage] += one.mask(n_frames)
+    assert (times == 1).all()
+    assert len(plan.sections) == n_stages
+    assert list(plan.sections) == sorted(plan.sections)
+    assert plan.sections.count(1) == first_stages

@@ -1,0 +1,58 @@
+"""CompressAI's codecs with weights of one's own: small random networks, bytes there and back."""
+
+import importlib
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.errors import ModelError
+from luxvox.evaluate.peers import Absent, Entrant, PeerSpec, enter
+from luxvox.evaluate.picture.compressai_peers import FACTORIZED, MEAN_SCALE
+from luxvox.tests.evaluate.miniature import scene
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return CompressAI's models; skip where it, or a torchvision that fits torch, is missing."""
+    try:
+        return importlib.import_module("compressai.models")
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"no CompressAI: {error}")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("peer", [FACTORIZED, MEAN_SCALE], ids=lambda peer: peer.name)
+def test_there_and_back_with_own_weights(peer, models, tmp_path):
+    torch.manual_seed(3)
+    paths = [tmp_path / "low.pth", tmp_path / "high.pth"]
+    for path in paths:
+        network = getattr(models, peer.architecture)(16, 24)
+        network.update()
+        torch.save({"state_dict": network.state_dict()}, path)
+    own = peer.with_checkpoints([str(path) for path in paths])
+    assert own.points == (1.0, 2.0)
+    picture = scene(70, 90, 5)
+    data = own.encode(picture, 2.0)
+    decoded = own.decode(data)
+    assert (decoded.shape, decoded.dtype) == (picture.shape, np.uint8)
+    assert own.encode(picture, 2.0) == data
+    assert own.encode(picture, 1.0) != data
+    assert "low.pth of " in own.version()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_no_checkpoint_is_refused(models, tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    own = FACTORIZED.with_checkpoints([str(tmp_path / "other.pth")])
+    with pytest.raises(ModelError, match="not weights of FactorizedPrior"):
+        own.version()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_without_package_or_weights_it_is_absent_with_a_remedy():
+    entered = enter(PeerSpec("mbt2018-mean"))
+    assert isinstance(entered, Absent | Entrant)
+    if isinstance(entered, Absent):
+        assert "luxvox[compressai]" in entered.install
+        assert "--checkpoint" in entered.install

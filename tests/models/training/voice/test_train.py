@@ -1,0 +1,445 @@
+"""Voice training end to end, in steps rather than hours: phases, resumes, export, losses."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from luxvox.errors import InputError, ModelError, UsageError
+from luxvox.models.training.export import export_run, training_record
+from luxvox.models.training.voice import context_phase, initialise, phases, train, twin
+from luxvox.models.training.voice import data as recordings
+from luxvox.models.training.voice.context_phase import store_speech_codes
+from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.follower import CodebookFollower
+from luxvox.models.voice import losses as speech_losses
+from luxvox.models.voice.losses import (
+    distortions,
+    intelligibility_distance,
+    loudness_distance,
+    magnitude_distance,
+    mel_distance,
+    spectra,
+)
+from luxvox.models.voice.networks import SpeechConfig, SpeechModel, spectrum
+from luxvox.models.voice.rvq import ResidualVQ
+from luxvox.models.voice.weights import context_level, load_voice_codec, rounded_codebooks
+
+A_STEP = 1e-6  # minutes
+TINY = SpeechConfig(
+    n_channels=12,
+    n_stages=4,
+    codebook_size=32,
+    first_stages=2,
+    width=16,
+    expansion=2,
+    analysis_blocks=1,
+    synthesis_blocks=1,
+    finest_depth=4.0,
+)
+
+
+def voice(n, seed):
+    """Gliding harmonics with pauses, float64 [n]."""
+    t = np.arange(n) / 16_000
+    generator = np.random.default_rng(seed)
+    glide = 2 * np.pi * ((100 + 30 * seed) * t + 8 * np.sin(2 * t))
+    sound = sum(np.sin(k * glide) / k for k in range(1, 10)) * (np.sin(3 * t + seed) > -0.5)
+    return 0.1 * sound + 0.001 * generator.standard_normal(n)
+
+
+def use_tiny_sizes(monkeypatch):
+    monkeypatch.setattr(train, "NEW", TINY)
+    monkeypatch.setattr(train, "HELD_BACK", 3)
+    monkeypatch.setattr(train, "log_to_stderr", lambda: None)
+    monkeypatch.setattr(initialise, "N_CROPS", 12)
+    monkeypatch.setattr(initialise, "N_REFIT_CROPS", 40)
+    monkeypatch.setattr(phases, "BATCH", 2)
+    monkeypatch.setattr(phases, "N_VALIDATION", 1)
+    monkeypatch.setattr(context_phase, "BATCH", 2)
+    monkeypatch.setattr(context_phase, "N_VALIDATION", 2)
+    monkeypatch.setattr(twin, "SPEECH_WIDTH", 16)
+    monkeypatch.setattr(twin, "SPEECH_HIDDEN", 8)
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voices")
+    for seed in range(4):
+        soundfile.write(folder / f"{seed}.flac", voice(64_000, seed), 16_000)
+    soundfile.write(folder / "short.wav", voice(8_000, 9), 16_000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(voices, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_tiny_sizes(monkeypatch)
+        train.train_speech([voices], run, A_STEP)
+    return run
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch):
+    use_tiny_sizes(monkeypatch)
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def steps_of(run, phase):
+    return json.loads((run / f"phase-{phase}.json").read_text())["step"]
+
+
+def test_all_phases_leave_their_parts(trained):
+    for phase in ("1", "2", "3"):
+        assert steps_of(trained, phase) == 1
+        with (trained / f"phase-{phase}.csv").open(newline="") as file:
+            figures = {row[2]: float(row[3]) for row in csv.reader(file)}
+        assert figures and np.isfinite(list(figures.values())).all()
+    assert list((trained / "phase-3").glob("*.wav")) and list((trained / "phase-3").glob("*.png"))
+    assert not list(trained.glob("*.partial"))
+
+
+@pytest.mark.parametrize("phase", ["1", "2", "3"])
+def test_each_phase_resumes(run, voices, phase):
+    elapsed_min = json.loads((run / f"phase-{phase}.json").read_text())["elapsed_s"] / 60
+    train.train_speech([voices], run, elapsed_min + A_STEP, phase, resume=True)
+    assert steps_of(run, phase) == 2
+    tensors = load_file(run / f"phase-{phase}.safetensors")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_a_resumed_run_is_the_run_that_never_stopped(run, voices, monkeypatch):
+    """Some steps at once, or one by one, codebooks included."""
+    monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 0.1)
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
+    other = shutil.copytree(run, run.parent / "other")
+    train.train_speech([voices], run, 5 / 60, "3")
+    n_steps = steps_of(run, "3")
+    at_once = load_file(run / "phase-3.safetensors")
+    assert n_steps > 1
+    train.train_speech([voices], other, A_STEP, "3")
+    while steps_of(other, "3") < n_steps:
+        elapsed_s = json.loads((other / "phase-3.json").read_text())["elapsed_s"]
+        train.train_speech([voices], other, elapsed_s / 60 + A_STEP, "3", resume=True)
+    bit_by_bit = load_file(other / "phase-3.safetensors")
+    assert [name for name in at_once if not torch.equal(at_once[name], bit_by_bit[name])] == []
+
+
+def test_phase_2_moves_the_synthesis_alone(run, voices):
+    before = load_file(run / "model.safetensors")
+    train.train_speech([voices], run, A_STEP, "2")
+    after = load_file(run / "model.safetensors")
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved <= {"synthesis", "up"}
+
+
+def test_codes_are_chosen_by_a_context_model_that_fits(run, voices, monkeypatch):
+    """Phase 1 the second time has one to choose by; phase 3 makes codes and choice stale."""
+    contexts = []
+
+    def watched(*args):
+        contexts.append(args[-1])
+        store_speech_codes(*args)
+
+    monkeypatch.setattr(train, "store_speech_codes", watched)
+    train.train_speech([voices], run, A_STEP, "1")
+    assert len(contexts) == 2 and all(contexts)
+    train.train_speech([voices], run, A_STEP, "2")  # moves the synthesis alone
+    elapsed_min = json.loads((run / "phase-1.json").read_text())["elapsed_s"] / 60
+    train.train_speech([voices], run, elapsed_min + A_STEP, "1", resume=True)
+    assert len(contexts) == 2
+    elapsed_min = json.loads((run / "phase-3.json").read_text())["elapsed_s"] / 60
+    train.train_speech([voices], run, elapsed_min + A_STEP, "3", resume=True)
+    with pytest.raises(UsageError, match="phase 2 needs the codes that phase 1 stores"):
+        train.train_speech([voices], run, A_STEP, "2")
+    train.train_speech([voices], run, A_STEP, "1")
+    assert contexts[2:] == [None, None]
+    train.train_speech([voices], run, A_STEP, "2")
+
+
+def test_stored_codes_lie_where_they_say(run, voices):
+    """Each piece decodes to the voice it was made of, not to another stretch."""
+    model = phases.load_speech_model(run)
+    training, _ = Recordings([voices]).split(3)
+    codes, places = (np.load(run / "codes" / f"{name}.npy") for name in ("codes", "places"))
+    assert len({tuple(place) for place in places}) > 2
+    deepest = max(range(len(codes)), key=lambda n: np.count_nonzero(codes[n]))
+    index, start = map(int, places[deepest])
+    piece = torch.from_numpy(codes[deepest].astype(np.int64))[None, :, None, None]
+    with torch.no_grad():
+        latents = model.vq.decode(piece)
+        wanted = model.latents(spectrum(training.whole(index)[None]))[:, :, :, start:]
+    near = (latents - wanted[..., : latents.shape[3]]).square().sum()
+    assert near < 0.9 * wanted[..., : latents.shape[3]].square().sum()
+
+
+def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
+    path = export_run(run, tmp_path / "weights", "voice-7")
+    codec = load_voice_codec(path)
+    assert codec.card.number == 7
+    assert [p["phase"] for p in codec.card.extra["training"]["phases"]] == ["0", "1", "2", "3"]
+    train.train_speech([voices], tmp_path / "next", A_STEP, "0", init=path)
+    kept = load_file(tmp_path / "next" / "model.safetensors")
+    state = codec.model.state_dict()
+    assert all(torch.equal(kept[name], state[name]) for name in kept)
+    again = export_run(tmp_path / "next", tmp_path / "again", "voice-7")
+    assert load_voice_codec(again).fingerprint == codec.fingerprint
+
+
+def test_weights_grow_wide_paths_that_are_trained_on(run, voices, tmp_path, monkeypatch):
+    """From another run's folder; without `widen` networks stay as they are."""
+    wide = dataclasses.replace(
+        TINY, wide_width=8, wide_analysis=(1,), wide_synthesis=(2,), fine_width=4, fine=(1,)
+    )
+    monkeypatch.setattr(train, "NEW", wide)
+    before = load_file(run / "model.safetensors")
+    train.train_speech([voices], tmp_path / "same", A_STEP, "0", init=run)
+    same = load_file(tmp_path / "same" / "model.safetensors")
+    assert all(torch.equal(same[name], before[name]) for name in before) and len(same) == len(
+        before
+    )
+    out = tmp_path / "wide"
+    train.train_speech([voices], out, A_STEP, "0", init=run, widen=True)
+    grown = load_file(out / "model.safetensors")
+    assert all(torch.equal(grown[name], before[name]) for name in before)
+    train.train_speech([voices], out, A_STEP, "3", half_precision=True)
+    moved = load_file(out / "phase-3.safetensors")
+    for name in ("wide_analysis", "wide_synthesis", "fine"):
+        assert moved[f"live/{name}.leave.weight"].any()
+    train.train_speech([voices], out, A_STEP, "1")
+    codec = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
+    assert codec.model.config.wide_width == 8
+
+
+def test_the_card_counts_hours_of_cores(run):
+    for name, minutes, threads in (("0", 9.0, 2), ("1", 12.0, 1), ("2", 0.0, 1), ("3", 0.0, 4)):
+        path = run / f"summary-{name}.json"
+        summary = json.loads(path.read_text())
+        assert summary["minutes"] >= 0.0 and summary["threads"] == torch.get_num_threads()
+        path.write_text(json.dumps({**summary, "minutes": minutes, "threads": threads}))
+    training = training_record(run)["training"]
+    assert isinstance(training, dict) and training["core_hours"] == 0.5
+
+
+@pytest.mark.parametrize("stages", [5, 7])
+def test_weights_are_trained_on_with_other_stages(run, voices, tmp_path, stages):
+    path = export_run(run, tmp_path / "weights", "voice-7")
+    whole = path.with_suffix(".safetensors")
+    out = tmp_path / "next"
+    train.train_speech([voices], out, A_STEP, "0", init=whole, stages=stages)
+    before, after = load_voice_codec(path).model, phases.load_speech_model(out)
+    assert after.config.n_stages == len(after.vq.codebooks) == stages
+    kept = TINY.n_stages * 3 // 5
+    assert torch.equal(after.vq.codebooks[:kept], before.vq.codebooks[:kept])
+    latents = before.latents(spectrum(Recordings([voices]).whole(0)[None]))
+    finest = -torch.ones(1)
+    left = []
+    for n in range(stages + 1):
+        codes = after.vq.encode(latents, finest, 0.0)
+        left.append(float((after.vq.decode(codes, n) - latents).square().sum()))
+    assert left == sorted(left, reverse=True)
+    train.train_speech([voices], out, A_STEP, "1")
+    again = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
+    assert again.context.plan[0].n_stages == stages
+
+
+def test_altered_weights_are_refused(run, tmp_path):
+    path = export_run(run, tmp_path, "voice-7")
+    weights = path.with_suffix(".safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(Exception, match="SHA-256"):
+        load_voice_codec(path)
+
+
+ILLEGAL_CODEWORDS = {
+    "shifted too far": ({"exponents": lambda t: t.fill_(9)}, "an exponent above 8"),
+    "−128": ({"codewords": lambda t: t.fill_(-128)}, "a word below −127"),
+    "a bias": ({"exponents": lambda t: t.to(torch.int8)}, "legal: int8 .*, uint8"),
+    "of one stage": ({"exponents": lambda t: t[:1]}, "legal: int8 .*, uint8"),
+    "of 16 bits": ({"codewords": lambda t: t.to(torch.int16)}, "legal: int8 .*, uint8"),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), ILLEGAL_CODEWORDS.values(), ids=list(ILLEGAL_CODEWORDS)
+)
+def test_illegal_codewords_are_refused(run, tmp_path, changes, said):
+    path = export_run(run, tmp_path, "voice-7")
+    model = load_voice_codec(path).model
+    tensors = load_file(path.with_suffix(".safetensors"))
+    for name, change in changes.items():
+        key = f"context.frames.{name}"
+        tensors[key] = change(tensors[key])
+    with pytest.raises(ModelError, match=said):
+        context_level(model, tensors)
+
+
+@given(st.integers(0, 1 << 32), st.floats(1e-3, 1e4), st.sampled_from([(1, 1, 2, 1), (3, 1, 9, 5)]))
+def test_codebooks_are_rounded_once(seed, size, shape):
+    generator = torch.Generator().manual_seed(seed)
+    books = torch.randn(shape, generator=generator) * size
+    books = (
+        books * 2.0 ** torch.randint(-4, 5, (shape[0], 1, 1, shape[3]), generator=generator)
+    ).clamp(-2000.0, 2000.0)
+    rounded = rounded_codebooks(books)
+    largest = books.abs().amax(2, keepdim=True)
+    assert ((rounded - books).abs() <= largest / 120.0 + 1 / 32).all()
+    assert torch.equal(rounded_codebooks(rounded), rounded)
+
+
+@pytest.mark.parametrize("model_id", ["voice", "picture-1", "voice-x"])
+def test_export_refuses_other_ids(run, tmp_path, model_id):
+    with pytest.raises(InputError, match="not of the form voice-NUMBER"):
+        export_run(run, tmp_path / "weights", model_id)
+
+
+def test_refusals(voices, tmp_path, monkeypatch):
+    use_tiny_sizes(monkeypatch)
+    with pytest.raises(UsageError, match="legal: 0, 1, 2, 3"):
+        train.train_speech([voices], tmp_path / "a", 1.0, "4")
+    with pytest.raises(UsageError, match="legal: more than 0"):
+        train.train_speech([voices], tmp_path / "a", float("nan"))
+    with pytest.raises(UsageError, match="needs phase 0 first"):
+        train.train_speech([voices], tmp_path / "a", 1.0, "3")
+    with pytest.raises(UsageError, match="need weights to start from"):
+        train.train_speech([voices], tmp_path / "a", 1.0, stages=8)
+    with pytest.raises(UsageError, match="3 stages, legal: 4..60"):
+        train.train_speech([voices], tmp_path / "a", 1.0, init=tmp_path, stages=3)
+    with pytest.raises(InputError, match="no recording"):
+        train.train_speech([tmp_path], tmp_path / "a", 1.0)
+    soundfile.write(tmp_path / "fast.wav", voice(64_000, 1), 44_100)
+    with pytest.raises(InputError, match="44100 Hz, training needs 16000"):
+        train.train_speech([tmp_path], tmp_path / "a", 1.0)
+
+
+def test_crops_are_deterministic_and_near_the_common_level(voices):
+    data = recordings.Recordings([voices])
+    one, two = (data.crops(4, 75, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(one, two)
+    assert one.shape == (4, 75 * 320)
+    assert 0.01 < float(one.square().mean().sqrt()) < 0.5
+
+
+def test_rooms_and_their_noise():
+    generator = torch.Generator().manual_seed(0)
+    click = torch.zeros(16_000)
+    click[0] = 1.0
+    for _ in range(20):
+        heard = recordings._reverberant(click, generator)
+        tail = heard[1:].square()
+        low, high = (10.0 ** (decibels / 10.0) for decibels in recordings.ROOM_DB)
+        assert float(heard[0]) == pytest.approx(1.0, abs=1e-4)
+        assert 0.9 * low < float(tail.sum()) < 1.1 * high
+        assert float(tail[:800].sum()) > 10.0 * float(tail[8_000:].sum())
+        noise = recordings._room_noise(16_000, generator)
+        assert float(noise.square().mean()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_losses_vanish_for_equal_voices_and_rise_with_noise():
+    samples = torch.from_numpy(voice(48_000, 1)).float().reshape(2, -1)
+    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
+    losses = [
+        (
+            magnitude_distance(*pair),
+            mel_distance(*pair, 320),
+            mel_distance(*pair, 640),
+            loudness_distance(*pair),
+            intelligibility_distance(*pair),
+        )
+        for decoded in (samples, samples + 0.003 * noise, samples + 0.03 * noise)
+        for pair in [(spectra(decoded), spectra(samples))]
+    ]
+    for same, little, much in zip(*losses, strict=True):
+        assert float(same) < 0.02
+        assert float(same) < float(little) < float(much)
+
+
+def test_loudness_does_not_hear_gain_but_hears_what_is_added():
+    samples = torch.from_numpy(voice(48_000, 2)).float().reshape(2, -1)
+    gain = loudness_distance(spectra(0.7 * samples), spectra(samples))
+    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
+    added = loudness_distance(spectra(samples + 0.01 * noise), spectra(samples))
+    assert float(gain) < 0.2 * float(added)
+
+
+def test_a_softer_voice_is_no_better():
+    """A distance that shrinks with the level would teach the codec to whisper."""
+    samples = torch.from_numpy(voice(32_000, 1)).float()[None]
+    noisy = samples + 0.05 * torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0))
+    distances = [
+        loudness_distance(spectra(gain * noisy), spectra(samples)) for gain in (1.0, 0.5, 0.25)
+    ]
+    assert max(distances) < 1.03 * min(distances)
+
+
+@pytest.mark.parametrize(("window", "hop"), [(128, 64), (640, 160), (512, 256), (1280, 640)])
+def test_powers_and_their_gradient_are_those_of_the_short_time_spectrum(window, hop):
+    generator = torch.Generator().manual_seed(window)
+    samples = torch.randn(2, 2003, generator=generator)
+    shape = torch.hann_window(window, periodic=True)
+    gradients = []
+    for powers in (
+        lambda x: speech_losses._powers(x, window, hop),
+        lambda x: (
+            torch.stft(x, window, hop, window=shape, center=False, return_complex=True)
+            .abs()
+            .square()
+        ),
+    ):
+        x = samples.clone().requires_grad_(True)
+        value = powers(x)
+        weights = torch.rand(value.shape, generator=generator.manual_seed(1))
+        gradients.append((value.detach(), *torch.autograd.grad((value * weights).sum(), [x])))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+
+
+def test_gradients_of_the_losses_are_finite_in_silence():
+    samples = torch.zeros(1, 24_000)
+    decoded = torch.zeros(1, 24_000, requires_grad=True)
+    pair = spectra(decoded), spectra(samples)
+    total, _ = distortions(*pair)
+    total.backward()
+    assert decoded.grad is not None
+    assert decoded.grad.isfinite().all()
+
+
+def test_fitted_words_are_used_by_other_vectors():
+    generator = torch.Generator().manual_seed(0)
+    config = dataclasses.replace(TINY, n_channels=96, codebook_size=128)
+    model = SpeechModel(config)
+    latents = torch.randn(1, 96, 1, 40_000, generator=generator)
+    latents *= torch.randn(40_000, generator=generator).exp()  # few are long
+    known, others = latents.chunk(2, dim=3)
+    initialise.fit_codebooks(model, known, generator)
+    codes = model.vq.encode(others, torch.zeros(1), 0.0)
+    used = [len(torch.unique(codes[0, stage])) for stage in range(config.n_stages)]
+    assert sum(used) > 0.92 * config.n_stages * config.codebook_size
+
+
+def test_dead_words_come_back_to_life():
+    generator = torch.Generator().manual_seed(0)
+    vq = ResidualVQ((24,), 1, 64)
+    vq.codebooks[0, 0, 1:4] = torch.randn(3, 24, generator=generator)
+    vq.codebooks[0, 0, 4:] = 100.0
+    vq.bits[:] = 6.0
+    follower = CodebookFollower(vq, 0.05, even_from=1)
+    follower.counts[:, :, 4:] = 0.0
+    position = torch.zeros(1)
+    for _ in range(60):
+        latents = torch.randn(1, 24, 1, 400, generator=generator)
+        follower.learn(latents, vq.encode(latents, position, 0.0), position, generator)
+    words = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
+    assert len(torch.unique(words)) > 57  # 90 %

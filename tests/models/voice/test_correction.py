@@ -1,0 +1,81 @@
+"""Latents of a voice corrected by what is heard of their codes."""
+
+import numpy as np
+import pytest
+import torch
+
+from luxvox.models.voice.correction import heard_decibels, refined_latents
+from luxvox.models.voice.losses import distortions, spectra
+from luxvox.models.voice.networks import spectrum
+from luxvox.models.voice.weights import voice_codec
+
+N_FRAMES = 101
+LOUD, SOFT = slice(5, 46), slice(55, 96)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return voice_codec().model
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Samples whose second half is 30 dB softer."""
+    samples = torch.randn(320 * (N_FRAMES - 1), generator=torch.Generator().manual_seed(0)) * 0.1
+    samples[len(samples) // 2 :] *= 0.03
+    return samples
+
+
+@pytest.fixture(scope="module")
+def latents(model, noise):
+    return model.latents(spectrum(noise[None]))[0].detach()
+
+
+@torch.no_grad()
+def test_corrected_codes_are_heard_nearer(model, noise, latents):
+    depths = np.full(N_FRAMES, 8)
+    limits = torch.from_numpy(depths)[None, None]
+    wanted = spectra(noise[None])
+
+    def distance(some):
+        codes = model.vq.encode(some[None], torch.zeros(1), 0.1, limits)
+        heard = model.samples(model.vq.decode(codes))
+        return float(distortions(spectra(heard), wanted)[0])
+
+    corrected = [
+        refined_latents(model, latents, noise, lambda _: depths, n).latents for n in (0, 2, 8)
+    ]
+    distances = list(map(distance, corrected))
+    assert distances == sorted(distances, reverse=True) and distances[2] < 0.97 * distances[0]
+
+
+def test_corrections_reach_frames_alike(model, noise, latents):
+    """Plain gradients would move soft frames of noise more than twice as far as loud ones."""
+    depths = np.where(np.arange(N_FRAMES) < 50, 14, 5)
+    corrected = refined_latents(model, latents, noise, lambda _: depths, 2).latents
+    moved = (corrected - latents).square().mean((0, 1)).sqrt()
+    assert 0.6 < float(moved[LOUD].mean() / moved[SOFT].mean()) < 1.6
+
+
+def test_frames_that_are_heard_get_decibels():
+    products = torch.ones(60)
+    products[20:30], products[50:] = 10.0, -1.0
+    coded = np.arange(60) >= 5
+    heard = heard_decibels(products, coded)
+    assert not heard[:5].any()
+    assert heard[25] - heard[40] == pytest.approx(10.0, abs=2.0)
+    assert heard[57] < heard[40] - 5.0 and np.isfinite(heard).all()
+    assert float(heard[coded].mean()) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_depths_follow_what_is_heard(model, noise, latents):
+    """They are asked for twice: before anything was heard, and from then on."""
+    asked = []
+
+    def depths_for(heard_db):
+        asked.append(heard_db)
+        return np.full(N_FRAMES, 6)
+
+    refined = refined_latents(model, latents, noise, depths_for, 3)
+    assert len(asked) == 2 and not asked[0].any() and asked[1].any()
+    assert np.array_equal(refined.heard_db, asked[1])
