@@ -142,11 +142,11 @@ def _compress(source: str, target: str, request: _Request) -> Sizes:
 
 def _compress_picture(source: str, target: str, data: bytes, request: _Request) -> Sizes:
     from luxvox.codec import pictures
-    from luxvox.codec.picture import rasters
+    from luxvox.codec.picture import reading
 
     device = choose_device(request.device)
     start_s = time.monotonic()
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     lvx = watched(
         f"compressing {source}",
         lambda progress: pictures.compress_image(

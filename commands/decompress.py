@@ -114,8 +114,8 @@ def decompress(
 
 def _check_ending(ending: str | None) -> None:
     """Refuse an ending that neither pictures nor recordings are written in."""
-    from luxvox.codec.picture.files import formats
-    from luxvox.codec.voice.files.formats import FORMATS
+    from luxvox.codec.picture import formats
+    from luxvox.codec.voice.formats import FORMATS
 
     if ending is not None and ending not in FORMATS:
         formats.find_format(ending)
@@ -123,7 +123,7 @@ def _check_ending(ending: str | None) -> None:
 
 def _ending_of(target: str) -> str | None:
     """Return the ending that an output's name gives; pipes and devices need none."""
-    from luxvox.codec.picture.files.formats import ending_of
+    from luxvox.codec.picture.formats import ending_of
 
     if target == files.PIPE or (files.is_special(target) and "." not in target):
         return None
@@ -155,8 +155,7 @@ def _decompress_picture(
     ends: tuple[str, str], data: bytes, ending: str, request: _Request
 ) -> Sizes:
     from luxvox.codec import pictures
-    from luxvox.codec.picture import rasters
-    from luxvox.codec.picture.files import formats
+    from luxvox.codec.picture import formats, rasters
 
     source, target = ends
     start_s = time.monotonic()
@@ -182,8 +181,7 @@ def _decompress_picture(
 
 
 def _decompress_voice(ends: tuple[str, str], data: bytes, ending: str, request: _Request) -> Sizes:
-    from luxvox.codec.voice import decoding
-    from luxvox.codec.voice.files import formats
+    from luxvox.codec.voice import decoding, formats
 
     source, target = ends
     start_s = time.monotonic()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec import files
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.picture import rasters
+from luxvox.codec.picture import reading
 from luxvox.codec.picture.files.pillow import opened
 from luxvox.codec.voice import recordings
 from luxvox.errors import InputError, LuxvoxError, SystemFailure, UsageError
@@ -144,7 +144,7 @@ def read(subject: Subject) -> NDArray[Any]:
 @functools.lru_cache(maxsize=2)
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """Read a picture as RGB, uint8 [H, W, 3], read-only."""
-    pixels = rasters.from_file(path).pixels
+    pixels = reading.from_file(path).pixels
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     rgb.flags.writeable = False
     return rgb

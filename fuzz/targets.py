@@ -21,7 +21,7 @@ import safetensors.torch
 import luxvox
 from luxvox.codec import container
 from luxvox.codec.inspection import inspect
-from luxvox.codec.picture import rasters
+from luxvox.codec.picture import rasters, reading
 from luxvox.entropy import coders
 from luxvox.entropy.picture import symbols as lattice_symbols
 from luxvox.entropy.picture import visitors as picture_visitors
@@ -149,7 +149,7 @@ def write_picture(data: bytes) -> None:
     image = luxvox.decompress_image(data, as_pil=True, max_pixels=MAX_PIXELS)
     raster = rasters.from_pil(image)
     for name in ("png", "jpg", "webp", "tiff"):
-        again = rasters.from_file(rasters.to_bytes(raster, name))
+        again = reading.from_file(rasters.to_bytes(raster, name))
         assert again.pixels.shape[:2] == raster.pixels.shape[:2]
 
 

@@ -12,7 +12,7 @@ SCRIPT = """
 import io, os, signal, sys, threading, time
 import numpy as np, soundfile
 from PIL import Image
-from luxvox.codec.picture.rasters import from_file
+from luxvox.codec.picture.reading import from_file
 from luxvox.codec.voice.recordings import open_recording
 
 def picture(n):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from luxvox.codec import files
-from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.picture.files import colour, formats
+from luxvox.codec.picture import formats
+from luxvox.codec.picture.files import colour
 from luxvox.codec.picture.files.exif import Resolution, resolution_of
 from luxvox.codec.picture.files.facts import Facts, facts_of
 from luxvox.codec.picture.files.metadata import (
@@ -28,9 +28,7 @@ from luxvox.codec.picture.files.metadata import (
     turned_upright,
 )
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
-from luxvox.codec.picture.files.pillow import Source
 from luxvox.errors import UsageError
-from luxvox.late_imports import load
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)
@@ -155,14 +153,6 @@ def raster_of(
         kept.xmp,
         (*before, *notes, *claims, *plain.notes),
     )
-
-
-def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
-    """Read a picture file; see `picture_files.from_file`."""
-    load("luxvox.codec.picture.files.reading")
-    from luxvox.codec.picture.files import reading  # which makes rasters of what it reads
-
-    return reading.from_file(source, max_pixels)
 
 
 def stripped(raster: Raster) -> Raster:

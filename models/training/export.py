@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from luxvox.errors import InputError
 from luxvox.models.cards import SHIPPED
 from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
 from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
+from luxvox.models.training.provenance import core_hours
 from luxvox.models.training.voice.context_phase import load_speech_context
 from luxvox.models.training.voice.phases import MODEL_FILE, load_speech_model
 from luxvox.models.voice.networks import LEVEL
@@ -105,27 +104,3 @@ def training_record(run: Path) -> dict[str, object]:
         "training": {"core_hours": round(core_hours(run), 2), "phases": phases},
         "data": settings.get("sources", []),
     }
-
-
-def core_hours(run: Path) -> float:
-    """Return the core-hours of a run folder, and of what it started from."""
-    earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
-    phases = [json.loads(p.read_text()) for p in run.glob("summary-*.json")]
-    later: float = sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
-    return earlier + later
-
-
-def sources(folders: list[Path], noun: str) -> list[dict[str, object]]:
-    """Count files (pictures, say) by source and stated licence, from SOURCES.tsv of folders."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for folder in folders:
-        table = folder / "SOURCES.tsv"
-        if table.exists():
-            with table.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file, delimiter="\t"):
-                    licence = row.get("licence_as_stated") or row.get("licence") or "not stated"
-                    counts[row["source"], licence] += 1
-    return [
-        {"source": source, "licence": licence, noun: n}
-        for (source, licence), n in counts.most_common()
-    ]

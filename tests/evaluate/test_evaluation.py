@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from luxvox.codec.picture import rasters
+from luxvox.codec.picture import reading
 from luxvox.codec.pictures import compress_image
 from luxvox.evaluate import peers, results
 from luxvox.models.cards import preferring, read_card
@@ -187,7 +187,7 @@ def test_weights_of_ones_own_are_measured_in_every_process(pictures, evaluate, m
     assert f"--weights {TINY.name}/" in record["run"]["command"]
     with preferring(TINY):
         sizes = {
-            path.name: len(compress_image(rasters.from_file(path), 20))
+            path.name: len(compress_image(reading.from_file(path), 20))
             for path in pictures.glob("*.png")
         }
     assert {row["file"]: row["bytes"] for row in record["rows"]} == sizes

@@ -24,7 +24,6 @@ from torch import distributed
 
 from luxvox.errors import UsageError
 from luxvox.models.picture.networks import PictureConfig
-from luxvox.models.training.export import sources
 from luxvox.models.training.loop import (
     Progress,
     log_to_stderr,
@@ -44,6 +43,7 @@ from luxvox.models.training.picture.parts import (
     save_parts,
 )
 from luxvox.models.training.picture.tables import fit_tables
+from luxvox.models.training.provenance import sources
 
 log = logging.getLogger(__name__)
 

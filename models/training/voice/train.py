@@ -26,7 +26,6 @@ import torch
 
 from luxvox.errors import UsageError
 from luxvox.models.cards import read_card
-from luxvox.models.training.export import core_hours, sources
 from luxvox.models.training.loop import (
     Phase,
     Progress,
@@ -36,6 +35,7 @@ from luxvox.models.training.loop import (
     train,
     write_json,
 )
+from luxvox.models.training.provenance import core_hours, sources
 from luxvox.models.training.voice.context_phase import (
     CONTEXT_FILE,
     SpeechContextPhase,

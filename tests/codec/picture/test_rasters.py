@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from luxvox.codec.picture import rasters
+from luxvox.codec.picture import rasters, reading
 from luxvox.errors import InputError, UsageError
 
 
@@ -119,13 +119,13 @@ def test_file_round_trip_without_loss(size, format, tmp_path):
     raster = rasters.from_array(random_samples((size[1], size[0], 3)))
     path = tmp_path / f"picture.{format}"
     rasters.to_file(raster, path)
-    assert np.array_equal(rasters.from_file(path).pixels, raster.pixels)
+    assert np.array_equal(reading.from_file(path).pixels, raster.pixels)
 
 
 @pytest.mark.parametrize("n_planes", [3, 4])
 def test_colour_of_16_bits_is_read_whole(n_planes):
     samples = random_samples((9, 11, n_planes), np.uint16)
-    raster = rasters.from_file(png_of_16_bits(samples))
+    raster = reading.from_file(png_of_16_bits(samples))
     assert np.array_equal(rasters.to_array(raster), np.floor(samples / 257 + 0.5))
 
 
@@ -159,14 +159,14 @@ def test_tiff_of_16_bits_is_read_whole(byte_order, deflated, tmp_path):
     path = tmp_path / "deep.tiff"
     path.write_bytes(tiff_of_16_bits(samples, byte_order, deflated))
     expected = np.floor(samples / 257 + 0.5)
-    assert np.array_equal(rasters.from_file(path).pixels, expected)
-    assert np.array_equal(rasters.from_file(path.read_bytes()).pixels, expected)
+    assert np.array_equal(reading.from_file(path).pixels, expected)
+    assert np.array_equal(reading.from_file(path.read_bytes()).pixels, expected)
 
 
 @pytest.mark.parametrize("n_planes", [1, 2])
 def test_grey_of_16_bits_stays_grey(n_planes):
     samples = random_samples((9, 11, n_planes), np.uint16)
-    raster = rasters.from_file(png_of_16_bits(samples))
+    raster = reading.from_file(png_of_16_bits(samples))
     assert raster.pixels.shape == (9, 11, 1)
     assert np.abs(raster.pixels - samples[:, :, :1] / 257).max() < 1
     assert (raster.alpha is None) == (n_planes == 1)
@@ -177,16 +177,16 @@ def test_deep_colour_is_turned_upright_as_pillow_does(orientation):
     samples = random_samples((5, 8, 3))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    upright = rasters.from_file(file_of(Image.fromarray(samples), "PNG", exif=exif))
+    upright = reading.from_file(file_of(Image.fromarray(samples), "PNG", exif=exif))
     deep = png_of_16_bits(samples.astype(np.uint16) * 257)
     with_exif = deep[:33] + chunk(b"eXIf", exif.tobytes()[6:]) + deep[33:]
-    assert np.array_equal(rasters.from_file(with_exif).pixels, upright.pixels)
+    assert np.array_equal(reading.from_file(with_exif).pixels, upright.pixels)
 
 
 def test_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
     data = file_of(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert rasters.from_file(data).pixels[0, 0].tolist() == [255, 0, 0]
+    assert reading.from_file(data).pixels[0, 0].tolist() == [255, 0, 0]
 
 
 def test_metadata_travels_through_a_file():
@@ -195,28 +195,28 @@ def test_metadata_travels_through_a_file():
     exif[0x010F] = "Maker"
     image = rasters.to_pil(raster)
     data = file_of(image, "PNG", exif=exif, icc_profile=b"profile")
-    read = rasters.from_file(data)
+    read = reading.from_file(data)
     assert read.icc == b"profile"
     assert read.exif == exif.tobytes()[6:]
     again = io.BytesIO()
     rasters.to_file(read, again, "png")
-    assert rasters.from_file(again.getvalue()).exif == read.exif
+    assert reading.from_file(again.getvalue()).exif == read.exif
 
 
 def test_limit_is_checked_before_decoding():
     bomb = chunk(b"IHDR", struct.pack(">IIBBBBB", 2**15, 2**15, 8, 2, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + bomb + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     with pytest.raises(InputError, match="at most 1,000 are accepted"):
-        rasters.from_file(data, max_pixels=1000)
+        reading.from_file(data, max_pixels=1000)
     with pytest.raises(InputError, match="32768 × 32768 is 1,073,741,824 pixels; at most 600,"):
-        rasters.from_file(data, max_pixels=600_000_000)
+        reading.from_file(data, max_pixels=600_000_000)
 
 
 def test_refusal_names_the_file(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a picture")
     with pytest.raises(InputError, match=r"notes\.txt: not a picture"):
-        rasters.from_file(path)
+        reading.from_file(path)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF"])
@@ -224,11 +224,11 @@ def test_cut_files_are_refused_or_read(format):
     data = file_of(Image.fromarray(random_samples((16, 16, 3))), format)
     for end in range(0, len(data), 7):
         try:
-            rasters.from_file(data[:end])
+            reading.from_file(data[:end])
         except InputError:
             continue
 
 
 def test_missing_file_is_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        rasters.from_file(tmp_path / "nothing.png")
+        reading.from_file(tmp_path / "nothing.png")

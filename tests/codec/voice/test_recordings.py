@@ -9,8 +9,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luxvox.codec.voice import recordings
-from luxvox.codec.voice.files import formats
+from luxvox.codec.voice import formats, recordings
 from luxvox.codec.voice.recordings import open_recording, recording_of, resample_blocks
 from luxvox.errors import InputError, UsageError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from luxvox.codec.picture import rasters
+from luxvox.codec.picture import reading
 from luxvox.codec.picture.files.metadata import turned_upright
 from luxvox.errors import InputError, SystemFailure
 
@@ -89,7 +89,7 @@ def test_grey_of_both_senses(order, photometric, bits):
     values = np.rint(RAMP * top)
     stored = top - values if photometric == 0 else values
     data = tiff_of(page(stored, f"u{bits // 8}", order, photometric=photometric), order=order)
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
     assert bool(raster.notes) == (bits == 16)
 
@@ -101,7 +101,7 @@ def test_grey_of_12_bits_has_full_scale():
         [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], axis=1
     )
     data = packed.astype(np.uint8).tobytes()
-    raster = rasters.from_file(tiff_of((data, tags_of(data, (WIDTH, HEIGHT), 12))))
+    raster = reading.from_file(tiff_of((data, tags_of(data, (WIDTH, HEIGHT), 12))))
     assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
 
 
@@ -117,20 +117,20 @@ def test_grey_of_12_bits_has_full_scale():
 def test_reals_are_not_darkened_by_one_that_overshoots(scale, top, note, order):
     values = RAMP * scale
     values[-1, -1] = top
-    raster = rasters.from_file(tiff_of(page(values, "f4", order, tags={339: 3}), order=order))
+    raster = reading.from_file(tiff_of(page(values, "f4", order, tags={339: 3}), order=order))
     assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
     assert any(note in one for one in raster.notes)
 
 
 def test_reals_of_an_unknown_scale_are_refused():
     with pytest.raises(InputError, match="floating-point samples reach"):
-        rasters.from_file(tiff_of(page(RAMP * 1e6, "f4", tags={339: 3})))
+        reading.from_file(tiff_of(page(RAMP * 1e6, "f4", tags={339: 3})))
 
 
 @pytest.mark.parametrize(("dtype", "sample_format"), [("i1", 2), ("i2", 2), ("i4", 2), ("u4", 1)])
 def test_integers_without_a_scale_are_refused(dtype, sample_format):
     with pytest.raises(InputError, match="a TIFF with (signed|integers)"):
-        rasters.from_file(tiff_of(page(RAMP * 100, dtype, tags={339: sample_format})))
+        reading.from_file(tiff_of(page(RAMP * 100, dtype, tags={339: sample_format})))
 
 
 PLANES_APART = [(COLOURS, 65_535, "u2", {}), (COLOURS, 1, "f4", {339: [3, 3, 3]})]
@@ -140,13 +140,13 @@ PLANES_APART = [(COLOURS, 65_535, "u2", {}), (COLOURS, 1, "f4", {339: [3, 3, 3]}
 def test_deep_planes_apart(values, top, dtype, tags):
     pytest.importorskip("tifffile")
     data = tiff_of(page(values * top, dtype, photometric=2, planes=2, tags=tags))
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     assert np.abs(raster.pixels.astype(int) - in_bytes(COLOURS)).max() <= 1
 
 
 def test_planes_apart_of_8_bits():
     data = tiff_of(page(255 * COLOURS, "u1", photometric=2, planes=2))
-    assert np.abs(rasters.from_file(data).pixels - (255 * COLOURS)).max() <= 1
+    assert np.abs(reading.from_file(data).pixels - (255 * COLOURS)).max() <= 1
 
 
 @pytest.mark.parametrize(("values", "top", "dtype", "tags"), PLANES_APART)
@@ -154,7 +154,7 @@ def test_without_tifffile_the_extra_is_named(values, top, dtype, tags, monkeypat
     monkeypatch.setitem(sys.modules, "tifffile", None)
     data = tiff_of(page(values * top, dtype, photometric=2, planes=2, tags=tags))
     with pytest.raises((SystemFailure, InputError), match=r"luxvox\[formats\]"):
-        rasters.from_file(data)
+        reading.from_file(data)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -166,7 +166,7 @@ def test_orientation_is_applied_once(orientation, dtype, photometric, planes):
     tags = {274: orientation}
     data = tiff_of(page(65_535 * values, dtype, photometric=photometric, planes=planes, tags=tags))
     expected = in_bytes(COLOURS if photometric == 2 else RAMP[:, :, None])
-    difference = rasters.from_file(data).pixels.astype(int) - turned_upright(expected, orientation)
+    difference = reading.from_file(data).pixels.astype(int) - turned_upright(expected, orientation)
     assert np.abs(difference).max() <= 1
 
 
@@ -177,19 +177,19 @@ LARGE = page(255 * RAMP, "u1")
 @pytest.mark.parametrize("flag", [{254: 1}, {255: 2}, {}])
 def test_thumbnail_in_front_is_passed_over(flag):
     data, tags = SMALL
-    raster = rasters.from_file(tiff_of((data, {**tags, **flag}), LARGE))
+    raster = reading.from_file(tiff_of((data, {**tags, **flag}), LARGE))
     assert raster.pixels.shape == (HEIGHT, WIDTH, 1)
     assert raster.notes == ()
 
 
 def test_smaller_copies_and_masks_behind_are_no_pages():
     copy, mask = ((SMALL[0], {**SMALL[1], 254: kind}) for kind in (1, 4))
-    raster = rasters.from_file(tiff_of(LARGE, copy, mask))
+    raster = reading.from_file(tiff_of(LARGE, copy, mask))
     assert (raster.pixels.shape, raster.notes) == ((HEIGHT, WIDTH, 1), ())
 
 
 def test_pages_left_out_are_noted():
-    raster = rasters.from_file(tiff_of(LARGE, LARGE, LARGE))
+    raster = reading.from_file(tiff_of(LARGE, LARGE, LARGE))
     assert raster.notes == ("only page 1 of 3 is kept",)
 
 
@@ -198,7 +198,7 @@ def test_pages_left_out_are_noted():
 )
 def test_camera_raw_is_refused(tags):
     with pytest.raises(InputError, match="camera raw"):
-        rasters.from_file(tiff_of((LARGE[0], {**LARGE[1], **tags})))
+        reading.from_file(tiff_of((LARGE[0], {**LARGE[1], **tags})))
 
 
 def test_preview_of_camera_raw_is_refused():
@@ -211,7 +211,7 @@ def test_preview_of_camera_raw_is_refused():
     link = sensor_at + 2 + 12 * len(sensor[1])
     file[4:8] = file[link : link + 4]
     with pytest.raises(InputError, match="camera raw"):
-        rasters.from_file(bytes(file))
+        reading.from_file(bytes(file))
 
 
 @pytest.mark.parametrize("alpha_kind", [1, 2])
@@ -222,7 +222,7 @@ def test_alpha_of_grey(alpha_kind, bits):
     alpha = np.full_like(RAMP, 0.5)
     grey = RAMP * alpha if alpha_kind == 1 else RAMP
     values = np.rint(np.stack([grey, alpha], axis=2) * top)
-    raster = rasters.from_file(tiff_of(page(values, f"u{bits // 8}", tags={338: alpha_kind})))
+    raster = reading.from_file(tiff_of(page(values, f"u{bits // 8}", tags={338: alpha_kind})))
     assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 2
     assert raster.alpha is not None
     assert np.abs(raster.alpha - 127.5).max() <= 1
@@ -232,7 +232,7 @@ def test_compressed_16_bits_inverted():
     stored = Image.fromarray(np.rint(65_535 * (1 - RAMP)).astype(np.uint16))
     stream = io.BytesIO()
     stored.save(stream, "TIFF", compression="tiff_lzw", tiffinfo={262: 0})
-    raster = rasters.from_file(stream.getvalue())
+    raster = reading.from_file(stream.getvalue())
     expected = in_bytes(RAMP if Image.open(stream).getexif()[262] == 0 else 1 - RAMP)
     assert np.abs(raster.pixels[:, :, 0].astype(int) - expected).max() <= 1
 
@@ -246,5 +246,5 @@ def test_damaged_tiff_writes_nothing_to_stderr(compression, capfd):
         data = bytearray(whole)
         data[position] ^= 0xFF
         with contextlib.suppress(InputError, Warning):
-            rasters.from_file(bytes(data))
+            reading.from_file(bytes(data))
     assert capfd.readouterr().err == ""

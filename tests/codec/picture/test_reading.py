@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from luxvox.codec.picture import rasters
+from luxvox.codec.picture import rasters, reading
 from luxvox.codec.picture.files import jpeg_xl
 from luxvox.codec.picture.files.colour import Colours, icc_profile, to_srgb
 from luxvox.codec.picture.files.exif import resolution_of
@@ -66,7 +66,7 @@ def test_transparent_grey(bits, pil):
     packed = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(16, 64, 2), axis=2)
     rows = np.packbits(packed[:, :, 16 - bits :].reshape(16, -1), axis=1)
     data = png(rows, bits, 0, chunk(b"tRNS", struct.pack(">H", key)))
-    raster = rasters.from_pil(Image.open(io.BytesIO(data))) if pil else rasters.from_file(data)
+    raster = rasters.from_pil(Image.open(io.BytesIO(data))) if pil else reading.from_file(data)
     assert raster.alpha is not None
     assert np.array_equal(raster.alpha == 0, values == key)
     assert np.abs(raster.pixels[:, :, 0] - values * 255 / top).max() <= 0.5
@@ -77,7 +77,7 @@ def test_transparent_colour_of_16_bits_is_that_colour_only():
     samples[0, 1] = samples[0, 0] ^ 1  # differs in the low byte alone
     rows = samples.reshape(16, -1).view(np.uint8)
     data = png(rows, 16, 2, chunk(b"tRNS", samples[0, 0].tobytes()))
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     assert raster.alpha is not None
     assert np.argwhere(raster.alpha == 0).tolist() == [[0, 0]]
 
@@ -103,7 +103,7 @@ def encoded(light):
 def test_gamma_of_a_png_is_shown(gamma, mode):
     pixels = photograph() if mode == "RGB" else photograph()[:, :, 0]
     data = with_chunk(file_of(pixels, "PNG"), chunk(b"gAMA", struct.pack(">I", round(1e5 * gamma))))
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     wanted = 255 * encoded((np.atleast_3d(pixels) / 255) ** (1 / gamma))
     assert np.abs(shown(raster) - wanted).mean() < 1.5
 
@@ -115,9 +115,9 @@ def test_chromaticities_of_a_png_are_shown():
         chunk(b"gAMA", struct.pack(">I", 45_455)),
         chunk(b"cHRM", struct.pack(">8I", *numbers)),
     )
-    assert np.abs(shown(rasters.from_file(data)) - photograph()).max() > 20
+    assert np.abs(shown(reading.from_file(data)) - photograph()).max() > 20
     green = np.full((2, 2, 3), (60, 200, 60), np.uint8)
-    profile = rasters.from_file(data).icc
+    profile = reading.from_file(data).icc
     assert profile is not None
     seen = to_srgb(green, profile)
     assert seen is not None
@@ -137,12 +137,12 @@ def test_chromaticities_of_a_png_are_shown():
     ids=["usual gamma", "sRGB", "cICP before gAMA", "no colours", "nothing"],
 )
 def test_srgb_needs_no_profile(chunks):
-    assert rasters.from_file(with_chunk(file_of(photograph(), "PNG"), *chunks)).icc is None
+    assert reading.from_file(with_chunk(file_of(photograph(), "PNG"), *chunks)).icc is None
 
 
 def test_code_points_of_a_png_are_shown():
     data = with_chunk(file_of(photograph(), "PNG"), chunk(b"cICP", bytes((12, 13, 0, 1))))
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     expected = to_srgb(
         photograph(), icc_profile(Colours(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))), False)
     )
@@ -154,7 +154,7 @@ def test_code_points_of_a_png_are_shown():
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_code_points_are_noted(transfer):
     data = with_chunk(file_of(photograph(), "PNG"), chunk(b"cICP", bytes((9, transfer, 0, 1))))
-    assert "HDR" in rasters.from_file(data).notes[0]
+    assert "HDR" in reading.from_file(data).notes[0]
 
 
 def test_profile_of_the_curve_of_srgb_changes_nothing():
@@ -210,7 +210,7 @@ def gain_map_xmp(quote="'", prefix="hdrgm"):
 @pytest.mark.parametrize("prefix", ["hdrgm", "gm"])
 def test_gain_map_is_claimed_no_more(quote, prefix):
     data = file_of(photograph(), "JPEG", xmp=gain_map_xmp(quote, prefix))
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     assert raster.notes == ("its gain map (HDR) is not kept",)
     assert raster.xmp is not None
     assert b"GainMap" not in raster.xmp
@@ -220,7 +220,7 @@ def test_gain_map_is_claimed_no_more(quote, prefix):
 
 def test_film_of_a_moving_photograph_is_noted():
     xmp = b"<x xmlns:GCamera='http://ns.google.com/photos/1.0/camera/' GCamera:MotionPhoto='1'/>"
-    raster = rasters.from_file(file_of(photograph(), "JPEG", xmp=xmp))
+    raster = reading.from_file(file_of(photograph(), "JPEG", xmp=xmp))
     assert raster.notes == ("its film is not kept",)
     assert b"MotionPhoto" not in (raster.xmp or b"")
 
@@ -233,7 +233,7 @@ def test_size_tags_follow_the_turn():
         f"<x tiff:Orientation='6' tiff:ImageWidth='{WIDTH}' exif:PixelXDimension='{WIDTH}'"
         f" exif:PixelYDimension='{HEIGHT}'/>"
     )
-    raster = rasters.from_file(file_of(photograph(), "JPEG", exif=exif, xmp=xmp.encode()))
+    raster = reading.from_file(file_of(photograph(), "JPEG", exif=exif, xmp=xmp.encode()))
     read = Image.Exif()
     read.load(raster.exif or b"")
     assert (read[0x0100], read[0x0101]) == (HEIGHT, WIDTH)
@@ -252,7 +252,7 @@ def test_size_tags_follow_the_turn():
 def test_resolution_is_kept(orientation, expected, format, ending):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    raster = rasters.from_file(file_of(photograph(), format, exif=exif, dpi=(300, 150)))
+    raster = reading.from_file(file_of(photograph(), format, exif=exif, dpi=(300, 150)))
     assert raster.exif is not None
     assert resolution_of(raster.exif) == pytest.approx(expected, rel=1e-3)
     written = Image.open(io.BytesIO(rasters.to_bytes(raster, ending)))
@@ -260,15 +260,15 @@ def test_resolution_is_kept(orientation, expected, format, ending):
 
 
 def test_usual_resolution_costs_nothing():
-    assert rasters.from_file(file_of(photograph(), "JPEG", dpi=(72, 72))).exif is None
-    assert rasters.from_file(file_of(photograph(), "PNG")).exif is None
+    assert reading.from_file(file_of(photograph(), "JPEG", dpi=(72, 72))).exif is None
+    assert reading.from_file(file_of(photograph(), "PNG")).exif is None
 
 
 def test_resolution_joins_the_exif_that_is_there():
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     exif.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
-    raster = rasters.from_file(file_of(photograph(), "PNG", exif=exif, dpi=(600, 600)))
+    raster = reading.from_file(file_of(photograph(), "PNG", exif=exif, dpi=(600, 600)))
     read = Image.Exif()
     read.load(raster.exif or b"")
     assert read[0x010F] == "Maker"
@@ -286,7 +286,7 @@ def large_profile():
 def test_long_profile_of_a_png_is_read():
     compressed = b"profile\0\0" + zlib.compress(large_profile())
     data = with_chunk(file_of(photograph(), "PNG"), chunk(b"iCCP", compressed))
-    raster = rasters.from_file(data)
+    raster = reading.from_file(data)
     assert raster.icc == large_profile()
     assert np.array_equal(raster.pixels, photograph())
 
@@ -299,7 +299,7 @@ def test_long_profile_of_a_png_is_read():
     ],
 )
 def test_long_texts_of_a_png_are_left_out(payload):
-    raster = rasters.from_file(with_chunk(file_of(photograph(), "PNG"), chunk(*payload)))
+    raster = reading.from_file(with_chunk(file_of(photograph(), "PNG"), chunk(*payload)))
     assert np.array_equal(raster.pixels, photograph())
     assert raster.notes == ("1 long texts are left out",)
 
@@ -309,7 +309,7 @@ def test_long_profile_is_not_written_to_a_png():
     with pytest.warns(UserWarning, match=r"\.png is written without its ICC profile"):
         data = rasters.to_bytes(raster, "png")
     assert "icc_profile" not in Image.open(io.BytesIO(data)).info
-    assert rasters.from_file(rasters.to_bytes(raster, "webp")).icc == large_profile()
+    assert reading.from_file(rasters.to_bytes(raster, "webp")).icc == large_profile()
 
 
 # Files that are cut, and files of other kinds
@@ -320,8 +320,8 @@ def test_long_profile_is_not_written_to_a_png():
 def test_jpeg_without_its_last_bytes_is_read(progressive, n_missing):
     pixels = photograph(320, 240)
     data = file_of(pixels, "JPEG", quality=90, progressive=progressive)
-    raster = rasters.from_file(data[:-n_missing])
-    whole = rasters.from_file(data)
+    raster = reading.from_file(data[:-n_missing])
+    whole = reading.from_file(data)
     assert np.abs(raster.pixels[:200].astype(int) - whole.pixels[:200]).mean() < 2
     assert all("cut" in note for note in raster.notes)
     assert bool(raster.notes) or np.array_equal(raster.pixels, whole.pixels)
@@ -332,7 +332,7 @@ def test_jpeg_without_its_half_is_refused(tmp_path):
     path = tmp_path / "half.jpg"
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=r"half\.jpg: damaged picture: .* % of it|half\.jpg.*%"):
-        rasters.from_file(path)
+        reading.from_file(path)
 
 
 FRAMES = [Image.fromarray(photograph()[::step]).resize((24, 16)) for step in (1, -1)]
@@ -345,12 +345,12 @@ def test_frames_left_out_are_noted(format, name):
     stream = io.BytesIO()
     FRAMES[0].save(stream, format, save_all=True, append_images=FRAMES[1:])
     expected = (f"only {name} 1 of 2 is kept",)
-    assert rasters.from_file(stream.getvalue()).notes == expected
+    assert reading.from_file(stream.getvalue()).notes == expected
     assert rasters.from_pil(Image.open(stream)).notes == expected
 
 
 def test_depth_left_out_is_noted():
-    raster = rasters.from_file(file_of((RAMP * 257).astype(np.uint16), "PNG"))
+    raster = reading.from_file(file_of((RAMP * 257).astype(np.uint16), "PNG"))
     assert raster.notes == ("samples of more than 8 bits are rounded to 8",)
 
 
@@ -379,7 +379,7 @@ def test_dark_16_bits_are_noted():
 )
 def test_other_files_are_called_what_they_are(head, words):
     with pytest.raises(InputError, match=words):
-        rasters.from_file(head)
+        reading.from_file(head)
 
 
 # What phones write
@@ -400,7 +400,7 @@ def test_heic_is_read_upright_once(orientation):
     stream = io.BytesIO()
     heif = pillow_heif.from_pillow(Image.fromarray(photograph(64, 48)))
     heif.save(stream, quality=100, chroma=444, exif=exif.tobytes())
-    raster = rasters.from_file(stream.getvalue())
+    raster = reading.from_file(stream.getvalue())
     expected = turned_upright(photograph(64, 48), orientation)
     assert raster.pixels.shape == expected.shape
     assert np.abs(raster.pixels.astype(int) - expected).mean() < 4
@@ -423,7 +423,7 @@ def test_jpeg_xl_is_read_upright_once(orientation, from_jpeg, tmp_path):
         image.save(tmp_path / "a.jpg", quality=95, exif=exif)
         image = Image.open(tmp_path / "a.jpg")
     image.save(path, lossless=True, lossless_jpeg=from_jpeg, exif=exif.tobytes())
-    raster = rasters.from_file(path)
+    raster = reading.from_file(path)
     expected = turned_upright(photograph(64, 48), orientation if from_jpeg else 1)
     assert raster.pixels.shape == expected.shape
     assert np.abs(raster.pixels.astype(int) - expected).mean() < 6
@@ -440,7 +440,7 @@ def test_size_of_jpeg_xl_is_known_before_it_is_decoded(size, exif, tmp_path):
     with path.open("rb") as stream:
         assert jpeg_xl.size_of(stream) == size
     with pytest.raises(InputError, match="at most"):
-        rasters.from_file(path, max_pixels=size[0] * size[1] - 1)
+        reading.from_file(path, max_pixels=size[0] * size[1] - 1)
 
 
 @pytest.mark.parametrize(
@@ -457,4 +457,4 @@ def test_without_its_package_the_extra_is_named(head, kind, package, monkeypatch
     for name in ("HEIF", "JXL"):
         monkeypatch.setattr(Image, "ID", [one for one in Image.ID if one != name])
     with pytest.raises(SystemFailure, match=rf"{kind}.*luxvox\[formats\]"):
-        rasters.from_file(head + bytes(40))
+        reading.from_file(head + bytes(40))

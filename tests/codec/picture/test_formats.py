@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from luxvox.codec.picture import rasters
-from luxvox.codec.picture.files import formats
+from luxvox.codec.picture import formats, rasters, reading
 from luxvox.errors import LossWarning, SystemFailure, UsageError
 
 EXIF = Image.Exif()
@@ -42,14 +41,14 @@ def test_every_format_takes_every_raster(ending, n_planes):
 @pytest.mark.parametrize("n_planes", [3, 4])
 def test_lossless_formats_lose_nothing(ending, n_planes):
     raster = raster_of(n_planes)
-    read = rasters.from_file(rasters.to_bytes(raster, ending))
+    read = reading.from_file(rasters.to_bytes(raster, ending))
     assert np.array_equal(rasters.to_array(read), rasters.to_array(raster))
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tiff", "avif"])
 def test_metadata_is_written(ending):
     raster = raster_of(3, icc=ICC, exif=RAW_EXIF, xmp=XMP)
-    read = rasters.from_file(rasters.to_bytes(raster, ending))
+    read = reading.from_file(rasters.to_bytes(raster, ending))
     assert read.icc == ICC
     assert read.xmp == XMP
     assert read.exif is not None
@@ -61,19 +60,19 @@ def test_transparent_becomes_white_where_there_is_no_alpha():
     raster = rasters.Raster(np.zeros((4, 4, 3), np.uint8), transparent)
     with pytest.warns(LossWarning, match="transparency, which is laid on white"):
         written = rasters.to_bytes(raster, "jpg")
-    assert rasters.from_file(written).pixels.min() > 250
+    assert reading.from_file(written).pixels.min() > 250
 
 
 @pytest.mark.filterwarnings("error")
 def test_opaque_alpha_is_no_loss():
     raster = rasters.Raster(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 255, np.uint8))
-    assert rasters.from_file(rasters.to_bytes(raster, "jpg")).pixels.max() < 5
+    assert reading.from_file(rasters.to_bytes(raster, "jpg")).pixels.max() < 5
 
 
 def test_metadata_too_long_for_jpeg_is_left_out():
     raster = raster_of(3, icc=ICC, exif=RAW_EXIF + bytes(70_000), xmp=XMP + b" " * 70_000)
     with pytest.warns(LossWarning, match=r"without EXIF of 70,\d+ bytes.*, XMP of 70,012"):
-        read = rasters.from_file(rasters.to_bytes(raster, "jpg"))
+        read = reading.from_file(rasters.to_bytes(raster, "jpg"))
     assert (read.icc, read.exif, read.xmp) == (ICC, None, None)
 
 
