@@ -13,7 +13,7 @@ from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.entropy.picture.visitors import CodesConcealer, CodesDecoder, CodesEncoder, Source
 from luxvox.entropy.picture.walk import LatticeContext, Visitor, Walk, walk
 from luxvox.errors import FormatError
-from luxvox.models.picture.networks import LEVELS, STRIDES
+from luxvox.models.picture.conditions import LEVELS, STRIDES
 from luxvox.models.picture.tiling import grid_shapes
 from luxvox.progress import Advance
 

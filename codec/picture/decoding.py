@@ -37,8 +37,8 @@ from luxvox.errors import (
     TruncatedWarning,
     UnsupportedError,
 )
+from luxvox.models.picture.conditions import STRIDES, Setting, quality_to_step
 from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
-from luxvox.models.picture.networks import STRIDES, Setting, quality_to_step
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Advance, part_of, silent
 

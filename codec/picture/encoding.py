@@ -36,7 +36,7 @@ from luxvox.codec.quality import centi_to_position
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.errors import LossWarning
 from luxvox.models.picture.choice import RateAwareChoice
-from luxvox.models.picture.networks import LEVELS, STRIDES, Setting, quality_to_step
+from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_to_step
 from luxvox.models.picture.resaving import latents_of_saved
 from luxvox.models.picture.tiling import Placement, analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec

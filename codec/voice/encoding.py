@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +18,17 @@ from luxvox.codec.effort import VoiceWork
 from luxvox.codec.quality import centi_to_position, centi_to_share
 from luxvox.codec.search import COARSEST, FINEST, Window
 from luxvox.codec.targets import SIZE_STEP, SIZE_TOLERANCE
+from luxvox.codec.voice.analysis import (
+    Part,
+    analysed,
+    channel_blocks,
+    coded_at_full_depth,
+    coded_blocks,
+    joined_parts,
+    uncoded,
+    uncoded_part,
+)
 from luxvox.codec.voice.loudness import amplitude_of, gain_of, measure
-from luxvox.codec.voice.recordings import resample_blocks
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, known
@@ -27,11 +36,9 @@ from luxvox.entropy.voice.walk import walk
 from luxvox.errors import UsageError
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, refined_latents
-from luxvox.models.voice.networks import power_db
-from luxvox.models.voice.tiling import SampleWindow, analyse
+from luxvox.models.voice.tiling import SampleWindow
 from luxvox.progress import Advance, part_of, silent
 from luxvox.timeline import (
-    CODED_RATE_HZ,
     FRAME_SAMPLES,
     PARTS,
     SEGMENT_FRAMES,
@@ -46,8 +53,6 @@ if TYPE_CHECKING:
 
 Samples = NDArray[np.float32]
 Item = TypeVar("Item")
-_Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
-"""Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
 
 _TOLERANCE = 0.02  # of the bitrate, where the search stops
 _MAX_TRIES = 7
@@ -95,7 +100,7 @@ class Take:
         """Read and analyse a recording."""
         channels = recording.channels
         n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
-        level = measure(_coded_blocks(recording))
+        level = measure(coded_blocks(recording))
         gain = gain_of(level)
         header = VoiceHeader(
             model_number=codec.card.number,
@@ -109,17 +114,19 @@ class Take:
         )
         scale = np.float32(amplitude_of(gain))
         blocks = tuple(
-            functools.partial(_channel_blocks, recording, channel, level.mean[channel], scale)
+            functools.partial(channel_blocks, recording, channel, level.mean[channel], scale)
             for channel in range(channels)
         )
-        code = _uncoded if work.n_refinements else _coded_at_full_depth
+        code = uncoded if work.n_refinements else coded_at_full_depth
         share = _ANALYSIS_SHARE[work.n_refinements > 0]
         parts = []
         for channel, read in enumerate(blocks):
             done = part_of(advance, channel / channels * share, share / channels)
-            analysed = _analysed(codec, read(), n_coded, done)
-            coded = (code(codec, some, work.chooses_anew) for some in analysed)
-            parts.append(_joined(coded, n_frames(recording.n_samples, recording.sample_rate_hz)))
+            stretches = analysed(codec, read(), n_coded, done)
+            coded = (code(codec, some, work.chooses_anew) for some in stretches)
+            parts.append(
+                joined_parts(coded, n_frames(recording.n_samples, recording.sample_rate_hz))
+            )
         codes, power, bits, latents = zip(*parts, strict=True)
         left = part_of(advance, share, 1.0 - share)
         return cls(codec, header, codes, power, bits, latents, blocks, work, left)
@@ -257,7 +264,7 @@ class Take:
             share = _REFINED_SHARE / len(self.power_db)
             done = part_of(self.advance, channel * share, share)
             refined = _watched(side_by_side(refine, windows, n_windows), n_windows, done)
-            parts.append(_joined(refined, len(power)))
+            parts.append(joined_parts(refined, len(power)))
         codes, power_db, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
         left = part_of(self.advance, _REFINED_SHARE, 1.0 - _REFINED_SHARE)
@@ -284,7 +291,7 @@ class Take:
         """How many frames on each side are heard when some are corrected: not all that matter."""
         return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
-    def _refined_part(self, channel: int, centi: int, window: tuple[range, Samples]) -> _Part:
+    def _refined_part(self, channel: int, centi: int, window: tuple[range, Samples]) -> Part:
         """Correct the latents of some frames, and their powers by how much they are heard.
 
         Neighbours are heard, but stay.
@@ -306,7 +313,7 @@ class Take:
         coded = np.arange(refined.codes.shape[1])[:, None] < depths
         static = model.static_bits(refined.codes)
         bits = np.where(coded, static, model.expected_bits()[:, None])
-        return _uncoded_part(refined.latents[:, :, own], power[own], bits[:, own])
+        return uncoded_part(refined.latents[:, :, own], power[own], bits[:, own])
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
         """Return where the codes of so many stages of each frame come from."""
@@ -339,57 +346,10 @@ class Take:
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 
 
-def _analysed(
-    codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, advance: Advance
-) -> Iterator[Tensor]:
-    """Yield latents [n_channels, 1, frames], and tell of the work done."""
-    total = -(-n_coded // FRAME_SAMPLES) + 1
-    n_done = 0
-    for latents in analyse(codec.model, blocks, n_coded):
-        yield latents
-        n_done += latents.shape[2]
-        advance(n_done / total)
-
-
-def _coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> _Part:
-    """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest words."""
-    codes, bits = codec.model.choose(latents[None])
-    power = power_db(latents[None])[0, 0].numpy()
-    return codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half()
-
-
-def _uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> _Part:
-    """Keep latents that will be corrected before codes are chosen; say what those may take."""
-    expected = codec.model.expected_bits()[:, None]
-    power = power_db(latents[None])[0, 0].numpy()
-    return _uncoded_part(latents, power, np.repeat(expected, latents.shape[2], axis=1))
-
-
-def _uncoded_part(latents: Tensor, power: NDArray[np.float32], bits: NDArray[np.float32]) -> _Part:
-    return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
-
-
 def _watched(items: Iterable[Item], total: int, advance: Advance) -> Iterator[Item]:
     for n, item in enumerate(items, start=1):
         yield item
         advance(n / total)
-
-
-def _joined(parts: Iterable[_Part], total: int) -> _Part:
-    """Join parts that follow one another in time, `total` frames in all, each freed at once."""
-    joined: list[NDArray[Any]] = []
-    start = 0
-    for codes, power, bits, latents in parts:
-        arrays = codes, power, bits, latents.numpy()
-        if not joined:
-            joined = [np.empty((*a.shape[:-1], total if a.size else 0), a.dtype) for a in arrays]
-        stop = start + len(power)
-        for whole, array in zip(joined, arrays, strict=True):
-            if array.size:
-                whole[..., start:stop] = array
-        start = stop
-    codes, power, bits, kept = joined
-    return codes, power, bits, torch.from_numpy(kept)
 
 
 def _scale(taken: float, expected: float) -> float:
@@ -405,24 +365,3 @@ def _around(aim: float, tolerance: float) -> Window:
     """Return the window around some bytes, as wide at least as the steps in which sizes come."""
     reach = max(aim * tolerance, SIZE_STEP / 2)
     return Window(aim - reach, aim, aim + reach)
-
-
-def _coded_blocks(recording: OpenRecording) -> Iterator[Samples]:
-    """Yield the recording at 16 kHz, float32 [n, C]; two channels as mid and side."""
-    n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
-    blocks = resample_blocks(recording.blocks(), recording.sample_rate_hz, CODED_RATE_HZ, n_coded)
-    for block in blocks:
-        yield _mid_and_side(block) if recording.channels == 2 else block
-
-
-def _channel_blocks(
-    recording: OpenRecording, channel: int, mean: float, scale: np.float32
-) -> Iterator[Samples]:
-    """Yield the samples [n] of a channel at 16 kHz and the common level."""
-    for block in _coded_blocks(recording):
-        yield (block[:, channel] - mean) * scale
-
-
-def _mid_and_side(block: Samples) -> Samples:
-    left, right = block[:, 0], block[:, 1]
-    return np.stack([(left + right) * np.float32(0.5), (left - right) * np.float32(0.5)], axis=1)

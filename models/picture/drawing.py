@@ -22,19 +22,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from luxvox.models.picture.networks import (
-    FACTOR_MAX,
+from luxvox.models.picture.conditions import (
     FINEST,
     LEVELS,
     PIXELS_PER_UNIT,
     STRIDES,
-    Block,
     Conditions,
     PictureConfig,
-    PictureModel,
     Setting,
-    blocks_of,
 )
+from luxvox.models.picture.networks import FACTOR_MAX, Block, PictureModel, blocks_of
 from luxvox.models.picture.transform import BLOCK
 
 FACTORS = (1, 2, 4, 8)  # how many times smaller a picture can be drawn

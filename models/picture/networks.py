@@ -13,21 +13,24 @@ up in training.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from luxvox.models.picture.conditions import (
+    FINEST,
+    LEVELS,
+    PIXELS_PER_UNIT,
+    STRIDES,
+    Conditions,
+    PictureConfig,
+    Setting,
+    log_step,
+)
 from luxvox.models.picture.transform import BLOCK, mirrored
 
-LEVELS = ("apex", "top", "base", "detail")  # coarse to fine, in coding order
-STRIDES = {"apex": 64, "top": 32, "base": 16, "detail": 8}
-FINEST = len(LEVELS) - 1
-PIXELS_PER_UNIT = 8.0
-PAD_MULTIPLE = 64  # the coarsest stride, in pixels
 N_PROBES, N_MAPS = 24, 4  # of steps, a level
 MAX_LOG_FACTOR = 1.5  # of a step, either way
 FACTOR_MAX = 6.0  # bound of both factors of a block's product
@@ -36,74 +39,6 @@ FACTOR_MAX = 6.0  # bound of both factors of a block's product
 Source = Callable[[str, Tensor], Tensor]
 """Gives the latents of a level in units [B, C, H, W], told its name and factors on its steps."""
 Quantise = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class PictureConfig:
-    """Shape of the picture networks; everything needed to build them.
-
-    Attributes:
-        coarsest_step, finest_step: quantiser steps of quality 1 and 100, in 8-bit levels.
-        channels: latent channels by level, coarse to fine.
-        passed: features that the linear start hands on from strides 8, 16 and 32.
-        widths: features at strides 64, 32, 16 and 8.
-        analysis_blocks, synthesis_blocks: residual blocks at those strides.
-        analysis_hidden, synthesis_hidden: widths of each half of their gated product.
-    """
-
-    coarsest_step: float = 160.0
-    finest_step: float = 3.5
-    channels: tuple[int, ...] = (32, 24, 120, 112)
-    passed: tuple[int, ...] = (8, 8, 32)
-    widths: tuple[int, ...] = (192, 256, 256, 192)
-    analysis_blocks: tuple[int, ...] = (2, 3, 4, 2)
-    synthesis_blocks: tuple[int, ...] = (2, 3, 3, 3)
-    analysis_hidden: tuple[int, ...] = (192, 256, 256, 192)
-    synthesis_hidden: tuple[int, ...] = (192, 256, 256, 176)
-
-    def n_channels(self, level: str) -> int:
-        """Return the number of latent channels of a level."""
-        return self.channels[LEVELS.index(level)]
-
-
-def quality_to_step(quality: float, config: PictureConfig) -> float:
-    """Return the quantiser step in 8-bit levels for a quality of 1 (coarse) to 100 (fine)."""
-    ratio = config.finest_step / config.coarsest_step
-    return config.coarsest_step * float(ratio ** ((quality - 1.0) / 99.0))
-
-
-def log_step(step: Tensor, config: PictureConfig) -> Tensor:
-    """Map steps in 8-bit levels [B] to −1 (finest) … 1 (coarsest), linear in log-step."""
-    span = math.log(config.coarsest_step / config.finest_step)
-    return 2.0 * torch.log(step / config.finest_step) / span - 1.0
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a file says of its quality.
-
-    Attributes:
-        step: quantiser step in 8-bit levels.
-        tune: 0 (least squared error) … 1 (for the eye).
-    """
-
-    step: float
-    tune: float = 1.0
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the networks are told of each file of a batch, each [B, 1, 1, 1].
-
-    Attributes:
-        position: log-step, −1 (finest) … 1 (coarsest).
-        gain: step in units.
-        tune: 0 (least squared error) … 1 (for the eye).
-    """
-
-    position: Tensor
-    gain: Tensor
-    tune: Tensor
 
 
 class Block(nn.Module):

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.drawing import Drawing
-from luxvox.models.picture.networks import LEVELS, PictureModel, Setting
+from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.tiling import Placement, analyse
 
 N_STEPS = 3  # of the iteration, at most

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from luxvox.models.picture.networks import (
+from luxvox.models.picture.conditions import (
     FINEST,
     LEVELS,
     PAD_MULTIPLE,
     PIXELS_PER_UNIT,
     STRIDES,
-    PictureModel,
     Setting,
 )
+from luxvox.models.picture.networks import PictureModel
 
 STRIP_PIXELS = 1 << 20
 _ALIGNMENT = 16  # rows of pixels; the finest grid that is not cut into strips

@@ -18,7 +18,8 @@ from luxvox.entropy.picture.layers import table_shapes
 from luxvox.entropy.picture.walk import LatticeContext
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
-from luxvox.models.picture.networks import LEVELS, PictureConfig, PictureModel
+from luxvox.models.picture.conditions import LEVELS, PictureConfig
+from luxvox.models.picture.networks import PictureModel
 from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
 from luxvox.torch_state import usual_state
 

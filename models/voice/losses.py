@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from luxvox.models.voice.loudness import REFERENCE
-from luxvox.models.voice.networks import SAMPLE_RATE_HZ
+from luxvox.models.voice.spectra import SAMPLE_RATE_HZ
 
 HOPS = {128: 64, 320: 160, 640: 160, 1280: 640}
 WINDOW = 640  # of the texture and of the envelopes

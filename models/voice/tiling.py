@@ -13,12 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from luxvox.models.voice.networks import (
-    HOP,
-    SpeechModel,
-    n_frames,
-    spectrum_of_padded,
-)
+from luxvox.models.voice.networks import SpeechModel
+from luxvox.models.voice.spectra import HOP, n_frames, spectrum_of_padded
 
 Samples = NDArray[np.float32]
 CHUNK_FRAMES = 1000

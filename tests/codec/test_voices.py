@@ -39,15 +39,8 @@ from luxvox.models.training.voice.twin import speech_twins
 from luxvox.models.voice import tiling, weights
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.losses import distortions, spectra
-from luxvox.models.voice.networks import (
-    HOP,
-    LEVEL,
-    N_REALS,
-    SpeechConfig,
-    SpeechModel,
-    envelopes,
-    spectrum,
-)
+from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
+from luxvox.models.voice.spectra import HOP, N_REALS, envelopes, spectrum
 from luxvox.models.voice.weights import VoiceCodec
 from luxvox.timeline import SEGMENT_FRAMES
 

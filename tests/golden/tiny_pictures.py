@@ -11,7 +11,8 @@ from torch import Tensor
 from luxvox.entropy.picture.lattice import LatticeLevel, picture_levels
 from luxvox.entropy.picture.layers import N_SCALES, SHIFTS, check_sums, known_taps, table_shapes
 from luxvox.entropy.picture.tables import start_tables
-from luxvox.models.picture.networks import PictureConfig, PictureModel, StepMap, blocks_of
+from luxvox.models.picture.conditions import PictureConfig
+from luxvox.models.picture.networks import PictureModel, StepMap, blocks_of
 from luxvox.models.picture.weights import pack_picture, state_sizes
 
 PICTURE = PictureConfig(

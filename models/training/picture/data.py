@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from luxvox.errors import InputError
-from luxvox.models.picture.networks import PIXELS_PER_UNIT
+from luxvox.models.picture.conditions import PIXELS_PER_UNIT
 from luxvox.models.training.picture.drawings import drawing
 
 log = logging.getLogger(__name__)

@@ -5,14 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from luxvox.models.picture.networks import (
-    LEVELS,
-    STRIDES,
-    Block,
-    PictureConfig,
-    PictureModel,
-    blocks_of,
-)
+from luxvox.models.picture.conditions import LEVELS, STRIDES, PictureConfig
+from luxvox.models.picture.networks import Block, PictureModel, blocks_of
 from luxvox.models.picture.transform import (
     ChannelStatistics,
     colour_matrix,

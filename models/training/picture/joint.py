@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from luxvox.models.picture.networks import PIXELS_PER_UNIT, Block, Conditions
+from luxvox.models.picture.conditions import PIXELS_PER_UNIT, Conditions
+from luxvox.models.picture.networks import Block
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.losses import EYE_SHARE, eye_error, psnr, squared_error
 from luxvox.models.training.picture.parts import PictureParts, save_parts

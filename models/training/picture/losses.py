@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from luxvox.models.picture.networks import PIXELS_PER_UNIT
+from luxvox.models.picture.conditions import PIXELS_PER_UNIT
 
 EYE_SHARE = 0.8  # of the distortion that a model tuned for the eye minimises
 LUMA = (0.299, 0.587, 0.114)

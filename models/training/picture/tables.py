@@ -21,7 +21,7 @@ from luxvox.entropy.picture.visitors import Source
 from luxvox.entropy.picture.walk import LatticeContext, Walk
 from luxvox.entropy.pmf import TOTAL
 from luxvox.models.picture.choice import RateAwareChoice
-from luxvox.models.picture.networks import LEVELS, Setting
+from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.tiling import Placement, analyse, grid_shapes
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.joint import TRAINED_STEPS

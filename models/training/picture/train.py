@@ -23,7 +23,7 @@ import torch
 from torch import distributed
 
 from luxvox.errors import UsageError
-from luxvox.models.picture.networks import PictureConfig
+from luxvox.models.picture.conditions import PictureConfig
 from luxvox.models.training.loop import (
     Progress,
     log_to_stderr,

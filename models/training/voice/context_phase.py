@@ -28,14 +28,8 @@ from luxvox.models.training.voice.phases import static_bits
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, refined_latents
-from luxvox.models.voice.networks import (
-    LEVEL,
-    SAMPLE_RATE_HZ,
-    SYNTHESIS_PARTS,
-    SpeechModel,
-    power_db,
-    spectrum,
-)
+from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
+from luxvox.models.voice.spectra import SAMPLE_RATE_HZ, spectrum
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from luxvox.errors import InputError
 from luxvox.models.voice.loudness import active_level
-from luxvox.models.voice.networks import HOP, SAMPLE_RATE_HZ
+from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 JITTER_DB = 4.0  # standard deviation of the level about the common one

@@ -9,17 +9,7 @@ import torch
 from torch import Tensor
 
 from luxvox.models.training.voice.data import Recordings
-from luxvox.models.voice.networks import (
-    DEPTH_POWER,
-    N_BINS,
-    N_REALS,
-    SAMPLE_RATE_HZ,
-    SpeechConfig,
-    SpeechModel,
-    envelopes,
-    spectrum,
-    typical_db,
-)
+from luxvox.models.voice.networks import DEPTH_POWER, SpeechConfig, SpeechModel, typical_db
 from luxvox.models.voice.rvq import (
     N_RATE_BINS,
     ResidualVQ,
@@ -29,6 +19,7 @@ from luxvox.models.voice.rvq import (
     usage,
     word_counts,
 )
+from luxvox.models.voice.spectra import N_BINS, N_REALS, SAMPLE_RATE_HZ, envelopes, spectrum
 
 log = logging.getLogger(__name__)
 

@@ -20,15 +20,13 @@ from luxvox.models.training.voice.follower import CodebookFollower
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import (
     DEPTH_POWER,
-    HOP,
-    SAMPLE_RATE_HZ,
     SYNTHESIS_PARTS,
     SpeechConfig,
     SpeechModel,
-    spectrum,
     typical_db,
 )
 from luxvox.models.voice.rvq import rate_bin, usage, word_counts
+from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ, spectrum
 from luxvox.models.voice.weights import rounded_codebooks
 
 BATCH = 8

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from luxvox.models.picture import drawing
+from luxvox.models.picture.conditions import LEVELS, STRIDES, PictureConfig, Setting
 from luxvox.models.picture.drawing import Drawing, has_bfloat16, reach_of
-from luxvox.models.picture.networks import LEVELS, STRIDES, PictureConfig, Setting
 from luxvox.models.picture.weights import picture_codec
 
 SIZE = 320, 192

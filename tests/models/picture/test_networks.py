@@ -8,20 +8,22 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from luxvox.entropy.picture.lattice import picture_levels
 from luxvox.entropy.picture.layers import own_matrix, table_shapes
-from luxvox.models.picture.networks import (
+from luxvox.models.picture.conditions import (
     LEVELS,
-    MAX_LOG_FACTOR,
     STRIDES,
-    Analysis,
-    Block,
     Conditions,
     PictureConfig,
-    PictureModel,
     Setting,
-    Synthesis,
     log_step,
-    multiply_accumulates_per_pixel,
     quality_to_step,
+)
+from luxvox.models.picture.networks import (
+    MAX_LOG_FACTOR,
+    Analysis,
+    Block,
+    PictureModel,
+    Synthesis,
+    multiply_accumulates_per_pixel,
 )
 from luxvox.models.picture.weights import state_sizes
 from luxvox.models.training.picture.initialise import untrained_model

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from luxvox.models.picture import tiling
-from luxvox.models.picture.networks import LEVELS, STRIDES, Setting
+from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting
 from luxvox.models.picture.tiling import (
     analyse,
     grid_shapes,

@@ -10,7 +10,7 @@ from safetensors.torch import load, load_file, save_file
 
 from luxvox.errors import ModelError
 from luxvox.models.cards import preferring, read_card
-from luxvox.models.picture.networks import LEVELS, Setting
+from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.weights import (
     check_tables,
     load_picture_codec,

@@ -6,7 +6,7 @@ import torch
 
 from luxvox.models.voice.correction import heard_decibels, refined_latents
 from luxvox.models.voice.losses import distortions, spectra
-from luxvox.models.voice.networks import spectrum
+from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.weights import voice_codec
 
 N_FRAMES = 101

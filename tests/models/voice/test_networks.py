@@ -8,20 +8,18 @@ import torch
 
 from luxvox.models.training.voice.initialise import widened
 from luxvox.models.voice.losses import magnitude_distance, spectra
-from luxvox.models.voice.networks import (
+from luxvox.models.voice.networks import SpeechConfig, SpeechModel, typical_db
+from luxvox.models.voice.paths import KERNEL, corrected_spectra, depthwise
+from luxvox.models.voice.spectra import (
     FINE_WINDOW,
     HOP,
     N_REALS,
     WINDOW,
-    SpeechConfig,
-    SpeechModel,
     compressed_spectra,
     envelopes,
     samples_from_spectra,
     spectrum,
-    typical_db,
 )
-from luxvox.models.voice.paths import KERNEL, corrected_spectra, depthwise
 
 N_BANDS = 40
 CONFIG = SpeechConfig(n_channels=8, n_stages=2, codebook_size=4, width=8, n_bands=N_BANDS)

@@ -29,8 +29,9 @@ from luxvox.models.voice.losses import (
     mel_distance,
     spectra,
 )
-from luxvox.models.voice.networks import SpeechConfig, SpeechModel, spectrum
+from luxvox.models.voice.networks import SpeechConfig, SpeechModel
 from luxvox.models.voice.rvq import ResidualVQ
+from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.weights import context_level, load_voice_codec, rounded_codebooks
 
 A_STEP = 1e-6  # minutes

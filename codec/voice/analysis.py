@@ -1,0 +1,99 @@
+"""A recording before its codes are cut to a rate: blocks, latents, codes at full depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.codec.voice.recordings import resample_blocks
+from luxvox.entropy.voice.plan import Codes
+from luxvox.models.voice.networks import power_db
+from luxvox.models.voice.tiling import analyse
+from luxvox.progress import Advance
+from luxvox.timeline import (
+    CODED_RATE_HZ,
+    FRAME_SAMPLES,
+    coded_length,
+)
+
+if TYPE_CHECKING:
+    from luxvox.codec.voice.recordings import OpenRecording
+    from luxvox.models.voice.weights import VoiceCodec
+
+Samples: TypeAlias = NDArray[np.float32]
+Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
+"""Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
+
+
+def analysed(
+    codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, advance: Advance
+) -> Iterator[Tensor]:
+    """Yield latents [n_channels, 1, frames], and tell of the work done."""
+    total = -(-n_coded // FRAME_SAMPLES) + 1
+    n_done = 0
+    for latents in analyse(codec.model, blocks, n_coded):
+        yield latents
+        n_done += latents.shape[2]
+        advance(n_done / total)
+
+
+def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Part:
+    """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest words."""
+    codes, bits = codec.model.choose(latents[None])
+    power = power_db(latents[None])[0, 0].numpy()
+    return codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half()
+
+
+def uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Part:
+    """Keep latents that will be corrected before codes are chosen; say what those may take."""
+    expected = codec.model.expected_bits()[:, None]
+    power = power_db(latents[None])[0, 0].numpy()
+    return uncoded_part(latents, power, np.repeat(expected, latents.shape[2], axis=1))
+
+
+def uncoded_part(latents: Tensor, power: NDArray[np.float32], bits: NDArray[np.float32]) -> Part:
+    """Return a part whose codes are still to be chosen."""
+    return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
+
+
+def joined_parts(parts: Iterable[Part], total: int) -> Part:
+    """Join parts that follow one another in time, `total` frames in all, each freed at once."""
+    joined: list[NDArray[Any]] = []
+    start = 0
+    for codes, power, bits, latents in parts:
+        arrays = codes, power, bits, latents.numpy()
+        if not joined:
+            joined = [np.empty((*a.shape[:-1], total if a.size else 0), a.dtype) for a in arrays]
+        stop = start + len(power)
+        for whole, array in zip(joined, arrays, strict=True):
+            if array.size:
+                whole[..., start:stop] = array
+        start = stop
+    codes, power, bits, kept = joined
+    return codes, power, bits, torch.from_numpy(kept)
+
+
+def coded_blocks(recording: OpenRecording) -> Iterator[Samples]:
+    """Yield the recording at 16 kHz, float32 [n, C]; two channels as mid and side."""
+    n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
+    blocks = resample_blocks(recording.blocks(), recording.sample_rate_hz, CODED_RATE_HZ, n_coded)
+    for block in blocks:
+        yield _mid_and_side(block) if recording.channels == 2 else block
+
+
+def channel_blocks(
+    recording: OpenRecording, channel: int, mean: float, scale: np.float32
+) -> Iterator[Samples]:
+    """Yield the samples [n] of a channel at 16 kHz and the common level."""
+    for block in coded_blocks(recording):
+        yield (block[:, channel] - mean) * scale
+
+
+def _mid_and_side(block: Samples) -> Samples:
+    left, right = block[:, 0], block[:, 1]
+    return np.stack([(left + right) * np.float32(0.5), (left - right) * np.float32(0.5)], axis=1)
