@@ -9,16 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.container import (
-    CUT,
-    EXIF,
-    ICC,
-    XMP,
-    Container,
-    Lost,
-    Part,
-    PictureHeader,
-)
+from luxvox.codec.container import CUT, EXIF, ICC, XMP, Container, Lost, Part, PictureHeader
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.packed import unpack

@@ -15,11 +15,7 @@ from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
 from luxvox.models.voice.tiling import analyse
 from luxvox.progress import Advance
-from luxvox.timeline import (
-    CODED_RATE_HZ,
-    FRAME_SAMPLES,
-    coded_length,
-)
+from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES, coded_length
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording

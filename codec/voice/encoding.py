@@ -38,14 +38,7 @@ from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, refined_latents
 from luxvox.models.voice.tiling import SampleWindow
 from luxvox.progress import Advance, part_of, silent
-from luxvox.timeline import (
-    FRAME_SAMPLES,
-    PARTS,
-    SEGMENT_FRAMES,
-    coded_length,
-    n_frames,
-    n_segments,
-)
+from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_frames, n_segments
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording

@@ -13,13 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from luxvox.evaluate.metrics import (
-    LARGEST_DB,
-    LibraryMetric,
-    Metric,
-    NotApplicable,
-    Setting,
-)
+from luxvox.evaluate.metrics import LARGEST_DB, LibraryMetric, Metric, NotApplicable, Setting
 from luxvox.evaluate.subjects import PICTURES, Subject
 
 Pixels = NDArray[np.uint8]

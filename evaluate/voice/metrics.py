@@ -14,13 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.errors import SystemFailure
-from luxvox.evaluate.metrics import (
-    EXTRA_VOICES,
-    LibraryMetric,
-    Metric,
-    NotApplicable,
-    Setting,
-)
+from luxvox.evaluate.metrics import EXTRA_VOICES, LibraryMetric, Metric, NotApplicable, Setting
 from luxvox.evaluate.subjects import VOICE_RATE_HZ, VOICES, Subject
 
 Samples = NDArray[np.float32]

@@ -10,13 +10,7 @@ from luxvox.evaluate.measure import coded
 from luxvox.evaluate.metrics import NotApplicable, Setting, all_metrics, decibels
 from luxvox.evaluate.peers import Absent, PeerSpec, enter
 from luxvox.evaluate.picture import peers as picture_peers
-from luxvox.evaluate.picture.metrics import (
-    flip,
-    multiscale_ssim,
-    psnr_db,
-    psnr_y_db,
-    ssimulacra2,
-)
+from luxvox.evaluate.picture.metrics import flip, multiscale_ssim, psnr_db, psnr_y_db, ssimulacra2
 from luxvox.evaluate.subjects import Subject
 from luxvox.evaluate.voice import peers as voice_peers
 from luxvox.tests.evaluate.miniature import scene, speech

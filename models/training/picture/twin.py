@@ -15,19 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass, phase_mask
-from luxvox.entropy.picture.layers import (
-    N_LINES,
-    N_SCALES,
-    N_STEP_INPUTS,
-    SHIFTS,
-    known_taps,
-)
-from luxvox.models.training.picture.integers import (
-    activated,
-    companded,
-    logistic_bits,
-    rounded,
-)
+from luxvox.entropy.picture.layers import N_LINES, N_SCALES, N_STEP_INPUTS, SHIFTS, known_taps
+from luxvox.models.training.picture.integers import activated, companded, logistic_bits, rounded
 
 WEIGHT_MAX = 127.0
 # What a whole number of a layer's weights is as a learnt value; it sets the pace of learning.

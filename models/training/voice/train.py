@@ -46,11 +46,7 @@ from luxvox.models.training.voice.context_phase import (
     store_speech_codes,
 )
 from luxvox.models.training.voice.data import Recordings
-from luxvox.models.training.voice.initialise import (
-    untrained_speech_model,
-    widened,
-    with_stages,
-)
+from luxvox.models.training.voice.initialise import untrained_speech_model, widened, with_stages
 from luxvox.models.training.voice.phases import (
     MODEL_FILE,
     JointSpeechPhase,

@@ -13,45 +13,21 @@ from PIL import Image, ImageCms
 
 from luxvox.codec.picture import rasters, reading
 from luxvox.codec.picture.files import jpeg_xl
-from luxvox.codec.picture.files.colour import Colours, icc_profile, to_srgb
 from luxvox.codec.picture.files.exif import resolution_of
 from luxvox.codec.picture.files.metadata import turned_upright
 from luxvox.errors import InputError, SystemFailure
+from luxvox.tests.codec.picture.picture_files import (
+    HEIGHT,
+    RAMP,
+    WIDTH,
+    chunk,
+    file_of,
+    photograph,
+    png,
+    with_chunk,
+)
 
-WIDTH, HEIGHT = 24, 16
-RAMP = np.arange(WIDTH * HEIGHT).reshape(HEIGHT, WIDTH) % 256
-SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
-ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
-
-
-def photograph(width=WIDTH, height=HEIGHT):
-    y, x = np.mgrid[:height, :width]
-    return np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=2).astype(np.uint8)
-
-
-def file_of(pixels, format, **options):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format, **options)
-    return stream.getvalue()
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(rows, bits, colour_type, *chunks):
-    """Make a PNG of packed rows."""
-    width = 8 * len(rows[0]) // bits // {0: 1, 2: 3}[colour_type]
-    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour_type, 0, 0, 0)
-    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
-    front = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    return front + b"".join(chunks) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def with_chunk(data, *chunks):
-    """Put chunks into a PNG, after its header."""
-    return data[:33] + b"".join(chunks) + data[33:]
 
 
 # Transparent colours
@@ -80,111 +56,6 @@ def test_transparent_colour_of_16_bits_is_that_colour_only():
     raster = reading.from_file(data)
     assert raster.alpha is not None
     assert np.argwhere(raster.alpha == 0).tolist() == [[0, 0]]
-
-
-# Colours
-
-
-def shown(raster):
-    """Return the pixels as a viewer shows them, as sRGB."""
-    if raster.icc is None:
-        return raster.pixels.astype(int)
-    converted = to_srgb(raster.pixels, raster.icc)
-    assert converted is not None
-    return converted.astype(int)
-
-
-def encoded(light):
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-
-
-@pytest.mark.parametrize("gamma", [1.0, 1 / 1.8, 1 / 2.6])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_gamma_of_a_png_is_shown(gamma, mode):
-    pixels = photograph() if mode == "RGB" else photograph()[:, :, 0]
-    data = with_chunk(file_of(pixels, "PNG"), chunk(b"gAMA", struct.pack(">I", round(1e5 * gamma))))
-    raster = reading.from_file(data)
-    wanted = 255 * encoded((np.atleast_3d(pixels) / 255) ** (1 / gamma))
-    assert np.abs(shown(raster) - wanted).mean() < 1.5
-
-
-def test_chromaticities_of_a_png_are_shown():
-    numbers = [round(1e5 * value) for point in ((0.3127, 0.329), *ADOBE) for value in point]
-    data = with_chunk(
-        file_of(photograph(), "PNG"),
-        chunk(b"gAMA", struct.pack(">I", 45_455)),
-        chunk(b"cHRM", struct.pack(">8I", *numbers)),
-    )
-    assert np.abs(shown(reading.from_file(data)) - photograph()).max() > 20
-    green = np.full((2, 2, 3), (60, 200, 60), np.uint8)
-    profile = reading.from_file(data).icc
-    assert profile is not None
-    seen = to_srgb(green, profile)
-    assert seen is not None
-    assert seen[0, 0, 1] >= green[0, 0, 1]
-    assert seen[0, 0, 0] < green[0, 0, 0]
-
-
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        [chunk(b"gAMA", struct.pack(">I", 45_455))],
-        [chunk(b"sRGB", b"\0"), chunk(b"gAMA", struct.pack(">I", 100_000))],
-        [chunk(b"cICP", bytes((1, 13, 0, 1))), chunk(b"gAMA", struct.pack(">I", 100_000))],
-        [chunk(b"cHRM", bytes(32))],
-        [],
-    ],
-    ids=["usual gamma", "sRGB", "cICP before gAMA", "no colours", "nothing"],
-)
-def test_srgb_needs_no_profile(chunks):
-    assert reading.from_file(with_chunk(file_of(photograph(), "PNG"), *chunks)).icc is None
-
-
-def test_code_points_of_a_png_are_shown():
-    data = with_chunk(file_of(photograph(), "PNG"), chunk(b"cICP", bytes((12, 13, 0, 1))))
-    raster = reading.from_file(data)
-    expected = to_srgb(
-        photograph(), icc_profile(Colours(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))), False)
-    )
-    assert expected is not None
-    assert np.array_equal(shown(raster), expected)
-    assert np.abs(shown(raster) - photograph()).max() > 10
-
-
-@pytest.mark.parametrize("transfer", [16, 18])
-def test_hdr_code_points_are_noted(transfer):
-    data = with_chunk(file_of(photograph(), "PNG"), chunk(b"cICP", bytes((9, transfer, 0, 1))))
-    assert "HDR" in reading.from_file(data).notes[0]
-
-
-def test_profile_of_the_curve_of_srgb_changes_nothing():
-    converted = to_srgb(photograph(), icc_profile(Colours(SRGB), False))
-    assert converted is not None
-    assert np.abs(converted.astype(int) - photograph()).max() <= 1
-
-
-def test_strip_converts_wide_colours():
-    wide = icc_profile(Colours(ADOBE, gamma=2.2), False)
-    raster = rasters.Raster(photograph(), icc=wide, exif=b"II*\0", xmp=b"<x/>")
-    bare = rasters.stripped(raster)
-    assert (bare.icc, bare.exif, bare.xmp) == (None, None, None)
-    expected = to_srgb(photograph(), wide)
-    assert expected is not None
-    assert np.array_equal(bare.pixels, expected)
-    assert "converted to sRGB" in bare.notes[0]
-
-
-def test_strip_of_srgb_changes_no_pixel():
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    bare = rasters.stripped(rasters.Raster(photograph(), icc=srgb))
-    assert np.array_equal(bare.pixels, photograph())
-    assert bare.notes == ()
-
-
-def test_strip_of_a_broken_profile_is_noted():
-    bare = rasters.stripped(rasters.Raster(photograph(), icc=b"no profile"))
-    assert np.array_equal(bare.pixels, photograph())
-    assert "colours may look different" in bare.notes[0]
 
 
 # Metadata

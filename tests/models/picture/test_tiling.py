@@ -8,13 +8,7 @@ import torch
 
 from luxvox.models.picture import tiling
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting
-from luxvox.models.picture.tiling import (
-    analyse,
-    grid_shapes,
-    padded_size,
-    padded_units,
-    strips,
-)
+from luxvox.models.picture.tiling import analyse, grid_shapes, padded_size, padded_units, strips
 
 SETTING = Setting(24.0)
 

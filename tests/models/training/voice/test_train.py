@@ -19,42 +19,11 @@ from luxvox.models.training.voice import context_phase, initialise, phases, trai
 from luxvox.models.training.voice import data as recordings
 from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
-from luxvox.models.training.voice.follower import CodebookFollower
-from luxvox.models.voice import losses as speech_losses
-from luxvox.models.voice.losses import (
-    distortions,
-    intelligibility_distance,
-    loudness_distance,
-    magnitude_distance,
-    mel_distance,
-    spectra,
-)
-from luxvox.models.voice.networks import SpeechConfig, SpeechModel
-from luxvox.models.voice.rvq import ResidualVQ
 from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.weights import context_level, load_voice_codec, rounded_codebooks
+from luxvox.tests.models.training.voice.conftest import TINY, voice
 
 A_STEP = 1e-6  # minutes
-TINY = SpeechConfig(
-    n_channels=12,
-    n_stages=4,
-    codebook_size=32,
-    first_stages=2,
-    width=16,
-    expansion=2,
-    analysis_blocks=1,
-    synthesis_blocks=1,
-    finest_depth=4.0,
-)
-
-
-def voice(n, seed):
-    """Gliding harmonics with pauses, float64 [n]."""
-    t = np.arange(n) / 16_000
-    generator = np.random.default_rng(seed)
-    glide = 2 * np.pi * ((100 + 30 * seed) * t + 8 * np.sin(2 * t))
-    sound = sum(np.sin(k * glide) / k for k in range(1, 10)) * (np.sin(3 * t + seed) > -0.5)
-    return 0.1 * sound + 0.001 * generator.standard_normal(n)
 
 
 def use_tiny_sizes(monkeypatch):
@@ -346,101 +315,3 @@ def test_rooms_and_their_noise():
         assert float(tail[:800].sum()) > 10.0 * float(tail[8_000:].sum())
         noise = recordings._room_noise(16_000, generator)
         assert float(noise.square().mean()) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_losses_vanish_for_equal_voices_and_rise_with_noise():
-    samples = torch.from_numpy(voice(48_000, 1)).float().reshape(2, -1)
-    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
-    losses = [
-        (
-            magnitude_distance(*pair),
-            mel_distance(*pair, 320),
-            mel_distance(*pair, 640),
-            loudness_distance(*pair),
-            intelligibility_distance(*pair),
-        )
-        for decoded in (samples, samples + 0.003 * noise, samples + 0.03 * noise)
-        for pair in [(spectra(decoded), spectra(samples))]
-    ]
-    for same, little, much in zip(*losses, strict=True):
-        assert float(same) < 0.02
-        assert float(same) < float(little) < float(much)
-
-
-def test_loudness_does_not_hear_gain_but_hears_what_is_added():
-    samples = torch.from_numpy(voice(48_000, 2)).float().reshape(2, -1)
-    gain = loudness_distance(spectra(0.7 * samples), spectra(samples))
-    noise = torch.randn(samples.shape, generator=torch.Generator().manual_seed(0))
-    added = loudness_distance(spectra(samples + 0.01 * noise), spectra(samples))
-    assert float(gain) < 0.2 * float(added)
-
-
-def test_a_softer_voice_is_no_better():
-    """A distance that shrinks with the level would teach the codec to whisper."""
-    samples = torch.from_numpy(voice(32_000, 1)).float()[None]
-    noisy = samples + 0.05 * torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0))
-    distances = [
-        loudness_distance(spectra(gain * noisy), spectra(samples)) for gain in (1.0, 0.5, 0.25)
-    ]
-    assert max(distances) < 1.03 * min(distances)
-
-
-@pytest.mark.parametrize(("window", "hop"), [(128, 64), (640, 160), (512, 256), (1280, 640)])
-def test_powers_and_their_gradient_are_those_of_the_short_time_spectrum(window, hop):
-    generator = torch.Generator().manual_seed(window)
-    samples = torch.randn(2, 2003, generator=generator)
-    shape = torch.hann_window(window, periodic=True)
-    gradients = []
-    for powers in (
-        lambda x: speech_losses._powers(x, window, hop),
-        lambda x: (
-            torch.stft(x, window, hop, window=shape, center=False, return_complex=True)
-            .abs()
-            .square()
-        ),
-    ):
-        x = samples.clone().requires_grad_(True)
-        value = powers(x)
-        weights = torch.rand(value.shape, generator=generator.manual_seed(1))
-        gradients.append((value.detach(), *torch.autograd.grad((value * weights).sum(), [x])))
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
-
-
-def test_gradients_of_the_losses_are_finite_in_silence():
-    samples = torch.zeros(1, 24_000)
-    decoded = torch.zeros(1, 24_000, requires_grad=True)
-    pair = spectra(decoded), spectra(samples)
-    total, _ = distortions(*pair)
-    total.backward()
-    assert decoded.grad is not None
-    assert decoded.grad.isfinite().all()
-
-
-def test_fitted_words_are_used_by_other_vectors():
-    generator = torch.Generator().manual_seed(0)
-    config = dataclasses.replace(TINY, n_channels=96, codebook_size=128)
-    model = SpeechModel(config)
-    latents = torch.randn(1, 96, 1, 40_000, generator=generator)
-    latents *= torch.randn(40_000, generator=generator).exp()  # few are long
-    known, others = latents.chunk(2, dim=3)
-    initialise.fit_codebooks(model, known, generator)
-    codes = model.vq.encode(others, torch.zeros(1), 0.0)
-    used = [len(torch.unique(codes[0, stage])) for stage in range(config.n_stages)]
-    assert sum(used) > 0.92 * config.n_stages * config.codebook_size
-
-
-def test_dead_words_come_back_to_life():
-    generator = torch.Generator().manual_seed(0)
-    vq = ResidualVQ((24,), 1, 64)
-    vq.codebooks[0, 0, 1:4] = torch.randn(3, 24, generator=generator)
-    vq.codebooks[0, 0, 4:] = 100.0
-    vq.bits[:] = 6.0
-    follower = CodebookFollower(vq, 0.05, even_from=1)
-    follower.counts[:, :, 4:] = 0.0
-    position = torch.zeros(1)
-    for _ in range(60):
-        latents = torch.randn(1, 24, 1, 400, generator=generator)
-        follower.learn(latents, vq.encode(latents, position, 0.0), position, generator)
-    words = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
-    assert len(torch.unique(words)) > 57  # 90 %

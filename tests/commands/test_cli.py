@@ -7,56 +7,21 @@ import itertools
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import types
-import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import luxvox
-from luxvox import cli
-from luxvox.codec import container, pictures
+from luxvox.codec import pictures
 from luxvox.commands import console
 from luxvox.commands.progress_bar import Progress
-from luxvox.errors import FormatError, TruncatedWarning
+from luxvox.errors import FormatError
 from luxvox.models.cards import find_card
 from luxvox.models.training.picture import train
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LUXVOX_DEBUG", raising=False)
-    monkeypatch.delenv("LUXVOX_WEIGHTS", raising=False)
-    save_picture("photo.png")
-    return tmp_path
-
-
-def save_picture(name, size=(24, 16)):
-    ramp = np.linspace(0, 255, size[0] * size[1] * 3).astype(np.uint8)
-    Image.fromarray(ramp.reshape(size[1], size[0], 3)).save(name)
-
-
-def save_noise(name, size=(60, 40)):
-    noise = np.random.default_rng(0).normal(128, 30, (size[1], size[0], 3)).clip(0, 255)
-    Image.fromarray(noise.astype(np.uint8)).save(name)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def run(*words):
-    return cli.run(["compress", *words, "--device", "cpu"] if words[0] != "cli" else words[1:])
-
-
-def pipe_in(monkeypatch, data):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+from luxvox.tests.commands.conftest import names, pipe_in, raising, run, save_noise, save_picture
 
 
 def test_there_and_back(folder, capsys):
@@ -197,13 +162,6 @@ def test_junk_is_refused(folder, command, capsys):
     assert lines[0].startswith("luxvox: junk.lvx: ")
 
 
-def raising(error):
-    def fail(*arguments, **options):
-        raise error
-
-    return fail
-
-
 @pytest.mark.parametrize(
     ("error", "exit_code", "words"),
     [
@@ -247,20 +205,6 @@ def test_interruption_leaves_nothing(folder, monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == "luxvox: interrupted"
 
 
-def test_truncation_is_a_warning(folder, monkeypatch, capsys):
-    run("photo.png")
-    decompress = pictures.decompress_raster
-
-    def warn(*arguments, **options):
-        warnings.warn("2 of 5 sections are missing", TruncatedWarning, stacklevel=2)
-        return decompress(*arguments, **options)
-
-    monkeypatch.setattr(pictures, "decompress_raster", warn)
-    assert run("cli", "decompress", "photo.lvx", "-o", "back.png") == 0
-    expected = "luxvox: photo.lvx: warning: 2 of 5 sections are missing"
-    assert expected in capsys.readouterr().err.splitlines()
-
-
 def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
     def hurried(label, stream):
         return Progress(label, stream, itertools.count(step=2).__next__)
@@ -290,21 +234,6 @@ def test_options_reach_the_codec(folder, monkeypatch):
     assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
     assert (seen["quality"], seen["strip"], seen["device"]) == (12.5, True, "cpu")
     assert seen["sections"] == 1
-
-
-def test_limits_are_options(folder, capsys):
-    run("photo.png")
-    assert run("cli", "decompress", "photo.lvx", "-o", "a.png", "--max-pixels", "384") == 0
-    assert run("cli", "decompress", "photo.lvx", "-o", "b.png", "--max-pixels", "383") == 3
-    assert "24×16 pixels are over the limit of 383" in capsys.readouterr().err
-    header = container.VoiceHeader(1, bytes(4), 32_000, 16_000, False, 128, 5000, 1)
-    parts = [container.Section(n, b"") for n in (1, 2)]
-    (folder / "voice.lvx").write_bytes(container.write(header, parts))
-    assert run("cli", "decompress", "voice.lvx", "--max-seconds", "1.5") == 3
-    assert "2.0 s of sound are over the limit of 1.5 s" in capsys.readouterr().err
-    for words in (["--max-pixels", "0"], ["--max-seconds", "nan"], ["--max-seconds", "-1"]):
-        assert run("cli", "decompress", "photo.lvx", *words) == 2
-    assert names(folder) == ["a.png", "photo.lvx", "photo.png", "voice.lvx"]
 
 
 def test_weights_of_ones_own(folder, monkeypatch, capsys):
@@ -363,155 +292,12 @@ def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
     assert "wrote weights/x.safetensors" in capsys.readouterr().err
 
 
-def python(*words, **options):
-    return subprocess.run(
-        [sys.executable, *words], capture_output=True, check=False, timeout=60, **options
-    )
-
-
-def start(code):
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-def loaded_by(statements):
-    heavy = {"torch", "numpy", "PIL", "soundfile", "constriction"}
-    check = f"print(sorted({heavy} & set(sys.modules)))"
-    ran = python("-c", f"import sys\n{statements}\n{check}")
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.decode().splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    "statements",
-    [
-        "import luxvox",
-        *(
-            f"from luxvox.cli import run; assert run({words}) == 0"
-            for words in (["--help"], ["compress", "--help"], ["evaluate", "--help"])
-        ),
-    ],
-)
-def test_nothing_heavy_is_imported_early(statements):
-    assert loaded_by(statements) == "[]"
-
-
-def test_info_loads_no_network(folder):
-    run("photo.png")
-    loaded = loaded_by("from luxvox.cli import run; assert run(['info', 'photo.lvx']) == 0")
-    assert "torch" not in loaded
-
-
-def test_version():
-    ran = python("-m", "luxvox", "--version")
-    assert ran.stdout.decode().strip() == f"luxvox, version {luxvox.__version__}"
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shell_completion(shell):
-    environment = {**os.environ, "_LUXVOX_COMPLETE": f"{shell}_source"}
-    ran = python("-m", "luxvox", env=environment)
-    assert b"_LUXVOX_COMPLETE" in ran.stdout
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_ends_without_a_word_of_python(folder):
-    waiting = (
-        "import sys, time, luxvox.codec.files as files\n"
-        "from luxvox.cli import main\n"
-        "def wait(source):\n    print('ready', flush=True)\n    time.sleep(60)\n"
-        "files.read = wait\n"
-        "main(['compress', 'photo.png'])"
-    )
-    with start(waiting) as child:
-        child.stdout.readline()
-        child.send_signal(signal.SIGINT)
-        err = child.stderr.read()
-    assert child.returncode == 130
-    assert err.decode().strip() == "luxvox: interrupted"
-    assert names(folder) == ["photo.png"]
-
-
-def test_gone_reader_is_no_drama(folder):
-    talkative = (
-        "import sys, types\n"
-        "from luxvox.cli import main\n"
-        "def compress_image(*arguments, **options):\n    return b'x' * 10_000_000\n"
-        "fake = types.SimpleNamespace(compress_image=compress_image)\n"
-        "sys.modules['luxvox.codec.pictures'] = fake\n"
-        "main(['compress', 'photo.png', '-o', '-', '--device', 'cpu'])"
-    )
-    with start(talkative) as child:
-        child.stdout.read(1)
-        child.stdout.close()
-        assert child.stderr.read() == b""
-    assert child.returncode == 1
-
-
 def test_public_names_are_announced():
     assert luxvox.__version__ == "0.1.0"
     assert set(luxvox.__all__) <= set(dir(luxvox))
     assert issubclass(luxvox.LuxvoxError, Exception)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = luxvox.nonsense
-
-
-@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_a_closed_or_full_stderr_costs_nothing(folder, stderr):
-    if "full" in stderr and not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
-    luxvox_command = f"{sys.executable} -m luxvox"
-    for words in ("compress photo.png", "decompress photo.lvx -o back.png"):
-        done = subprocess.run(f"{luxvox_command} {words} {stderr}", shell=True, check=False)
-        assert done.returncode == 0
-    assert names(folder) == ["back.png", "photo.lvx", "photo.png"]
-
-
-def test_truncate(folder, capsys):
-    save_noise("photo.png", (150, 100))
-    assert run("photo.png") == 0
-    assert run("cli", "truncate", "photo.lvx", "--sections", "1", "-o", "small.lvx") == 0
-    assert run("cli", "truncate", "photo.lvx", "--bytes", "2kB", "-o", "tiny.lvx") == 0
-    capsys.readouterr()
-    assert os.path.getsize("tiny.lvx") <= 2000
-    assert run("cli", "decompress", "small.lvx", "--strict", "-o", "small.png") == 0
-    assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
-    assert (folder / "small.png").read_bytes() == (folder / "back.png").read_bytes()
-    assert "warning" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--sections", "1"],
-        ["--sections", "1", "-o", "photo.lvx", "-f"],
-        ["-o", "x.lvx"],
-        ["-o", "x.lvx", "--bytes", "many"],
-        ["-o", "x.lvx", "--bytes", "20"],
-        ["-o", "x.lvx", "--sections", "0"],
-        ["-o", "x.lvx", "--sections", "1", "--bytes", "9kB"],
-    ],
-)
-def test_truncate_wrongly(folder, words, capsys):
-    run("photo.png")
-    before = (folder / "photo.lvx").read_bytes()
-    capsys.readouterr()
-    assert run("cli", "truncate", "photo.lvx", *words) == 2
-    assert names(folder) == ["photo.lvx", "photo.png"]
-    assert (folder / "photo.lvx").read_bytes() == before
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_strict_refuses_cut_files(folder, capsys):
-    save_noise("photo.png", (150, 100))
-    run("photo.png")
-    (folder / "cut.lvx").write_bytes((folder / "photo.lvx").read_bytes()[:-1])
-    capsys.readouterr()
-    assert run("cli", "decompress", "cut.lvx", "-o", "back.png", "--strict") == 3
-    assert capsys.readouterr().err == "luxvox: cut.lvx: the file is cut\n"
-    assert run("cli", "decompress", "cut.lvx", "-o", "back.png") == 0
-    assert "luxvox: cut.lvx: warning: the file is cut" in capsys.readouterr().err
 
 
 def test_size_on_the_command_line(folder, capsys):
@@ -524,37 +310,6 @@ def test_size_on_the_command_line(folder, capsys):
     assert note in capsys.readouterr().err
     assert run("photo.png", "-q", "100", "--effort", "1", "-o", "best.lvx") == 0
     assert (folder / "photo.lvx").read_bytes() == (folder / "best.lvx").read_bytes()
-
-
-def test_conceal_on_the_command_line(folder, capsys):
-    save_noise("photo.png", (150, 100))
-    run("photo.png")
-    damaged = bytearray((folder / "photo.lvx").read_bytes())
-    damaged[-1] ^= 1
-    (folder / "bad.lvx").write_bytes(damaged)
-    capsys.readouterr()
-    assert run("cli", "decompress", "bad.lvx", "-o", "back.png") == 3
-    assert "checksum" in capsys.readouterr().err
-    assert run("cli", "decompress", "bad.lvx", "-o", "back.png", "--conceal") == 0
-    assert "luxvox: bad.lvx: warning: 1 parts of the file are altered" in capsys.readouterr().err
-
-
-def test_scale_and_crop_on_the_command_line(folder, capsys):
-    save_noise("photo.png", (150, 100))
-    run("photo.png")
-    for words, size in (
-        (["--scale", "1/2"], (75, 50)),
-        (["--scale", "1/8"], (19, 13)),
-        (["--crop", "3,50,140,20"], (140, 20)),
-    ):
-        assert run("cli", "decompress", "photo.lvx", "-o", "part.png", "-f", *words) == 0
-        with Image.open("part.png") as image:
-            assert image.size == size
-    capsys.readouterr()
-    for words in (["--scale", "1/3"], ["--crop", "1,2,3"], ["--crop", "1,2,-3,4"]):
-        assert run("cli", "decompress", "photo.lvx", "-o", "x.png", *words) == 2
-    assert run("cli", "decompress", "photo.lvx", "-o", "x.png", "--crop", "0,0,151,1") == 2
-    assert "is not inside the picture of 150×100 pixels" in capsys.readouterr().err
 
 
 def test_growth_and_losses_are_said_once(folder, capsys):

@@ -3,102 +3,24 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 import numpy as np
 import pytest
 import torch
 
-import luxvox
-from luxvox.codec import container, voices
-from luxvox.codec.truncation import truncate
+from luxvox.codec import voices
 from luxvox.codec.voice.decoding import dequantised
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.entropy.voice.visitors import CodesMeter
 from luxvox.entropy.voice.walk import walk
-from luxvox.errors import (
-    ChecksumError,
-    DamageWarning,
-    FormatError,
-    InputError,
-    LossWarning,
-    LuxvoxError,
-    TargetWarning,
-    TruncatedError,
-    TruncatedWarning,
-    UnsupportedError,
-    UsageError,
-)
-from luxvox.models.cards import ModelCard
-from luxvox.models.training.voice.initialise import (
-    fit_codebooks,
-    fit_static_bits,
-    principal_directions,
-)
-from luxvox.models.training.voice.twin import speech_twins
+from luxvox.errors import InputError, LossWarning, TargetWarning, UsageError
 from luxvox.models.voice import tiling, weights
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.losses import distortions, spectra
-from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
-from luxvox.models.voice.spectra import HOP, N_REALS, envelopes, spectrum
-from luxvox.models.voice.weights import VoiceCodec
+from luxvox.models.voice.networks import LEVEL
+from luxvox.models.voice.spectra import spectrum
+from luxvox.tests.codec.voices.conftest import CONFIG, tone, voice_header
 from luxvox.timeline import SEGMENT_FRAMES
-
-CONFIG = SpeechConfig(
-    n_channels=12,
-    n_stages=6,
-    codebook_size=64,
-    first_stages=2,
-    width=16,
-    expansion=2,
-    analysis_blocks=1,
-    synthesis_blocks=2,
-    n_bands=4,
-    finest_depth=6.5,
-    finest_slope=1.2,
-)
-N_ENVELOPES = 2
-REFERENCE_DB = 37.0
-
-
-def tone(n, rate=16_000, seed=0):
-    """Gliding harmonics and a little noise, float32 [n]."""
-    t = np.arange(n) / rate
-    generator = np.random.default_rng(seed)
-    glide = 2 * np.pi * (150 * t + 20 * np.sin(2 * np.pi * t))
-    sound = sum(np.sin(k * glide) / k for k in range(1, 8)) * (0.6 + 0.4 * np.sin(9 * t))
-    return (0.1 * sound + 0.002 * generator.standard_normal(n)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def codec():
-    torch.manual_seed(0)
-    model = SpeechModel(CONFIG)
-    compressed = spectrum(torch.from_numpy(8.0 * tone(320 * 400))[None])
-    directions = principal_directions(compressed, CONFIG.n_channels - N_ENVELOPES)
-    of_envelopes = principal_directions(envelopes(compressed, CONFIG.n_bands), N_ENVELOPES)
-    with torch.no_grad():
-        model.down.zero_()
-        model.down[N_ENVELOPES:, :N_REALS] = directions
-        model.down[:N_ENVELOPES, N_REALS:] = 0.3 * of_envelopes
-        model.up.zero_()
-        model.up[:, N_ENVELOPES:] = directions.T
-        assert model.synthesis.polar is not None
-        model.synthesis.polar.weight.normal_(0.0, 0.01)
-        for side in (model.analysis, model.synthesis):
-            side.leave.weight.normal_(0.0, 0.01)
-        latents = model.latents(compressed)
-        model.reference_db.fill_(REFERENCE_DB)
-        fit_codebooks(model, latents, torch.Generator().manual_seed(0))
-        model.vq.codebooks.copy_(torch.floor(model.vq.codebooks * 16 + 0.5) / 16)
-        fit_static_bits(model, latents.expand(8, -1, -1, -1))
-    card = ModelCard("voice-9", 9, "voice", "", "0a0b0c0d", {}, {})
-    return VoiceCodec(card, model.eval().requires_grad_(False), speech_twins(model).runtime())
-
-
-@pytest.fixture(autouse=True)
-def installed(codec, monkeypatch):
-    monkeypatch.setattr(weights, "voice_codec", lambda number=None, fingerprint=None: codec)
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 96_000])
@@ -344,152 +266,6 @@ def test_nobody_asked_for_the_default_bitrate():
     assert data == voices.compress_speech(samples, 16_000, effort=1)  # warnings are errors
 
 
-def voice_header(data):
-    header = container.read_header(data)[0]
-    assert isinstance(header, container.VoiceHeader)
-    return header
-
-
-def test_codes_and_back():
-    samples = tone(20_000)
-    data = voices.compress_speech(samples, 16_000, quality=80)
-    codes = voices.voice_codes(data)
-    assert codes.shape == (CONFIG.n_stages, 64)
-    assert codes.max() < CONFIG.codebook_size
-    again = voices.from_codes(codes) / amplitude_of(voice_header(data).gain)
-    decoded, _ = voices.decompress_speech(data)
-    assert np.allclose(again[:20_000], decoded, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "codes", [np.zeros((7, 3), int), np.zeros(4, int), np.full((2, 3), 64), np.full((2, 3), 0.5)]
-)
-def test_illegal_codes_are_refused(codes):
-    with pytest.raises(UsageError):
-        voices.from_codes(codes)
-
-
-def test_fewer_sections_give_a_prefix_of_the_stages(codec):
-    data = voices.compress_speech(tone(30_000), 16_000, quality=100)
-    coarse, _ = voices.decompress_speech(data, sections=1)
-    codes = voices.voice_codes(data)[: CONFIG.first_stages]
-    again = voices.from_codes(codes)
-    gain = amplitude_of(voice_header(data).gain)
-    assert np.allclose(again[:30_000] / gain, coarse, atol=1e-6)
-
-
-def test_chunks_are_the_whole():
-    data = voices.compress_speech(tone(1600 * 320), 16_000, quality=50)
-    chunks = list(voices.decode_chunks(data))
-    assert len(chunks) > 1
-    assert np.array_equal(np.concatenate(chunks)[:, 0], voices.decompress_speech(data)[0])
-
-
-@pytest.mark.parametrize("chunk", [20, 33, 150])
-def test_chunked_networks_equal_the_whole(codec, chunk):
-    samples = tone(200 * HOP)
-    blocks = np.array_split(samples, 13)
-    whole = codec.model.latents(spectrum(torch.from_numpy(samples)[None]))[0]
-    parts = list(tiling.analyse(codec.model, blocks, len(samples), chunk))
-    assert torch.allclose(torch.cat(parts, 2), whole, atol=1e-4)
-    stretches = torch.split(whole, 47, dim=2)
-    decoded = np.concatenate(list(tiling.synthesise(codec.model, stretches, len(samples), chunk)))
-    expected = codec.model.samples(whole[None])[0].numpy()
-    assert np.allclose(decoded, expected, atol=1e-4)
-
-
-def test_a_cut_file_loses_its_tail():
-    samples = tone((2 * SEGMENT_FRAMES + 100) * 320)
-    data = voices.compress_speech(samples, 16_000, quality=50)
-    whole, _ = voices.decompress_speech(data)
-    with pytest.warns(TruncatedWarning):
-        cut, _ = voices.decompress_speech(data[: len(data) // 2])
-    assert 0 < len(cut) < len(whole)
-    settled = len(cut) - 30 * 320  # the networks look ahead
-    assert np.allclose(cut[:settled], whole[:settled], atol=1e-5)
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_what_is_left_of_a_truncated_voice(channels):
-    samples = np.stack([tone((SEGMENT_FRAMES + 100) * 320, seed=c) for c in range(channels)], 1)
-    data = voices.compress_speech(samples, 16_000, quality=90)
-    coarse, _ = voices.decompress_speech(truncate(data, sections=1), strict=True)
-    assert np.array_equal(coarse, voices.decompress_speech(data, sections=1)[0])
-    entries = container.list_sections(data).entries
-    size = entries[0].offset + sum(entries[2 * c].size + 4 for c in range(channels))
-    short = truncate(data, size=size)
-    decoded, _ = voices.decompress_speech(short, strict=True)
-    settled = len(decoded) - 30 * 320
-    assert len(decoded) == (SEGMENT_FRAMES - 1) * 320
-    assert np.allclose(decoded[:settled], coarse[:settled], atol=1e-5)
-
-
-def test_strict_refuses_a_cut_voice():
-    data = voices.compress_speech(tone(4000), 16_000, quality=50)
-    voices.decompress_speech(data, strict=True)
-    with pytest.raises(TruncatedError, match="the file is cut"):
-        voices.decompress_speech(data[:-1], strict=True)
-
-
-def test_half_a_segment_of_two_channels_is_refused():
-    data = voices.compress_speech(np.zeros((4000, 2), np.float32), 16_000)
-    second = container.list_sections(data).entries[1]
-    with pytest.raises(TruncatedError, match="before its first segment is whole"):
-        voices.decompress_speech(data[: second.offset])
-
-
-@pytest.mark.parametrize("number", [0, 1, 2, 3])
-def test_a_damaged_segment_leaves_the_others_whole(number):
-    data = voices.compress_speech(tone((SEGMENT_FRAMES + 100) * 320), 16_000, quality=90)
-    whole, _ = voices.decompress_speech(data)
-    entry = container.list_sections(data).entries[number]
-    damaged = bytearray(data)
-    damaged[entry.offset + entry.size - 1] ^= 1
-    with pytest.raises(ChecksumError):
-        voices.decompress_speech(bytes(damaged))
-    with pytest.warns(DamageWarning, match="1 sections are altered"):
-        decoded, _ = voices.decompress_speech(bytes(damaged), conceal=True)
-    border, settled = (SEGMENT_FRAMES - 1) * 320, 30 * 320
-    first, second = slice(0, border - settled), slice(border + settled, None)
-    sound, lost = (second, first) if number < 2 else (first, second)
-    assert np.allclose(decoded[sound], whole[sound], atol=1e-5)
-    assert not np.allclose(decoded[lost], whole[lost], atol=1e-3)
-    assert (np.abs(decoded[lost]).max() < 1e-3) == (number % 2 == 0)
-
-
-def test_every_cut_and_every_altered_byte_is_noticed():
-    data = voices.compress_speech(tone(4000), 16_000, quality=50)
-    for length in range(len(data)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with pytest.raises((LuxvoxError, TruncatedWarning)):
-                voices.decompress_speech(data[:length])
-    for offset in range(len(data)):
-        altered = bytearray(data)
-        altered[offset] ^= 0x55
-        with pytest.raises((LuxvoxError, TruncatedWarning)), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            voices.decompress_speech(bytes(altered))
-
-
-def test_a_picture_is_refused():
-    header = container.PictureHeader(1, bytes(4), 8, 8, True, False, True, 0, 1, 5000, 1)
-    data = container.write(header, [])
-    with pytest.raises(UnsupportedError, match="picture, not a voice"):
-        voices.decompress_speech(data)
-
-
-@pytest.mark.parametrize("limit", [0.99, 0, -1, float("nan")])
-def test_too_long_voices_are_refused_before_any_work(limit):
-    data = voices.compress_speech(tone(8000), 8000, quality=30)
-    voices.decompress_speech(data, max_seconds=1)
-    for read in (voices.decompress_speech, voices.voice_codes, voices.decode_chunks, luxvox.codes):
-        with pytest.raises(InputError, match=r"1.0 s of sound are over the limit .* \(max_seconds"):
-            read(data, max_seconds=limit)
-    with pytest.raises(InputError, match="max_seconds"):
-        voices.decompress_speech(data[:30], max_seconds=limit)
-
-
 @pytest.mark.parametrize(
     ("samples", "rate", "error"),
     [
@@ -519,22 +295,3 @@ def test_bad_input_is_refused(samples, rate, error):
 def test_bad_options_are_refused(options):
     with pytest.raises(UsageError):
         voices.compress_speech(tone(100), 16_000, **options)
-
-
-def test_sections_asked_for_are_checked():
-    data = voices.compress_speech(tone(100), 16_000, quality=50)
-    with pytest.raises(UsageError):
-        voices.decompress_speech(data, sections=0)
-
-
-def test_hostile_codes_decode_to_something_finite(codec):
-    header = container.VoiceHeader(9, codec.fingerprint, 16_000, 16_000, False, 128, 5000, 1)
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        payload = generator.bytes(60)
-        data = container.write(header, [container.Section(n, payload) for n in (1, 2)])
-        try:
-            decoded, _ = voices.decompress_speech(data)
-        except FormatError:
-            continue
-        assert np.isfinite(decoded).all()

@@ -1,0 +1,35 @@
+"""What several tests of pictures measure and change."""
+
+import dataclasses
+
+import numpy as np
+
+import luxvox
+from luxvox.codec import container
+from luxvox.codec.container.bands import bands_of
+from luxvox.codec.container.parts import list_parts
+
+
+def psnr(some, other):
+    error = np.square(some.astype(np.float64) - other.astype(np.float64)).mean()
+    return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def resealed(data, parts=None, **changes):
+    """A file with other header fields or parts, and checksums that are right."""
+    content = container.read(data)
+    header = dataclasses.replace(content.header, **changes)
+    return container.write(header, content.sections, content.parts if parts is None else parts)
+
+
+def described(data):
+    info = luxvox.inspect(data)
+    assert isinstance(info, luxvox.FileInfo)
+    return info
+
+
+def parts_of(data):
+    """Where the parts of a file lie."""
+    header, start = container.read_header(data)
+    assert isinstance(header, container.PictureHeader)
+    return list_parts(data, start, bands_of(header)).entries

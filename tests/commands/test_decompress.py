@@ -1,0 +1,80 @@
+"""`luxvox decompress`: limits, cuts, damage, scale and crop."""
+
+import warnings
+
+from PIL import Image
+
+from luxvox.codec import container, pictures
+from luxvox.errors import TruncatedWarning
+from luxvox.tests.commands.conftest import names, run, save_noise
+
+
+def test_truncation_is_a_warning(folder, monkeypatch, capsys):
+    run("photo.png")
+    decompress = pictures.decompress_raster
+
+    def warn(*arguments, **options):
+        warnings.warn("2 of 5 sections are missing", TruncatedWarning, stacklevel=2)
+        return decompress(*arguments, **options)
+
+    monkeypatch.setattr(pictures, "decompress_raster", warn)
+    assert run("cli", "decompress", "photo.lvx", "-o", "back.png") == 0
+    expected = "luxvox: photo.lvx: warning: 2 of 5 sections are missing"
+    assert expected in capsys.readouterr().err.splitlines()
+
+
+def test_limits_are_options(folder, capsys):
+    run("photo.png")
+    assert run("cli", "decompress", "photo.lvx", "-o", "a.png", "--max-pixels", "384") == 0
+    assert run("cli", "decompress", "photo.lvx", "-o", "b.png", "--max-pixels", "383") == 3
+    assert "24×16 pixels are over the limit of 383" in capsys.readouterr().err
+    header = container.VoiceHeader(1, bytes(4), 32_000, 16_000, False, 128, 5000, 1)
+    parts = [container.Section(n, b"") for n in (1, 2)]
+    (folder / "voice.lvx").write_bytes(container.write(header, parts))
+    assert run("cli", "decompress", "voice.lvx", "--max-seconds", "1.5") == 3
+    assert "2.0 s of sound are over the limit of 1.5 s" in capsys.readouterr().err
+    for words in (["--max-pixels", "0"], ["--max-seconds", "nan"], ["--max-seconds", "-1"]):
+        assert run("cli", "decompress", "photo.lvx", *words) == 2
+    assert names(folder) == ["a.png", "photo.lvx", "photo.png", "voice.lvx"]
+
+
+def test_strict_refuses_cut_files(folder, capsys):
+    save_noise("photo.png", (150, 100))
+    run("photo.png")
+    (folder / "cut.lvx").write_bytes((folder / "photo.lvx").read_bytes()[:-1])
+    capsys.readouterr()
+    assert run("cli", "decompress", "cut.lvx", "-o", "back.png", "--strict") == 3
+    assert capsys.readouterr().err == "luxvox: cut.lvx: the file is cut\n"
+    assert run("cli", "decompress", "cut.lvx", "-o", "back.png") == 0
+    assert "luxvox: cut.lvx: warning: the file is cut" in capsys.readouterr().err
+
+
+def test_conceal_on_the_command_line(folder, capsys):
+    save_noise("photo.png", (150, 100))
+    run("photo.png")
+    damaged = bytearray((folder / "photo.lvx").read_bytes())
+    damaged[-1] ^= 1
+    (folder / "bad.lvx").write_bytes(damaged)
+    capsys.readouterr()
+    assert run("cli", "decompress", "bad.lvx", "-o", "back.png") == 3
+    assert "checksum" in capsys.readouterr().err
+    assert run("cli", "decompress", "bad.lvx", "-o", "back.png", "--conceal") == 0
+    assert "luxvox: bad.lvx: warning: 1 parts of the file are altered" in capsys.readouterr().err
+
+
+def test_scale_and_crop_on_the_command_line(folder, capsys):
+    save_noise("photo.png", (150, 100))
+    run("photo.png")
+    for words, size in (
+        (["--scale", "1/2"], (75, 50)),
+        (["--scale", "1/8"], (19, 13)),
+        (["--crop", "3,50,140,20"], (140, 20)),
+    ):
+        assert run("cli", "decompress", "photo.lvx", "-o", "part.png", "-f", *words) == 0
+        with Image.open("part.png") as image:
+            assert image.size == size
+    capsys.readouterr()
+    for words in (["--scale", "1/3"], ["--crop", "1,2,3"], ["--crop", "1,2,-3,4"]):
+        assert run("cli", "decompress", "photo.lvx", "-o", "x.png", *words) == 2
+    assert run("cli", "decompress", "photo.lvx", "-o", "x.png", "--crop", "0,0,151,1") == 2
+    assert "is not inside the picture of 150×100 pixels" in capsys.readouterr().err
