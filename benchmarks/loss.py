@@ -71,7 +71,8 @@ def middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 @click.option("--recordings", default=3, show_default=True, help=f"Of {CLIPS} clips each.")
 @click.option("--draws", default=20, show_default=True, help="Damages of a file and probability.")
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
-def main(  # noqa: PLR0917
+def main(  # noqa: PLR0913 – one argument an option
+    *,
     pictures: Path,
     voices: Path,
     n_pictures: int,

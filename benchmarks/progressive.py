@@ -39,7 +39,7 @@ Row = tuple[int, str, float, int, int, float]
 @click.option("--effort", default=1, show_default=True)
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
 def main(
-    folder: Path, count: int, crop: int, qualities: tuple[float, ...], effort: int, docs: Path
+    *, folder: Path, count: int, crop: int, qualities: tuple[float, ...], effort: int, docs: Path
 ) -> None:
     """Truncate files of pictures of FOLDER and renew docs/results.md."""
     torch.set_num_threads(1)

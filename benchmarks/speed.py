@@ -92,6 +92,7 @@ class Timing:
     help="Folder of results.md and results/.",
 )
 def main(
+    *,
     folder: Path,
     quality: float,
     threads: int,

@@ -67,7 +67,8 @@ class VoiceTiming:
 @click.option("--minutes", multiple=True, type=float, default=(1.0,), show_default=True)
 @click.option("--effort", "efforts", multiple=True, type=int, default=(1, 5), show_default=True)
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
-def main(  # noqa: PLR0917
+def main(
+    *,
     folder: Path,
     bitrate: float,
     threads: int,

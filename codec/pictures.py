@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -13,13 +14,13 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, picture_work
+from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
 from luxvox.codec.picture.rasters import Raster, as_raster, stripped, to_array, to_pil
 from luxvox.codec.picture.transparent import without_hidden_colours
 from luxvox.codec.picture.views import Crop, check_view, view_of
-from luxvox.codec.targets import picture_target
-from luxvox.errors import InputError, LossWarning, UsageError
+from luxvox.codec.targets import Target, picture_target
+from luxvox.errors import InputError, LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
 from luxvox.progress import Advance, silent
 
@@ -49,8 +50,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a PIL image, or a
             `Raster`, with at most 2³⁰ pixels. Colours under alpha 0 are not kept.
         quality: 1 (small) to 100 (steps of 3.5 levels), in hundredths; 50 by default.
-        bpp: bits a pixel of the whole file, instead of a quality; met within 2 % (2 bytes if that
-            is more).
+        bpp: bits a pixel of the whole file, instead; met within 2 % (2 bytes if that is more).
         size: bytes of the whole file, instead; never more, and at most 2 % less (3 bytes if that
             is more).
         psnr: dB over all samples but alpha, instead; met within 0.1 dB. Where a small picture
@@ -66,48 +66,80 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         The bytes of a `.lvx` file.
 
     Raises:
-        UsageError: if an argument or the array's shape or type is not legal, more than one of
-            quality, bpp, size and psnr is given, or what is asked for is out of reach; the
-            message says what is not.
+        UsageError: an argument or the array's shape or type is not legal, more than one target
+            is given, or the target cannot be met; the message gives the range that can.
         InputError: if the picture is over the limit.
         ModelError: if no intact weights are installed.
     """
+    check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
+    check_types(strip=strip, coder=coder, tune=tune, progress=progress)
+    check_device(device)
+    target = picture_target(quality, bpp, size, psnr)
+    request = _Request(target, picture_work(effort, tune), device, strip, coder)
+    file = _compress(pixels, request, progress or silent)
+    for caution in file.cautions:
+        warnings.warn(caution, stacklevel=2)
+    return file.data
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of a picture's file, checked as far as can be without its pixels."""
+
+    target: Target
+    work: PictureWork
+    device: str
+    strip: bool
+    coder: str
+
+
+@dataclass(frozen=True)
+class _File:
+    """The bytes of a file, and what its maker should know: a missed target, what is not kept."""
+
+    data: bytes
+    cautions: tuple[Warning, ...]
+
+
+def _compress(
+    pixels: NDArray[Any] | Image.Image | Raster, request: _Request, advance: Advance
+) -> _File:
+    """Code a picture as it is asked for."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_beside_codes
+    from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
     from luxvox.codec.picture.rates import at_target
     from luxvox.codec.quality import quality_to_centi
     from luxvox.entropy.coders import CODER_NUMBERS
     from luxvox.torch_state import usual_state
 
-    check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
-    check_types(strip=strip, coder=coder, tune=tune, progress=progress)
-    check_device(device)
-    target, advance = picture_target(quality, bpp, size, psnr), progress or silent
+    target, work = request.target, request.work
     centi = quality_to_centi(target.value) if target.what == "quality" else None
-    work = picture_work(effort, tune)
-    if coder not in CODER_NUMBERS:
-        raise UsageError(f"coder {coder!r} is unknown, legal: {', '.join(CODER_NUMBERS)}")
+    if request.coder not in CODER_NUMBERS:
+        legal = ", ".join(CODER_NUMBERS)
+        raise UsageError(f"coder {request.coder!r} is unknown, legal: {legal}")
+
     raster = as_raster(pixels)
-    if strip:
+    if request.strip:
         raster = stripped(raster)
     height, width = raster.pixels.shape[:2]
     if height * width > container.MAX_PIXELS:
         raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
-    others = sections_beside_codes(raster, strip)
+    others, left_out = sections_after_codes(raster, request.strip)
     if raster.alpha is not None:
         seen = without_hidden_colours(raster.pixels, raster.alpha)
         raster = dataclasses.replace(raster, pixels=seen)
+
     with usual_state():
-        codec = codec_on(device)
-        encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[coder])
+        codec = codec_on(request.device)
+        encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder])
         if centi is None:
-            data = at_target(encoder, raster.pixels, target, work, (codec, advance))
+            data, missed = at_target(encoder, raster.pixels, target, work, (codec, advance))
         else:
-            data = encoder.at(centi, work, 1.0, advance).data
-    for note in raster.notes:
-        warnings.warn(note, LossWarning, stacklevel=2)
+            data, missed = encoder.at(centi, work, 1.0, advance).data, None
     advance(1.0)
-    return data
+
+    lost = [LossWarning(note) for note in (*left_out, *raster.notes)]
+    return _File(data, (*([TargetWarning(missed)] if missed else []), *lost))
 
 
 @overload
@@ -155,8 +187,7 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
     """Decompress a picture.
 
     Args:
-        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
-            cut gives what is whole in it, and a `TruncatedWarning`.
+        data: the bytes of a `.lvx` file; a cut one gives what is whole, and a `TruncatedWarning`.
         sections: decode only so many sections of the codes, 1 (a preview) to 6; all by default.
         scale: 1, or 1/2, 1/4 or 1/8 for a smaller picture in a fraction of the time; sides are
             rounded up.

@@ -94,6 +94,7 @@ class _Request:
 def compress(  # noqa: PLR0913 – one argument an option
     inputs: tuple[str, ...],
     output: str | None,
+    *,
     effort: int,
     tune: str,
     device: str,

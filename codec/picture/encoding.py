@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -34,7 +33,6 @@ from luxvox.codec.picture.profiles import profile_number
 from luxvox.codec.picture.rasters import Raster
 from luxvox.codec.quality import centi_to_position
 from luxvox.entropy.picture.prediction import LatticeCodes
-from luxvox.errors import LossWarning
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_to_step
 from luxvox.models.picture.resaving import latents_of_saved
@@ -198,18 +196,18 @@ def _first_near(known: Iterable[int], centi: int) -> int | None:
     return next((one for one in known if abs(one - centi) <= NEAR), None)
 
 
-def sections_beside_codes(raster: Raster, strip: bool) -> list[Section]:
-    """Return the sections of alpha and, unless stripped, of metadata."""
+def sections_after_codes(raster: Raster, strip: bool) -> tuple[list[Section], list[str]]:
+    """Return the sections of alpha and, unless stripped, of metadata; and what is left out."""
     icc = None if profile_number(raster.icc) else raster.icc
     metadata = ((ICC, icc), (EXIF, raster.exif), (XMP, raster.xmp))
     sections = [] if raster.alpha is None else [Section(ALPHA, encode_alpha(raster.alpha))]
+    notes = []
     for number, data in metadata if not strip else ():
         if data and len(data) > MAX_METADATA_BYTES:
-            note = f"its {section_name(number)} of {len(data):,} bytes is left out"
-            warnings.warn(note, LossWarning, stacklevel=3)
+            notes.append(f"its {section_name(number)} of {len(data):,} bytes is left out")
         elif data:
             sections.append(Section(number, pack(data)))
-    return sections
+    return sections, notes
 
 
 def _as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,7 +6,6 @@ Within a few units of quality latents are rescaled, so that a try costs one choi
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -26,7 +25,7 @@ from luxvox.codec.search import (
     quality_and_worth,
 )
 from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, Target
-from luxvox.errors import TargetWarning, UsageError
+from luxvox.errors import UsageError
 from luxvox.models.picture.weights import PictureCodec
 from luxvox.progress import Advance, silent
 
@@ -49,8 +48,8 @@ def at_target(
     target: Target,
     work: PictureWork,
     tell: tuple[PictureCodec, Advance],
-) -> bytes:
-    """Return the file that comes nearest to a target, with a `TargetWarning` if it misses it.
+) -> tuple[bytes, str | None]:
+    """Return the file that comes nearest to a target, and how it misses the target, if it does.
 
     Args:
         encoder: of the picture.
@@ -68,7 +67,7 @@ def at_target(
     chosen = find(search.measure(work), search.window, axis)
     advance(0.7)
     if search.window.holds(search.tried(chosen, work)[0]):
-        return search.tried(chosen, work)[1]
+        return search.tried(chosen, work)[1], None
     if (finest := search.largest_within(work)) is not None:
         return finest
     search.refuse_if_out_of_reach(work)
@@ -79,10 +78,9 @@ def at_target(
         worth = find(measure, search.window, search.worths, _WORTH_TRIES)
         value, data = search.tried(number, work, worth)
         if search.window.holds(value):
-            return data
+            return data, None
     value, data = search.best(work)
-    warnings.warn(search.told(value), TargetWarning, stacklevel=3)
-    return data
+    return data, search.told(value)
 
 
 class _Search:
@@ -151,8 +149,8 @@ class _Search:
         error = np.square(decoded.astype(np.float32) - self._pixels).mean(dtype=np.float64)
         return 10.0 * math.log10(255.0**2 / max(float(error), 1e-6))
 
-    def largest_within(self, work: PictureWork) -> bytes | None:
-        """Return the file of quality 100, with a warning, if a size is above all that are found."""
+    def largest_within(self, work: PictureWork) -> tuple[bytes, str] | None:
+        """Return the file of quality 100, and a note, if a size is above all that are found."""
         if self._target.what != "size":
             return None
         data = self.tried(FINEST, work)[1]
@@ -161,9 +159,7 @@ class _Search:
             or not self.window.low > self.tried(FINEST + BEYOND, work)[0]
         ):
             return None
-        note = f"{self._said()} are more than this picture takes: {len(data)} at quality 100"
-        warnings.warn(note, TargetWarning, stacklevel=4)
-        return data
+        return data, f"{self._said()} are more than this picture takes: {len(data)} at quality 100"
 
     def refuse_if_out_of_reach(self, work: PictureWork) -> None:
         """Raise UsageError if the target lies beyond all that was tried, and both ends."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -192,7 +193,7 @@ class ContextTwin(nn.Module):
             comp = companded(own)
             step = step_planes(position, own)
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
-                bits[plan.name] = self._bits(twin, own, paid, comp, state, step, odd)
+                bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, odd)
                 if plan.n_up:
                     state = twin.next_state(comp, state, step).float()
         return bits
@@ -226,16 +227,9 @@ class ContextTwin(nn.Module):
         return predicted
 
     def _bits(
-        self,
-        twin: LevelTwin,
-        own: Tensor,
-        paid: Tensor,
-        comp: Tensor,
-        state: Tensor | None,
-        step: Tensor,
-        odd: Mapping[str, int] | None,
+        self, twin: LevelTwin, inputs: _Inputs, paid: Tensor, odd: Mapping[str, int] | None
     ) -> Tensor:
-        level = twin.level
+        level, own = twin.level, inputs.own
         chosen = None if odd is None else odd.get(level.name)
         total = own.new_zeros(len(own))
         number = 0
@@ -243,12 +237,30 @@ class ContextTwin(nn.Module):
             for turn, _ in enumerate(order):
                 if chosen is None or chosen == turn:
                     one = level.passes[number]
-                    mean, scale = twin.predict(number, own, comp, state, step)
+                    mean, scale = twin.predict(
+                        number, own, inputs.companded, inputs.state, inputs.step
+                    )
                     cost = logistic_bits(paid[:, one.first : one.end], mean, scale)
                     cost = cost * _mask(one.phases, own)
                     total = total + cost.sum((1, 2, 3)) * (1 if chosen is None else len(order))
                 number += 1
         return total
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the twin of a level looks at.
+
+    Attributes:
+        own, companded: its codes [B, C, H, W], and these companded.
+        state: of the coarser levels [B, n_state, H, W]; None at the coarsest.
+        step: `step_planes` of the log-step.
+    """
+
+    own: Tensor
+    companded: Tensor
+    state: Tensor | None
+    step: Tensor
 
 
 def step_planes(position: Tensor, like: Tensor) -> Tensor:

@@ -10,7 +10,10 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from luxvox.entropy.voice.context import Context
+from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesChooser
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import InputError
@@ -75,19 +79,7 @@ def store_speech_codes(
         draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
         drawn = torch.floor(draws * 254.0 - 127.0 + 0.5).tolist()
         for position, n_steps in zip(drawn, CORRECTIONS, strict=True):
-            power, corrected = power_db(latents)[0, 0].numpy(), latents[0]
-            depths_of = functools.partial(_depths, model, position / 127.0, power)
-            depths = depths_of(np.zeros_like(power))
-            if n_steps:
-                refined = refined_latents(model, corrected, samples, depths_of, n_steps)
-                corrected, depths = refined.latents, depths_of(refined.heard_db)
-            if n_steps and context is not None:
-                choice = VoiceChoice(model.vq, corrected, depths)
-                shapes, chooser = {LEVEL: (1, n)}, CodesChooser(choice.choose)
-                codes = walk(context, shapes, int(position), chooser)[LEVEL][:, 0, 0]
-            else:
-                codes = model.choose(corrected[None])[0]
-                codes = codes * (np.arange(len(codes))[:, None] < depths)
+            codes = _codes_at(model, _Analysed(samples, latents), int(position), n_steps, context)
             starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
             positions += [int(position)] * len(starts)
@@ -96,13 +88,55 @@ def store_speech_codes(
             log.info("coded %d of %d recordings at most", count, len(voices.samples))
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
+    arrays: dict[str, NDArray[Any]] = {
+        "positions.npy": np.array(positions, np.int64),
+        "places.npy": np.array(places, np.int64),
+        "codes.npy": np.stack(pieces).astype(np.uint16),
+    }
+    _replace_folder(folder, arrays, digest(model))
+
+
+@dataclass(frozen=True)
+class _Analysed:
+    """A recording, samples [T], and its latents [1, n_channels, 1, F]."""
+
+    samples: Tensor
+    latents: Tensor
+
+
+def _codes_at(
+    model: SpeechModel,
+    voice: _Analysed,
+    position: int,
+    n_steps: int,
+    context: Context | None,
+) -> Codes:
+    """Return codes [stages, F] at a log-step, of latents corrected in `n_steps` steps."""
+    corrected = voice.latents[0]
+    power = power_db(voice.latents)[0, 0].numpy()
+    depths_of = functools.partial(_depths, model, position / 127.0, power)
+    depths = depths_of(np.zeros_like(power))
+    if n_steps:
+        refined = refined_latents(model, corrected, voice.samples, depths_of, n_steps)
+        corrected, depths = refined.latents, depths_of(refined.heard_db)
+
+    if n_steps and context is not None:
+        choice = VoiceChoice(model.vq, corrected, depths)
+        shapes = {LEVEL: (1, corrected.shape[2])}
+        return walk(context, shapes, position, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
+
+    codes: Codes = model.choose(corrected[None])[0]
+    return codes * (np.arange(len(codes))[:, None] < depths)
+
+
+def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
+    """Write arrays and what coded them to a folder, in place of one that is there."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    np.save(partial / "positions.npy", np.array(positions, np.int64))
-    np.save(partial / "places.npy", np.array(places, np.int64))
-    np.save(partial / "codes.npy", np.stack(pieces).astype(np.uint16))
-    write_json(partial / MADE_BY, {"coder": digest(model)})
+    for name, array in arrays.items():
+        np.save(partial / name, array)
+    write_json(partial / MADE_BY, {"coder": coder})
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

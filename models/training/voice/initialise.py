@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 
 from luxvox.models.training.voice.data import Recordings
-from luxvox.models.voice.networks import DEPTH_POWER, SpeechConfig, SpeechModel, typical_db
-from luxvox.models.voice.rvq import (
-    N_RATE_BINS,
-    ResidualVQ,
+from luxvox.models.training.voice.lloyd import (
     entropy_constrained_lloyd,
     nearest,
-    rate_bin,
     usage,
     word_counts,
 )
+from luxvox.models.voice.networks import DEPTH_POWER, SpeechConfig, SpeechModel, typical_db
+from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
 from luxvox.models.voice.spectra import N_BINS, N_REALS, SAMPLE_RATE_HZ, envelopes, spectrum
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.follower import CodebookFollower
+from luxvox.models.training.voice.lloyd import usage, word_counts
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import (
     DEPTH_POWER,
@@ -25,7 +26,7 @@ from luxvox.models.voice.networks import (
     SpeechModel,
     typical_db,
 )
-from luxvox.models.voice.rvq import rate_bin, usage, word_counts
+from luxvox.models.voice.rvq import rate_bin
 from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ, spectrum
 from luxvox.models.voice.weights import rounded_codebooks
 

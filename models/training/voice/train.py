@@ -122,11 +122,12 @@ class Job:
     half_precision: bool
 
 
-def train_speech(  # noqa: PLR0913, PLR0917
+def train_speech(  # noqa: PLR0913 – one argument an option
     data: Sequence[Path],
     out: Path,
     minutes: float,
     phase: str | None = None,
+    *,
     init: Path | None = None,
     resume: bool = False,
     half_precision: bool = False,

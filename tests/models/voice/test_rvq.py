@@ -3,16 +3,18 @@
 import pytest
 import torch
 
+from luxvox.models.training.voice.lloyd import (
+    entropy_constrained_lloyd,
+    usage,
+    word_counts,
+)
 from luxvox.models.voice.rvq import (
     GROUP_WIDTH,
     N_RATE_BINS,
     RATE_WEIGHT,
     ResidualVQ,
-    entropy_constrained_lloyd,
     group_slots,
     rate_bin,
-    usage,
-    word_counts,
 )
 
 SIZES = (1, 2, 5)

@@ -1,0 +1,97 @@
+"""Codebooks fitted by entropy-constrained Lloyd iterations, and how evenly they are used."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from luxvox.models.voice.rvq import RATE_WEIGHT
+
+
+def usage(counts: Tensor) -> tuple[float, float]:
+    """Return the share of words used at all, and the mean perplexity of the groups.
+
+    Args:
+        counts: how often each word was chosen [groups, K].
+    """
+    shares = counts / counts.sum(-1, keepdim=True).clamp(min=1e-9)
+    entropy = -(shares * torch.log2(shares.clamp(min=1e-30))).sum(-1)
+    return float((counts > 0).float().mean()), float(torch.exp2(entropy).mean())
+
+
+def word_counts(codes: Tensor, codebook_size: int) -> Tensor:
+    """Count the words [stages, groups, K] of codes [B, stages, groups, H, W] where they are coded.
+
+    Places that an earlier null ended are not coded and not counted.
+    """
+    _, stages, groups, _, _ = codes.shape
+    reached = torch.cat([torch.ones_like(codes[:, :1]), codes[:, :-1]], 1) != 0
+    offsets = torch.arange(stages * groups).reshape(1, stages, groups, 1, 1) * codebook_size
+    words = (codes.long() + offsets.to(codes.device))[reached]
+    size = stages * groups * codebook_size
+    return torch.bincount(words, minlength=size).reshape(stages, groups, codebook_size)
+
+
+def entropy_constrained_lloyd(
+    vectors: Tensor,
+    book: Tensor,
+    n_iterations: int,
+    generator: torch.Generator,
+    *,
+    rate_weight: float = RATE_WEIGHT,
+    weights: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Train one codebook by entropy-constrained Lloyd iterations.
+
+    Args:
+        vectors: [N, width] in steps.
+        book: [K, width] to start from; codeword 0 stays the zero vector.
+        n_iterations: passes over the vectors. In all but the last 3, dead words are put on
+            badly coded vectors.
+        generator: source of the seeds.
+        rate_weight: worth of a bit in squared steps.
+        weights: what the squared error of each vector counts [N]; one by default.
+
+    Returns:
+        Codebook [K, width] and the chosen words [N].
+    """
+    n, codebook_size = len(vectors), len(book)
+    weights = torch.ones(n) if weights is None else weights
+    book = book.clone()
+    bits = torch.full((codebook_size,), 8.0)
+    bits[0] = 1.0
+    for iteration in range(n_iterations):
+        choice, cost = _nearest(vectors, book, bits, rate_weight)
+        counts = torch.bincount(choice, minlength=codebook_size)
+        sums = torch.zeros_like(book).index_add_(0, choice, vectors * weights[:, None])
+        totals = torch.zeros(codebook_size).index_add_(0, choice, weights)[:, None]
+        used = counts > 0
+        used[0] = False
+        book[used] = (sums / totals)[used]
+        bits = -torch.log2((counts + 0.5) / (n + 0.5 * codebook_size))
+        dead = torch.nonzero((counts < 2) & (torch.arange(codebook_size) > 0))[:, 0]
+        if len(dead) and iteration < n_iterations - 3:
+            worst = torch.multinomial(
+                (cost * weights).clamp(min=1e-6), len(dead), generator=generator
+            )
+            book[dead] = vectors[worst]
+            bits[dead] = bits.max()
+    return book, _nearest(vectors, book, bits, rate_weight)[0]
+
+
+def nearest(vectors: Tensor, book: Tensor) -> Tensor:
+    """Return the words [N] of a codebook [K, width] nearest to vectors [N, width]."""
+    return _nearest(vectors, book, torch.zeros(len(book)), 0.0)[0]
+
+
+def _nearest(
+    vectors: Tensor, book: Tensor, bits: Tensor, rate_weight: float
+) -> tuple[Tensor, Tensor]:
+    bias = book.square().sum(-1) + rate_weight * bits
+    choices, costs = [], []
+    for part in torch.split(vectors, 16384):
+        cost = torch.addmm(bias[None], part, book.T, alpha=-2.0)
+        best = cost.min(1)
+        choices.append(best.indices)
+        costs.append(best.values + part.square().sum(-1) - rate_weight * bits[best.indices])
+    return torch.cat(choices), torch.cat(costs)
