@@ -11,7 +11,7 @@ PARTS: Final = 2  # code sections that a channel of a segment has
 
 
 def coded_length(n_samples: int, sample_rate_hz: int) -> int:
-    """Return how many samples at 16 kHz so many at another rate become."""
+    """Return how many samples at 16 kHz `n` at another rate become."""
     return -(-n_samples * CODED_RATE_HZ // sample_rate_hz)
 
 
@@ -32,5 +32,5 @@ def whole_segments(n_code_sections: int, channels: int) -> int:
 
 
 def samples_of_segments(n_whole: int, sample_rate_hz: int) -> int:
-    """Return how many samples of a longer recording so many whole segments give."""
+    """Return how many samples of a longer recording n whole segments give."""
     return (n_whole * SEGMENT_FRAMES - 1) * FRAME_SAMPLES * sample_rate_hz // CODED_RATE_HZ

@@ -115,7 +115,7 @@ def with_null_codes(data: bytes, first: int) -> bytes:
 def draw_damage(
     n_sections: int, probability: float, n_draws: int, seed: int
 ) -> list[frozenset[int]]:
-    """Draw which sections are damaged, each by itself, so many times.
+    """Draw which sections are damaged, each by itself, n times.
 
     The same seed damages at a higher probability what it does at a lower one, and more.
     """

@@ -37,7 +37,7 @@ COLUMNS = ("file", "megapixels", "bytes", "seconds", "mebibytes", "bytes_per_pix
 @click.command()
 @click.option("--one", nargs=2, hidden=True, help="Measure one row: kind and side.")
 def main(one: tuple[str, str] | None) -> None:
-    """Measure all rows, and write them beside the other results."""
+    """Measure all rows, and write them next to the other results."""
     if one:
         click.echo(json.dumps(measure(one[0], int(one[1]))))
         return

@@ -73,7 +73,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture by one variant, or by AVIF if there is none."""
+    """One picture by one variant, or by AVIF if `variant` is None."""
 
     path: Path
     variant: Variant | None
@@ -92,7 +92,7 @@ class Job:
 @click.option("--effort", "efforts", multiple=True, default=(5,), show_default=True)
 @click.option("--tune", "tunings", multiple=True, default=("eye",), show_default=True)
 @click.option("--quality", "qualities", multiple=True, type=float, default=QUALITIES)
-@click.option("--pictures", "most", default=None, type=int, help="At most so many, spread evenly.")
+@click.option("--pictures", "most", default=None, type=int, help="At most n, spread evenly.")
 @click.option("--jobs", default=1, show_default=True, help="Processes that measure.")
 @click.option("--cache", default=Path("runs/held-back-cache"), type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file of all points.")

@@ -3,7 +3,7 @@
     python benchmarks/loss.py image-val/ speech-val/
 
 First each code section of a picture in turn, then each section of pictures and voices with a
-probability, independently and several times. Beside the concealed file stands the one with null
+probability, independently and several times. Next to the concealed file stands the one with null
 codes from the first damaged section on. Voices are several clips one after the other, for one clip
 has but a segment.
 """
@@ -138,7 +138,7 @@ def recording(paths: Sequence[Path], scores: VoiceScores) -> Patient:
 
 
 def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
-    """Take paths so many at a time; what is left at the end makes no group."""
+    """Take paths n at a time; what is left at the end makes no group."""
     return [paths[n : n + size] for n in range(0, len(paths) - size + 1, size)]
 
 

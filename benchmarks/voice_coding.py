@@ -178,14 +178,14 @@ def by_stage(tally: Tally) -> list[list[str]]:
 
 
 def kbps_of(data: bytes, n_sections: int, seconds: float) -> float:
-    """Return the kbit/s of a file but for the code sections that are not decoded."""
+    """Return the kbit/s of a file without the code sections that are not decoded."""
     codes = container.read(data).codes
     left_out = sum(len(part) for n, part in enumerate(codes) if n % PARTS >= n_sections)
     return 8 * (len(data) - left_out) / seconds / 1000.0
 
 
 def heard(data: bytes, n: int, samples: Samples, scores: VoiceScores) -> tuple[float, ...]:
-    """Measure a voice of which so many sections are decoded."""
+    """Measure a voice of which n sections are decoded."""
     decoded, _ = luxvox.decompress_speech(data, sections=n)
     return scores.measured(samples, decoded)
 

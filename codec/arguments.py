@@ -64,7 +64,7 @@ def file_bytes(data: FileBytes) -> bytes:
             `mmap`, a NumPy array of uint8.
 
     Raises:
-        UsageError: it is none of them; for a name or an open file the message says what to do.
+        UsageError: it is something else; for a name or an open file the message says what to do.
     """
     if isinstance(data, bytes):
         return data

@@ -71,7 +71,7 @@ def attributes_for(old: os.stat_result | None, like: str | None) -> Attributes:
 
 
 def _regular(path: str | None) -> os.stat_result | None:
-    """Return what the system knows of a file; None for pipes, and where there is none."""
+    """Return what the system knows of a file; None for pipes, and for files that do not exist."""
     if path is None:
         return None
     try:

@@ -69,7 +69,7 @@ class VoiceWork:
         return self.beam_width > 1 or self.by_context
 
 
-# A beam beside corrections gains nothing: these are made for the words of a greedy search.
+# A beam gains nothing over corrections, which are made for the words of a greedy search.
 VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
     2: VoiceWork(1, 0, True),

@@ -188,7 +188,7 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
 
     Args:
         data: the bytes of a `.lvx` file; a cut one gives what is whole, and a `TruncatedWarning`.
-        sections: decode only so many sections of the codes, 1 (a preview) to 6; all by default.
+        sections: decode only the first n sections of the codes, 1 (a preview) to 6; all by default.
         scale: 1, or 1/2, 1/4 or 1/8 for a smaller picture in a fraction of the time; sides are
             rounded up.
         crop: left, top, width and height of the part to decode, in pixels; all by default. It is

@@ -67,7 +67,7 @@ def find(measure: Measure, window: Window, axis: Axis, max_tries: int = MAX_TRIE
         measure: called for a few numbers; rises, on the whole.
         window: where it should lie.
         axis: of the numbers.
-        max_tries: after so many the nearest is good enough.
+        max_tries: after this many the nearest is good enough.
     """
     low, high = axis.low, axis.high
     tried: dict[int, float] = {}
@@ -79,7 +79,7 @@ def find(measure: Measure, window: Window, axis: Axis, max_tries: int = MAX_TRIE
         low, high = (number + 1, high) if value < window.aim else (low, number - 1)
         if low > high:
             break
-        halve = n_tries % 3 == 0  # lest one end of the bracket stays where it is
+        halve = n_tries % 3 == 0  # or one end of the bracket stays where it is
         after = (low + high) // 2 if halve else _next(tried, number, window.aim, axis.slope)
         number = min(max(after, low), high)
     return min(tried, key=lambda one: abs(tried[one] - window.aim))

@@ -1,4 +1,4 @@
-"""Files made shorter without coding anything anew: previews from the same bytes.
+"""Files made shorter without coding anything again: previews from the same bytes.
 
 A picture gives up its metadata, last to first, then the parts of its codes, the finest first and
 the lowest band before those above it, down to the preview. A voice
@@ -27,7 +27,7 @@ from luxvox.errors import TruncatedError, TruncatedWarning, UsageError
 from luxvox.timeline import PARTS, n_segments, samples_of_segments, whole_segments
 
 _Cut = Callable[[int], bytes]
-"""Gives the file without so many of the things it can give up."""
+"""Gives the file without the first n of the things it can give up."""
 
 
 def truncate(data: FileBytes, *, size: int | None = None, sections: int | None = None) -> bytes:
@@ -37,7 +37,7 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
         data: the bytes of a `.lvx` file, in any object that holds bytes in memory; of a file that
             is cut what is whole is taken, with a `TruncatedWarning`.
         size: the most bytes the result may have. Metadata goes first, then what is finest.
-        sections: keep so many sections of the codes, 1 or more (of a voice: of every segment),
+        sections: keep the first n sections of the codes, 1 or more (of a voice: of every segment),
             alpha and metadata.
 
     Returns:
@@ -46,7 +46,7 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
     Raises:
         UsageError: unless exactly one of `size` and `sections` is given, or if it is less than
             is possible; the message says what is.
-        FormatError, UnsupportedError: as decompressing does, but for the weights.
+        FormatError, UnsupportedError: as decompressing does, except for the weights.
     """
     if (size is None) == (sections is None):
         raise UsageError("truncating takes either a size or a number of sections")
@@ -91,7 +91,7 @@ def _first_sections(content: Container, n_first: int) -> bytes:
 
 
 def _cuts(content: Container) -> tuple[int, _Cut]:
-    """Return how many things a file can give up, and the file without the first so many."""
+    """Return how many things a file can give up, and the file without the first n."""
     if isinstance(content.header, PictureHeader):
         return _picture_cuts(content)
     return _voice_cuts(content.header, list(content.sections))
@@ -132,7 +132,7 @@ def _voice_cuts(header: VoiceHeader, sections: list[Section]) -> tuple[int, _Cut
 def _shortened(
     header: VoiceHeader, sections: list[Section], n_kept: int
 ) -> tuple[VoiceHeader, list[Section]]:
-    """Keep so many segments of a voice; sections missing in the last one become empty."""
+    """Keep the first n segments of a voice; sections missing in the last one become empty."""
     n_all = n_segments(header.n_samples, header.sample_rate_hz)
     period = PARTS * header.channels
     kept = sections[: period * n_kept]

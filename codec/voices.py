@@ -129,7 +129,7 @@ def decompress_speech(
     Args:
         data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
             cut gives its whole sections, and a `TruncatedWarning`.
-        sections: decode only the first so many code sections of each segment (1 is the coarsest).
+        sections: decode only the first n code sections of each segment (1 is the coarsest).
         strict: refuse files that are cut.
         conceal: decode altered files, too, with a `DamageWarning`: an altered section leaves its
             own segment coarser, or silent, and the others whole.

@@ -137,7 +137,7 @@ def _compress(source: str, target: str, request: _Request) -> Sizes:
             raise UsageError("--bpp and --psnr are for pictures; voices take -b, --size or -q")
         return _compress_voice(source, target, recordings.open_recording(data or source), request)
     if "bitrate" in request.target:
-        raise UsageError("-b is for voices, and this is none; pictures take -q")
+        raise UsageError("-b is for voices, and this is a picture; pictures take -q")
     return _compress_picture(source, target, data, request)
 
 

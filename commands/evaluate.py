@@ -93,7 +93,7 @@ def _cores() -> int:
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Take ViSQOL and speaker cosine on every so many voices.",
+    help="Take ViSQOL and speaker cosine on every Nth voice.",
 )
 @click.option(
     "--timed-files",
@@ -113,7 +113,7 @@ def _cores() -> int:
     "--against",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Draw the curves of earlier results, or published ones, beside the measured.",
+    help="Draw the curves of earlier results, or published ones, next to the measured.",
 )
 @click.option(
     "--against-names", multiple=True, metavar="PATTERN", help="Those of them to draw, as 'VTM*'."
@@ -140,7 +140,7 @@ def _cores() -> int:
     help="Print bits at equal quality against this codec; pages compare with it, too.",
 )
 @told_weights_option
-@click.option("--fresh", is_flag=True, help="Measure anew what is cached, and keep nothing.")
+@click.option("--fresh", is_flag=True, help="Measure again what is cached, and keep nothing.")
 def evaluate(as_json: bool, **options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.
 

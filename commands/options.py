@@ -75,7 +75,7 @@ def choose_device(device: str) -> str:
     """Return `cpu` or `cuda` for what was asked for.
 
     Raises:
-        SystemFailure: if a GPU was asked for and there is none.
+        SystemFailure: if a GPU was asked for and there is no GPU.
     """
     if device == "cpu":
         return device

@@ -21,7 +21,7 @@ def parse_size(text: str) -> int:
     A k or M is a thousand or a million; with an i it is 1024 or 1024². Capitals don't matter.
 
     Raises:
-        UsageError: if it is none, or less than a byte.
+        UsageError: if it is not a size, or less than a byte.
     """
     match = _SIZE.fullmatch(text)
     unit = _UNITS.get(match[2].lower()) if match else None

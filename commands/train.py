@@ -86,7 +86,7 @@ def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) 
 @click.option(
     "--stages",
     type=int,
-    help="How many stages the weights to start from are to have: the last ones are fitted anew.",
+    help="How many stages the weights to start from are to have: the last ones are fitted again.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
 @click.option(

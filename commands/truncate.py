@@ -32,7 +32,7 @@ from luxvox.commands.sizes import parse_size
 def truncate(
     inputs: tuple[str, ...], output: str, size: str | None, sections: int | None, force: bool
 ) -> int:
-    """Shorten .lvx files without coding them anew: previews, coarser from the same bytes."""
+    """Shorten .lvx files without coding them again: previews, or coarser versions."""
     n_bytes = None if size is None else parse_size(size)
     endings = [paths.COMPRESSED_ENDING] * len(inputs)
     outputs = paths.name_outputs(inputs, output, endings)

@@ -1,4 +1,4 @@
-"""Range coders behind `push`/`pull`: counts that sum to 2¹⁶ in, bytes out, and back.
+"""Range coders with `push` and `pull`: counts that sum to 2¹⁶ in, bytes out, and back.
 
 Two coders exist; a file names the one that wrote it (FORMAT.md).  `constriction` is the default.
 `torchac` comes with the extra `luxvox[torchac]`.
@@ -160,7 +160,7 @@ def _model_of(counts_bytes: bytes) -> Any:
 
 
 class _TorchacEncoder:
-    """torchac codes a batch at once; each goes out behind its length in 4 bytes."""
+    """torchac codes a batch at once; each is written after its length in 4 bytes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Curves from elsewhere, drawn beside the measured ones: earlier results, and published figures.
+"""Curves from elsewhere, drawn next to the measured ones: earlier results, and published figures.
 
 Two forms are read: `results.json` as this package writes it, and a JSON object of curves by name,
 each with `bpp`, and any of `psnr` and `ms-ssim`, and its `source`.

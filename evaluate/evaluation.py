@@ -32,7 +32,7 @@ class Plan:
         inputs: files and folders.
         out: folder of the report, and of the cache in it.
         command: how the command line read.
-        peers: names of codecs beside luxvox; None for the usual ones.
+        peers: names of codecs next to luxvox; None for the usual ones.
         own_peers: codecs by `module:object`, besides.
         metrics: their names; None for the usual ones.
         points: by name of a codec, in place of its own.
@@ -40,10 +40,10 @@ class Plan:
         limit: most files of a kind; None for all.
         n_processes: how many measure at a time.
         setting: what metrics need to be told.
-        slow_every: take slow metrics on every so many files.
+        slow_every: take slow metrics on every nth file.
         timed_files: how many files codecs are timed on; 0 for none.
         shown_files: how many files the report shows a piece of.
-        is_fresh: whether to measure anew what is cached.
+        is_fresh: whether to measure again what is cached.
         against: files of curves from elsewhere.
         against_names: patterns of the curves that are wanted; none for all.
     """

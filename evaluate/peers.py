@@ -29,7 +29,7 @@ OWN = "luxvox"
 
 
 class Peer(Protocol):
-    """A codec beside others.
+    """A codec among others.
 
     An original is a picture, RGB, uint8 [H, W, 3], or a voice, 16 kHz mono, float32 [T]; so is what
     `decode` returns, of the same size (voices are cut or padded with silence to their length).

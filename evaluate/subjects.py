@@ -114,7 +114,7 @@ def picture_paths(folder: Path) -> list[Path]:
     """List the pictures of a folder by name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such file.
     """
     paths = [subject.path for subject in find([folder]).pictures]
     if not paths:
@@ -171,7 +171,7 @@ def size_of(subject: Subject, original: NDArray[Any]) -> dict[str, float]:
 
 
 def rate_of(kind: Kind, n_bytes: int, original: NDArray[Any]) -> float:
-    """Return the rate of so many bytes: bits per pixel, or kbit/s."""
+    """Return the rate of a number of bytes: bits per pixel, or kbit/s."""
     if kind == PICTURES:
         height, width, _ = original.shape
         return float(8.0 * n_bytes / (height * width))
@@ -212,9 +212,9 @@ def _sha256(path: Path) -> str:
 def _with_text(subject: Subject) -> Subject:
     if subject.kind != VOICES:
         return subject
-    beside = subject.path.with_suffix(".txt")
-    if beside.is_file():
-        return replace(subject, text=beside.read_text(encoding="utf-8").strip() or None)
+    transcript = subject.path.with_suffix(".txt")
+    if transcript.is_file():
+        return replace(subject, text=transcript.read_text(encoding="utf-8").strip() or None)
     text, language = _transcripts(subject.path.parent).get(subject.path.name, (None, "en"))
     return replace(subject, text=text, language=language)
 

@@ -1,6 +1,6 @@
 """Means over files, their intervals, and Bjøntegaard differences between all pairs of curves.
 
-Intervals are those of the bootstrap: the files are drawn anew, with replacement, 500 times from a
+Intervals are those of the bootstrap: the files are drawn again, with replacement, 500 times from a
 fixed seed; 2.5 % of the draws lie below an interval and 2.5 % above it (B. Efron, "Bootstrap
 methods: another look at the jackknife", 1979).
 """
@@ -31,7 +31,7 @@ class Difference:
 
     Attributes:
         value: between the mean curves; None if they cannot be compared.
-        interval: 95 %; None if there is none.
+        interval: 95 %; None if it cannot be had.
         mean_over_files: of the files' own differences, where they can be compared.
         files: how many files can.
         refused: why there is no value.
@@ -156,7 +156,7 @@ def _percent_of(way: float, log_gap: float) -> float:
 
 @dataclass(frozen=True)
 class _Gaps:
-    """Gaps between means, between the curves of each file, of each draw; or why there is none."""
+    """Gaps between means, between the curves of each file, of each draw; or why none is known."""
 
     mean: float | None
     files: tuple[float, ...]

@@ -50,7 +50,7 @@ def structured(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
 
 
 def damaged(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
-    """Change bytes behind the header of a file, and leave its checksums as they were."""
+    """Change bytes after the header of a file, and leave its checksums as they were."""
     parts = taken_apart(data)
     if parts is None:
         return blind(data, others, random)
@@ -118,7 +118,7 @@ def _crc(data: bytes) -> bytes:
 
 
 def _with_count(header: bytes, n_sections: int) -> bytes:
-    """Let a picture's header announce so many sections, alpha among them if its flag is set."""
+    """Let a picture's header announce n sections, alpha among them if its flag is set."""
     try:
         flags_at = _varint(header, _varint(header, 12)[1])[1]
         flags = header[flags_at]
@@ -176,7 +176,7 @@ _BLIND = (_flip, _flip, _set, _set, _insert, _remove, _cut, _repeat, _splice)
 
 
 def _field(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
-    """Set one byte of the header behind the fingerprint."""
+    """Set one byte of the header after the fingerprint."""
     header = bytearray(parts.header)
     if len(header) > 12:
         at = random.randrange(12, len(header))

@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def fuzz(name: str, limits: tuple[int, float], seed: int, crashes: Path) -> dict[str, Any]:
-    """Run one target so many times, at most so many seconds; return the summary."""
+    """Run one target n times, for a number of seconds at most; return the summary."""
     files, target = TARGETS[name]
     counts = {"refused": 0, "crashes": 0, "hangs": 0}
     _attempt(target.run, files[0])  # loads weights and code, which belong to no execution

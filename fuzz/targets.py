@@ -78,7 +78,7 @@ def either(files: Corpus, random: Random) -> bytes:
 
 
 def hurt(files: Corpus, random: Random) -> bytes:
-    """Damage a file behind its header; now and then one that was altered by structure before."""
+    """Damage a file after its header; now and then one that was altered by structure before."""
     file = by_structure(files, random) if random.random() < 0.25 else random.choice(files)
     return damaged(file, files, random)
 

@@ -1,7 +1,7 @@
 """Model cards: which weights there are, where they lie, and which of them decode a file.
 
-A model card is the JSON file beside the weights, `MODEL_ID.json` beside `MODEL_ID.safetensors`: id,
-number in the file format, SHA-256 of the weights, fingerprint of the integer tables,
+A model card is the JSON file next to the weights, `MODEL_ID.json` next to `MODEL_ID.safetensors`:
+id, number in the file format, SHA-256 of the weights, fingerprint of the integer tables,
 configuration, how it was trained, on what data.
 
 A folder of one's own comes before the weights that luxvox ships: that of `preferring`, or else the
@@ -49,7 +49,7 @@ def preferring(folder: str | os.PathLike[str]) -> Iterator[None]:
     all sums. Files made with them name model number and fingerprint, and need them to be decoded.
 
     Args:
-        folder: holds model cards, `*.json`, with their weights, `*.safetensors`, beside them.
+        folder: holds model cards, `*.json`, with their weights, `*.safetensors`, next to them.
 
     Raises:
         ModelError: if there is no such folder.

@@ -106,7 +106,7 @@ class Container:
         return tuple(s.payload for s in self.sections if s.type <= LAST_CODES)
 
     def payload(self, section_type: int) -> bytes | None:
-        """Return the payload of the section of this type, or None if there is none."""
+        """Return the payload of the section of this type, or None if there is no such section."""
         return next((s.payload for s in self.sections if s.type == section_type), None)
 
 
@@ -191,10 +191,10 @@ def read(data: bytes) -> Container:
 def salvage(data: bytes) -> tuple[Container, Lost]:
     """Read a file as `read` does, but take altered parts and sections for empty ones.
 
-    Where sections can no longer be followed behind an altered one, the file counts as cut there.
+    Where sections can no longer be followed after an altered one, the file counts as cut there.
 
     Raises:
-        As `read`, but for altered parts and sections; ChecksumError if nothing sound is left.
+        As `read`, except for altered parts and sections; ChecksumError if nothing sound is left.
     """
     altered: list[int] = []
     content, parts = _read(data, altered)
@@ -243,7 +243,7 @@ def _altered_part(listing: PartListing) -> str:
 
 
 def list_sections(data: bytes) -> Listing:
-    """List the sections of a file without raising for damage behind the header.
+    """List the sections of a file without raising for damage after the header.
 
     Raises:
         FormatError, ChecksumError, TruncatedError, UnsupportedError: as `parse_header` does.

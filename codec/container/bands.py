@@ -20,7 +20,7 @@ SECTION_NAMES: Final = (
     *("detail, first slice", "detail, second slice"),
 )
 _BAND_CELLS: Final = 256  # about a megapixel
-_JOINED_CELLS: Final = 4  # up to so many, parts would take more than they are good for
+_JOINED_CELLS: Final = 4  # with up to this many cells, parts would cost more than they bring
 
 
 @dataclass(frozen=True, order=True)

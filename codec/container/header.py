@@ -183,7 +183,7 @@ def _faults(kind: int, values: Mapping[str, Any]) -> Iterator[tuple[int, type[Lu
 
 @dataclass(frozen=True)
 class _Kind:
-    """What one kind of file has in its header behind the common fields, and its joint limits."""
+    """What one kind of file has in its header after the common fields, and its joint limits."""
 
     name: str
     header_type: type[Header]

@@ -221,7 +221,7 @@ class RateAndChannels:
         """Return what is illegal about it, or None."""
         rate_hz = values["sample_rate_hz"]
         if values.get("reserved_flags", 0):
-            return UnsupportedError, "reserved flags are set beside rate and channels, legal: none"
+            return UnsupportedError, "reserved flags are set next to rate and channels, legal: none"
         number = values.get("rate_number", OTHER_RATE)
         if len(RATES_HZ) <= number < OTHER_RATE:
             return FormatError, (

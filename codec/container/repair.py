@@ -79,7 +79,7 @@ def _with_table(data: bytes, start: int, bands: Bands) -> bytes:
 
 
 def _end_of(table: bytes, n_parts: int) -> int:
-    """Return where the last of so many varints ends; 0 if there are fewer."""
+    """Return where the last of n varints ends; 0 if there are fewer."""
     ends = table.translate(_IS_END)
     at = -1
     for _ in range(n_parts):

@@ -133,7 +133,7 @@ def _voice_order_fault(header: VoiceHeader, types: Sequence[int], whole: bool) -
     if any(t != n % period + 1 for n, t in enumerate(codes)):
         return f"code sections are not in the order 1..{period}, segment after segment"
     if whole and len(codes) < n_codes:
-        return f"{len(codes)} code sections, legal: {n_codes}, for so many segments"
+        return f"{len(codes)} code sections, legal: {n_codes}, for this many segments"
     if any(not LAST_CRITICAL < t <= LAST_SECTION_TYPE for t in others):
         return f"types {list(others)} after the codes, legal: {ICC}..{LAST_SECTION_TYPE}"
     if any(a >= b for a, b in pairwise(others)):
@@ -142,13 +142,13 @@ def _voice_order_fault(header: VoiceHeader, types: Sequence[int], whole: bool) -
 
 
 def _picture_order_fault(types: Sequence[int], alpha: bool, whole: bool) -> str | None:
-    """Return why these types, in this order, cannot stand behind a picture's codes."""
+    """Return why these types, in this order, cannot follow a picture's codes."""
     if any(not ALPHA <= t <= LAST_SECTION_TYPE for t in types):
-        return f"types {list(types)} behind the codes, legal: {ALPHA}..{LAST_SECTION_TYPE}"
+        return f"types {list(types)} after the codes, legal: {ALPHA}..{LAST_SECTION_TYPE}"
     if any(a >= b for a, b in pairwise(types)):
         return f"types {list(types)}, legal: ascending"
     if ALPHA in types and not alpha:
-        return "an alpha section, though the header says there is none"
+        return "an alpha section, though the header says that there is no alpha"
     if alpha and ALPHA not in types and (whole or types):
         return "no alpha section, though the header says there is one"
     return None

@@ -58,7 +58,7 @@ def opened(
 ) -> OpenedPicture:
     """Read a container and find its weights; check all that can be checked before the work.
 
-    A cut file is refused if `strict`, else a warning points past so many callers of this module.
+    A cut file is refused if `strict`, else a warning points past `callers` callers of this module.
     An altered one is refused unless `conceal`; then alpha and metadata that were altered are left
     out.
     """

@@ -126,7 +126,7 @@ def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
 
     Args:
         image: the picture.
-        metadata: what to keep beside it, as far as the format takes it.
+        metadata: what to keep with it, as far as the format takes it.
         ending: ending of the format's files, such as `png`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pictures as the codec sees them: 8-bit grey or RGB, alpha apart, metadata beside them.
+"""Pictures as the codec sees them: 8-bit grey or RGB, alpha apart, metadata next to them.
 
 Arrays, Pillow images and files go in and come out here. Reading loses only what 8 bits of grey or
 RGB cannot hold: 16-bit samples are rounded, inks become sRGB, and an animation its first frame.
@@ -62,7 +62,7 @@ def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
     """Take an array, a PIL image or a raster as a raster.
 
     Raises:
-        UsageError: if it is none of them.
+        UsageError: if it is something else.
     """
     if isinstance(pixels, Raster):
         return pixels

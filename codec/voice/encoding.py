@@ -71,7 +71,7 @@ class Take:
 
     Latents (19 kB a second in half precision, which is finer by far than codewords) are kept where
     there is more work to do: with a beam wider than 1, or by the context model's costs, codes are
-    chosen anew for the depth that each frame has at a rate, and refinement, which reads the
+    chosen again for the depth that each frame has at a rate, and refinement, which reads the
     recording once more, corrects the latents for that depth first. `advance` is told of the work
     that is left.
     """
@@ -149,10 +149,10 @@ class Take:
         return data, f"{asked} is out of reach for this recording, {reach}"
 
     def at_size(self, size: float) -> tuple[bytes, str | None]:
-        """Return a file of at most so many bytes, and how it was missed, if it is much less.
+        """Return a file of at most n bytes, and how it was missed, if it is much less.
 
         Raises:
-            UsageError: if there is none; the message says what sizes there are.
+            UsageError: if there is no such file; the message says what sizes there are.
         """
         low = min((1 - SIZE_TOLERANCE) * size, size - SIZE_STEP + 1)
         window = Window(low, (low + size) / 2, size)
@@ -213,7 +213,7 @@ class Take:
         return _scale(taken, static * self._typical_ratio(centi))
 
     def _centi_for(self, n_bytes: float, scale: float, low: int, high: int) -> int:
-        """Return the quality in hundredths from where on so many bytes are expected."""
+        """Return the quality in hundredths from which on `n_bytes` are expected."""
         while low < high:
             middle = (low + high) // 2
             if self._expected_bytes(middle, scale) < n_bytes:
@@ -223,7 +223,7 @@ class Take:
         return low
 
     def _expected_bytes(self, centi: int, scale: float) -> float:
-        """Return about how long a file will be, its codes so many times the usual."""
+        """Return about how long a file will be, its codes `scale` times the usual."""
         return self._overhead + scale * self._typical_ratio(centi) * self._static_bits(centi) / 8.0
 
     def _typical_ratio(self, centi: int) -> float:
@@ -309,7 +309,7 @@ class Take:
         return uncoded_part(refined.latents[:, :, own], power[own], bits[:, own])
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:
-        """Return where the codes of so many stages of each frame come from."""
+        """Return the source of codes of the first `depths` stages of each frame."""
         model, work = self.codec.model, self.work
         level = self.codec.context.plan[0].name
         latents = self.latents[channel][:, :, frames].float()

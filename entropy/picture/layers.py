@@ -161,7 +161,7 @@ def predict(
         number: of the pass.
         inputs: state at the positions [N, n_state] and companded codes around them
             [N, 9 · first + taps · (end − first)], both int8 or float32; codes of the channels that
-            lean on their neighbours [N, n, 9]. None where there is none.
+            lean on their neighbours [N, n, 9]. None where nothing leans.
         bias: of the first layer, with the log-step in it.
     """
     state, around, leaning = inputs

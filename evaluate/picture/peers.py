@@ -79,7 +79,7 @@ class PillowPeer:
     kind: Kind = PICTURES
 
     def version(self) -> str:
-        """Name Pillow and the library behind the format."""
+        """Name Pillow and the library that it writes the format with."""
         return self.libraries()
 
     def encode(self, original: Pixels, point: float) -> bytes:

@@ -34,7 +34,7 @@ class Luxvox:
     """The codec of this package; a point is in kbit/s of the whole file.
 
     Attributes:
-        sections: decode only the first so many sections of each segment; they alone count.
+        sections: decode only the first n sections of each segment; they alone count.
         effort: what the encoder takes.
     """
 

@@ -3,7 +3,7 @@
 Saving such a picture at the same setting should lose nothing. Its latents lie close to whole
 numbers, which those of other pictures do not. The analysis is nearly the inverse of the synthesis;
 a fixed-point iteration makes up for the rest: y ← y₀ + ŷ − A(S(ŷ)), with the codes ŷ of y. It
-settles on codes whose picture is the one given, but for pixels next to what was padded.
+settles on codes whose picture is the one given, except for pixels next to what was padded.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Pictures are padded by repeating their last row and column to whole cells of the coarsest grid.
 Strips carry as many rows of their neighbours as their pixels depend on, so the result equals that
-of the whole picture but for the last bit of a float.
+of the whole picture, to the last bit of a float.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The linear start of the picture networks: a lapped transform and Haar steps.
 
 Before any training the analysis is an exact linear transform and the synthesis its inverse:
-opponent colours, an 8×8 DCT behind a pre-filter over the borders of blocks (time-domain lapped
+opponent colours, an 8×8 DCT after a pre-filter over the borders of blocks (time-domain lapped
 transform, biorthogonal; Tran, Liang and Tu, 2003), then Haar steps on the lowest coefficients.
 """
 

@@ -69,9 +69,10 @@ class SpeechConfig:
         unit: of the compressed spectrum that one step of the latents is worth.
         rate_weight: what a bit is worth in squared steps when codewords are chosen.
         finest_depth: stages that a frame of the reference power gets at quality 100, if there
-            were so many; none at quality 1, and in between with `DEPTH_POWER`.
+            were this many; none at quality 1, and in between with `DEPTH_POWER`.
         coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
-            latent's power: at quality 1, at most, and how much more at quality 100 but for that.
+            latent's power: at quality 1, at most, and how much more at quality 100 without that
+            limit.
     """
 
     n_channels: int = 192

@@ -26,7 +26,7 @@ ENVELOPE_FLOOR = 1e-3
 
 
 def n_frames(n_samples: int) -> int:
-    """Return the number of frames that cover so many samples at 16 kHz."""
+    """Return the number of frames that cover n samples at 16 kHz."""
     return -(-n_samples // HOP) + 1
 
 

@@ -1,6 +1,6 @@
 """The voice networks in bounded memory: chunk after chunk, with the result of the whole.
 
-Each chunk is computed with so many frames on both sides as its result depends on; at the ends of
+Each chunk is computed with as many frames on both sides as its result depends on; at the ends of
 the recording there are none, as there would be none for the whole.
 """
 

@@ -71,7 +71,7 @@ def _loaded(path: Path, _: str) -> VoiceCodec:
 
 
 def load_voice_codec(path: Path) -> VoiceCodec:
-    """Load and verify the weights beside a model card.
+    """Load and verify the weights next to a model card.
 
     Raises:
         ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables

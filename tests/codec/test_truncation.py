@@ -1,4 +1,4 @@
-"""Files shortened without coding them anew."""
+"""Files shortened without coding them again."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Page:
 
 @contextlib.contextmanager
 def opened_browser(profile):
-    """Start a browser with a profile folder of its own; skip where there is none."""
+    """Start a browser with a profile folder of its own; skip where no browser is installed."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no Chromium here")

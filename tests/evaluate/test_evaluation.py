@@ -213,10 +213,10 @@ def test_a_killed_run_goes_on_where_it_was(pictures, evaluate, own_peer, tmp_pat
     code, records = evaluate(pictures, *words, points="luxvox=20")
     assert code == 0
     assert own_peer.read_text().splitlines() == ["(168, 176, 3) 32", "(168, 176, 3) 8"]
-    _, anew = evaluate(pictures, *words, "--fresh", points="luxvox=20", out="anew")
-    for record in (records["pictures"], anew["pictures"]):
+    _, again = evaluate(pictures, *words, "--fresh", points="luxvox=20", out="again")
+    for record in (records["pictures"], again["pictures"]):
         del record["run"]
-    assert records == anew
+    assert records == again
 
 
 def test_a_new_metric_adds_to_what_is_kept(pictures, evaluate, own_peer):

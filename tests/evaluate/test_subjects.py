@@ -60,7 +60,7 @@ def test_grey_becomes_rgb_and_stereo_becomes_mono(tmp_path):
 def test_what_is_said_comes_from_beside_the_voice_or_from_a_table(tmp_path):
     for name in ("a.flac", "b.flac", "c.flac", "d.flac"):
         soundfile.write(tmp_path / name, speech(800), 16_000)
-    (tmp_path / "a.txt").write_text("Beside.\n")
+    (tmp_path / "a.txt").write_text("Next to it.\n")
     (tmp_path / "transcripts.tsv").write_text(
         "file\ttext\tlanguage\ttext_from\n"
         "a.flac\tnot this\ten\tcorpus\n"
@@ -68,4 +68,4 @@ def test_what_is_said_comes_from_beside_the_voice_or_from_a_table(tmp_path):
         "c.flac\theard\ten\tmachine\n"
     )
     said = [(subject.text, subject.language) for subject in find([tmp_path]).voices]
-    assert said == [("Beside.", "en"), ("Dobry", "pl"), (None, "en"), (None, "en")]
+    assert said == [("Next to it.", "en"), ("Dobry", "pl"), (None, "en"), (None, "en")]

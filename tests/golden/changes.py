@@ -12,7 +12,7 @@ Make = Callable[[], bytes]
 
 
 def with_sections(make: Make, **changes: Any) -> Make:
-    """Put sections of other types behind those of the codes: type_64=payload and so on."""
+    """Put sections of other types after those of the codes: type_64=payload and so on."""
 
     def made() -> bytes:
         content = container.read(make())
@@ -29,7 +29,7 @@ def with_sections(make: Make, **changes: Any) -> Make:
 
 
 def cut(make: Make, number: int, extra: int) -> Make:
-    """Cut a file so many bytes behind the start of its section of that place, from 0."""
+    """Cut a file n bytes after the start of its section of that place, from 0."""
 
     def made() -> bytes:
         data = make()

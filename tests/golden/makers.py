@@ -36,7 +36,7 @@ def raw(data: bytes) -> Make:
 
 
 def sealed(front: bytes, rest: bytes = b"") -> bytes:
-    """Put the right checksum behind a header."""
+    """Put the right checksum after a header."""
     return front + zlib.crc32(front).to_bytes(4, "little") + rest
 
 
@@ -57,7 +57,7 @@ def picture_header(
     fingerprint: bytes | None = None,
     rest: bytes | None = None,
 ) -> Make:
-    """Spell a picture's header, legal or not, with the right checksum and no codes behind it."""
+    """Spell a picture's header, legal or not, with the right checksum and no codes after it."""
 
     def make() -> bytes:
         front = b"\x89LVX\1\1" + model.to_bytes(2, "little")
@@ -100,7 +100,7 @@ def section(number: int, payload: bytes) -> bytes:
 
 
 def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) -> Make:
-    """Put sections that need not be legal behind the codes of a picture."""
+    """Put sections that need not be legal after the codes of a picture."""
 
     def made() -> bytes:
         content = container.read(make())
@@ -115,7 +115,7 @@ def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) ->
 
 
 def with_voice_sections(make: Make, *sections: tuple[int, bytes]) -> Make:
-    """Put sections that need not be legal behind the header of a voice."""
+    """Put sections that need not be legal after the header of a voice."""
 
     def made() -> bytes:
         data = make()
@@ -144,7 +144,7 @@ def recoded(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
 
 
 def escaping(n_bits: int) -> Make:
-    """Write escapes of so many bits, all zero, in place of those of the largest codes."""
+    """Write escapes of n bits, all zero, in place of those of the largest codes."""
 
     def push(coder: coders.Encoder, _: int) -> None:
         parts = [(n_bits, 5)] + [(0, min(8, n_bits - start)) for start in range(0, n_bits, 8)]
@@ -184,7 +184,7 @@ def altered(make: Make, offset: int) -> Make:
 
 
 def longer(n: int) -> bytes:
-    """Pack text that is so many bytes longer than is said."""
+    """Pack text that is n bytes longer than is said."""
     packed = pack(b"some text" * 9)
     return varint_bytes(81 - n) + packed[1:]
 

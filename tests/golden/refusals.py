@@ -103,7 +103,7 @@ REFUSALS: Mapping[str, tuple[str, Make, dict[str, Any]]] = {
         altered(with_sections(SMALL, type_200=b"later"), -1),
         {},
     ),
-    "trailing-bytes": ("a byte behind the end", lambda: SMALL() + b"\0", {}),
+    "trailing-bytes": ("a byte after the end", lambda: SMALL() + b"\0", {}),
     "type-0": ("section of type 0", with_types(SMALL, (0, b"x")), {}),
     "type-1": ("a section of codes in a picture", with_types(SMALL, (1, b"x")), {}),
     "type-65": ("a section of a newer format", with_types(SMALL, (65, b"x")), {}),

@@ -1,4 +1,4 @@
-"""Weights with networks as small as the format allows, random but for what it wants of them.
+"""Weights with networks as small as the format allows, random except for what it requires of them.
 
 Golden files made with them keep the format in place whatever becomes of the shipped weights, and
 fuzzing decodes thousands of files a minute with them. They were written once, by

@@ -77,7 +77,7 @@ VOICE_FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "voice-cut-segment": ("cut in its second segment", cut(coded_voice(480_000, 16_000), 2, 3)),
     "voice-cut-second-section": (
-        "cut behind the first section of its second segment",
+        "cut after the first section of its second segment",
         cut(coded_voice(480_000, 16_000), 3, 0),
     ),
     "voice-gain-quality": (

@@ -56,7 +56,7 @@ def test_cards_with_fields_of_another_type_are_refused(card, changes):
 
 
 def with_numbers(card, *numbers):
-    """Lay cards of other numbers beside a card; their folder."""
+    """Lay cards of other numbers next to a card; their folder."""
     record = json.loads(card.read_text())
     for number in numbers:
         other = card.with_name(f"voice-{number}.json")

@@ -46,8 +46,8 @@ def log_step(quality: int) -> int:
 def convolved(x: Integers, weight: Integers) -> Integers:
     """Σ weight · input, 0 outside the grid; taps 3×3, 1×3 or 1×1."""
     _, rows, columns = x.shape
-    above, beside = weight.shape[2] // 2, weight.shape[3] // 2
-    padded = np.pad(x, ((0, 0), (above, above), (beside, beside)))
+    above, left = weight.shape[2] // 2, weight.shape[3] // 2
+    padded = np.pad(x, ((0, 0), (above, above), (left, left)))
     total = np.zeros((len(weight), rows, columns), np.int64)
     for r, s in np.ndindex(weight.shape[2:]):
         total += np.tensordot(weight[:, :, r, s], padded[:, r : r + rows, s : s + columns], 1)

@@ -139,6 +139,6 @@ class BatchDecoder:
             self._value = 2 * (self._value - offset) + next(self._bits, 0)
 
     def finish(self) -> None:
-        """Refuse bytes behind the last batch."""
+        """Refuse bytes after the last batch."""
         if self._offset != len(self._data):
             raise Refused("bytes are left")

@@ -131,7 +131,7 @@ def check_sections(source: Bytes, flags: int, n_others: int, has_codes: bool, is
     if (64 in kinds) != bool(flags & 2) and (kinds or not is_cut):
         raise Refused("alpha without its flag, or the flag without alpha")
     if not is_cut and source.offset < len(source.data):
-        raise Refused("bytes behind the end")
+        raise Refused("bytes after the end")
 
 
 def bands_of(n_rows: int, band_rows: int) -> list[range]:

@@ -1,4 +1,4 @@
-"""What a picture says about itself: ICC profile, EXIF and XMP, kept but for the orientation.
+"""What a picture says about itself: ICC profile, EXIF and XMP, kept, except the orientation.
 
 The orientation is applied to the pixels, so it must be gone from what is kept, or a viewer would
 turn the picture twice. Everything else stays byte for byte (maker notes hold absolute offsets).
@@ -25,7 +25,7 @@ _DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is kept beside the pixels; each part as its standard writes it, or None."""
+    """What is kept next to the pixels; each part as its standard writes it, or None."""
 
     icc: bytes | None = None
     exif: bytes | None = None
@@ -36,7 +36,7 @@ def metadata_of(image: Image.Image) -> Metadata:
     """Collect the metadata of a loaded Pillow image, as they stand in it.
 
     Args:
-        image: a Pillow image whose pixels are loaded (PNG keeps its EXIF behind them).
+        image: a Pillow image whose pixels are loaded (PNG keeps its EXIF after them).
 
     Returns:
         The parts that are there. EXIF begins with its TIFF header (`II` or `MM`).
@@ -116,7 +116,7 @@ def description_of(exif: bytes) -> bytes:
 
 
 def has_directories(exif: Image.Exif) -> bool:
-    """Return whether EXIF has directories of its own beside the tags of the picture."""
+    """Return whether EXIF has directories of its own next to the tags of the picture."""
     return any(tag in exif for tag in _DESCRIPTIVE_DIRECTORIES)
 
 

@@ -51,14 +51,14 @@ def samples_of(image: Image.Image, key: ColourKey | None = None) -> tuple[Sample
 
     Args:
         image: a Pillow image.
-        key: the colour that is transparent, in the samples of the image; None where there is none.
+        key: the colour that is transparent, in the samples of the image; None where nothing leans.
 
     Returns:
         uint8 or uint16 `[H, W]`, `[H, W, 2]` (grey and alpha), `[H, W, 3]` or `[H, W, 4]`; and
         what the picture has that they lack.
 
     Raises:
-        InputError: a mode that is none of Pillow's pictures, or reals of an unknown scale.
+        InputError: a mode that Pillow's pictures do not have, or reals of an unknown scale.
     """
     if image.mode == "F":
         return samples_of_reals(np.asarray(image))

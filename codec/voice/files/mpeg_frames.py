@@ -42,7 +42,7 @@ class MpegAudio:
         kind: of all frames.
         spans: where frames stand in the file, those that touch joined.
         n_frames: how many there are, those that only describe the others left out.
-        n_described: how many the header in the first frame counts; None when there is none.
+        n_described: how many the header in the first frame counts; None without such a header.
         n_skipped: bytes between frames that belong to none.
     """
 
@@ -53,7 +53,7 @@ class MpegAudio:
     n_skipped: int
 
     def samples_in(self, n_frames: int) -> int:
-        """Return how many samples a channel so many frames hold."""
+        """Return how many samples a channel n frames hold."""
         is_short = self.kind.layer == 3 and self.kind.version != 1
         return n_frames * (576 if is_short else 1152)
 
@@ -174,7 +174,7 @@ def _end_of_tags(data: bytes) -> int:
 
 
 def _described_frames(data: bytes, position: int, kind: Kind) -> int | None:
-    """Return how many frames a Xing, Info or VBRI header counts; None when there is none."""
+    """Return how many frames a Xing, Info or VBRI header counts; None without such a header."""
     if kind.layer != 3:
         return None
     if data[position + 36 : position + 40] == b"VBRI":

@@ -60,7 +60,7 @@ def open_sound(open_file: Open, file_size: int) -> Sound:
     """Open an audio file with whichever library reads it.
 
     Args:
-        open_file: opens the file anew each time, at its start.
+        open_file: opens the file again each time, at its start.
         file_size: its bytes.
 
     Raises:

@@ -94,7 +94,7 @@ class CodebookFollower:
     def _restart(
         self, stage: int, vectors: Tensor, words: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Put dead words beside busy ones, towards vectors [N, C] that those words [N] code.
+        """Put dead words next to busy ones, towards vectors [N, C] that those words [N] code.
 
         Not on the vectors themselves: the best of K words of N random numbers is only
         √(2 ln K / N) as long as the vectors it codes, and a longer one would not be chosen again.

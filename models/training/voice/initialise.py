@@ -125,7 +125,7 @@ def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
 def with_stages(
     model: SpeechModel, voices: Recordings, n_stages: int, seed: int
 ) -> tuple[SpeechModel, int]:
-    """Return a model with so many stages: the first of its own, three fifths, and others.
+    """Return a model with `n_stages` stages: the first of its own, three fifths, and others.
 
     Also returns how many are its own.
 
@@ -180,8 +180,8 @@ def _fitted(
 ) -> Tensor:
     """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].
 
-    Of so many dimensions, whole vectors are farther from each other than from zero: words that
-    started there would stay unused, but for outliers.
+    In many dimensions, whole vectors are farther from each other than from zero: words that started
+    there would stay unused, except for outliers.
     """
     size = vq.codebooks.shape[2]
     book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]

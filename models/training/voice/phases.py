@@ -33,7 +33,7 @@ from luxvox.models.voice.weights import rounded_codebooks
 BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
-RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start anew
+RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start again
 FEWEST_STAGES = 1.5  # a frame of stored codes: those of less teach little
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10

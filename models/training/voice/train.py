@@ -9,7 +9,7 @@
 
 The latents move in phase 3, so the context model comes after it. Phase 1 stores codes; begun a
 second time, it has some of them chosen by the context model, as the encoder does. Phase 2 may run
-beside it from then on.
+next to it from then on.
 """
 
 from __future__ import annotations

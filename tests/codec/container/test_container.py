@@ -269,11 +269,11 @@ def test_illegal_header_is_not_written(header: PictureHeader) -> None:
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        ([0], r"types \[0\] behind the codes, legal: 64\.\.255"),
-        ([1, 128], r"behind the codes, legal: 64\.\.255"),
+        ([0], r"types \[0\] after the codes, legal: 64\.\.255"),
+        ([1, 128], r"after the codes, legal: 64\.\.255"),
         ([128, 128], "legal: ascending"),
         ([box.EXIF, box.ICC], "legal: ascending"),
-        ([box.ALPHA], "the header says there is none"),
+        ([box.ALPHA], "the header says that there is no alpha"),
     ],
 )
 def test_illegal_order(types: list[int], message: str) -> None:

@@ -244,7 +244,7 @@ def test_bitrates_out_of_reach_give_the_nearest_and_say_so(bitrate, quality, eff
 
 @pytest.mark.parametrize("effort", [1, 5])
 def test_rates_go_on_where_quality_ends(effort):
-    """Soft frames get all stages at last; the file says quality 100 and is read as any other."""
+    """Soft frames get all stages in the end; the file says quality 100 and is read as any other."""
     samples = tone(64_000) * np.geomspace(1.0, 0.01, 64_000, dtype=np.float32)
     finest = voices.compress_speech(samples, 16_000, quality=100, effort=effort)
     with pytest.warns(TargetWarning, match="out of reach"):

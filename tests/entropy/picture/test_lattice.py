@@ -59,8 +59,8 @@ def test_taps_know_the_pass_at_all_its_positions(level):
         taps = known_taps(one)
         for row, column in one.phases:
             for tap in range(9):
-                beside = (row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2
-                assert (tap in taps) == (beside in one.known)
+                neighbour = (row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2
+                assert (tap in taps) == (neighbour in one.known)
 
 
 def test_known_taps():

@@ -196,7 +196,7 @@ def test_own_weights_are_loaded_and_verified(card):
 
 
 def test_a_card_cannot_point_elsewhere(card):
-    """The weights lie beside the card, whatever its id says."""
+    """The weights lie next to the card, whatever its id says."""
     altered(card, id="../../elsewhere/picture-7")
     with preferring(card.parent):
         assert picture_codec(7).card.number == 7

@@ -106,7 +106,7 @@ def test_wide_paths_change_nothing_before_training(narrow):
 
 
 def test_a_frame_depends_on_no_more_than_its_halo(narrow):
-    """Nor on less, but for the blocks' outermost taps, whose weights may be small."""
+    """Nor on less, except for the blocks' outermost taps, whose weights may be small."""
     wide = stirred(widened(narrow, WIDE)).double()
     n, middle = 2 * wide.halo + 21, wide.halo + 10
     latents = torch.randn(1, CONFIG.n_channels, 1, n, dtype=torch.float64, requires_grad=True)

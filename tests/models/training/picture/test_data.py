@@ -52,5 +52,5 @@ def test_drawings_are_flat_and_follow_the_seed():
         picture = drawing(seed)
         assert torch.equal(picture, drawing(seed))
         assert picture.shape == (3, 384, 384)
-        beside = (picture[:, :, 1:] == picture[:, :, :-1]).all(0).float().mean()
-        assert beside > 0.5
+        neighbours = (picture[:, :, 1:] == picture[:, :, :-1]).all(0).float().mean()
+        assert neighbours > 0.5
