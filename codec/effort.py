@@ -1,4 +1,4 @@
-"""How much work goes into a file: effort 1 … 9 (docs/decisions.md has what each level brings).
+"""How much work goes into a file: effort 1 … 9 (docs/decisions/ has what each level brings).
 
 Pictures: codes are chosen by the context model's costs, at every effort alike; what else was tried
 gained nothing. Voices: codes are the nearest codewords, or chosen by the context model's costs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -95,6 +96,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *rows])
 
 
+def shell_block(command: str) -> str:
+    """Return a command as a block of lines that a page has room for."""
+    lines = textwrap.wrap(command, 94, break_long_words=False, break_on_hyphens=False)
+    return "```sh\n" + " \\\n  ".join(lines) + "\n```"
+
+
 def tables(record: Record, anchors: Sequence[str] = ()) -> str:
     """Lay out differences, means and origins of results in Markdown."""
     return "\n\n".join(
@@ -126,7 +133,8 @@ def summary(record: Record, anchors: Sequence[str] = ()) -> str:
     ]
     heads = [f"{scale['label']}" for scale in scales]
     return (
-        table([f"against {labels[reference]}", *heads], rows) + f"\n\n`{record['run']['command']}`"
+        table([f"against {labels[reference]}", *heads], rows)
+        + f"\n\n{shell_block(record['run']['command'])}"
     )
 
 
@@ -241,7 +249,9 @@ def _origin(record: Record) -> str:
     codecs = [f"{codec['name']}: {codec['version']}" for codec in record["codecs"]]
     return "\n".join(
         [
-            f"`{run['command']}` ({run['data']}; {run['machine']})",
+            shell_block(run["command"]),
+            "",
+            f"Data: {run['data']}. Machine: {run['machine']}.",
             "",
             f"Codecs: {'; '.join(codecs)}. Metrics: {'; '.join(metrics)}.",
         ]

@@ -12,7 +12,7 @@ from luxvox.entropy.voice.context import Prediction
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.rvq import ResidualVQ
 
-RATE_SHARE = 0.006  # of what is left of a frame that a bit is worth; docs/decisions.md
+RATE_SHARE = 0.006  # of what is left of a frame that a bit is worth; docs/decisions/025
 
 
 class VoiceChoice:

@@ -273,7 +273,7 @@ class SpeechModel(nn.Module):
         """Return how many stages each frame gets, int64 [B, 1, F].
 
         Loud frames get more, but by far not as many more as the least squared error would give
-        them: what is quiet is heard, too (docs/decisions.md).
+        them: what is quiet is heard, too (docs/decisions/018).
 
         Args:
             latents: [B, n_channels, 1, F] in steps.

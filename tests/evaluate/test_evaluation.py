@@ -274,7 +274,7 @@ def test_pages_get_their_tables(pictures, evaluate, tmp_path):
     text = page.read_text()
     assert "| against JPEG (optimize, progressive) | PSNR, dB |" in text
     assert "| **luxvox** | **−" in text
-    assert "`luxvox evaluate pictures/ --peers jpeg --metrics psnr --out report" in text
+    assert "```sh\nluxvox evaluate pictures/ --peers jpeg --metrics psnr --out report" in text
     assert "--timed-files 0 --shown-files 0 --page page.md`" in text
     assert "bytes and PSNR rise at every step on 2 of 2 files" in text
 

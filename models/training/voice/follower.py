@@ -25,7 +25,7 @@ class CodebookFollower:
         vq: residual VQ of one group.
         restart_share: a word is dead that is chosen less often than this share of the mean.
         even_from: from this stage on a vector counts by the inverse of its length, or late stages
-            fit nothing but the loudest frames (docs/decisions.md).
+            fit nothing but the loudest frames (docs/decisions/026).
     """
 
     def __init__(self, vq: ResidualVQ, restart_share: float, even_from: int) -> None:

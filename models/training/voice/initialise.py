@@ -38,7 +38,7 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
 
     A quarter of the latent are principal directions of envelopes, the rest those of complex
     spectra.  A word takes what is largest first, so their scale says what bits are spent on:
-    envelopes, then what is below 1.5 kHz (docs/decisions.md).
+    envelopes, then what is below 1.5 kHz (docs/decisions/031).
     """
     generator = torch.Generator().manual_seed(seed)
     model = SpeechModel(config)
@@ -131,7 +131,7 @@ def with_stages(
 
     The others are fitted by k-means to what is left, where the error of a frame counts by the
     inverse of its length: late stages of training have seen little but the loudest frames, and
-    serve the others badly (docs/decisions.md). Networks stay. Quality is spread over all stages:
+    serve the others badly (docs/decisions/026). Networks stay. Quality is spread over all stages:
     the same bitrate gives a frame the same number of them.
     """
     generator = torch.Generator().manual_seed(seed)
