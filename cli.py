@@ -24,7 +24,7 @@ from luxvox.commands.process import (
 from luxvox.errors import SystemFailure
 
 _INTERRUPTED = 130
-_COMMANDS = ("compress", "decompress", "evaluate", "info", "train", "truncate")
+_COMMANDS = ("compress", "decompress", "evaluate", "info", "test", "train", "truncate")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,6 +89,7 @@ def commands() -> None:
     luxvox decompress photo.lvx -o p.jpg  writes another format
     luxvox compress voice.wav -b 3        writes voice.lvx at 3 kbit/s
     luxvox decompress voice.lvx           writes voice.wav
+    luxvox compress photos/ -r -o small/  a tree of folders, on all cores
 
     Exit codes: 0 done, 1 environment, 2 usage, 3 corrupt or unsupported input, 4 internal error.
     """

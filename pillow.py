@@ -14,7 +14,6 @@ Pillow's own readers do, unless `ImageFile.LOAD_TRUNCATED_IMAGES` is set.
 
 from __future__ import annotations
 
-import io
 import warnings
 from typing import IO, Any
 
@@ -42,6 +41,8 @@ class LuxvoxImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         """Read the header; raise SyntaxError, as Pillow asks for, if it is not a picture's."""
+        if self.fp is None:
+            raise SyntaxError("the file is closed")
         try:
             header, _ = container.read_header(self.fp.read(MAX_HEADER_SIZE))
         except LuxvoxError as error:
@@ -89,10 +90,10 @@ class LuxvoxImageFile(ImageFile.ImageFile):
         self._read_metadata()
         return super().getexif()
 
-    def getxmp(self) -> dict[str, Any]:
+    def getxmp(self, **options: bool) -> dict[str, Any]:
         """Return the XMP data as a dictionary; reads the file, but decodes no pixel."""
         self._read_metadata()
-        return super().getxmp()
+        return super().getxmp(**options)
 
     def _read_metadata(self) -> None:
         if self._is_decoded or self._has_metadata:
@@ -127,7 +128,7 @@ class LuxvoxImageFile(ImageFile.ImageFile):
         self._mode, self._size = decoded.mode, decoded.size
         self.info.update(decoded.info)
         self._is_decoded = True
-        if self._exclusive_fp:
+        if self._exclusive_fp and self.fp is not None:
             self.fp.close()
         self.fp = None
 

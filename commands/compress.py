@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import click
 from luxvox.codec import files
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS, TUNINGS
 from luxvox.commands import paths
-from luxvox.commands.console import Sizes, each, note_growth, summarise, watched
+from luxvox.commands.console import Sizes, note_growth, summarise, watched
+from luxvox.commands.many import ManyFiles, writes_many_files
 from luxvox.commands.options import (
     choose_device,
     device_option,
@@ -91,8 +93,9 @@ class _Request:
 @weights_option
 @click.option("--strip", is_flag=True, help="Pictures only: leave out ICC profile, EXIF and XMP.")
 @force_option
+@writes_many_files
 def compress(  # noqa: PLR0913 – one argument an option
-    inputs: tuple[str, ...],
+    many: ManyFiles,
     output: str | None,
     *,
     effort: int,
@@ -106,13 +109,14 @@ def compress(  # noqa: PLR0913 – one argument an option
 
     Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings; with
     luxvox[formats] also HEIC, JPEG XL, m4a and others. What is not kept is said in a note. IN
-    may be - for standard input, and OUT - for standard output; the inputs are kept.
+    may be a folder, or - for standard input, and OUT - for standard output; the inputs are kept.
+    a.jpg becomes a.lvx; if there is a.png as well, they become a.jpg.lvx and a.png.lvx.
     Of -q, --size, --bpp, --psnr and -b one may be given.
     """
     request = _Request(_only_target(targets), effort, tune, device, strip, force)
-    endings = [paths.COMPRESSED_ENDING] * len(inputs)
-    outputs = paths.name_outputs(inputs, output, endings)
-    return each(inputs, outputs, lambda source, target: _compress(source, target, request))
+    sources = many.sources(paths.is_compressible)
+    endings = [paths.COMPRESSED_ENDING] * len(sources)
+    return many.run(sources, output, endings, functools.partial(_compress, request=request))
 
 
 def _only_target(targets: dict[str, Any]) -> dict[str, Any]:

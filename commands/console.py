@@ -8,13 +8,13 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import TypeVar
 
 import click
 
 from luxvox.codec import files
-from luxvox.commands import paths
 from luxvox.commands.progress_bar import Progress
 from luxvox.errors import (
     DamageWarning,
@@ -23,57 +23,28 @@ from luxvox.errors import (
     SystemFailure,
     TargetWarning,
     TruncatedWarning,
-    UsageError,
 )
 
 _DEBUG_VARIABLE = "LUXVOX_DEBUG"
 
+
+_listener: ContextVar[list[str] | None] = ContextVar("listener", default=None)
 
 Result = TypeVar("Result")
 Sizes = tuple[int, int]
 """Bytes before a job and after it."""
 
 
-def each(
-    sources: Sequence[str], targets: Sequence[str], job: Callable[[str, str], Sizes | None]
-) -> int:
-    """Do a job for each source and its target, whatever happens to the others.
-
-    Of several sources a closing line says how many were done and what was saved.
+def closing_line(n_sources: int, n_done: int, sizes: Sequence[Sizes]) -> str:
+    """Return how many files were done and refused, and how many bytes that saved or took.
 
     Args:
-        sources: paths, or `-`.
-        targets: the output of each.
-        job: returns the bytes before and after, if it makes a file of another.
-
-    Returns:
-        The exit code: the highest of all failures, 0 if there are none.
+        n_sources: files in all.
+        n_done: how many of them were done.
+        sizes: bytes before and after, of those that a file was made of.
     """
-    clashes = paths.find_clashes(sources, targets)
-    exit_code, done = 0, []
-    for position, (source, target) in enumerate(zip(sources, targets, strict=True)):
-        try:
-            if position in clashes:
-                raise UsageError(clashes[position])
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                sizes = job(source, target)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            exit_code = max(exit_code, report(error, source))
-        else:
-            _show_warnings(caught, source)
-            done.append(sizes)
-    if len(sources) > 1:
-        say(closing_line(len(sources), [sizes for sizes in done if sizes]))
-    return exit_code
-
-
-def closing_line(n_sources: int, done: Sequence[Sizes]) -> str:
-    """Return how many files were done and refused, and how many bytes that saved or took."""
-    before, after = (sum(sizes[which] for sizes in done) for which in (0, 1))
-    counts = f"{n_sources} files: {len(done)} done, {n_sources - len(done)} refused"
+    before, after = (sum(pair[which] for pair in sizes) for which in (0, 1))
+    counts = f"{n_sources} files: {n_done} done, {n_sources - n_done} refused"
     if not before:
         return counts
     saved = before - after
@@ -85,12 +56,18 @@ def closing_line(n_sources: int, done: Sequence[Sizes]) -> str:
 
 def report(error: Exception, source: str | None = None) -> int:
     """Say in one line what went wrong, and where; return its exit code."""
+    exit_code, line = failure_line(error, source)
+    say(line)
+    return exit_code
+
+
+def failure_line(error: Exception, source: str | None = None) -> tuple[int, str]:
+    """Return the exit code of a failure, and a line on what went wrong and where."""
     failure = _failure(error)
     where = "luxvox: " if source is None else f"luxvox: {shown(source, 'standard input')}: "
-    say(where + " ".join(str(failure).split()))
     if os.environ.get(_DEBUG_VARIABLE):
         traceback.print_exception(error)
-    return failure.exit_code
+    return failure.exit_code, where + " ".join(str(failure).split())
 
 
 def _failure(error: Exception) -> LuxvoxError:
@@ -109,13 +86,31 @@ def _failure(error: Exception) -> LuxvoxError:
     )
 
 
-def _show_warnings(caught: list[warnings.WarningMessage], source: str) -> None:
+def warning_lines(caught: list[warnings.WarningMessage], source: str) -> list[str]:
+    """Return a line for each of our own warnings about a source."""
+    where = f"luxvox: {shown(source, 'standard input')}:"
+    lines = []
     for warning in caught:
         if issubclass(warning.category, TruncatedWarning | DamageWarning | TargetWarning):
-            where = shown(source, "standard input")
-            say(f"luxvox: {where}: warning: {warning.message}")
+            lines.append(f"{where} warning: {warning.message}")
         elif issubclass(warning.category, LossWarning):
-            say(f"luxvox: {shown(source, 'standard input')}: note: {warning.message}")
+            lines.append(f"{where} note: {warning.message}")
+    return lines
+
+
+def is_warning(line: str) -> bool:
+    """Return whether a line is more than a summary."""
+    return line.startswith("luxvox: ")
+
+
+@contextlib.contextmanager
+def said_to(lines: list[str]) -> Iterator[None]:
+    """Collect what is said in the block, rather than write it."""
+    token = _listener.set(lines)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def watched(label: str, job: Callable[[Progress], Result]) -> Result:
@@ -145,6 +140,10 @@ def note_growth(source: str, n_bytes: Sizes) -> None:
 
 def say(line: str) -> None:
     """Write a line to standard error; where nobody can read it, the work is done all the same."""
+    lines = _listener.get()
+    if lines is not None:
+        lines.append(line)
+        return
     with contextlib.suppress(OSError, ValueError):
         click.echo(line, err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import click
 from luxvox.codec import files
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.commands import paths
-from luxvox.commands.console import Sizes, each, summarise, watched
+from luxvox.commands.console import Sizes, summarise, watched
+from luxvox.commands.many import ManyFiles, writes_many_files
 from luxvox.commands.options import (
     SCALES_BY_NAME,
     force_option,
@@ -90,26 +92,20 @@ class _Request:
 )
 @weights_option
 @force_option
-def decompress(
-    inputs: tuple[str, ...], output: str | None, ending: str | None, **options: Any
-) -> int:
+@writes_many_files
+def decompress(many: ManyFiles, output: str | None, ending: str | None, **options: Any) -> int:
     """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
 
-    IN may be - for standard input, and OUT - for standard output; the inputs are kept.
+    IN may be a folder, or - for standard input, and OUT - for standard output; the inputs are kept.
     """
     ending = ending and ending.lstrip(".").lower()
     request = _Request(**options)
-    held = {} if ending or output else files.read_pipes(inputs)
-    endings = [f".{ending or _plain_ending(source, held)}" for source in inputs]
-    outputs = paths.name_outputs(inputs, output, endings)
-
-    def decompress_one(source: str, target: str) -> Sizes:
-        named = ending or _ending_of(target)
-        _check_ending(named)
-        files.check_target(target, request.force)
-        return _decompress(source, target, held.pop(source, b""), named, request)
-
-    return each(inputs, outputs, decompress_one)
+    sources = many.sources(paths.is_compressed)
+    names = [source.path for source in sources]
+    held = {} if ending or output else files.read_pipes(names)
+    endings = [f".{ending or _plain_ending(name, held)}" for name in names]
+    work = functools.partial(_decompress, held=held, ending=ending, request=request)
+    return many.run(sources, output, endings, work)
 
 
 def _check_ending(ending: str | None) -> None:
@@ -138,12 +134,15 @@ def _plain_ending(source: str, held: dict[str, bytes]) -> str:
 
 
 def _decompress(
-    source: str, target: str, data: bytes, ending: str | None, request: _Request
+    source: str, target: str, *, held: dict[str, bytes], ending: str | None, request: _Request
 ) -> Sizes:
-    """Decompress one file, a picture or a voice; `data` is what was read of it already."""
+    """Decompress one file, a picture or a voice; `held` is what was read already, by source."""
     from luxvox.codec import lvx
 
-    data = data or files.read(source)
+    ending = ending or _ending_of(target)
+    _check_ending(ending)
+    files.check_target(target, request.force)
+    data = held.pop(source, b"") or files.read(source)
     if not lvx.is_voice(data):
         return _decompress_picture((source, target), data, ending or "png", request)
     if request.scale != 1.0 or request.crop is not None:

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
 import click
 
 from luxvox.codec import files
-from luxvox.commands.console import each
-from luxvox.commands.options import weights_option
+from luxvox.commands import paths
+from luxvox.commands.batch import NOWHERE, BatchOptions, run_jobs
+from luxvox.commands.console import shown
+from luxvox.commands.many import ManyFiles, reads_many_files
+from luxvox.commands.options import inputs_argument, weights_option
 
 
 @click.command()
-@click.argument("file")
+@inputs_argument
 @weights_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(file: str, as_json: bool) -> int:
-    """Say what an .lvx file holds, without decoding it; FILE may be - for standard input."""
-    return each([files.plain_name(file, 0)], [files.PIPE], lambda source, _: _say(source, as_json))
+@reads_many_files
+def info(many: ManyFiles) -> int:
+    """Say what .lvx files hold, without decoding them; IN may be - for standard input.
+
+    With --json, one object for a file, and of several files one a line, each with its name.
+    """
+    names = [source.path for source in many.sources(paths.is_compressed)]
+    work = functools.partial(_say, as_json=many.options.as_json, is_one=len(names) == 1)
+    options = BatchOptions(quiet=many.options.quiet)
+    return run_jobs(names, [NOWHERE] * len(names), work, options)
 
 
-def _say(source: str, as_json: bool) -> None:
+def _say(source: str, _: str, *, as_json: bool, is_one: bool) -> None:
     from luxvox.codec.inspection import inspect
 
     files.check_standard_output()
     facts = dataclasses.asdict(inspect(files.read(source)))
     if as_json:
-        click.echo(json.dumps(facts, default=as_text, ensure_ascii=False, indent=2))
-    else:
-        click.echo("\n".join(fact_lines(facts)))
+        named = facts if is_one else {"file": source, **facts}
+        indent = 2 if is_one else None
+        click.echo(json.dumps(named, default=as_text, ensure_ascii=False, indent=indent))
+        return
+    if not is_one:
+        click.echo(f"{shown(source, 'standard input')}:")
+    click.echo("\n".join(fact_lines(facts)))
 
 
 def as_text(value: object) -> str:

@@ -21,12 +21,10 @@ def _plain_inputs(_: click.Context, __: click.Parameter, paths: tuple[str, ...])
 
 
 _output = functools.partial(click.option, "-o", "--output", metavar="OUT", callback=_plain_output)
-output_option = _output(help="File, folder (for several inputs), or - for a pipe.")
+output_option = _output(help="File, folder (for several inputs; made if missing), or - for a pipe.")
 required_output_option = _output(required=True, help="File, folder, or - for a pipe.")
 force_option = click.option("-f", "--force", is_flag=True, help="Replace files that exist.")
-inputs_argument = click.argument(
-    "inputs", metavar="IN...", nargs=-1, required=True, callback=_plain_inputs
-)
+inputs_argument = click.argument("inputs", metavar="IN...", nargs=-1, callback=_plain_inputs)
 
 
 SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}

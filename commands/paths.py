@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from luxvox.codec.files import PIPE
+from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
 
 COMPRESSED_ENDING: Final = ".lvx"
@@ -28,14 +30,29 @@ _KNOWN: Final = frozenset(
 )
 
 
-def name_outputs(sources: Sequence[str], output: str | None, endings: Sequence[str]) -> list[str]:
+def is_compressible(name: str) -> bool:
+    """Return whether a file's name ends as those of pictures and recordings do."""
+    suffix = Path(name).suffix.lower()
+    return suffix in _KNOWN and suffix != COMPRESSED_ENDING
+
+
+def is_compressed(name: str) -> bool:
+    """Return whether a file's name ends in `.lvx`."""
+    return name.lower().endswith(COMPRESSED_ENDING)
+
+
+def name_outputs(
+    sources: Sequence[Source], output: str | None, endings: Sequence[str]
+) -> list[str]:
     """Name the file that each input becomes.
 
     Without `output` it stands next to its input, `photo.png` becoming `photo` and the ending;
-    standard input goes to standard output. A folder as `output` takes them all.
+    standard input goes to standard output. A folder as `output` takes them all, and mirrors the
+    folders that were searched. Where two inputs would share a name, as `a.jpg` and `a.png`, both
+    keep their own ending: `a.jpg.lvx` and `a.png.lvx`.
 
     Args:
-        sources: paths of the inputs, or `-`.
+        sources: the inputs.
         output: path of a file (for one input), of a folder, `-`, or None.
         endings: ending of each output, with its dot.
 
@@ -45,12 +62,21 @@ def name_outputs(sources: Sequence[str], output: str | None, endings: Sequence[s
     Raises:
         UsageError: several inputs for one output, or standard input for a folder.
     """
-    if output is None or _names_folder(output):
-        pairs = zip(sources, endings, strict=True)
-        return [_default_name(source, output, ending) for source, ending in pairs]
-    if len(sources) > 1:
-        raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
-    return [output]
+    many = len(sources) > 1 or any(source.folder is not None for source in sources)
+    if output is not None and not _names_folder(output):
+        if not many:
+            return [output]
+        is_file_name = os.path.exists(output) or Path(output).suffix.lower() in _KNOWN
+        if output == PIPE or is_file_name:
+            raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
+    named = [_named(*pair, output) for pair in zip(sources, endings, strict=True)]
+    shared = {name for name, count in Counter(map(os.path.normcase, named)).items() if count > 1}
+    return [
+        _with_both_endings(source, name, ending)
+        if os.path.normcase(name) in shared and name != PIPE
+        else name
+        for source, name, ending in zip(sources, named, endings, strict=True)
+    ]
 
 
 def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, str]:
@@ -67,6 +93,8 @@ def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, st
     taken: dict[object, str] = {}
     clashes: dict[int, str] = {}
     for position, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        if not target:  # the job makes no file
+            continue
         place = _identity(target)
         if place in inputs:
             clashes[position] = f"{target} is also an input, and inputs are kept; use -o"
@@ -96,15 +124,25 @@ def _names_folder(output: str) -> bool:
     return output != PIPE and (output.endswith(("/", os.sep)) or os.path.isdir(output))
 
 
-def _default_name(source: str, folder: str | None, ending: str) -> str:
-    if source == PIPE or source.startswith(("/dev/fd/", "/proc/self/fd/")):
+def _named(source: Source, ending: str, folder: str | None) -> str:
+    if source.path == PIPE or source.path.startswith(("/dev/fd/", "/proc/self/fd/")):
         if folder is None:
             return PIPE
         raise UsageError(f"standard input has no name to keep in the folder {folder}")
-    path = Path(source)
+    path = Path(source.path)
     # photo.png becomes photo.lvx and photo.lvx photo.png, but photo.bak becomes photo.bak.png,
     # and scan.2023 scan.2023.lvx.
     suffix = path.suffix.lower()
     replaces = suffix in _KNOWN and COMPRESSED_ENDING in (ending, suffix)
     named = path.with_suffix(ending) if replaces else Path(f"{path}{ending}")
-    return str(named if folder is None else Path(folder) / named.name)
+    if folder is None:
+        return str(named)
+    below = named.name if source.folder is None else named.relative_to(source.folder)
+    return str(Path(folder) / below)
+
+
+def _with_both_endings(source: Source, name: str, ending: str) -> str:
+    own = Path(source.path).suffix
+    if not own or own.lower() == COMPRESSED_ENDING or name.endswith(f"{own}{ending}"):
+        return name
+    return f"{name.removesuffix(ending)}{own}{ending}"

@@ -35,7 +35,7 @@ def ending_signals_raised() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         taken = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL]
     for one in taken:
-        signal.signal(one, _raise)
+        signal.signal(one, raise_ending_signal)
     try:
         yield
     finally:
@@ -43,7 +43,8 @@ def ending_signals_raised() -> Iterator[None]:
             signal.signal(one, signal.SIG_DFL)
 
 
-def _raise(number: int, _: FrameType | None) -> None:
+def raise_ending_signal(number: int, _: FrameType | None) -> None:
+    """Handle a signal by raising `EndedBySignal`."""
     for one in _ENDING:  # the first one is enough; another must not disturb the tidying
         signal.signal(one, signal.SIG_IGN)
     raise EndedBySignal(number)

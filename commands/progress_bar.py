@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, for jobs that take longer than a second."""
+"""Progress bars on a terminal, for jobs that take longer than a second."""
 
 from __future__ import annotations
 
@@ -49,3 +49,51 @@ class Progress:
         if self._drawn_at_s is not None and self._stream is not None:
             self._stream.write(_WIPE)
             self._stream.flush()
+
+
+class BatchProgress:
+    """Draw how many files of a run are done, what that saved, and how long the rest takes.
+
+    Args:
+        n_files: files in all; nothing is drawn for one.
+        stream: where to draw; None, or no terminal: nowhere.
+        clock: gives seconds.
+    """
+
+    def __init__(
+        self, n_files: int, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        is_drawn = stream is not None and n_files > 1 and stream.isatty()
+        self._stream = stream if is_drawn else None
+        self._n_files = n_files
+        self._clock = clock
+        self._start_s = clock()
+        self._n_done = self._saved = 0
+        self._is_shown = False
+
+    def advance(self, sizes: tuple[int, int] | None) -> None:
+        """Count a file; `sizes` are its bytes before and after, if another was made of it."""
+        self._n_done += 1
+        if sizes is not None:
+            self._saved += sizes[0] - sizes[1]
+        if self._stream is None:
+            return
+        share = self._n_done / self._n_files
+        left_s = (self._clock() - self._start_s) * (1.0 / share - 1.0)
+        bar = ("#" * round(share * _CELLS)).ljust(_CELLS, "-")
+        counts = f"{self._n_done:,} of {self._n_files:,} files"
+        saved = f", {self._saved:,} bytes saved" if self._saved > 0 else ""
+        self._stream.write(f"{_WIPE}[{bar}] {counts}{saved}, {left_s:.0f} s left")
+        self._stream.flush()
+        self._is_shown = True
+
+    def clear(self) -> None:
+        """Wipe the bar, so that a line can be written in its place."""
+        if self._is_shown and self._stream is not None:
+            self._stream.write(_WIPE)
+            self._stream.flush()
+            self._is_shown = False
+
+    def close(self) -> None:
+        """Wipe the bar for good."""
+        self.clear()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import click
 
 from luxvox.codec import files
 from luxvox.commands import paths
-from luxvox.commands.console import Sizes, each, summarise
+from luxvox.commands.console import Sizes, summarise
+from luxvox.commands.many import ManyFiles, writes_many_files
 from luxvox.commands.options import force_option, inputs_argument, required_output_option
 from luxvox.commands.sizes import parse_size
 
@@ -29,23 +31,27 @@ from luxvox.commands.sizes import parse_size
     help="Keep the first N sections of codes: of a picture 1 (a preview) to 6; of a voice 1 or 2.",
 )
 @force_option
+@writes_many_files
 def truncate(
-    inputs: tuple[str, ...], output: str, size: str | None, sections: int | None, force: bool
+    many: ManyFiles, output: str, size: str | None, sections: int | None, force: bool
 ) -> int:
     """Shorten .lvx files without coding them again: previews, or coarser versions."""
     n_bytes = None if size is None else parse_size(size)
-    endings = [paths.COMPRESSED_ENDING] * len(inputs)
-    outputs = paths.name_outputs(inputs, output, endings)
+    sources = many.sources(paths.is_compressed)
+    endings = [paths.COMPRESSED_ENDING] * len(sources)
+    work = functools.partial(_truncate, n_bytes=n_bytes, sections=sections, force=force)
+    return many.run(sources, output, endings, work)
 
-    def truncate_one(source: str, target: str) -> Sizes:
-        from luxvox.codec.truncation import truncate as truncated
 
-        files.check_target(target, force)
-        data = files.read(source)
-        start_s = time.monotonic()
-        kept = truncated(data, size=n_bytes, sections=sections)
-        files.write(target, kept, force, source)
-        rate = f"{len(kept) / len(data):.0%} of it"
-        return summarise(source, target, (len(data), len(kept)), rate, start_s)
+def _truncate(
+    source: str, target: str, *, n_bytes: int | None, sections: int | None, force: bool
+) -> Sizes:
+    from luxvox.codec.truncation import truncate as truncated
 
-    return each(inputs, outputs, truncate_one)
+    files.check_target(target, force)
+    data = files.read(source)
+    start_s = time.monotonic()
+    kept = truncated(data, size=n_bytes, sections=sections)
+    files.write(target, kept, force, source)
+    rate = f"{len(kept) / len(data):.0%} of it"
+    return summarise(source, target, (len(data), len(kept)), rate, start_s)

@@ -35,7 +35,9 @@ def names(folder):
 
 
 def run(*words):
-    return cli.run(["compress", *words, "--device", "cpu"] if words[0] != "cli" else words[1:])
+    return cli.run(
+        ["compress", *words, "--device", "cpu", "--jobs", "1"] if words[0] != "cli" else words[1:]
+    )
 
 
 def pipe_in(monkeypatch, data):

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luxvox.commands.paths import find_clashes, name_outputs
+from luxvox.commands import paths
+from luxvox.commands.paths import find_clashes
+from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
+
+
+def name_outputs(sources, output, endings):
+    return paths.name_outputs([Source(path) for path in sources], output, endings)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +55,21 @@ def test_output_as_named(tmp_path):
         name_outputs(["a.png", "b.png"], "c.lvx", [".lvx"] * 2)
     with pytest.raises(UsageError, match="no name to keep"):
         name_outputs(["-"], folder, [".lvx"])
+
+
+def test_folders_are_mirrored():
+    found = [Source("in/a/x.png", "in"), Source("in/x.png", "in")]
+    assert paths.name_outputs(found, "new", [".lvx"] * 2) == ["new/a/x.lvx", "new/x.lvx"]
+    assert paths.name_outputs(found, None, [".lvx"] * 2) == ["in/a/x.lvx", "in/x.lvx"]
+
+
+def test_inputs_that_would_share_a_name_keep_their_endings():
+    assert name_outputs(["a.jpg", "a.png", "b.png"], None, [".lvx"] * 3) == [
+        "a.jpg.lvx",
+        "a.png.lvx",
+        "b.lvx",
+    ]
+    assert name_outputs(["a.jpg.lvx"], None, [".png"]) == ["a.jpg.png"]
 
 
 def test_clashes_are_found():

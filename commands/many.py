@@ -1,0 +1,99 @@
+"""Options of commands that work on many files: which files, how many at a time, what is said."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from luxvox.commands import paths
+from luxvox.commands.batch import BatchOptions, Work, run_jobs
+from luxvox.commands.sources import Search, Source, find_sources
+
+
+@dataclass(frozen=True)
+class ManyFiles:
+    """The files that a command is to work on, and how.
+
+    Attributes:
+        inputs: paths of files and folders, or `-`.
+        files_from: path of a list of more.
+        is_recursive: whether folders in folders are searched.
+        options: how the jobs are run.
+    """
+
+    inputs: tuple[str, ...]
+    files_from: str | None
+    is_recursive: bool
+    options: BatchOptions
+
+    def sources(self, is_wanted: Callable[[str], bool]) -> tuple[Source, ...]:
+        """Return the files; of those in folders only the ones whose names are wanted."""
+        return find_sources(self.inputs, self.files_from, Search(self.is_recursive, is_wanted))
+
+    def run(
+        self, sources: Sequence[Source], output: str | None, endings: Sequence[str], work: Work
+    ) -> int:
+        """Name the outputs, do the jobs, and return the exit code."""
+        targets = paths.name_outputs(sources, output, endings)
+        return run_jobs([source.path for source in sources], targets, work, self.options)
+
+
+_READING = (
+    click.option(
+        "--files-from",
+        metavar="LIST",
+        help="Read more inputs from a file, a line each; - for stdin.",
+    ),
+    click.option("-r", "--recursive", is_flag=True, help="Search the folders in folders, too."),
+    click.option(
+        "--jobs",
+        "n_processes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Files at a time.  [default: all cores if there are several files]",
+    ),
+    click.option("--quiet", is_flag=True, help="Say nothing but errors, warnings and notes."),
+    click.option("-v", "--verbose", is_flag=True, help="Name files that are skipped, too."),
+    click.option("--json", "as_json", is_flag=True, help="Write a JSON object a file to stdout."),
+)
+_WRITING = (
+    click.option(
+        "--skip-existing", is_flag=True, help="Skip inputs whose output exists and is not older."
+    ),
+    click.option("--dry-run", is_flag=True, help="Name the outputs and do nothing."),
+    click.option("--rm", "remove", is_flag=True, help="Delete inputs whose output is whole."),
+    click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Let a Dask cluster do it, such as tcp://host:8786; takes luxvox[dask].",
+    ),
+)
+
+
+def reads_many_files(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that writes no files the options, and itself an argument `many`."""
+    return _with_options(command, _READING, makes_folders=False)
+
+
+def writes_many_files(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that makes a file of each input the options, and an argument `many`."""
+    return _with_options(command, (*_READING, *_WRITING), makes_folders=True)
+
+
+def _with_options(
+    command: Callable[..., int], options: Sequence[Callable[..., Any]], makes_folders: bool
+) -> Callable[..., int]:
+    @functools.wraps(command)
+    def run(inputs: tuple[str, ...], files_from: str | None, recursive: bool, **others: Any) -> int:
+        names = BatchOptions.__dataclass_fields__.keys() & others.keys()
+        chosen = {name: others.pop(name) for name in names}
+        batch = BatchOptions(**chosen, makes_folders=makes_folders)
+        return command(many=ManyFiles(inputs, files_from, recursive, batch), **others)
+
+    for option in reversed(options):
+        run = option(run)
+    return run

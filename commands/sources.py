@@ -1,0 +1,94 @@
+"""What a command is to work on: files that are named, found in folders, or listed in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from luxvox.codec import files
+from luxvox.errors import SystemFailure, UsageError
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input.
+
+    Attributes:
+        path: of the file, or `-`.
+        folder: where it was looked for, if a folder was named; outputs mirror what is below it.
+    """
+
+    path: str
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """How folders are searched.
+
+    Attributes:
+        is_recursive: whether the folders in them are searched, too.
+        is_wanted: whether a file is taken, told its name.
+    """
+
+    is_recursive: bool
+    is_wanted: Callable[[str], bool]
+
+
+def find_sources(
+    inputs: Sequence[str], files_from: str | None, search: Search
+) -> tuple[Source, ...]:
+    """Return all files that inputs stand for, those of folders in the order of their names.
+
+    Files and folders whose names begin with a dot are left out, and so are folders that a
+    symbolic link leads to, which may lead in a circle.
+
+    Args:
+        inputs: paths of files and folders, or `-`.
+        files_from: path of a list of more, a line each, or `-` for standard input.
+        search: how folders are searched.
+
+    Raises:
+        UsageError: there are none.
+        SystemFailure: the list, or a folder, cannot be read.
+    """
+    named = [*inputs, *(_listed(files_from) if files_from is not None else ())]
+    if not named:
+        raise UsageError("no input is named; name files, folders, or - for standard input")
+    found = tuple(source for name in named for source in _sources_of(name, search))
+    if not found:
+        where = ", ".join(named)
+        deeper = "" if search.is_recursive else "; -r looks into the folders in it"
+        raise UsageError(f"nothing in {where} is a file for this command{deeper}")
+    return found
+
+
+def _listed(path: str) -> list[str]:
+    if path == files.PIPE:
+        lines = sys.stdin.read().splitlines()
+    else:
+        try:
+            lines = files.read(path).decode().splitlines()
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is not a list of file names in UTF-8") from None
+    return [line for line in lines if line.strip()]
+
+
+def _sources_of(name: str, search: Search) -> Iterable[Source]:
+    if name == files.PIPE or not os.path.isdir(name):
+        return [Source(name)]
+    return (Source(path, name) for path in _files_in(name, search))
+
+
+def _files_in(folder: str, search: Search) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise SystemFailure(f"{error.filename} cannot be read: {files.reason(error)}") from error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and search.is_recursive)
+        for name in sorted(names):
+            if not name.startswith(".") and search.is_wanted(name):
+                yield str(Path(place) / name)

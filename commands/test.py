@@ -1,0 +1,38 @@
+"""`luxvox test`: decode .lvx files and check them, without writing anything."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from luxvox.codec import files
+from luxvox.commands import paths
+from luxvox.commands.batch import NOWHERE, run_jobs
+from luxvox.commands.console import say, shown, watched
+from luxvox.commands.many import ManyFiles, reads_many_files
+from luxvox.commands.options import inputs_argument, weights_option
+
+
+@click.command()
+@inputs_argument
+@weights_option
+@reads_many_files
+def test(many: ManyFiles) -> int:
+    """Decode .lvx files and check all of them, as `gzip -t` does; nothing is written.
+
+    A file that is cut, altered, or takes weights that are not installed ends it with exit code 3.
+    """
+    names = [source.path for source in many.sources(paths.is_compressed)]
+    return run_jobs(names, [NOWHERE] * len(names), _test, many.options)
+
+
+def _test(source: str, _: str) -> None:
+    from luxvox.codec import lvx, pictures, voices
+
+    data = files.read(source)
+    start_s = time.monotonic()
+    decode = voices.decompress_speech if lvx.is_voice(data) else pictures.decompress_raster
+    watched(f"testing {source}", lambda progress: decode(data, strict=True, progress=progress))
+    seconds = time.monotonic() - start_s
+    say(f"{shown(source, 'standard input')}: whole, {len(data):,} bytes, {seconds:.2f} s")

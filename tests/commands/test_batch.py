@@ -1,0 +1,168 @@
+"""Many files in one run: found, named, worked on in processes, told of."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from luxvox import cli
+from luxvox.commands.batch import BatchOptions, Job, Outcome, run_job, run_jobs
+from luxvox.commands.sources import Search, find_sources
+from luxvox.errors import InputError, UsageError
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Make a folder `in` with pictures at two depths, and what is left out."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.png", "in/a.bmp", "in/deep/c.png", "in/.hidden.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), len(name), np.uint8)).save(name)
+    Path("in/notes.txt").write_text("no picture")
+    Path("in/deep/loop").symlink_to(tmp_path / "in")
+    return tmp_path
+
+
+def found(*inputs, files_from=None, is_recursive=False):
+    search = Search(is_recursive, lambda name: name.endswith((".png", ".bmp")))
+    return [Path(one.path).as_posix() for one in find_sources(inputs, files_from, search)]
+
+
+def test_folders_are_searched_in_order(tree):
+    assert found("in") == ["in/a.bmp", "in/b.png"]
+    assert found("in", is_recursive=True) == ["in/a.bmp", "in/b.png", "in/deep/c.png"]
+    assert found("in/notes.txt", "in/deep") == ["in/notes.txt", "in/deep/c.png"]
+
+
+def test_lists_of_files(tree):
+    Path("list").write_text("in/b.png\n\nin/deep\n")
+    assert found(files_from="list") == ["in/b.png", "in/deep/c.png"]
+
+
+def test_nothing_to_do_is_a_usage_error(tree):
+    Path("empty").mkdir()
+    with pytest.raises(UsageError, match="-r looks into"):
+        found("empty")
+    with pytest.raises(UsageError, match="no input is named"):
+        found()
+
+
+def copy(source, target):
+    """Copy a file; one whose name begins with `bad` is refused, with `kill` the process dies."""
+    if Path(source).name.startswith("kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if Path(source).name.startswith("bad"):
+        raise InputError("not a picture")
+    data = Path(source).read_bytes()
+    Path(target).write_bytes(data)
+    return len(data), len(data)
+
+
+def made(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).write_bytes(b"x" * 10)
+    sources = [str(tmp_path / name) for name in names]
+    return sources, [f"{source}.out" for source in sources]
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_bad_file_does_not_stop_the_others(tmp_path, capsys, n_processes):
+    sources, targets = made(tmp_path, "a", "bad", "c")
+    assert run_jobs(sources, targets, copy, BatchOptions(n_processes)) == 3
+    assert [Path(target).exists() for target in targets] == [True, False, True]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"luxvox: {sources[1]}: not a picture"
+    assert lines[-1].startswith("3 files: 2 done, 1 refused")
+
+
+def test_a_process_that_dies_costs_its_own_file_alone(tmp_path, capsys):
+    sources, targets = made(tmp_path, "a", "b", "kill", "c", "d", "e", "f")
+    assert run_jobs(sources, targets, copy, BatchOptions(2)) == 1
+    assert [Path(target).exists() for target in targets] == [True, True, False] + [True] * 4
+    assert f"{sources[2]}: the process that worked on it died" in capsys.readouterr().err
+
+
+def test_what_is_done_is_skipped(tmp_path, capsys):
+    sources, targets = made(tmp_path, "a", "b", "c")
+    Path(targets[0]).write_bytes(b"done")
+    Path(targets[1]).write_bytes(b"old")
+    os.utime(targets[1], (1, 1))
+    assert run_jobs(sources, targets, copy, BatchOptions(skip_existing=True)) == 0
+    assert Path(targets[0]).read_bytes() == b"done"
+    assert Path(targets[1]).read_bytes() == b"x" * 10
+    assert capsys.readouterr().err.endswith("; 1 skipped\n")
+
+
+def test_a_dry_run_names_outputs_and_makes_none(tmp_path, capsys):
+    sources, targets = made(tmp_path, "a", "b")
+    assert run_jobs(sources, targets, copy, BatchOptions(dry_run=True)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{source} → {target}" for source, target in zip(sources, targets, strict=True)
+    ]
+    assert not Path(targets[0]).exists()
+
+
+def test_inputs_are_removed_once_their_output_is_whole(tmp_path):
+    sources, targets = made(tmp_path, "a", "bad")
+    run_jobs(sources, targets, copy, BatchOptions(remove=True))
+    assert not Path(sources[0]).exists()
+    assert Path(sources[1]).exists()
+
+
+def test_json_has_an_object_a_file(tmp_path, capsys):
+    sources, targets = made(tmp_path, "a", "bad")
+    run_jobs(sources, targets, copy, BatchOptions(as_json=True, quiet=True))
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["source"], first["done"], first["bytes_after"]) == (sources[0], True, 10)
+    assert (second["exit_code"], second["bytes_after"]) == (3, None)
+    assert "not a picture" in second["messages"][0]
+
+
+def test_quiet_says_failures_only(tmp_path, capsys):
+    sources, targets = made(tmp_path, "a", "bad")
+    run_jobs(sources, targets, copy, BatchOptions(quiet=True))
+    assert capsys.readouterr().err.splitlines() == [f"luxvox: {sources[1]}: not a picture"]
+
+
+def test_a_job_says_what_came_of_it(tmp_path):
+    sources, targets = made(tmp_path, "a")
+    job = Job(sources[0], targets[0])
+    outcome = run_job(job, copy)
+    assert outcome == Outcome(job, 0, (10, 10), (), outcome.seconds)
+
+
+def test_a_tree_there_and_back(tree, capsys):
+    assert cli.run(["compress", "in", "-r", "-o", "small", "--jobs", "2", "-q", "30"]) == 0
+    small = sorted(path.as_posix() for path in Path("small").rglob("*.lvx"))
+    assert small == ["small/a.lvx", "small/b.lvx", "small/deep/c.lvx"]
+    assert cli.run(["compress", "in", "-r", "-o", "one", "--jobs", "1", "-q", "30"]) == 0
+    for path in small:
+        assert Path(path).read_bytes() == Path(path.replace("small", "one", 1)).read_bytes()
+    assert cli.run(["test", "small", "-r", "--jobs", "1"]) == 0
+    Path("small/a.lvx").write_bytes(Path("small/a.lvx").read_bytes()[:-3])
+    assert cli.run(["test", "small", "-r", "--jobs", "1"]) == 3
+    capsys.readouterr()
+    assert cli.run(["info", "small/b.lvx", "small/deep", "--json"]) == 0
+    facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["file"] for one in facts] == ["small/b.lvx", "small/deep/c.lvx"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_run_that_is_ended_leaves_no_part_of_a_file(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(pixels).save(tmp_path / name, compress_level=1)
+    words = [sys.executable, "-m", "luxvox", "compress", str(tmp_path), "--jobs", "2"]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    time.sleep(4.0)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    endings = {path.suffix for path in tmp_path.iterdir()}
+    assert endings <= {".png", ".lvx"}, "a part of a file was left"
