@@ -11,14 +11,13 @@ from luxvox import late_imports
 
 if TYPE_CHECKING:
     from luxvox.codec.inspection import FileInfo, VoiceInfo, inspect
-    from luxvox.codec.lvx import codes
+    from luxvox.codec.lvx import codes, from_codes
     from luxvox.codec.pictures import compress_image, decompress_image
     from luxvox.codec.truncation import truncate
     from luxvox.codec.voices import (
         compress_speech,
         decode_chunks,
         decompress_speech,
-        from_codes,
     )
     from luxvox.errors import (
         ChecksumError,
@@ -90,7 +89,7 @@ _HOMES = {
     "decode_chunks": "luxvox.codec.voices",
     "decompress_image": "luxvox.codec.pictures",
     "decompress_speech": "luxvox.codec.voices",
-    "from_codes": "luxvox.codec.voices",
+    "from_codes": "luxvox.codec.lvx",
     "inspect": "luxvox.codec.inspection",
     "preferring": "luxvox.models.cards",
     "truncate": "luxvox.codec.truncation",

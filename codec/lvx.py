@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
-from luxvox.errors import LuxvoxError
+from luxvox.codec.effort import DEFAULT_TUNE
+from luxvox.errors import LuxvoxError, UsageError
 from luxvox.late_imports import load
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ def codes(
         max_pixels, max_seconds: refuse larger pictures, longer recordings.
 
     Returns:
-        Of a picture: by level, uint8 [stages, groups, height, width]. Of a voice: uint16
+        Of a picture: by level, int16 [channels, height, width], in steps. Of a voice: uint16
         [stages, frames], or [2, stages, frames] (mid and side) if it is stereo.
 
     Raises:
@@ -54,3 +59,51 @@ def codes(
     if is_voice(data):
         return voices.voice_codes(data, max_seconds)
     return pictures.codes(data, max_pixels)
+
+
+@overload
+def from_codes(codes: NDArray[Any], *, model: int | None = None) -> NDArray[np.float32]: ...
+
+
+@overload
+def from_codes(
+    codes: Mapping[str, NDArray[Any]],
+    *,
+    quality: float,
+    tune: str = DEFAULT_TUNE,
+    model: int | None = None,
+) -> NDArray[np.uint8]: ...
+
+
+def from_codes(
+    codes: NDArray[Any] | Mapping[str, NDArray[Any]],
+    *,
+    quality: float | None = None,
+    tune: str = DEFAULT_TUNE,
+    model: int | None = None,
+) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """Return what codes stand for: the samples of a voice, or the pixels of a picture.
+
+    Args:
+        codes: of a voice, whole numbers [stages, frames], 0 … 1023; 0 is null, and ends its frame;
+            fewer stages than the model has are taken for a prefix. Of a picture, whole numbers
+            [channels, height, width] by level, as `codes` returns them.
+        quality: pictures only: the quality of the file that the codes are from, 1 … 100.
+        tune: pictures only: `eye` or `psnr`, as the file was made.
+        model: number of the model; the newest by default.
+
+    Returns:
+        Of a voice float32 [T] at 16 kHz and the common level. Of a picture uint8 [H, W, 3], with
+        sides that are multiples of 64.
+
+    Raises:
+        UsageError: if the shape or a code is not legal, or a picture has no quality.
+    """
+    load("luxvox.codec.pictures", "luxvox.codec.voices")
+    from luxvox.codec import pictures, voices
+
+    if isinstance(codes, Mapping):
+        return pictures.pixels_of_codes(codes, quality, tune, model)
+    if quality is not None:
+        raise UsageError("quality is for the codes of pictures, and these are of a voice")
+    return voices.samples_of_codes(codes, model)

@@ -205,7 +205,7 @@ def voice_codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Co
     return codes
 
 
-def from_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
+def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
     """Return the samples float32 [T] at 16 kHz and the common level that codes stand for.
 
     Args:

@@ -35,7 +35,7 @@ def test_codes_and_back():
     codes = voices.voice_codes(data)
     assert codes.shape == (CONFIG.n_stages, 64)
     assert codes.max() < CONFIG.codebook_size
-    again = voices.from_codes(codes) / amplitude_of(voice_header(data).gain)
+    again = voices.samples_of_codes(codes) / amplitude_of(voice_header(data).gain)
     decoded, _ = voices.decompress_speech(data)
     assert np.allclose(again[:20_000], decoded, atol=1e-6)
 
@@ -45,14 +45,14 @@ def test_codes_and_back():
 )
 def test_illegal_codes_are_refused(codes):
     with pytest.raises(UsageError):
-        voices.from_codes(codes)
+        voices.samples_of_codes(codes)
 
 
 def test_fewer_sections_give_a_prefix_of_the_stages(codec):
     data = voices.compress_speech(tone(30_000), 16_000, quality=100)
     coarse, _ = voices.decompress_speech(data, sections=1)
     codes = voices.voice_codes(data)[: CONFIG.first_stages]
-    again = voices.from_codes(codes)
+    again = voices.samples_of_codes(codes)
     gain = amplitude_of(voice_header(data).gain)
     assert np.allclose(again[:30_000] / gain, coarse, atol=1e-6)
 

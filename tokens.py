@@ -1,0 +1,199 @@
+"""Codes as tokens, for models that are trained on them: vocabulary, orders, a lazy data set.
+
+    card = tokens.vocabulary("voice")              # sizes, grids and rates, ready for JSON
+    sequence = tokens.flatten_voice(codes)         # int64 [frames × stages]
+    codes = tokens.unflatten_voice(sequence)
+    data = tokens.CodeDataset("recordings/")       # a torch Dataset of codes, read when asked for
+
+Token 0 of a voice's stage is null: the frame has no more stages. Codes of pictures are whole
+numbers of quantiser steps around 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.errors import UsageError
+
+if TYPE_CHECKING:
+    from luxvox.entropy.picture.prediction import LatticeCodes
+
+KINDS = ("picture", "voice")
+
+
+def vocabulary(kind: str) -> dict[str, Any]:
+    """Return what a model of tokens has to know of the codes of a kind, as a JSON object.
+
+    Args:
+        kind: `picture` or `voice`; of the newest weights that are installed.
+
+    Raises:
+        UsageError: if there is no such kind.
+        ModelError: if no intact weights are installed.
+    """
+    if kind == "picture":
+        return _picture_vocabulary()
+    if kind == "voice":
+        return _voice_vocabulary()
+    raise UsageError(f"kind {kind!r} is unknown, legal: {', '.join(KINDS)}")
+
+
+def _picture_vocabulary() -> dict[str, Any]:
+    from luxvox.entropy.picture.layers import CODE_MAX
+    from luxvox.models.picture.networks import LEVELS, STRIDES
+    from luxvox.models.picture.weights import picture_codec
+
+    codec = picture_codec()
+    levels = [
+        {
+            "name": level,
+            "stride_pixels": STRIDES[level],
+            "channels": codec.model.config.n_channels(level),
+            "codes_per_pixel": codec.model.config.n_channels(level) / STRIDES[level] ** 2,
+        }
+        for level in LEVELS
+    ]
+    return {
+        "kind": "picture",
+        "model": codec.card.number,
+        "levels": levels,
+        "min": -CODE_MAX,
+        "max": CODE_MAX,
+        "null": 0,
+        "meaning": "whole quantiser steps; what a step is follows from quality and tuning",
+    }
+
+
+def _voice_vocabulary() -> dict[str, Any]:
+    from luxvox.models.voice.networks import HOP, SAMPLE_RATE_HZ
+    from luxvox.models.voice.weights import voice_codec
+
+    codec = voice_codec(None)
+    config = codec.model.config
+    return {
+        "kind": "voice",
+        "model": codec.card.number,
+        "stages": config.n_stages,
+        "size_of_a_stage": config.codebook_size,
+        "frames_per_second": SAMPLE_RATE_HZ / HOP,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "null": 0,
+        "meaning": "codeword of a residual stage; null ends its frame",
+    }
+
+
+def flatten_voice(codes: NDArray[Any]) -> NDArray[np.int64]:
+    """Lay codes [stages, frames] out frame by frame, stages in their order.
+
+    Returns:
+        int64 [frames × stages]; stage s has the tokens s · 1024 … s · 1024 + 1023.
+    """
+    if codes.ndim != 2:
+        raise UsageError(f"codes of shape {codes.shape}, legal: [stages, frames]")
+    offsets = np.arange(len(codes)) * _codebook_size()
+    tokens: NDArray[np.int64] = (codes.T.astype(np.int64) + offsets).ravel()
+    return tokens
+
+
+def unflatten_voice(tokens: NDArray[Any], n_stages: int | None = None) -> NDArray[np.uint16]:
+    """Undo `flatten_voice`.
+
+    Args:
+        tokens: whole numbers [frames × stages], complete frames.
+        n_stages: of a frame; all that the model has by default.
+
+    Raises:
+        UsageError: if tokens are not whole frames, or are of another stage than their place.
+    """
+    size = _codebook_size()
+    stages = n_stages or vocabulary("voice")["stages"]
+    if tokens.ndim != 1 or len(tokens) % stages:
+        raise UsageError(f"tokens of shape {tokens.shape}, legal: a multiple of {stages} of them")
+    codes = tokens.reshape(-1, stages).T - (np.arange(stages) * size)[:, None]
+    if codes.size and not (codes.min() >= 0 and codes.max() < size):
+        raise UsageError("a token is of another stage than its place")
+    whole: NDArray[np.uint16] = codes.astype(np.uint16)
+    return whole
+
+
+def flatten_picture(codes: dict[str, LatticeCodes]) -> NDArray[np.int64]:
+    """Lay the codes of a picture out from the coarsest level to the finest.
+
+    Within a level row by row, within a cell channel by channel.
+
+    Returns:
+        int64 [codes].
+    """
+    parts = [array.transpose(1, 2, 0).ravel() for array in codes.values()]
+    tokens: NDArray[np.int64] = np.concatenate(parts).astype(np.int64)
+    return tokens
+
+
+def unflatten_picture(
+    tokens: NDArray[Any], height: int, width: int
+) -> dict[str, NDArray[np.int16]]:
+    """Undo `flatten_picture` for a picture of a size in pixels.
+
+    Raises:
+        UsageError: if there are more or fewer tokens than such a picture has.
+    """
+    from luxvox.models.picture.tiling import grid_shapes
+
+    levels = {one["name"]: one["channels"] for one in vocabulary("picture")["levels"]}
+    shapes = {level: (*grid_shapes(height, width)[level], n) for level, n in levels.items()}
+    sizes = {level: int(np.prod(shape)) for level, shape in shapes.items()}
+    if tokens.shape != (sum(sizes.values()),):
+        legal = f"[{sum(sizes.values())}] for {width}×{height} pixels"
+        raise UsageError(f"tokens of shape {tokens.shape}, legal: {legal}")
+    codes, offset = {}, 0
+    for level, shape in shapes.items():
+        part = tokens[offset : offset + sizes[level]]
+        codes[level] = part.reshape(shape).transpose(2, 0, 1).astype(np.int16)
+        offset += sizes[level]
+    return codes
+
+
+class CodeDataset:
+    """The codes of `.lvx` files, each read when it is asked for.
+
+    It is what `torch.utils.data.DataLoader` takes as a data set, with several workers, too.
+
+    Args:
+        files: a folder, searched with all folders in it, or paths of files.
+        transform: applied to the codes of a file, as `flatten_voice`.
+
+    Raises:
+        UsageError: if there are no files.
+    """
+
+    def __init__(
+        self,
+        files: str | Path | Iterable[str | Path],
+        transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if isinstance(files, str | Path):
+            self.paths = sorted(Path(files).rglob("*.lvx"))
+        else:
+            self.paths = [Path(one) for one in files]
+        self.transform = transform
+        if not self.paths:
+            raise UsageError(f"{files}: no .lvx files")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        from luxvox.codec.lvx import codes
+
+        found = codes(self.paths[index].read_bytes())
+        return found if self.transform is None else self.transform(found)
+
+
+def _codebook_size() -> int:
+    size: int = vocabulary("voice")["size_of_a_stage"]
+    return size
