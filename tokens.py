@@ -45,7 +45,7 @@ def vocabulary(kind: str) -> dict[str, Any]:
 
 def _picture_vocabulary() -> dict[str, Any]:
     from luxvox.entropy.picture.layers import CODE_MAX
-    from luxvox.models.picture.networks import LEVELS, STRIDES
+    from luxvox.models.picture.conditions import LEVELS, STRIDES
     from luxvox.models.picture.weights import picture_codec
 
     codec = picture_codec()
@@ -70,7 +70,7 @@ def _picture_vocabulary() -> dict[str, Any]:
 
 
 def _voice_vocabulary() -> dict[str, Any]:
-    from luxvox.models.voice.networks import HOP, SAMPLE_RATE_HZ
+    from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ
     from luxvox.models.voice.weights import voice_codec
 
     codec = voice_codec(None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from luxvox.entropy.picture.prediction import LatticeCodes
-    from luxvox.models.picture.networks import PictureConfig
+    from luxvox.models.picture.conditions import PictureConfig
 
 
 def compress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
@@ -311,7 +311,7 @@ def _checked_codes(
 ) -> dict[str, LatticeCodes]:
     """Return the codes of all levels as int16; levels that are missing are null."""
     from luxvox.entropy.picture.layers import CODE_MAX
-    from luxvox.models.picture.networks import LEVELS
+    from luxvox.models.picture.conditions import LEVELS
     from luxvox.models.picture.tiling import grid_shapes
 
     if "apex" not in codes or codes.keys() - set(LEVELS):

@@ -8,6 +8,7 @@ stopped with `--skip-existing`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import itertools
 import json
@@ -28,7 +29,7 @@ from concurrent.futures import (
 )
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -310,7 +311,7 @@ def _run_alone(job: Job, work: Work) -> Outcome:
 
 @contextlib.contextmanager
 def _pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes begin anew, and end them at once if the command ends early."""
+    """Open a pool of spawned processes, and end them at once if the command ends early."""
     pool = ProcessPoolExecutor(
         n_processes,
         mp_context=multiprocessing.get_context("spawn"),
@@ -341,11 +342,11 @@ def _dask_executor(address: str) -> Iterator[Executor]:
         SystemFailure: the package is missing, or nothing answers at the address.
     """
     try:
-        from distributed import Client
+        distributed: Any = importlib.import_module("distributed")
     except ImportError:
         raise SystemFailure("--dask needs dask: pip install 'luxvox[dask]'") from None
     try:
-        client = Client(address, timeout="10s")
+        client = distributed.Client(address, timeout="10s")
     except (OSError, ValueError) as error:
         raise SystemFailure(f"no Dask scheduler answers at {address}: {error}") from error
     with client:

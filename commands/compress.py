@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Request:
+class CompressRequest:
     """What is asked of the files: one target, and how the work is done.
 
     Attributes:
@@ -113,13 +113,13 @@ def compress(  # noqa: PLR0913 – one argument an option
     a.jpg becomes a.lvx; if there is a.png as well, they become a.jpg.lvx and a.png.lvx.
     Of -q, --size, --bpp, --psnr and -b one may be given.
     """
-    request = _Request(_only_target(targets), effort, tune, device, strip, force)
+    request = CompressRequest(only_target(targets), effort, tune, device, strip, force)
     sources = many.sources(paths.is_compressible)
     endings = [paths.COMPRESSED_ENDING] * len(sources)
-    return many.run(sources, output, endings, functools.partial(_compress, request=request))
+    return many.run(sources, output, endings, functools.partial(compress_file, request=request))
 
 
-def _only_target(targets: dict[str, Any]) -> dict[str, Any]:
+def only_target(targets: dict[str, Any]) -> dict[str, Any]:
     """Return the only one of the targets that was given, or none."""
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) > 1:
@@ -130,7 +130,7 @@ def _only_target(targets: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _compress(source: str, target: str, request: _Request) -> Sizes:
+def compress_file(source: str, target: str, request: CompressRequest) -> Sizes:
     """Compress one file, a picture or a recording."""
     files.check_target(target, request.force)
     from luxvox.codec.voice import recordings
@@ -145,7 +145,7 @@ def _compress(source: str, target: str, request: _Request) -> Sizes:
     return _compress_picture(source, target, data, request)
 
 
-def _compress_picture(source: str, target: str, data: bytes, request: _Request) -> Sizes:
+def _compress_picture(source: str, target: str, data: bytes, request: CompressRequest) -> Sizes:
     from luxvox.codec import pictures
     from luxvox.codec.picture import reading
 
@@ -171,7 +171,9 @@ def _compress_picture(source: str, target: str, data: bytes, request: _Request) 
     return summarise(source, target, (len(data), len(lvx)), rate, start_s)
 
 
-def _compress_voice(source: str, target: str, recording: OpenRecording, request: _Request) -> Sizes:
+def _compress_voice(
+    source: str, target: str, recording: OpenRecording, request: CompressRequest
+) -> Sizes:
     from luxvox.codec import voices
 
     start_s = time.monotonic()

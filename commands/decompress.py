@@ -28,17 +28,17 @@ from luxvox.errors import UsageError
 
 
 @dataclass(frozen=True)
-class _Request:
+class DecompressRequest:
     """What is asked of the files: the options, as the command line gives them."""
 
-    sections: int | None
-    scale: float
-    crop: tuple[int, int, int, int] | None
-    strict: bool
-    conceal: bool
-    max_pixels: int
-    max_seconds: float
-    force: bool
+    sections: int | None = None
+    scale: float = 1.0
+    crop: tuple[int, int, int, int] | None = None
+    strict: bool = False
+    conceal: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_seconds: float = DEFAULT_MAX_SECONDS
+    force: bool = False
 
 
 @click.command()
@@ -99,12 +99,12 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
     IN may be a folder, or - for standard input, and OUT - for standard output; the inputs are kept.
     """
     ending = ending and ending.lstrip(".").lower()
-    request = _Request(**options)
+    request = DecompressRequest(**options)
     sources = many.sources(paths.is_compressed)
     names = [source.path for source in sources]
     held = {} if ending or output else files.read_pipes(names)
-    endings = [f".{ending or _plain_ending(name, held)}" for name in names]
-    work = functools.partial(_decompress, held=held, ending=ending, request=request)
+    endings = [f".{ending or plain_ending(name, held)}" for name in names]
+    work = functools.partial(decompress_file, held=held, ending=ending, request=request)
     return many.run(sources, output, endings, work)
 
 
@@ -126,15 +126,21 @@ def _ending_of(target: str) -> str | None:
     return ending_of(target)
 
 
-def _plain_ending(source: str, held: dict[str, bytes]) -> str:
+def plain_ending(source: str, held: dict[str, bytes]) -> str:
+    """Return the ending that an output has by default: `wav` of a voice, else `png`."""
     from luxvox.codec import lvx
 
     head = held.get(source) or files.peek(source, lvx.HEAD_BYTES)
     return "wav" if lvx.is_voice(head) else "png"
 
 
-def _decompress(
-    source: str, target: str, *, held: dict[str, bytes], ending: str | None, request: _Request
+def decompress_file(
+    source: str,
+    target: str,
+    *,
+    held: dict[str, bytes],
+    ending: str | None,
+    request: DecompressRequest,
 ) -> Sizes:
     """Decompress one file, a picture or a voice; `held` is what was read already, by source."""
     from luxvox.codec import lvx
@@ -151,7 +157,7 @@ def _decompress(
 
 
 def _decompress_picture(
-    ends: tuple[str, str], data: bytes, ending: str, request: _Request
+    ends: tuple[str, str], data: bytes, ending: str, request: DecompressRequest
 ) -> Sizes:
     from luxvox.codec import pictures
     from luxvox.codec.picture import formats, rasters
@@ -179,7 +185,9 @@ def _decompress_picture(
     return summarise(source, target, (len(data), len(written)), rate, start_s)
 
 
-def _decompress_voice(ends: tuple[str, str], data: bytes, ending: str, request: _Request) -> Sizes:
+def _decompress_voice(
+    ends: tuple[str, str], data: bytes, ending: str, request: DecompressRequest
+) -> Sizes:
     from luxvox.codec.voice import decoding, formats
 
     source, target = ends

@@ -1,0 +1,110 @@
+"""Many files from Python, on any executor: processes, a Dask cluster, Ray.
+
+    from concurrent.futures import ProcessPoolExecutor
+    from luxvox import batch
+
+    with ProcessPoolExecutor() as executor:
+        for outcome in batch.compress(paths, "small/", executor=executor, quality=40):
+            print(outcome.job.target, outcome.sizes, outcome.lines)
+
+A file that fails does not stop the others; its outcome has an exit code and a line that says why.
+Processes that fork after torch was used may hang: use the context `spawn`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, as_completed
+from pathlib import Path
+from typing import Any
+
+from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE
+from luxvox.commands import paths as names
+from luxvox.commands.batch import Job, Outcome, Work, run_job
+from luxvox.commands.compress import CompressRequest, compress_file, only_target
+from luxvox.commands.decompress import DecompressRequest, decompress_file, plain_ending
+from luxvox.commands.sources import Source
+from luxvox.errors import UsageError
+
+__all__ = ["Job", "Outcome", "compress", "decompress"]
+
+PathLike = str | os.PathLike[str]
+
+
+def compress(  # noqa: PLR0913 – one argument for each thing a caller may want
+    paths: Iterable[PathLike],
+    out: PathLike | None = None,
+    *,
+    executor: Executor | None = None,
+    overwrite: bool = False,
+    effort: int = DEFAULT_EFFORT,
+    tune: str = DEFAULT_TUNE,
+    device: str = "cpu",
+    strip: bool = False,
+    **target: Any,
+) -> Iterator[Outcome]:
+    """Compress pictures and recordings, and yield what became of each as it ends.
+
+    Args:
+        paths: of the inputs.
+        out: folder of the outputs, made if it is missing; by default they stand next to the inputs.
+        executor: anything whose `submit` returns futures of `concurrent.futures`; by default the
+            files are done in turn.
+        overwrite: replace files that exist.
+        effort, tune, device, strip: as in `luxvox.compress_image` and `compress_speech`.
+        target: one of `quality`, `size`, `bpp` and `psnr` (pictures), and `bitrate` (voices).
+
+    Raises:
+        UsageError: if more than one target is given.
+    """
+    sources = [Source(os.fspath(path)) for path in paths]
+    request = CompressRequest(only_target(target), effort, tune, device, strip, overwrite)
+    endings = [names.COMPRESSED_ENDING] * len(sources)
+    work = functools.partial(compress_file, request=request)
+    return _run(_jobs(sources, out, endings), work, executor)
+
+
+def decompress(
+    paths: Iterable[PathLike],
+    out: PathLike | None = None,
+    *,
+    executor: Executor | None = None,
+    overwrite: bool = False,
+    format: str | None = None,
+    **options: Any,
+) -> Iterator[Outcome]:
+    """Decompress `.lvx` files, and yield what became of each as it ends.
+
+    Args:
+        paths, out, executor, overwrite: as for `compress`.
+        format: ending of the outputs, as `jpg` or `flac`; by default `png` and `wav`.
+        options: `sections`, `scale`, `crop`, `strict`, `conceal`, as in `luxvox.decompress_image`.
+    """
+    sources = [Source(os.fspath(path)) for path in paths]
+    unknown = options.keys() - DecompressRequest.__dataclass_fields__.keys()
+    if unknown:
+        raise UsageError(f"unknown options: {', '.join(sorted(unknown))}")
+    request = DecompressRequest(**options, force=overwrite)
+    endings = [f".{format or plain_ending(source.path, {})}" for source in sources]
+    work = functools.partial(decompress_file, held={}, ending=format, request=request)
+    return _run(_jobs(sources, out, endings), work, executor)
+
+
+def _jobs(sources: list[Source], out: PathLike | None, endings: list[str]) -> list[Job]:
+    folder = None if out is None else os.path.join(os.fspath(out), "")
+    targets = names.name_outputs(sources, folder, endings)
+    clashes = names.find_clashes([source.path for source in sources], targets)
+    if clashes:
+        raise UsageError(next(iter(clashes.values())))
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return [Job(source.path, target) for source, target in zip(sources, targets, strict=True)]
+
+
+def _run(jobs: list[Job], work: Work, executor: Executor | None) -> Iterator[Outcome]:
+    if executor is None:
+        return (run_job(job, work) for job in jobs)
+    futures: list[Future[Outcome]] = [executor.submit(run_job, job, work) for job in jobs]
+    return (future.result() for future in as_completed(futures))

@@ -1,0 +1,70 @@
+"""Many files from Python, on executors of every kind."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import luxvox
+from luxvox import batch, cli
+from luxvox.errors import UsageError
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return the paths of three pictures, the second of which is not one."""
+    paths = [tmp_path / name for name in ("a.png", "bad.png", "c.png")]
+    for number, path in enumerate(paths):
+        Image.fromarray(np.full((16, 24, 3), 40 * number, np.uint8)).save(path)
+    paths[1].write_text("no picture")
+    return paths
+
+
+def test_without_an_executor(pictures, tmp_path):
+    outcomes = list(batch.compress(pictures, tmp_path / "new", quality=30))
+    assert [outcome.exit_code for outcome in outcomes] == [0, 3, 0]
+    assert "not a picture" in outcomes[1].lines[0]
+    data = (tmp_path / "new" / "c.lvx").read_bytes()
+    assert luxvox.inspect(data).quality == 30
+    back = list(batch.decompress(sorted((tmp_path / "new").iterdir()), tmp_path / "back"))
+    assert [Path(outcome.job.target).name for outcome in back] == ["a.png", "c.png"]
+
+
+def test_on_processes(pictures, tmp_path):
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        outcomes = list(batch.compress(pictures, tmp_path / "new", executor=executor))
+    assert sorted(outcome.exit_code for outcome in outcomes) == [0, 0, 3]
+
+
+def test_wrong_requests_are_refused(pictures):
+    with pytest.raises(UsageError, match="exclude each other"):
+        batch.compress(pictures, quality=30, bpp=1.0)
+    with pytest.raises(UsageError, match="unknown options: colour"):
+        batch.decompress(pictures, colour=True)
+    with pytest.raises(UsageError, match="already the output"):
+        batch.compress([pictures[0], pictures[0]], pictures[0].parent / "new")
+
+
+def test_on_a_cluster_one_of_whose_workers_dies(tmp_path, capsys):
+    distributed = pytest.importorskip("distributed")
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for number in range(12):
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    words = ["compress", str(tmp_path), "-o", str(tmp_path / "new"), "--dask"]
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster:
+        victim = next(iter(cluster.workers.values()))
+        victim.process.process._process.kill()
+        assert cli.run([*words, cluster.scheduler_address]) == 0
+    assert len(list((tmp_path / "new").iterdir())) == 12
+    assert "12 files: 12 done, 0 refused" in capsys.readouterr().err
+
+
+def test_a_cluster_that_does_not_answer(tmp_path, capsys):
+    pytest.importorskip("distributed")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    assert cli.run(["compress", str(tmp_path / "a.png"), "--dask", "nonsense"]) == 1
+    assert "no Dask scheduler answers at nonsense" in capsys.readouterr().err
