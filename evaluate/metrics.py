@@ -135,7 +135,7 @@ class Gauge:
         return f"{self.name} by {self.version}"
 
 
-_HOMES = ("picture_metrics", "voice_metrics")
+_HOMES = ("picture.metrics", "voice.metrics")
 
 
 def all_metrics() -> dict[str, Metric]:
