@@ -20,7 +20,7 @@ def page(record: Record, shown: Sequence[Exhibit]) -> str:
         record: as in results.json.
         shown: files to look at or listen to.
     """
-    here = files("luxvox.evaluate")
+    here = files("luxvox.evaluate.report")
     style = here.joinpath("report.css").read_text(encoding="utf-8")
     script = here.joinpath("report.js").read_text(encoding="utf-8")
     title = f"Rate and quality: {record['run']['data']}"
