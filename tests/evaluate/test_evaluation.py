@@ -275,7 +275,7 @@ def test_pages_get_their_tables(pictures, evaluate, tmp_path):
     assert "| against JPEG (optimize, progressive) | PSNR, dB |" in text
     assert "| **luxvox** | **−" in text
     assert "```sh\nluxvox evaluate pictures/ --peers jpeg --metrics psnr --out report" in text
-    assert "--timed-files 0 --shown-files 0 --page page.md`" in text
+    assert "--timed-files 0 --shown-files 0 --page page.md\n" in text
     assert "bytes and PSNR rise at every step on 2 of 2 files" in text
 
 
