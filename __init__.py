@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from luxvox.codec.truncation import truncate
     from luxvox.codec.voices import (
         compress_speech,
-        decode_chunks,
         decompress_speech,
+        stream_speech,
     )
     from luxvox.errors import (
         ChecksumError,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UsageError,
     )
-    from luxvox.models.cards import preferring
+    from luxvox.models.cards import use_weights
 
 __version__ = "0.1.0"
 
@@ -58,12 +58,12 @@ __all__ = [
     "codes",
     "compress_image",
     "compress_speech",
-    "decode_chunks",
+    "stream_speech",
     "decompress_image",
     "decompress_speech",
     "from_codes",
     "inspect",
-    "preferring",
+    "use_weights",
     "truncate",
 ]
 
@@ -86,12 +86,12 @@ _HOMES = {
     "codes": "luxvox.codec.lvx",
     "compress_image": "luxvox.codec.pictures",
     "compress_speech": "luxvox.codec.voices",
-    "decode_chunks": "luxvox.codec.voices",
+    "stream_speech": "luxvox.codec.voices",
     "decompress_image": "luxvox.codec.pictures",
     "decompress_speech": "luxvox.codec.voices",
     "from_codes": "luxvox.codec.lvx",
     "inspect": "luxvox.codec.inspection",
-    "preferring": "luxvox.models.cards",
+    "use_weights": "luxvox.models.cards",
     "truncate": "luxvox.codec.truncation",
 }
 

@@ -24,8 +24,8 @@ from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
 from luxvox.entropy.picture.walk import walk
+from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 from luxvox.models.picture.tiling import grid_shapes
 from luxvox.models.picture.weights import picture_codec

@@ -19,9 +19,9 @@ from PIL import Image
 
 import luxvox
 from luxvox.benchmarks.side_by_side import Box, Panel, Pixels, closest, sheet
+from luxvox.evaluate.inputs import read_picture
 from luxvox.evaluate.picture.metrics import psnr_db, ssimulacra2
 from luxvox.evaluate.picture.peers import AVIF
-from luxvox.evaluate.subjects import read_picture
 
 RATES_BPP = (0.1, 0.15, 0.25, 0.5)
 

@@ -37,7 +37,7 @@ class Score(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Patient:
+class DamagedFile:
     """A file that is damaged in many ways; what was measured of one is not measured again.
 
     Attributes:

@@ -17,11 +17,11 @@ from pathlib import Path
 import click
 
 from luxvox.benchmarks.origin import describe_packages, repeat_command
+from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.picture.metrics import psnr_db
 from luxvox.evaluate.picture.peers import LUXVOX
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import signed
-from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -35,12 +35,12 @@ import luxvox
 from luxvox.benchmarks.origin import repeat_command
 from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
 from luxvox.evaluate.cache import Cache
+from luxvox.evaluate.inputs import read_picture
 from luxvox.evaluate.metrics import decibels
 from luxvox.evaluate.picture.metrics import multiscale_ssim, psnr_db, ssimulacra2
 from luxvox.evaluate.picture.peers import AVIF, LUXVOX
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import signed
-from luxvox.evaluate.subjects import read_picture
 from luxvox.models.training.picture.data import MIN_SIDE, SUFFIXES
 from luxvox.models.training.picture.train import HELD_BACK
 
@@ -183,7 +183,7 @@ def points(job: Job) -> list[Point]:
     if variant is None:
         return [_avif_point(job, pixels, quality) for quality in job.qualities]
     found = []
-    with luxvox.preferring(variant.weights) if variant.weights else nullcontext():
+    with luxvox.use_weights(variant.weights) if variant.weights else nullcontext():
         for quality in job.qualities:
             start_s = time.process_time()
             data = luxvox.compress_image(pixels, quality, effort=variant.effort, tune=variant.tune)

@@ -21,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 import luxvox
-from luxvox.benchmarks.damage import Patient, Scores, draw_damage
+from luxvox.benchmarks.damage import DamagedFile, Scores, draw_damage
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
+from luxvox.evaluate.inputs import VOICE_RATE_HZ, picture_paths, read_picture, read_voice
 from luxvox.evaluate.picture.metrics import psnr_db
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import number
-from luxvox.evaluate.subjects import VOICE_RATE_HZ, picture_paths, read_picture, read_voice
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -51,10 +51,12 @@ class Row(NamedTuple):
     concealed: Scores
 
     @classmethod
-    def of(cls, patient: Patient, probability: float, draw: int, damaged: Collection[int]) -> Row:
+    def of(
+        cls, damaged_file: DamagedFile, probability: float, draw: int, damaged: Collection[int]
+    ) -> Row:
         """Measure a file with some sections damaged."""
-        states = patient.whole(), patient.nulled(damaged), patient.concealed(damaged)
-        return cls(patient.name, probability, draw, tuple(sorted(damaged)), *states)
+        states = damaged_file.whole(), damaged_file.nulled(damaged), damaged_file.concealed(damaged)
+        return cls(damaged_file.name, probability, draw, tuple(sorted(damaged)), *states)
 
 
 def middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -111,7 +113,7 @@ def main(  # noqa: PLR0913 – one argument an option
     click.echo(report)
 
 
-def picture(path: Path, crop: int) -> Patient:
+def picture(path: Path, crop: int) -> DamagedFile:
     """Compress the middle of a picture."""
     pixels = middle(read_picture(path), crop)
 
@@ -121,10 +123,10 @@ def picture(path: Path, crop: int) -> Patient:
     def score(original: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> Scores:
         return (psnr_db(original, decoded),)
 
-    return Patient(path.name, pixels, luxvox.compress_image(pixels, QUALITY), decode, score)
+    return DamagedFile(path.name, pixels, luxvox.compress_image(pixels, QUALITY), decode, score)
 
 
-def recording(paths: Sequence[Path], scores: VoiceScores) -> Patient:
+def recording(paths: Sequence[Path], scores: VoiceScores) -> DamagedFile:
     """Compress clips one after the other."""
     pause = np.zeros(round(PAUSE_S * VOICE_RATE_HZ), np.float32)
     samples = np.concatenate([part for path in paths for part in (read_voice(path), pause)])
@@ -134,7 +136,7 @@ def recording(paths: Sequence[Path], scores: VoiceScores) -> Patient:
 
     data = luxvox.compress_speech(samples, VOICE_RATE_HZ, BITRATE_KBPS)
     name = f"{paths[0].stem}…{paths[-1].stem}"
-    return Patient(name, samples, data, decode, scores.measured)
+    return DamagedFile(name, samples, data, decode, scores.measured)
 
 
 def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
@@ -142,11 +144,11 @@ def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
     return [paths[n : n + size] for n in range(0, len(paths) - size + 1, size)]
 
 
-def at_random(patients: Sequence[Patient], n_draws: int) -> list[Row]:
+def at_random(damaged_files: Sequence[DamagedFile], n_draws: int) -> list[Row]:
     """Damage sections of each file with each probability."""
     return [
         Row.of(one, probability, draw, damaged)
-        for seed, one in enumerate(patients)
+        for seed, one in enumerate(damaged_files)
         for probability in PROBABILITIES
         for draw, damaged in enumerate(draw_damage(one.n_sections, probability, n_draws, seed))
     ]

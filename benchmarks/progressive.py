@@ -19,10 +19,10 @@ import luxvox
 from luxvox.benchmarks.loss import middle
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
+from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.picture.metrics import psnr_db
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import signed
-from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -24,8 +24,8 @@ import numpy as np
 
 from luxvox.benchmarks.mosaic import mosaic
 from luxvox.benchmarks.origin import describe_packages, repeat_command
+from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

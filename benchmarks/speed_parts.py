@@ -19,8 +19,8 @@ import luxvox
 from luxvox.benchmarks.mosaic import mosaic
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.speed import DOCS, SMALL
+from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.subjects import picture_paths, read_picture
 from luxvox.evaluate.timing import machine
 
 Function = tuple[str, str]

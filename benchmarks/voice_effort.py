@@ -25,9 +25,9 @@ import luxvox
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec.effort import EFFORTS
+from luxvox.evaluate.inputs import VOICE_RATE_HZ, read_voice
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import number
-from luxvox.evaluate.subjects import VOICE_RATE_HZ, read_voice
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.errors import UsageError
-from luxvox.evaluate.metrics import Gauge, NotApplicable, Setting, all_metrics, choose
-from luxvox.evaluate.subjects import VOICES, Subject
+from luxvox.evaluate.inputs import VOICES, TestFile
+from luxvox.evaluate.metrics import Metric, NotApplicable, Setting, all_metrics, choose
 
 _WANTED = ("pesq", "stoi")
 _INSTEAD = ("si_sdr",)
 _OF_SILENCE = {"pesq": 1.0, "stoi": 0.0, "si_sdr": -30.0}
-_NO_SUBJECT = Subject(Path(), "", VOICES, "")
+_NO_SUBJECT = TestFile(Path(), "", VOICES, "")
 Samples = NDArray[np.float32]
 
 
@@ -24,7 +24,7 @@ Samples = NDArray[np.float32]
 class VoiceScores:
     """PESQ-WB and STOI, those of them that are installed, or else SI-SDR."""
 
-    gauges: tuple[Gauge, ...]
+    metrics: tuple[Metric, ...]
 
     @classmethod
     def installed(cls) -> VoiceScores:
@@ -34,30 +34,30 @@ class VoiceScores:
             UsageError: nothing can.
         """
         for names in (_WANTED, _INSTEAD):
-            gauges, absent = choose(VOICES, names, Setting())
-            if gauges:
-                return cls(tuple(gauges))
+            metrics, absent = choose(VOICES, names, Setting())
+            if metrics:
+                return cls(tuple(metrics))
         raise UsageError(f"no metric of voices is installed; {absent[0].install}")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return a word for each metric."""
-        return tuple(gauge.name for gauge in self.gauges)
+        return tuple(metric.name for metric in self.metrics)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Return what tables call them."""
-        return tuple(", ".join(filter(None, (one.label, one.unit))) for one in self.gauges)
+        return tuple(", ".join(filter(None, (one.label, one.unit))) for one in self.metrics)
 
     @property
     def digits(self) -> tuple[int, ...]:
         """Return the decimals that are worth printing."""
-        return tuple(gauge.digits for gauge in self.gauges)
+        return tuple(metric.digits for metric in self.metrics)
 
     @property
     def said(self) -> str:
         """Say what measured."""
-        return ", ".join(gauge.version for gauge in self.gauges)
+        return ", ".join(metric.version for metric in self.metrics)
 
     def measured(self, original: Samples, decoded: Samples) -> tuple[float, ...]:
         """Return a figure for each metric; the lowest where it says nothing, as of silence."""

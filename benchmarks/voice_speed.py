@@ -136,7 +136,7 @@ def time_decompress(job: VoiceJob) -> VoiceTiming:
 
     load_s = _load(job)
     begin = time.perf_counter()
-    for _ in luxvox.decode_chunks(job.lvx_path):
+    for _ in luxvox.stream_speech(job.lvx_path):
         pass
     return _timing("decompress", job, load_s, time.perf_counter() - begin)
 

@@ -90,7 +90,7 @@ def compress_recording(
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
     load(*FOR_VOICES)
     from luxvox.codec.quality import quality_to_centi
-    from luxvox.codec.voice.encoding import Take
+    from luxvox.codec.voice.encoding import VoiceEncoder
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
@@ -100,13 +100,13 @@ def compress_recording(
     work, advance = VOICE_WORK[check_effort(effort)], progress or silent
     missed = None
     with usual_state():
-        take = Take.of(voice_codec(None), recording, work, advance)
+        encoder = VoiceEncoder.of(voice_codec(None), recording, work, advance)
         if centi is not None:
-            data = take.at_quality(centi)
+            data = encoder.at_quality(centi)
         elif target.what == "size":
-            data, missed = take.at_size(target.value)
+            data, missed = encoder.at_size(target.value)
         else:
-            data, missed = take.at_bitrate(target.value)
+            data, missed = encoder.at_bitrate(target.value)
     if missed and (bitrate or size):  # of the default nobody asked for
         warnings.warn(missed, TargetWarning, stacklevel=3)
     for note in recording.notes:
@@ -160,7 +160,7 @@ def decompress_speech(
     return (samples[:, 0] if channels == 1 else samples), rate_hz
 
 
-def decode_chunks(
+def stream_speech(
     file: FileBytes | str | Path,
     sections: int | None = None,
     *,

@@ -252,7 +252,7 @@ def _tell(result: Any) -> None:
         codec = f" by {failure.codec}" if failure.codec else ""
         click.echo(f"luxvox: {failure.file}{codec} skipped: {failure.reason}", err=True)
     click.echo(
-        f"{len(study.subjects)} {study.kind}, {len(study.entrants)} codecs →"
+        f"{len(study.test_files)} {study.kind}, {len(study.codecs)} codecs →"
         f" {result.folder / 'report.html'}",
         err=True,
     )

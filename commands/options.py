@@ -88,9 +88,9 @@ def choose_device(device: str) -> str:
 def _prefer(context: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
     """Look for weights in a folder first, as long as the command runs."""
     if folder is not None:
-        from luxvox.models.cards import preferring
+        from luxvox.models.cards import use_weights
 
-        context.with_resource(preferring(folder))
+        context.with_resource(use_weights(folder))
     return folder
 
 

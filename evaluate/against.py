@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from luxvox.errors import UsageError
+from luxvox.evaluate.inputs import PICTURES, Kind
 from luxvox.evaluate.metrics import decibels
-from luxvox.evaluate.subjects import PICTURES, Kind
 
 SCHEMA_PREFIX = "luxvox-evaluate/"
 _PUBLISHED_METRICS = {"psnr": "psnr", "ms-ssim": "ms_ssim"}

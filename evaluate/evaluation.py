@@ -11,15 +11,16 @@ from typing import Any
 
 from luxvox.codec import files
 from luxvox.errors import InputError, SystemFailure, UsageError
-from luxvox.evaluate import against, metrics, peers, results, timing
+from luxvox.evaluate import against, peers, results, timing
 from luxvox.evaluate.cache import Cache
+from luxvox.evaluate.inputs import PICTURES, VOICES, Failure, Found, Kind, TestFile, find
 from luxvox.evaluate.measure import Job, run_all
-from luxvox.evaluate.metrics import Gauge, Setting
-from luxvox.evaluate.peers import OWN, Absent, Entrant, PeerSpec
-from luxvox.evaluate.report.exhibits import exhibits
+from luxvox.evaluate.metrics import Metric, Setting
+from luxvox.evaluate.metrics import choose as choose_metrics
+from luxvox.evaluate.peers import OWN, Absent, Codec, PeerSpec
 from luxvox.evaluate.report.page import page
+from luxvox.evaluate.report.samples import samples
 from luxvox.evaluate.study import Study, gather
-from luxvox.evaluate.subjects import PICTURES, VOICES, Failure, Found, Kind, Subject, find
 
 Watch = Callable[[str], AbstractContextManager[Callable[[float], None]]]
 
@@ -95,7 +96,7 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
     specs = _specs(plan)
     found = find(plan.inputs, plan.limit)
     of_kind = {PICTURES: found.pictures, VOICES: found.voices}
-    kinds = [kind for kind, subjects in of_kind.items() if subjects]
+    kinds = [kind for kind, test_files in of_kind.items() if test_files]
     if not kinds:
         raise InputError("; ".join(f"{f.file}: {f.reason}" for f in found.failures))
     _make(plan.out)
@@ -110,7 +111,7 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
         write(folder / "results.json", results.to_json(record))
         write(folder / "results.csv", results.to_csv(record))
         with watch("drawing the report") as progress:
-            shown = exhibits(study, plan.shown_files, progress)
+            shown = samples(study, plan.shown_files, progress)
             write(folder / "report.html", page(record, shown).encode())
         results_of_kinds.append(Result(study, record, folder))
     return results_of_kinds
@@ -126,9 +127,9 @@ class _Part:
     """One kind, ready to be measured."""
 
     kind: Kind
-    subjects: tuple[Subject, ...]
-    entrants: list[Entrant]
-    gauges: list[Gauge]
+    test_files: tuple[TestFile, ...]
+    codecs: list[Codec]
+    metrics: list[Metric]
     absent: list[Absent]
 
 
@@ -149,20 +150,20 @@ def _specs(plan: Plan) -> list[PeerSpec]:
 
 
 def _prepare(
-    plan: Plan, kind: Kind, subjects: tuple[Subject, ...], specs: Sequence[PeerSpec]
+    plan: Plan, kind: Kind, test_files: tuple[TestFile, ...], specs: Sequence[PeerSpec]
 ) -> _Part:
     entered = [peers.enter(spec) for spec in specs if peers.load(spec).kind == kind]
-    entrants = [codec for codec in entered if isinstance(codec, Entrant)]
-    names = [entrant.name for entrant in entrants]
+    codecs = [codec for codec in entered if isinstance(codec, Codec)]
+    names = [codec.name for codec in codecs]
     if len(set(names)) < len(names):
         raise UsageError(f"two codecs have one name: {', '.join(names)}")
     absent = [codec for codec in entered if isinstance(codec, Absent)]
-    gauges, absent_metrics = metrics.choose(kind, plan.metrics, plan.setting)
-    if not entrants:
+    metrics, absent_metrics = choose_metrics(kind, plan.metrics, plan.setting)
+    if not codecs:
         raise SystemFailure("; ".join(f"{codec.name}: {codec.reason}" for codec in absent))
-    if not gauges:
+    if not metrics:
         raise UsageError(f"no metric for {kind} can run here")
-    return _Part(kind, subjects, entrants, gauges, [*absent, *absent_metrics])
+    return _Part(kind, test_files, codecs, metrics, [*absent, *absent_metrics])
 
 
 def _measure(plan: Plan, part: _Part, found: Found, watch: Watch) -> Study:
@@ -170,35 +171,35 @@ def _measure(plan: Plan, part: _Part, found: Found, watch: Watch) -> Study:
     if plan.is_fresh:
         cache = Cache(None)
     jobs = [
-        Job(subject, entrant, _gauges_for(plan, part, place), plan.setting, cache)
-        for place, subject in enumerate(part.subjects)
-        for entrant in part.entrants
+        Job(test_file, codec, _metrics_for(plan, part, place), plan.setting, cache)
+        for place, test_file in enumerate(part.test_files)
+        for codec in part.codecs
     ]
     with watch(f"measuring {part.kind}") as progress:
         outcomes = run_all(jobs, plan.n_processes, progress)
-    study = gather(part.kind, part.subjects, part.entrants, part.gauges, outcomes)
+    study = gather(part.kind, part.test_files, part.codecs, part.metrics, outcomes)
     unknown: tuple[Failure, ...] = found.failures
     study = replace(study, failures=(*unknown, *study.failures), absent=tuple(part.absent))
-    if not study.subjects or not study.entrants:
+    if not study.test_files or not study.codecs:
         raise InputError(
             "nothing could be measured: "
             + "; ".join(f"{f.file}, {f.codec or 'file'}: {f.reason}" for f in study.failures[:3])
         )
     with watch("timing") as progress:
-        timed = study.subjects[: plan.timed_files]
-        times = timing.measure_all(timed, study.entrants, cache, progress)
+        timed = study.test_files[: plan.timed_files]
+        times = timing.measure_all(timed, study.codecs, cache, progress)
     return replace(study, times=tuple(times))
 
 
-def _gauges_for(plan: Plan, part: _Part, place: int) -> tuple[Gauge, ...]:
+def _metrics_for(plan: Plan, part: _Part, place: int) -> tuple[Metric, ...]:
     is_full = place % plan.slow_every == 0
-    return tuple(gauge for gauge in part.gauges if is_full or not gauge.is_slow)
+    return tuple(metric for metric in part.metrics if is_full or not metric.is_slow)
 
 
 def _data(plan: Plan, study: Study) -> str:
     names = ", ".join(path.resolve().name for path in plan.inputs[:3])
     more = f" and {len(plan.inputs) - 3} more" if len(plan.inputs) > 3 else ""
-    return f"{names}{more}: {len(study.subjects)} {study.kind}"
+    return f"{names}{more}: {len(study.test_files)} {study.kind}"
 
 
 def _make(folder: Path) -> None:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from luxvox.errors import LuxvoxError, SystemFailure
 from luxvox.evaluate import peers
 from luxvox.evaluate.cache import Cache
-from luxvox.evaluate.metrics import Gauge, NotApplicable, Setting, all_metrics
-from luxvox.evaluate.peers import Entrant, Peer
-from luxvox.evaluate.subjects import VOICES, Failure, Subject, one_line, rate_of, read, size_of
-from luxvox.models.cards import preferred, preferring
+from luxvox.evaluate.inputs import VOICES, Failure, TestFile, one_line, rate_of, read, size_of
+from luxvox.evaluate.metrics import Metric, NotApplicable, Setting, all_metrics
+from luxvox.evaluate.peers import Codec, Peer
+from luxvox.models.cards import preferred, use_weights
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Job:
     """One codec on one file.
 
     Attributes:
-        subject: the file.
-        entrant: the codec.
-        gauges: the metrics to take.
+        test_file: the file.
+        codec: the codec.
+        metrics: the metrics to take.
         setting: what they need to be told.
         cache: where figures are kept.
     """
 
-    subject: Subject
-    entrant: Entrant
-    gauges: tuple[Gauge, ...]
+    test_file: TestFile
+    codec: Codec
+    metrics: tuple[Metric, ...]
     setting: Setting
     cache: Cache
 
@@ -96,7 +96,7 @@ def run_all(
     Raises:
         SystemFailure: a process died.
     """
-    total = max(1, sum(len(job.entrant.points) for job in jobs))
+    total = max(1, sum(len(job.codec.points) for job in jobs))
     done = 0
 
     def advance(n_points: int) -> None:
@@ -117,7 +117,7 @@ def run(job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that are measured or measure
-            for point in job.entrant.points:
+            for point in job.codec.points:
                 row, size = _measure(job, point)
                 rows.append(row)
                 if advance is not None:
@@ -125,11 +125,11 @@ def run(job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
     except SystemFailure:
         raise
     except _Unreadable as error:
-        return Outcome(failure=Failure(job.subject.name, str(error)))
+        return Outcome(failure=Failure(job.test_file.name, str(error)))
     except Exception as error:
         reason = f"{type(error).__name__}: {one_line(error)}"
         where = f"at {point:g}: " if rows else ""
-        return Outcome(failure=Failure(job.subject.name, where + reason, job.entrant.name))
+        return Outcome(failure=Failure(job.test_file.name, where + reason, job.codec.name))
     return Outcome(tuple(rows), size)
 
 
@@ -169,21 +169,21 @@ class _Unreadable(Exception):
 
 def _measure(job: Job, point: float) -> tuple[Row, Mapping[str, float]]:
     key = {
-        "file": job.subject.sha256,
-        "codec": job.entrant.name,
-        "label": job.entrant.label,
-        "version": job.entrant.version,
+        "file": job.test_file.sha256,
+        "codec": job.codec.name,
+        "label": job.codec.label,
+        "version": job.codec.version,
         "point": point,
     }
     value = job.cache.read(key) or {"figures": {}, "reasons": {}}
-    missing = [gauge for gauge in job.gauges if _is_missing(gauge, value, job.subject)]
+    missing = [metric for metric in job.metrics if _is_missing(metric, value, job.test_file)]
     if missing or "bytes" not in value:
         value = _coded(job, point, missing, value)
         job.cache.write(key, value)
-    keys = {gauge.name: _key_of(gauge, job.subject) for gauge in job.gauges}
+    keys = {metric.name: _key_of(metric, job.test_file) for metric in job.metrics}
     row = Row(
-        file=job.subject.name,
-        codec=job.entrant.name,
+        file=job.test_file.name,
+        codec=job.codec.name,
         point=point,
         n_bytes=value["bytes"],
         rate=value["rate"],
@@ -193,40 +193,42 @@ def _measure(job: Job, point: float) -> tuple[Row, Mapping[str, float]]:
     return row, value["size"]
 
 
-def _key_of(gauge: Gauge, subject: Subject) -> str:
+def _key_of(metric: Metric, test_file: TestFile) -> str:
     # Only words depend on more than the file.
     return (
-        f"{gauge.key} of {subject.language}: {subject.text}" if gauge.name == "wer" else gauge.key
+        f"{metric.key} of {test_file.language}: {test_file.text}"
+        if metric.name == "wer"
+        else metric.key
     )
 
 
-def _is_missing(gauge: Gauge, value: Mapping[str, Any], subject: Subject) -> bool:
-    return _key_of(gauge, subject) not in value["figures"]
+def _is_missing(metric: Metric, value: Mapping[str, Any], test_file: TestFile) -> bool:
+    return _key_of(metric, test_file) not in value["figures"]
 
 
 def _coded(
-    job: Job, point: float, gauges: Sequence[Gauge], known: Mapping[str, Any]
+    job: Job, point: float, metrics: Sequence[Metric], known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    subject, peer = job.subject, peers.load(job.entrant.spec)
+    test_file, peer = job.test_file, peers.load(job.codec.spec)
     try:
-        original = read(subject)
+        original = read(test_file)
     except (LuxvoxError, OSError) as error:
         raise _Unreadable(one_line(error)) from error
     data, decoded = coded(peer, original, point)
     n_bytes = peer.payload_bytes(data)
     figures, reasons = dict(known["figures"]), dict(known["reasons"])
     if known.get("bytes", n_bytes) != n_bytes:  # the codec is not what it was
-        figures, reasons, gauges = {}, {}, job.gauges
-    for gauge in gauges:
-        key = _key_of(gauge, subject)
+        figures, reasons, metrics = {}, {}, job.metrics
+    for metric in metrics:
+        key = _key_of(metric, test_file)
         try:
-            figures[key] = _metric(gauge.name).measure(original, decoded, subject, job.setting)
+            figures[key] = _metric(metric.name).measure(original, decoded, test_file, job.setting)
         except NotApplicable as error:
             figures[key], reasons[key] = None, str(error)
     return {
         "bytes": n_bytes,
-        "rate": rate_of(subject.kind, n_bytes, original),
-        "size": size_of(subject, original),
+        "rate": rate_of(test_file.kind, n_bytes, original),
+        "size": size_of(test_file, original),
         "figures": figures,
         "reasons": reasons,
     }
@@ -259,7 +261,7 @@ def _run_in_processes(
         }
         for future in as_completed(futures):
             outcomes[futures[future]] = future.result()
-            advance(len(jobs[futures[future]].entrant.points))
+            advance(len(jobs[futures[future]].codec.points))
     except BrokenProcessPool as error:
         raise SystemFailure(
             "a measuring process died; run again to go on, with --jobs 1 to see why"
@@ -271,7 +273,7 @@ def _run_in_processes(
 
 def _run_with(weights: Path | None, job: Job) -> Outcome:
     """Run a job where weights are preferred that another process prefers."""
-    with preferring(weights) if weights else nullcontext():
+    with use_weights(weights) if weights else nullcontext():
         return run(job)
 
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from luxvox.errors import LuxvoxError, UsageError
+from luxvox.evaluate.inputs import Kind, TestFile, one_line
 from luxvox.evaluate.peers import Absent
-from luxvox.evaluate.subjects import Kind, Subject, one_line
 
 EXTRA = "pip install 'luxvox[evaluate]'"
 EXTRA_VOICES = "pip install 'luxvox[evaluate-voices]'"
@@ -35,7 +35,7 @@ class Setting:
     recogniser: str | None = None
 
 
-class Metric(Protocol):
+class MetricSpec(Protocol):
     """A measure of a decoded file against its original."""
 
     @property
@@ -79,7 +79,7 @@ class Metric(Protocol):
         """
 
     def measure(
-        self, original: NDArray[Any], decoded: NDArray[Any], subject: Subject, setting: Setting
+        self, original: NDArray[Any], decoded: NDArray[Any], test_file: TestFile, setting: Setting
     ) -> float:
         """Measure a decoded picture or voice of its original's size.
 
@@ -95,7 +95,7 @@ class LibraryMetric:
     name: str
     label: str
     kind: Kind
-    compute: Callable[[NDArray[Any], NDArray[Any], Subject, Setting], float]
+    compute: Callable[[NDArray[Any], NDArray[Any], TestFile, Setting], float]
     describe: Callable[[Setting], str]
     unit: str = ""
     is_higher_better: bool = True
@@ -108,17 +108,17 @@ class LibraryMetric:
         return self.describe(setting)
 
     def measure(
-        self, original: NDArray[Any], decoded: NDArray[Any], subject: Subject, setting: Setting
+        self, original: NDArray[Any], decoded: NDArray[Any], test_file: TestFile, setting: Setting
     ) -> float:
         """Measure."""
-        value = float(self.compute(original, decoded, subject, setting))
+        value = float(self.compute(original, decoded, test_file, setting))
         if not math.isfinite(value):
             raise NotApplicable(f"{self.label} is {value}")
         return value
 
 
 @dataclass(frozen=True)
-class Gauge:
+class Metric:
     """A metric that can run here."""
 
     name: str
@@ -138,7 +138,7 @@ class Gauge:
 _HOMES = ("picture.metrics", "voice.metrics")
 
 
-def all_metrics() -> dict[str, Metric]:
+def all_metrics() -> dict[str, MetricSpec]:
     """Return all metrics by name, in the order of reports."""
     homes = [importlib.import_module(f"luxvox.evaluate.{home}") for home in _HOMES]
     return {metric.name: metric for home in homes for metric in home.METRICS}
@@ -146,7 +146,7 @@ def all_metrics() -> dict[str, Metric]:
 
 def choose(
     kind: Kind, names: Sequence[str] | None, setting: Setting
-) -> tuple[list[Gauge], list[Absent]]:
+) -> tuple[list[Metric], list[Absent]]:
     """Return the metrics of a kind that can run here, and those that cannot.
 
     Args:
@@ -164,7 +164,7 @@ def choose(
     chosen = [known[name] for name in (known if names is None else dict.fromkeys(names))]
     entered = [_enter(metric, setting) for metric in chosen if metric.kind == kind]
     return (
-        [metric for metric in entered if isinstance(metric, Gauge)],
+        [metric for metric in entered if isinstance(metric, Metric)],
         [metric for metric in entered if isinstance(metric, Absent)],
     )
 
@@ -174,14 +174,14 @@ def decibels(similarity: float) -> float:
     return -10.0 * math.log10(max(1.0 - similarity, 10.0 ** (-LARGEST_DB / 10.0)))
 
 
-def _enter(metric: Metric, setting: Setting) -> Gauge | Absent:
+def _enter(metric: MetricSpec, setting: Setting) -> Metric | Absent:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that are imported
             version = metric.version(setting)
     except (ImportError, LuxvoxError, OSError, RuntimeError) as error:
         return Absent(metric.name, one_line(error), metric.install)
-    return Gauge(
+    return Metric(
         metric.name,
         metric.label,
         metric.unit,

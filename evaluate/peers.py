@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from luxvox.errors import LuxvoxError, UsageError
-from luxvox.evaluate.subjects import PICTURES, VOICES, Kind, one_line
+from luxvox.evaluate.inputs import PICTURES, VOICES, Kind, one_line
 
 ENTRY_POINTS = "luxvox.peers"
 OWN = "luxvox"
@@ -91,7 +91,7 @@ class PeerSpec:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Codec:
     """A codec that can run here."""
 
     spec: PeerSpec
@@ -187,7 +187,7 @@ def load(spec: PeerSpec) -> Peer:
     return adopt(_foreign_object(spec.name), spec.name)
 
 
-def enter(spec: PeerSpec) -> Entrant | Absent:
+def enter(spec: PeerSpec) -> Codec | Absent:
     """Find out whether a codec can run here, and as which version.
 
     Raises:
@@ -202,7 +202,7 @@ def enter(spec: PeerSpec) -> Entrant | Absent:
         # A library that does not fit torch says so by a RuntimeError.
         return Absent(peer.name, one_line(error), peer.install)
     points = spec.points or peer.points
-    return Entrant(spec, peer.name, peer.label, peer.kind, tuple(points), version)
+    return Codec(spec, peer.name, peer.label, peer.kind, tuple(points), version)
 
 
 def _with_checkpoints(peer: Peer, paths: tuple[str, ...]) -> Peer:

@@ -17,8 +17,8 @@ import numpy as np
 
 from luxvox.evaluate import timing
 from luxvox.evaluate.against import SCHEMA_PREFIX, Foreign
+from luxvox.evaluate.inputs import Kind
 from luxvox.evaluate.study import Scale, Study, scales
-from luxvox.evaluate.subjects import Kind
 from luxvox.evaluate.summary import DRAWS, Comparison, compare, mean_curve, mean_with_interval
 
 SCHEMA = f"{SCHEMA_PREFIX}1"
@@ -50,18 +50,18 @@ def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
         run: how.
         foreign: curves from elsewhere, of the study's kind.
     """
-    on = scales(study.gauges)
+    on = scales(study.metrics)
     comparisons = [c for scale in on if scale.is_compared for c in compare(study, scale, foreign)]
     return {
         "schema": SCHEMA,
         "kind": study.kind,
         "run": asdict(run),
         "rate_unit": RATE_UNITS[study.kind],
-        "files": [_file(study, place) for place in range(len(study.subjects))],
+        "files": [_file(study, place) for place in range(len(study.test_files))],
         "skipped": [asdict(failure) for failure in study.failures],
         "codecs": [
             {"name": e.name, "label": e.label, "version": e.version, "points": list(e.points)}
-            for e in study.entrants
+            for e in study.codecs
         ],
         "absent": [asdict(absent) for absent in study.absent],
         "scales": [_scale(study, scale) for scale in on],
@@ -98,12 +98,12 @@ def to_csv(record: Mapping[str, Any]) -> bytes:
 
 
 def _file(study: Study, place: int) -> Record:
-    subject = study.subjects[place]
-    return {"name": subject.name, "sha256": subject.sha256, **study.sizes[subject.name]}
+    test_file = study.test_files[place]
+    return {"name": test_file.name, "sha256": test_file.sha256, **study.sizes[test_file.name]}
 
 
 def _scale(study: Study, scale: Scale) -> Record:
-    gauge = next(gauge for gauge in study.gauges if gauge.name == scale.metric)
+    metric = next(metric for metric in study.metrics if metric.name == scale.metric)
     reasons = {
         row.file: row.reasons[scale.metric] for row in study.rows if scale.metric in row.reasons
     }
@@ -114,7 +114,7 @@ def _scale(study: Study, scale: Scale) -> Record:
         "digits": scale.digits,
         "is_higher_better": scale.is_higher_better,
         "metric": scale.metric,
-        "version": gauge.version,
+        "version": metric.version,
         "is_compared": scale.is_compared,
         "files": int(study.counted(scale.metric).sum()),
         "left_out": [{"file": file, "reason": reason} for file, reason in reasons.items()],
@@ -129,16 +129,16 @@ def _row(study: Study, place: int) -> Record:
         "point": row.point,
         "bytes": row.n_bytes,
         "rate": row.rate,
-        "figures": {gauge.name: row.figures.get(gauge.name) for gauge in study.gauges},
+        "figures": {metric.name: row.figures.get(metric.name) for metric in study.metrics},
     }
 
 
 def _means(study: Study, on: Sequence[Scale]) -> list[Record]:
     means = []
-    for entrant in study.entrants:
-        rates, ends = mean_with_interval(study.rates(entrant.name))
-        curves = {scale.name: mean_curve(study, scale, entrant.name) for scale in on}
-        for place, point in enumerate(entrant.points):
+    for codec in study.codecs:
+        rates, ends = mean_with_interval(study.rates(codec.name))
+        curves = {scale.name: mean_curve(study, scale, codec.name) for scale in on}
+        for place, point in enumerate(codec.points):
             figures = {
                 name: {
                     "rate": float(curve.rates[place]),
@@ -150,7 +150,7 @@ def _means(study: Study, on: Sequence[Scale]) -> list[Record]:
             }
             means.append(
                 {
-                    "codec": entrant.name,
+                    "codec": codec.name,
                     "point": point,
                     "rate": float(rates[place]),
                     "interval": _interval(ends, place),
@@ -176,14 +176,14 @@ def _times(study: Study) -> Record | None:
     if not study.times:
         return None
     rows = []
-    for entrant in study.entrants:
-        for point in entrant.points:
-            some = [t for t in study.times if t.codec == entrant.name and t.point == point]
+    for codec in study.codecs:
+        for point in codec.points:
+            some = [t for t in study.times if t.codec == codec.name and t.point == point]
             if not some:
                 continue
             rows.append(
                 {
-                    "codec": entrant.name,
+                    "codec": codec.name,
                     "point": point,
                     "rate": float(np.mean([t.rate for t in some])),
                     "encode_s": float(np.mean([t.encode_s for t in some])),

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.evaluate.inputs import Failure, Kind, TestFile
 from luxvox.evaluate.measure import Outcome, Row
-from luxvox.evaluate.metrics import Gauge, decibels
-from luxvox.evaluate.peers import Absent, Entrant
-from luxvox.evaluate.subjects import Failure, Kind, Subject
+from luxvox.evaluate.metrics import Metric, decibels
+from luxvox.evaluate.peers import Absent, Codec
 from luxvox.evaluate.timing import Times
 
 Figures = NDArray[np.float64]
@@ -28,10 +28,10 @@ class Study:
 
     Attributes:
         kind: pictures or voices.
-        subjects: the files that count, by name.
+        test_files: the files that count, by name.
         sizes: of each file: width and height, or seconds.
-        entrants: the codecs that count, in the order they were named.
-        gauges: the metrics.
+        codecs: the codecs that count, in the order they were named.
+        metrics: the metrics.
         rows: of those files and codecs.
         failures: what was left out and why.
         absent: codecs and metrics that could not run.
@@ -39,10 +39,10 @@ class Study:
     """
 
     kind: Kind
-    subjects: tuple[Subject, ...]
+    test_files: tuple[TestFile, ...]
     sizes: Mapping[str, Mapping[str, float]]
-    entrants: tuple[Entrant, ...]
-    gauges: tuple[Gauge, ...]
+    codecs: tuple[Codec, ...]
+    metrics: tuple[Metric, ...]
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...] = ()
     absent: tuple[Absent, ...] = ()
@@ -58,13 +58,13 @@ class Study:
 
     def counted(self, metric: str) -> NDArray[np.bool_]:
         """Return which files [files] a metric is averaged over."""
-        tables = [self.figures(entrant.name, metric) for entrant in self.entrants]
+        tables = [self.figures(codec.name, metric) for codec in self.codecs]
         some: NDArray[np.bool_] = ~np.any([np.isnan(t).any(axis=1) for t in tables], axis=0)
         return some
 
     def _table(self, codec: str, value: Callable[[Row], float]) -> Figures:
-        files = {subject.name: place for place, subject in enumerate(self.subjects)}
-        points = {p: k for e in self.entrants if e.name == codec for k, p in enumerate(e.points)}
+        files = {test_file.name: place for place, test_file in enumerate(self.test_files)}
+        points = {p: k for e in self.codecs if e.name == codec for k, p in enumerate(e.points)}
         table = np.full((len(files), len(points)), np.nan)
         for row in self.rows:
             if row.codec == codec:
@@ -100,39 +100,39 @@ class Scale:
         return qualities if self.is_higher_better else -qualities
 
 
-def scales(gauges: Sequence[Gauge]) -> list[Scale]:
+def scales(metrics: Sequence[Metric]) -> list[Scale]:
     """Return the scales of metrics; MS-SSIM is averaged before it goes to dB, as is usual."""
     found = []
-    for gauge in gauges:
+    for metric in metrics:
         plain = Scale(
-            gauge.name,
-            gauge.label,
-            gauge.unit,
-            gauge.digits,
-            gauge.is_higher_better,
-            gauge.name,
-            is_compared=gauge.name not in ("ms_ssim", "wer"),
+            metric.name,
+            metric.label,
+            metric.unit,
+            metric.digits,
+            metric.is_higher_better,
+            metric.name,
+            is_compared=metric.name not in ("ms_ssim", "wer"),
         )
         found.append(plain)
-        if gauge.name == "ms_ssim":
-            found.append(Scale("ms_ssim_db", "MS-SSIM", "dB", 2, True, gauge.name, decibels))
+        if metric.name == "ms_ssim":
+            found.append(Scale("ms_ssim_db", "MS-SSIM", "dB", 2, True, metric.name, decibels))
     return found
 
 
 def gather(
     kind: Kind,
-    subjects: Sequence[Subject],
-    entrants: Sequence[Entrant],
-    gauges: Sequence[Gauge],
+    test_files: Sequence[TestFile],
+    codecs: Sequence[Codec],
+    metrics: Sequence[Metric],
     outcomes: Sequence[Outcome],
 ) -> Study:
     """Decide who counts.
 
     Args:
         kind: pictures or voices.
-        subjects: the files that were tried, by name.
-        entrants: the codecs.
-        gauges: the metrics.
+        test_files: the files that were tried, by name.
+        codecs: the codecs.
+        metrics: the metrics.
         outcomes: of each codec on each file.
 
     Returns:
@@ -140,27 +140,27 @@ def gather(
     """
     failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
     unreadable = {failure.file for failure in failures if failure.codec is None}
-    readable = [subject for subject in subjects if subject.name not in unreadable]
+    readable = [test_file for test_file in test_files if test_file.name not in unreadable]
     failed = {
-        entrant.name: [failure for failure in failures if failure.codec == entrant.name]
-        for entrant in entrants
+        codec.name: [failure for failure in failures if failure.codec == codec.name]
+        for codec in codecs
     }
     useless = {name for name, some in failed.items() if some and len(some) == len(readable)}
     broken = {failure.file for name in failed.keys() - useless for failure in failed[name]}
-    kept = tuple(subject for subject in readable if subject.name not in broken)
-    names = {subject.name for subject in kept}
+    kept = tuple(test_file for test_file in readable if test_file.name not in broken)
+    names = {test_file.name for test_file in kept}
     rows = [row for outcome in outcomes for row in outcome.rows]
     sizes = {outcome.rows[0].file: outcome.size for outcome in outcomes if outcome.rows}
     return Study(
         kind=kind,
-        subjects=kept,
+        test_files=kept,
         sizes={name: sizes[name] for name in sorted(names & sizes.keys())},
-        entrants=tuple(entrant for entrant in entrants if entrant.name not in useless),
-        gauges=tuple(gauges),
+        codecs=tuple(codec for codec in codecs if codec.name not in useless),
+        metrics=tuple(metrics),
         rows=tuple(
             sorted(
                 (row for row in rows if row.file in names and row.codec not in useless),
-                key=lambda row: (row.file, [e.name for e in entrants].index(row.codec), row.point),
+                key=lambda row: (row.file, [e.name for e in codecs].index(row.codec), row.point),
             )
         ),
         failures=tuple(dict.fromkeys(failures)),

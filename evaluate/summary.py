@@ -91,7 +91,7 @@ def compare(study: Study, scale: Scale, foreign: Sequence[Foreign] = ()) -> list
     """Compare all pairs of codecs on a scale, and all codecs with curves from elsewhere."""
     if not study.counted(scale.metric).any():
         return []
-    curves = [entrant.name for entrant in study.entrants if len(entrant.points) > 1]
+    curves = [codec.name for codec in study.codecs if len(codec.points) > 1]
     own = [_Bundle.measured(study, scale, name) for name in curves]
     others = [_Bundle.foreign(curve, scale) for curve in foreign if scale.name in curve.points]
     pairs = [(a, b) for place, a in enumerate(own) for b in [*own[place + 1 :], *others]]

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from luxvox.evaluate import peers
 from luxvox.evaluate.cache import Cache
+from luxvox.evaluate.inputs import TestFile, rate_of, read
 from luxvox.evaluate.measure import one_thread
-from luxvox.evaluate.peers import Entrant
-from luxvox.evaluate.subjects import Subject, rate_of, read
+from luxvox.evaluate.peers import Codec
 
 RUNS = 3
 THREADS = 1
@@ -37,13 +37,13 @@ class Times:
 
 
 def measure_all(
-    subjects: Sequence[Subject],
-    entrants: Sequence[Entrant],
+    test_files: Sequence[TestFile],
+    codecs: Sequence[Codec],
     cache: Cache,
     progress: Callable[[float], None],
 ) -> list[Times]:
     """Time all codecs at all points, file after file, one warm-up and three runs each."""
-    places = [(s, e, point) for s in subjects for e in entrants for point in e.points]
+    places = [(s, e, point) for s in test_files for e in codecs for point in e.points]
     times = []
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -58,28 +58,28 @@ def machine() -> str:
     return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def _measure(subject: Subject, entrant: Entrant, point: float, cache: Cache) -> Times:
+def _measure(test_file: TestFile, codec: Codec, point: float, cache: Cache) -> Times:
     key = {
-        "time of": subject.sha256,
-        "codec": entrant.name,
-        "label": entrant.label,
-        "version": entrant.version,
+        "time of": test_file.sha256,
+        "codec": codec.name,
+        "label": codec.label,
+        "version": codec.version,
         "point": point,
         "machine": machine(),
     }
     value = cache.read(key)
     if value is None:
-        value = _timed(subject, entrant, point)
+        value = _timed(test_file, codec, point)
         cache.write(key, value)
-    return Times(subject.name, entrant.name, point, **value)
+    return Times(test_file.name, codec.name, point, **value)
 
 
-def _timed(subject: Subject, entrant: Entrant, point: float) -> dict[str, float]:
-    peer, original = peers.load(entrant.spec), read(subject)
+def _timed(test_file: TestFile, codec: Codec, point: float) -> dict[str, float]:
+    peer, original = peers.load(codec.spec), read(test_file)
     data = peer.encode(original, point)
     peer.decode(data)
     return {
-        "rate": rate_of(subject.kind, peer.payload_bytes(data), original),
+        "rate": rate_of(test_file.kind, peer.payload_bytes(data), original),
         "encode_s": _median_s(lambda: peer.encode(original, point)),
         "decode_s": _median_s(lambda: peer.decode(data)),
     }

@@ -25,7 +25,7 @@ from typing import Any
 
 from luxvox.errors import DamageWarning, LossWarning, LuxvoxError, TruncatedWarning
 from luxvox.fuzz.targets import TARGETS, TINY
-from luxvox.models.cards import preferring
+from luxvox.models.cards import use_weights
 
 HANG_S = 5.0
 
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--crashes", type=Path, default=Path("runs/crashes"))
     options = parser.parse_args()
     n_bad = 0
-    with preferring(TINY):
+    with use_weights(TINY):
         for name in options.targets:
             limits = options.executions, options.seconds
             summary = fuzz(name, limits, options.seed, options.crashes)

@@ -34,7 +34,7 @@ from luxvox.entropy.voice import visitors as voice_visitors
 from luxvox.entropy.voice import walk
 from luxvox.errors import ModelError, UsageError
 from luxvox.fuzz.mutations import blind, damaged, structured
-from luxvox.fuzz.wishes import compress_picture, compress_voice, picture_wish, voice_wish
+from luxvox.fuzz.requests import compress_picture, compress_voice, picture_wish, voice_wish
 from luxvox.models.picture.weights import PictureCodec, load_picture_codec
 from luxvox.models.voice.weights import VoiceCodec, load_voice_codec
 from luxvox.models.weights import fingerprint
@@ -260,10 +260,10 @@ def load_weights(data: bytes) -> None:
         path.write_text(json.dumps(card), encoding="utf-8")
         path.with_suffix(".safetensors").write_bytes(data)
         codec = load_voice_codec(path) if kind == "voice" else load_picture_codec(path)
-    use_weights(codec, {1: data[-40:-1] + b"\1"})
+    decode_with(codec, {1: data[-40:-1] + b"\1"})
 
 
-def use_weights(codec: PictureCodec | VoiceCodec, sections: Mapping[int, bytes]) -> None:
+def decode_with(codec: PictureCodec | VoiceCodec, sections: Mapping[int, bytes]) -> None:
     """Read a few codes with a model."""
     if isinstance(codec, VoiceCodec):
         voice = voice_visitors.CodesDecoder(sections, coders.CONSTRICTION)

@@ -4,7 +4,7 @@ A model card is the JSON file next to the weights, `MODEL_ID.json` next to `MODE
 id, number in the file format, SHA-256 of the weights, fingerprint of the integer tables,
 configuration, how it was trained, on what data.
 
-A folder of one's own comes before the weights that luxvox ships: that of `preferring`, or else the
+A folder of one's own comes before the weights that luxvox ships: that of `use_weights`, or else the
 one that the environment variable `LUXVOX_WEIGHTS` names. Loads no torch.
 """
 
@@ -42,7 +42,7 @@ class ModelCard:
 
 
 @contextmanager
-def preferring(folder: str | os.PathLike[str]) -> Iterator[None]:
+def use_weights(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Look for weights in a folder first, within the `with` block and this thread or task.
 
     They are checked as shipped ones are: SHA-256, fingerprint of the integer tables, and bounds of
@@ -62,7 +62,7 @@ def preferring(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def preferred() -> Path | None:
-    """Return the folder of `preferring`, or None; other processes have to be told of it."""
+    """Return the folder of `use_weights`, or None; other processes have to be told of it."""
     return _preferred.get()
 
 

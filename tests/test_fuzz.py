@@ -11,7 +11,7 @@ from luxvox.errors import ChecksumError, FormatError, LuxvoxError
 from luxvox.fuzz import run
 from luxvox.fuzz.mutations import blind, damaged, put_together, structured, taken_apart
 from luxvox.fuzz.targets import ALL, LEGAL, PICTURES, TARGETS, TINY, VOICES, Target
-from luxvox.models.cards import preferring
+from luxvox.models.cards import use_weights
 
 FEW = {
     "picture": 15,
@@ -30,7 +30,7 @@ FEW = {
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_few_executions(name, tmp_path):
-    with preferring(TINY):
+    with use_weights(TINY):
         found = run.fuzz(name, (FEW.get(name, 100), 1e9), 0, tmp_path)
     assert (found["crashes"], found["hangs"]) == (0, 0)
     assert found["executions"] == FEW.get(name, 100)

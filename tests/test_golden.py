@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from luxvox.errors import UnsupportedError
-from luxvox.models.cards import cards, find_card, preferring
+from luxvox.models.cards import cards, find_card, use_weights
 from luxvox.tests.golden.files import FILES, quietly
 from luxvox.tests.golden.record import (
     ERRORS,
@@ -35,7 +35,7 @@ UNRELEASED: set[str] = set()
 
 @pytest.fixture(autouse=True)
 def tiny_weights_beside_the_shipped_ones():
-    with preferring(TINY), quietly():
+    with use_weights(TINY), quietly():
         yield
 
 

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 import luxvox
 from luxvox.codec import pictures
-from luxvox.models.cards import find_card, preferring
+from luxvox.models.cards import find_card, use_weights
 from luxvox.models.picture import drawing
 from luxvox.tests.golden.files import quietly, waves
 from luxvox.tests.golden.record import HERE
@@ -48,7 +48,7 @@ def in_float32(monkeypatch):
 )
 def test_pixels_of_tiny_weights(name):
     data = (HERE / f"{name}.lvx").read_bytes()
-    with preferring(TINY), quietly():
+    with use_weights(TINY), quietly():
         pixels = luxvox.decompress_image(data)
     assert_near(drawn(data, TINY / "picture-0.json"), pixels)
 
@@ -63,6 +63,6 @@ def test_pixels_of_shipped_weights():
 def test_grey_is_the_rounded_mean_of_rounded_colours():
     data = (HERE / "tiny-grey.lvx").read_bytes()
     total = drawn(data, TINY / "picture-0.json").astype(int).sum(2)
-    with preferring(TINY):
+    with use_weights(TINY):
         grey = luxvox.decompress_image(data)
     assert_near((2 * total + 3) // 6, grey)

@@ -29,7 +29,7 @@ def results():
         *(level.tobytes() for level in luxvox.codes(lvx).values()),
         sound,
         luxvox.decompress_speech(sound)[0].tobytes(),
-        *(block.tobytes() for block in luxvox.decode_chunks(sound)),
+        *(block.tobytes() for block in luxvox.stream_speech(sound)),
         codes.tobytes(),
         luxvox.from_codes(codes).tobytes(),
     ]

@@ -66,7 +66,7 @@ _ALL = slice(None)
 
 
 @dataclass(frozen=True)
-class Take:
+class VoiceEncoder:
     """A recording analysed once: its codes at full depth, from which every rate is cut.
 
     Latents (19 kB a second in half precision, which is finer by far than codewords) are kept where
@@ -89,7 +89,7 @@ class Take:
     @classmethod
     def of(
         cls, codec: VoiceCodec, recording: OpenRecording, work: VoiceWork, advance: Advance
-    ) -> Take:
+    ) -> VoiceEncoder:
         """Read and analyse a recording."""
         channels = recording.channels
         n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
@@ -170,7 +170,7 @@ class Take:
         """Return a file and those at both ends of quality, the smallest first."""
         return sorted([data, *map(self._at_quality, (COARSEST, _BEYOND))], key=len)
 
-    def _nearest(self, window: Window) -> tuple[Take, bytes]:
+    def _nearest(self, window: Window) -> tuple[VoiceEncoder, bytes]:
         """Return a file whose size lies in a window, or the nearest, not above it if possible.
 
         With it comes the take that it was made from, its latents corrected for such a size.
@@ -245,7 +245,7 @@ class Take:
     def _depths(self, power_db: NDArray[np.float32], centi: int) -> NDArray[np.int64]:
         return self.codec.model.depths_of_powers(power_db, centi_to_share(centi))
 
-    def _refined(self, centi: int) -> Take:
+    def _refined(self, centi: int) -> VoiceEncoder:
         """Return the take with its latents corrected for a quality in hundredths."""
         if self.work.n_refinements == 0:
             return self

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec.picture.rasters import round_to_uint8
 from luxvox.errors import ModelError
-from luxvox.evaluate.subjects import PICTURES, Kind
+from luxvox.evaluate.inputs import PICTURES, Kind
 
 Pixels = NDArray[np.uint8]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from luxvox.evaluate.metrics import LARGEST_DB, LibraryMetric, Metric, NotApplicable, Setting
-from luxvox.evaluate.subjects import PICTURES, Subject
+from luxvox.evaluate.inputs import PICTURES, TestFile
+from luxvox.evaluate.metrics import LARGEST_DB, LibraryMetric, MetricSpec, NotApplicable, Setting
 
 Pixels = NDArray[np.uint8]
 
@@ -95,29 +95,29 @@ def _as_file(pixels: Pixels) -> io.BytesIO:
     return stream
 
 
-def _psnr(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+def _psnr(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Setting) -> float:
     return psnr_db(original, decoded)
 
 
-def _psnr_y(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+def _psnr_y(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Setting) -> float:
     return psnr_y_db(original, decoded)
 
 
-def _ms_ssim(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+def _ms_ssim(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Setting) -> float:
     _check_sides(original, _SMALLEST_MS_SSIM)
     return multiscale_ssim(original, decoded)
 
 
-def _ssimulacra2(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+def _ssimulacra2(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Setting) -> float:
     _check_sides(original, _SMALLEST_SSIMULACRA2)
     return ssimulacra2(original, decoded)
 
 
-def _flip(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+def _flip(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Setting) -> float:
     return flip(original, decoded)
 
 
-def _lpips(original: Pixels, decoded: Pixels, subject: Subject, setting: Setting) -> float:
+def _lpips(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Setting) -> float:
     return lpips(original, decoded)
 
 
@@ -150,7 +150,7 @@ def _lpips_version(setting: Setting) -> str:
     return f"lpips {version('lpips')}, AlexNet"
 
 
-METRICS: tuple[Metric, ...] = (
+METRICS: tuple[MetricSpec, ...] = (
     LibraryMetric("psnr", "PSNR", PICTURES, _psnr, _numpy_version, unit="dB", install=""),
     LibraryMetric("psnr_y", "PSNR of luma", PICTURES, _psnr_y, _numpy_version, "dB", install=""),
     LibraryMetric("ms_ssim", "MS-SSIM", PICTURES, _ms_ssim, _ms_ssim_version, digits=4),

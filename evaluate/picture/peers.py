@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from luxvox.evaluate.subjects import PICTURES, Kind
+from luxvox.evaluate.inputs import PICTURES, Kind
 
 Pixels = NDArray[np.uint8]
 

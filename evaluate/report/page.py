@@ -1,4 +1,4 @@
-"""`report.html`: one page that needs nothing else, from results.json and the exhibits."""
+"""`report.html`: one page that needs nothing else, from results.json and the samples."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from importlib.resources import files
 
 from luxvox.evaluate.peers import is_own
 from luxvox.evaluate.report.curves import curves, times
-from luxvox.evaluate.report.exhibits import ORIGINAL, Exhibit, Tile
+from luxvox.evaluate.report.samples import ORIGINAL, Sample, Tile
 from luxvox.evaluate.report.tables import compared, means
 from luxvox.evaluate.report.wording import RATE_DIGITS, Record, number, short_unit
 
 
-def page(record: Record, shown: Sequence[Exhibit]) -> str:
+def page(record: Record, shown: Sequence[Sample]) -> str:
     """Write the report of one kind.
 
     Args:
@@ -56,7 +56,7 @@ def _head(record: Record, title: str) -> str:
     )
 
 
-def _shown(record: Record, shown: Sequence[Exhibit]) -> str:
+def _shown(record: Record, shown: Sequence[Sample]) -> str:
     if not shown:
         return ""
     is_picture = record["kind"] == "pictures"
@@ -65,7 +65,7 @@ def _shown(record: Record, shown: Sequence[Exhibit]) -> str:
         if is_picture
         else "The same piece by every codec at the closest bytes: 0 to 8 kHz, 75 dB."
     )
-    parts = [_exhibit(record, exhibit) for exhibit in shown]
+    parts = [_exhibit(record, sample) for sample in shown]
     title = "Seen" if is_picture else "Heard and seen"
     return (
         f'<section id="shown"><h2>{title}</h2>\n<p class="quiet">{how} Figures are those of the'
@@ -73,13 +73,13 @@ def _shown(record: Record, shown: Sequence[Exhibit]) -> str:
     )
 
 
-def _exhibit(record: Record, exhibit: Exhibit) -> str:
-    tiles = "".join(_tile(record, exhibit, tile) for tile in exhibit.tiles)
-    return f'<h3>{escape(exhibit.file)}</h3>\n<div class="strip {record["kind"]}">{tiles}</div>\n'
+def _exhibit(record: Record, sample: Sample) -> str:
+    tiles = "".join(_tile(record, sample, tile) for tile in sample.tiles)
+    return f'<h3>{escape(sample.file)}</h3>\n<div class="strip {record["kind"]}">{tiles}</div>\n'
 
 
-def _tile(record: Record, exhibit: Exhibit, tile: Tile) -> str:
-    words = f"{exhibit.file}, {tile.label}"
+def _tile(record: Record, sample: Sample, tile: Tile) -> str:
+    words = f"{sample.file}, {tile.label}"
     image = f'<img src="{tile.image}" alt="{escape(words, quote=True)}">'
     if tile.codec != ORIGINAL and record["kind"] == "pictures":
         said = escape(f"{tile.label}: show the original", quote=True)

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.errors import SystemFailure
-from luxvox.evaluate.metrics import EXTRA_VOICES, LibraryMetric, Metric, NotApplicable, Setting
-from luxvox.evaluate.subjects import VOICE_RATE_HZ, VOICES, Subject
+from luxvox.evaluate.inputs import VOICE_RATE_HZ, VOICES, TestFile
+from luxvox.evaluate.metrics import EXTRA_VOICES, LibraryMetric, MetricSpec, NotApplicable, Setting
 
 Samples = NDArray[np.float32]
 
 
-def pesq_wb(original: Samples, decoded: Samples, subject: Subject, setting: Setting) -> float:
+def pesq_wb(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return PESQ-WB (ITU-T P.862.2), 1.0 to 4.64, by the package pesq."""
     package = importlib.import_module("pesq")
     try:
@@ -29,13 +29,13 @@ def pesq_wb(original: Samples, decoded: Samples, subject: Subject, setting: Sett
         raise NotApplicable(_said(error)) from error
 
 
-def stoi(original: Samples, decoded: Samples, subject: Subject, setting: Setting) -> float:
+def stoi(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return STOI (Taal et al., 2011), up to 1, by the package pystoi."""
     package = importlib.import_module("pystoi")
     return float(package.stoi(original, decoded, VOICE_RATE_HZ))
 
 
-def si_sdr_db(original: Samples, decoded: Samples, subject: Subject, setting: Setting) -> float:
+def si_sdr_db(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return SI-SDR in dB (Le Roux et al., 2019), at most 100, by torchmetrics."""
     import torch
 
@@ -45,14 +45,14 @@ def si_sdr_db(original: Samples, decoded: Samples, subject: Subject, setting: Se
     return min(ratio, 100.0)
 
 
-def visqol(original: Samples, decoded: Samples, subject: Subject, setting: Setting) -> float:
+def visqol(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return ViSQOL's MOS (Chinen et al., 2020) in speech mode, by the package visqol-python."""
     pair = original.astype(np.float64), decoded.astype(np.float64)
     return float(_visqol().measure_from_arrays(*pair, VOICE_RATE_HZ).moslqo)
 
 
 def speaker_cosine(
-    original: Samples, decoded: Samples, subject: Subject, setting: Setting
+    original: Samples, decoded: Samples, test_file: TestFile, setting: Setting
 ) -> float:
     """Return the cosine of speaker embeddings (Wan et al., 2018), by the package Resemblyzer."""
     one, other = (_speaker_embedding(x.tobytes()) for x in (original, decoded))
@@ -60,17 +60,17 @@ def speaker_cosine(
 
 
 def word_error_rate(
-    original: Samples, decoded: Samples, subject: Subject, setting: Setting
+    original: Samples, decoded: Samples, test_file: TestFile, setting: Setting
 ) -> float:
     """Return the word errors of a recogniser on the decoded voice, in percent of the words said.
 
     Capitals and punctuation do not count; counted by jiwer, heard by faster-whisper.
     """
-    said = _words(subject.text or "")
+    said = _words(test_file.text or "")
     if not said or setting.recogniser is None:
         raise NotApplicable("what is said is not known")
     heard, _ = _whisper(setting.recogniser).transcribe(
-        decoded, language=subject.language, beam_size=5
+        decoded, language=test_file.language, beam_size=5
     )
     text = _words("".join(segment.text for segment in heard))
     return 100.0 * float(importlib.import_module("jiwer").wer(said, text))
@@ -138,7 +138,7 @@ def _recogniser_version(setting: Setting) -> str:
 def _metric(
     name: str,
     label: str,
-    compute: Callable[[Samples, Samples, Subject, Setting], float],
+    compute: Callable[[Samples, Samples, TestFile, Setting], float],
     describe: Callable[[Setting], str],
     **options: Any,
 ) -> LibraryMetric:
@@ -146,7 +146,7 @@ def _metric(
     return LibraryMetric(name, label, VOICES, compute, describe, **given)
 
 
-METRICS: tuple[Metric, ...] = (
+METRICS: tuple[MetricSpec, ...] = (
     _metric("pesq", "PESQ-WB", pesq_wb, _package("pesq", "pesq")),
     _metric("stoi", "STOI", stoi, _package("pystoi", "pystoi"), digits=3),
     _metric("visqol", "ViSQOL", visqol, _package("visqol", "visqol-python"), is_slow=True),

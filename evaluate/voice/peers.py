@@ -21,7 +21,7 @@ import soxr
 from numpy.typing import NDArray
 
 from luxvox.codec.voice.recordings import to_pcm16
-from luxvox.evaluate.subjects import VOICE_RATE_HZ, VOICES, Kind
+from luxvox.evaluate.inputs import VOICE_RATE_HZ, VOICES, Kind
 
 Samples = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import luxvox
 from luxvox.benchmarks import loss
-from luxvox.benchmarks.damage import Patient, draw_damage, with_damage, with_null_codes
+from luxvox.benchmarks.damage import DamagedFile, draw_damage, with_damage, with_null_codes
 from luxvox.codec import container, pictures
 from luxvox.tests.evaluate.miniature import scene, speech
 
@@ -24,7 +24,7 @@ def test_draws_are_nested_and_as_likely_as_is_said():
 
 
 @pytest.fixture(scope="module")
-def patient():
+def damaged_file():
     pixels = scene(144, 80, 0)
 
     def decode(data, conceal):
@@ -34,22 +34,22 @@ def patient():
         return (float(np.abs(original.astype(int) - decoded).mean()),)
 
     data = luxvox.compress_image(pixels, 70, effort=1)
-    return Patient("it", pixels, data, decode, score)
+    return DamagedFile("it", pixels, data, decode, score)
 
 
-def test_damage_is_of_the_sections_that_are_named(patient):
-    hurt = with_damage(patient.data, {1, 2})
+def test_damage_is_of_the_sections_that_are_named(damaged_file):
+    hurt = with_damage(damaged_file.data, {1, 2})
     assert [one.crc_ok for one in container.list_sections(hurt).entries[:3]] == [True, False, False]
-    codes, null = map(pictures.codes, (patient.data, with_null_codes(patient.data, 1)))
+    codes, null = map(pictures.codes, (damaged_file.data, with_null_codes(damaged_file.data, 1)))
     assert (null["apex"] == codes["apex"]).all()
     assert not null["detail"].any() and codes["detail"].any()
 
 
-def test_worse_damage_is_worse(patient):
-    all_of_it = set(range(patient.n_sections))
-    assert patient.whole() == patient.concealed(()) == patient.nulled(())
-    assert patient.whole() < patient.concealed({1}) < patient.nulled({0})
-    assert patient.concealed(all_of_it) == patient.nulled({0})  # nothing is known of it
+def test_worse_damage_is_worse(damaged_file):
+    all_of_it = set(range(damaged_file.n_sections))
+    assert damaged_file.whole() == damaged_file.concealed(()) == damaged_file.nulled(())
+    assert damaged_file.whole() < damaged_file.concealed({1}) < damaged_file.nulled({0})
+    assert damaged_file.concealed(all_of_it) == damaged_file.nulled({0})  # nothing is known of it
 
 
 def test_tables_of_tiny_files(tmp_path, monkeypatch):

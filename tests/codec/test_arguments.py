@@ -54,7 +54,7 @@ def test_all_functions_take_any_buffer(picture_file, voice_file, kind):
     assert list(luxvox.codes(made(picture_file))) == list(luxvox.codes(picture_file))
     assert luxvox.truncate(made(picture_file), size=10**6) == picture_file
     assert len(luxvox.decompress_speech(made(voice_file))[0]) == 800
-    assert sum(map(len, luxvox.decode_chunks(made(voice_file)))) == 800
+    assert sum(map(len, luxvox.stream_speech(made(voice_file)))) == 800
     assert np.array_equal(luxvox.codes(made(voice_file)), luxvox.codes(voice_file))
 
 
@@ -169,7 +169,7 @@ def test_other_options(picture_file, voice_file):
     with pytest.raises(UsageError, match="max_seconds"):
         luxvox.decompress_speech(voice_file, max_seconds="60")
     with pytest.raises(UsageError, match="max_seconds"):
-        luxvox.decode_chunks(voice_file, max_seconds=None)
+        luxvox.stream_speech(voice_file, max_seconds=None)
     with pytest.raises(UsageError, match="max_pixels"):
         luxvox.codes(picture_file, max_pixels="1")
     with pytest.raises(UsageError, match="size"):

@@ -11,7 +11,7 @@ from luxvox.codec import pictures
 from luxvox.codec.picture import rates
 from luxvox.codec.picture.rasters import Raster
 from luxvox.errors import LossWarning, TargetWarning, UsageError
-from luxvox.models.cards import preferring
+from luxvox.models.cards import use_weights
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "eileen_collins.png"
 TINY = Path(__file__).resolve().parents[1] / "golden" / "weights"
@@ -81,7 +81,7 @@ def test_a_size_above_all_gives_quality_100(photograph, size):
 def test_a_psnr_that_nothing_has_is_refused(photograph, effort):
     """The tiny weights draw all pictures much alike, and no quality brings 25 dB nearer."""
     with (
-        preferring(TINY),
+        use_weights(TINY),
         pytest.raises(UsageError, match=r"25 dB is out of reach .* which reaches 1\d\.\d\d to"),
     ):
         luxvox.compress_image(photograph[:24, :40], psnr=25.0, effort=effort)

@@ -6,12 +6,12 @@ import io
 import numpy as np
 import pytest
 
+from luxvox.evaluate.inputs import TestFile
 from luxvox.evaluate.measure import coded
 from luxvox.evaluate.metrics import NotApplicable, Setting, all_metrics, decibels
 from luxvox.evaluate.peers import Absent, PeerSpec, enter
 from luxvox.evaluate.picture import peers as picture_peers
 from luxvox.evaluate.picture.metrics import flip, multiscale_ssim, psnr_db, psnr_y_db, ssimulacra2
-from luxvox.evaluate.subjects import Subject
 from luxvox.evaluate.voice import peers as voice_peers
 from luxvox.tests.evaluate.miniature import scene, speech
 
@@ -92,13 +92,13 @@ def test_structural_metrics_know_equal_pictures():
         assert flip(PICTURE, np.roll(PICTURE, 2, axis=0)) > 0.02
 
 
-def measured(name, decoded, subject=None):
+def measured(name, decoded, test_file=None):
     metric = all_metrics()[name]
     try:
         metric.version(Setting())
     except (ImportError, RuntimeError) as error:
         pytest.skip(str(error))
-    return metric.measure(VOICE, decoded, subject, Setting())
+    return metric.measure(VOICE, decoded, test_file, Setting())
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -116,6 +116,6 @@ def test_pesq_says_nothing_of_silence():
 
 
 def test_words_need_a_text(tmp_path):
-    subject = Subject(tmp_path / "a.flac", "a.flac", "voices", "0" * 64)
+    test_file = TestFile(tmp_path / "a.flac", "a.flac", "voices", "0" * 64)
     with pytest.raises(NotApplicable, match="what is said is not known"):
-        all_metrics()["wer"].measure(VOICE, VOICE, subject, Setting())
+        all_metrics()["wer"].measure(VOICE, VOICE, test_file, Setting())

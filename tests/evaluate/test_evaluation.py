@@ -15,7 +15,7 @@ import pytest
 from luxvox.codec.picture import reading
 from luxvox.codec.pictures import compress_image
 from luxvox.evaluate import peers, results
-from luxvox.models.cards import preferring, read_card
+from luxvox.models.cards import read_card, use_weights
 
 TINY = Path(__file__).resolve().parents[1] / "golden" / "weights"
 SCHEMA = json.loads((Path(results.__file__).parent / "results.schema.json").read_text())
@@ -185,7 +185,7 @@ def test_weights_of_ones_own_are_measured_in_every_process(pictures, evaluate, m
     named = f"picture-0 {card.fingerprint} {card.sha256[:8]}"  # tables alone do not tell networks
     assert record["codecs"][0]["version"].endswith(named)
     assert f"--weights {TINY.name}/" in record["run"]["command"]
-    with preferring(TINY):
+    with use_weights(TINY):
         sizes = {
             path.name: len(compress_image(reading.from_file(path), 20))
             for path in pictures.glob("*.png")

@@ -6,39 +6,39 @@ import numpy as np
 import pytest
 
 from luxvox.evaluate.against import Foreign
+from luxvox.evaluate.inputs import TestFile
 from luxvox.evaluate.measure import Row
-from luxvox.evaluate.metrics import Gauge
-from luxvox.evaluate.peers import Entrant, PeerSpec
+from luxvox.evaluate.metrics import Metric
+from luxvox.evaluate.peers import Codec, PeerSpec
 from luxvox.evaluate.study import Study, scales
-from luxvox.evaluate.subjects import Subject
 from luxvox.evaluate.summary import compare, mean_curve, mean_with_interval
 
 POINTS = (1.0, 2.0, 3.0)
-PSNR = Gauge("psnr", "PSNR", "dB", True, 2, False, "1")
-LPIPS = Gauge("lpips", "LPIPS", "", False, 4, False, "1")
-MS_SSIM = Gauge("ms_ssim", "MS-SSIM", "", True, 4, False, "1")
+PSNR = Metric("psnr", "PSNR", "dB", True, 2, False, "1")
+LPIPS = Metric("lpips", "LPIPS", "", False, 4, False, "1")
+MS_SSIM = Metric("ms_ssim", "MS-SSIM", "", True, 4, False, "1")
 
 
-def study(gauge, figure, factors=(1.0, 0.5), n_files=4):
+def study(metric, figure, factors=(1.0, 0.5), n_files=4):
     """Return a study of codecs `c0`, `c1` ... whose rates are those of `c0` times a factor."""
-    entrants = tuple(
-        Entrant(PeerSpec(f"c{k}"), f"c{k}", f"C{k}", "pictures", POINTS, "1")
+    codecs = tuple(
+        Codec(PeerSpec(f"c{k}"), f"c{k}", f"C{k}", "pictures", POINTS, "1")
         for k in range(len(factors))
     )
     files = [f"{place}.png" for place in range(n_files)]
     rows = tuple(
-        Row(file, f"c{k}", point, 1, factor * (1 + 0.1 * place) * 2**point, {gauge.name: value})
+        Row(file, f"c{k}", point, 1, factor * (1 + 0.1 * place) * 2**point, {metric.name: value})
         for place, file in enumerate(files)
         for k, factor in enumerate(factors)
         for point in POINTS
         for value in [figure(place, point)]
     )
-    subjects = tuple(Subject(Path(file), file, "pictures", "0" * 64) for file in files)
-    return Study("pictures", subjects, {}, entrants, (gauge,), rows)
+    test_files = tuple(TestFile(Path(file), file, "pictures", "0" * 64) for file in files)
+    return Study("pictures", test_files, {}, codecs, (metric,), rows)
 
 
 def compared(made, reference, codec, foreign=(), scale=0):
-    on = scales(made.gauges)[scale]
+    on = scales(made.metrics)[scale]
     return next(
         c for c in compare(made, on, foreign) if (c.reference, c.codec) == (reference, codec)
     )
@@ -92,7 +92,7 @@ def test_intervals_hold_the_mean_and_shrink_with_files():
 
 def test_ms_ssim_is_averaged_before_it_goes_to_decibels():
     made = study(MS_SSIM, lambda place, point: 0.9 + 0.02 * point + 0.002 * place)
-    plain, decibels = scales(made.gauges)
+    plain, decibels = scales(made.metrics)
     assert (plain.is_compared, decibels.is_compared) == (False, True)
     curve = mean_curve(made, decibels, "c0")
     assert curve is not None
@@ -102,7 +102,7 @@ def test_ms_ssim_is_averaged_before_it_goes_to_decibels():
 def test_a_file_without_a_figure_counts_for_no_codec():
     made = study(PSNR, lambda place, point: None if (place, point) == (3, 2.0) else 30 + point)
     assert made.counted("psnr").tolist() == [True, True, True, False]
-    curve = mean_curve(made, scales(made.gauges)[0], "c0")
+    curve = mean_curve(made, scales(made.metrics)[0], "c0")
     assert curve is not None
     assert curve.rates[0] == pytest.approx(2 * 1.1)
 

@@ -29,7 +29,7 @@ from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.prediction import Prediction
 from luxvox.entropy.picture.visitors import Source
-from luxvox.models.cards import preferring
+from luxvox.models.cards import use_weights
 from luxvox.models.picture.weights import picture_codec
 from luxvox.progress import silent
 from luxvox.tests.golden.changes import Make, cut, with_sections
@@ -64,7 +64,7 @@ def tiny(make: Make) -> Make:
     """Make a file with the tiny weights."""
 
     def made() -> bytes:
-        with preferring(TINY):
+        with use_weights(TINY):
             return make()
 
     return made

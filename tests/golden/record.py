@@ -21,7 +21,7 @@ import numpy as np
 import luxvox
 from luxvox.codec import container, lvx
 from luxvox.errors import LuxvoxError
-from luxvox.models.cards import find_card, preferring, read_card
+from luxvox.models.cards import find_card, read_card, use_weights
 
 HERE = Path(__file__).resolve().parent
 ERRORS = HERE.parent / "golden_errors"
@@ -141,13 +141,13 @@ def main() -> None:
         for name, (feature, make) in FILES.items():
             if name not in entries:
                 data = make()
-                with preferring(TINY):
+                with use_weights(TINY):
                     entries[name] = file_record(data, feature)
                 (HERE / f"{name}.lvx").write_bytes(data)
         for name, (feature, hostile, limits) in REFUSALS.items():
             if name not in refused:
                 data = hostile()
-                with preferring(TINY):
+                with use_weights(TINY):
                     refused[name] = error_record(data, feature, limits)
                 (ERRORS / f"{name}.lvx").write_bytes(data)
     write_manifest(HERE, {name: entries[name] for name in sorted(entries)})

@@ -15,7 +15,7 @@ from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, known
 from luxvox.entropy.voice.walk import walk
-from luxvox.models.cards import preferring
+from luxvox.models.cards import use_weights
 from luxvox.models.voice.weights import voice_codec
 from luxvox.tests.golden.changes import cut, with_sections
 from luxvox.tests.golden.tiny_weights import TINY
@@ -26,7 +26,7 @@ def coded_voice(n_samples: int, rate_hz: int, **fields: Any) -> Callable[[], byt
     """Write random codes of a voice with the tiny weights; fields are those of the header."""
 
     def make() -> bytes:
-        with preferring(TINY):
+        with use_weights(TINY):
             codec = voice_codec()
             values = {"stereo": False, "gain": 128, "quality_centi": 5000, "coder": CONSTRICTION}
             header = VoiceHeader(0, codec.fingerprint, n_samples, rate_hz, **{**values, **fields})
@@ -58,7 +58,7 @@ def _voice_segment(
 
 def silence() -> bytes:
     """Code silence with the tiny weights."""
-    with preferring(TINY):
+    with use_weights(TINY):
         return luxvox.compress_speech(np.zeros(8000, np.float32), 16_000, quality=50)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from luxvox.errors import ModelError, UnsupportedError
-from luxvox.models.cards import SHIPPED, cards, find_card, preferring, read_card
+from luxvox.models.cards import SHIPPED, cards, find_card, read_card, use_weights
 from luxvox.models.picture.weights import load_picture_codec, picture_codec
 from luxvox.models.voice.weights import load_voice_codec, voice_codec
 
@@ -67,7 +67,7 @@ def with_numbers(card, *numbers):
 def test_cards_are_listed_by_number(card):
     folder = with_numbers(card, 12, 3)
     assert [one.number for one in cards(folder)] == [3, 7, 12]
-    with preferring(folder):
+    with use_weights(folder):
         assert find_card("voice") == folder / "voice-12.json"
         assert find_card("voice", 3) == folder / "voice-3.json"
 
@@ -79,11 +79,11 @@ def test_own_weights_come_before_shipped_ones(card, monkeypatch):
     altered(card, fingerprint="00000000")
     with_numbers(card, number)
     card.unlink()
-    with preferring(card.parent):
+    with use_weights(card.parent):
         own = find_card("voice", number)
         assert own.parent == card.parent
         assert find_card("voice", number, print_) == shipped  # the fingerprint tells them apart
-        with preferring(SHIPPED):
+        with use_weights(SHIPPED):
             assert find_card("voice", number).parent == SHIPPED
         assert find_card("voice", number) == own
     assert find_card("voice", number) == shipped
@@ -97,7 +97,7 @@ def test_own_weights_come_before_shipped_ones(card, monkeypatch):
 def test_folders_that_are_none_are_named(card, monkeypatch, named):
     folder = card.parent / named
     with pytest.raises(ModelError, match=f"weights: there is no folder .*{named}"):
-        with preferring(folder):
+        with use_weights(folder):
             pass
     monkeypatch.setenv("LUXVOX_WEIGHTS", str(folder))
     with pytest.raises(ModelError, match=f"LUXVOX_WEIGHTS: there is no folder .*{named}"):
@@ -105,7 +105,7 @@ def test_folders_that_are_none_are_named(card, monkeypatch, named):
 
 
 def test_no_weights_are_named(tmp_path):
-    with preferring(tmp_path), pytest.raises(ModelError, match="no tune weights in .*; reinstall"):
+    with use_weights(tmp_path), pytest.raises(ModelError, match="no tune weights in .*; reinstall"):
         find_card("tune")
 
 

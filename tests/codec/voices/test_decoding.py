@@ -59,7 +59,7 @@ def test_fewer_sections_give_a_prefix_of_the_stages(codec):
 
 def test_chunks_are_the_whole():
     data = voices.compress_speech(tone(1600 * 320), 16_000, quality=50)
-    chunks = list(voices.decode_chunks(data))
+    chunks = list(voices.stream_speech(data))
     assert len(chunks) > 1
     assert np.array_equal(np.concatenate(chunks)[:, 0], voices.decompress_speech(data)[0])
 
@@ -162,7 +162,7 @@ def test_a_picture_is_refused():
 def test_too_long_voices_are_refused_before_any_work(limit):
     data = voices.compress_speech(tone(8000), 8000, quality=30)
     voices.decompress_speech(data, max_seconds=1)
-    for read in (voices.decompress_speech, voices.voice_codes, voices.decode_chunks, luxvox.codes):
+    for read in (voices.decompress_speech, voices.voice_codes, voices.stream_speech, luxvox.codes):
         with pytest.raises(InputError, match=r"1.0 s of sound are over the limit .* \(max_seconds"):
             read(data, max_seconds=limit)
     with pytest.raises(InputError, match="max_seconds"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from luxvox.errors import ModelError
-from luxvox.evaluate.peers import Absent, Entrant, PeerSpec, enter
+from luxvox.evaluate.peers import Absent, Codec, PeerSpec, enter
 from luxvox.evaluate.picture.compressai_peers import FACTORIZED, MEAN_SCALE
 from luxvox.tests.evaluate.miniature import scene
 
@@ -52,7 +52,7 @@ def test_what_is_no_checkpoint_is_refused(models, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_without_package_or_weights_it_is_absent_with_a_remedy():
     entered = enter(PeerSpec("mbt2018-mean"))
-    assert isinstance(entered, Absent | Entrant)
+    assert isinstance(entered, Absent | Codec)
     if isinstance(entered, Absent):
         assert "luxvox[compressai]" in entered.install
         assert "--checkpoint" in entered.install

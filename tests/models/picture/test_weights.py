@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load, load_file, save_file
 
 from luxvox.errors import ModelError
-from luxvox.models.cards import preferring, read_card
+from luxvox.models.cards import read_card, use_weights
 from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.weights import (
     check_tables,
@@ -184,7 +184,7 @@ def test_another_kind_is_refused(card):
 
 
 def test_own_weights_are_loaded_and_verified(card):
-    with preferring(card.parent):
+    with use_weights(card.parent):
         assert picture_codec().card.number == 7
         assert picture_codec(7) is picture_codec(7, picture_codec().fingerprint)
         with_tensors(card, lambda tensors: tensors["context.base.pass0.own.bias"].add_(1))
@@ -198,7 +198,7 @@ def test_own_weights_are_loaded_and_verified(card):
 def test_a_card_cannot_point_elsewhere(card):
     """The weights lie next to the card, whatever its id says."""
     altered(card, id="../../elsewhere/picture-7")
-    with preferring(card.parent):
+    with use_weights(card.parent):
         assert picture_codec(7).card.number == 7
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ _MEDIA_ENDINGS = frozenset(
 
 
 @dataclass(frozen=True)
-class Subject:
+class TestFile:
     """A file to evaluate on.
 
     Attributes:
@@ -46,6 +46,8 @@ class Subject:
         text: what is said in it, where that is known.
         language: two letters, of `text`.
     """
+
+    __test__: ClassVar[bool] = False  # not for pytest
 
     path: Path
     name: str
@@ -66,10 +68,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Found:
-    """What `find` finds: subjects of both kinds by name, and files that are damaged."""
+    """What `find` finds: test files of both kinds by name, and files that are damaged."""
 
-    pictures: tuple[Subject, ...]
-    voices: tuple[Subject, ...]
+    pictures: tuple[TestFile, ...]
+    voices: tuple[TestFile, ...]
     failures: tuple[Failure, ...]
 
 
@@ -87,7 +89,7 @@ def find(inputs: Sequence[Path], limit: int | None = None) -> Found:
     Raises:
         UsageError: an input that does not exist, or nothing was found.
     """
-    subjects: dict[str, Subject] = {}
+    test_files: dict[str, TestFile] = {}
     failures: list[Failure] = []
     for path, is_named in _files(inputs):
         try:
@@ -95,13 +97,13 @@ def find(inputs: Sequence[Path], limit: int | None = None) -> Found:
             if kind is None and (is_named or path.suffix.lower() in _MEDIA_ENDINGS):
                 raise InputError("neither a picture nor a recording that can be read")
             if kind is not None:
-                name = path.name if path.name not in subjects else os.fspath(path)
-                subjects[name] = _with_text(Subject(path, name, kind, _sha256(path)))
+                name = path.name if path.name not in test_files else os.fspath(path)
+                test_files[name] = _with_text(TestFile(path, name, kind, _sha256(path)))
         except (LuxvoxError, OSError) as error:
             failures.append(Failure(path.name, one_line(error)))
-    if not subjects and not failures:
+    if not test_files and not failures:
         raise UsageError("holds no picture and no recording")
-    ordered = sorted(subjects.values(), key=lambda subject: (subject.name, subject.sha256))
+    ordered = sorted(test_files.values(), key=lambda test_file: (test_file.name, test_file.sha256))
     of_kind = {k: [x for x in ordered if x.kind == k][:limit] for k in (PICTURES, VOICES)}
     return Found(
         tuple(of_kind[PICTURES]),
@@ -116,7 +118,7 @@ def picture_paths(folder: Path) -> list[Path]:
     Raises:
         UsageError: there is no such file.
     """
-    paths = [subject.path for subject in find([folder]).pictures]
+    paths = [test_file.path for test_file in find([folder]).pictures]
     if not paths:
         raise UsageError(f"{folder}: holds no picture")
     return paths
@@ -129,7 +131,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def read(subject: Subject) -> NDArray[Any]:
+def read(test_file: TestFile) -> NDArray[Any]:
     """Read a picture as RGB, uint8 [H, W, 3], or a voice as 16 kHz mono, float32 [T].
 
     Alpha is dropped, grey becomes RGB; channels are averaged and resampled by soxr.
@@ -138,7 +140,9 @@ def read(subject: Subject) -> NDArray[Any]:
         InputError: the file is damaged.
         OSError: it cannot be read.
     """
-    return read_picture(subject.path) if subject.kind == PICTURES else read_voice(subject.path)
+    return (
+        read_picture(test_file.path) if test_file.kind == PICTURES else read_voice(test_file.path)
+    )
 
 
 @functools.lru_cache(maxsize=2)
@@ -163,9 +167,9 @@ def read_voice(path: Path) -> NDArray[np.float32]:
     return samples
 
 
-def size_of(subject: Subject, original: NDArray[Any]) -> dict[str, float]:
+def size_of(test_file: TestFile, original: NDArray[Any]) -> dict[str, float]:
     """Return width and height in pixels, or the length in seconds."""
-    if subject.kind == PICTURES:
+    if test_file.kind == PICTURES:
         return {"width": original.shape[1], "height": original.shape[0]}
     return {"seconds": len(original) / VOICE_RATE_HZ}
 
@@ -209,14 +213,14 @@ def _sha256(path: Path) -> str:
         return digest.hexdigest()
 
 
-def _with_text(subject: Subject) -> Subject:
-    if subject.kind != VOICES:
-        return subject
-    transcript = subject.path.with_suffix(".txt")
+def _with_text(test_file: TestFile) -> TestFile:
+    if test_file.kind != VOICES:
+        return test_file
+    transcript = test_file.path.with_suffix(".txt")
     if transcript.is_file():
-        return replace(subject, text=transcript.read_text(encoding="utf-8").strip() or None)
-    text, language = _transcripts(subject.path.parent).get(subject.path.name, (None, "en"))
-    return replace(subject, text=text, language=language)
+        return replace(test_file, text=transcript.read_text(encoding="utf-8").strip() or None)
+    text, language = _transcripts(test_file.path.parent).get(test_file.path.name, (None, "en"))
+    return replace(test_file, text=text, language=language)
 
 
 @functools.lru_cache(maxsize=8)

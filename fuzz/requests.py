@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.errors import LossWarning, TargetWarning
-from luxvox.models.cards import SHIPPED, preferring
+from luxvox.models.cards import SHIPPED, use_weights
 
 _WISH = struct.Struct("<BBBBBd")  # what, effort, content, two sizes; the value
 _EFFORTS = (1, 1, 1, 2, 3, 4, 5, 6, 9)
@@ -64,7 +64,7 @@ def compress_picture(data: bytes) -> None:
     shape = (1 + height % 24, 1 + width % 24, (1, 3, 3, 4)[height % 4])
     pixels = np.round(255 * _drawn(content, shape)).astype(np.uint8)
     is_tiny = name == "quality" and content // 6 % 4
-    weights = contextlib.nullcontext() if is_tiny else preferring(SHIPPED)
+    weights = contextlib.nullcontext() if is_tiny else use_weights(SHIPPED)
     with weights, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = luxvox.compress_image(pixels, **{name: value}, effort=effort)
@@ -91,7 +91,7 @@ def compress_voice(data: bytes) -> None:
     name, rate_hz = _OF_VOICES[what % 3], _RATES_HZ[form % 8]
     shape = (1 + rate_hz * length // 400, (1, 2)[form // 8 % 2])
     samples = (2 * _drawn(content, shape) - 1).astype((np.float32, np.float64)[form // 16 % 2])
-    with preferring(SHIPPED), warnings.catch_warnings(record=True) as caught:
+    with use_weights(SHIPPED), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = luxvox.compress_speech(samples, rate_hz, **{name: value}, effort=effort)
         decoded, decoded_hz = luxvox.decompress_speech(made)

@@ -6,7 +6,7 @@ import soundfile
 from PIL import Image
 
 from luxvox.errors import UsageError
-from luxvox.evaluate.subjects import find, picture_paths, rate_of, read
+from luxvox.evaluate.inputs import find, picture_paths, rate_of, read
 from luxvox.tests.evaluate.miniature import speech
 
 
@@ -16,8 +16,8 @@ def test_content_decides_and_not_the_name(tmp_path):
     (tmp_path / "notes.txt").write_text("neither")
     (tmp_path / ".hidden.png").touch()
     found = find([tmp_path])
-    assert [subject.name for subject in found.pictures] == ["picture.wav"]
-    assert [subject.name for subject in found.voices] == ["voice.png"]
+    assert [test_file.name for test_file in found.pictures] == ["picture.wav"]
+    assert [test_file.name for test_file in found.voices] == ["voice.png"]
     assert not found.failures
 
 
@@ -38,8 +38,11 @@ def test_limit_order_and_names_of_twins(tmp_path):
         Image.new("L", (3, 2), 7).save(tmp_path / folder / "same.png")
     paths = [tmp_path / "two" / "same.png", tmp_path / "one", tmp_path / "one" / "same.png"]
     pictures = find(paths).pictures
-    assert [subject.name for subject in pictures] == [str(tmp_path / "one/same.png"), "same.png"]
-    assert len({subject.sha256 for subject in pictures}) == 1
+    assert [test_file.name for test_file in pictures] == [
+        str(tmp_path / "one/same.png"),
+        "same.png",
+    ]
+    assert len({test_file.sha256 for test_file in pictures}) == 1
     assert len(find(paths, limit=1).pictures) == 1
     assert picture_paths(tmp_path / "one") == [tmp_path / "one/same.png"]
 
@@ -67,5 +70,5 @@ def test_what_is_said_comes_from_beside_the_voice_or_from_a_table(tmp_path):
         "b.flac\tDobry\tpl\tcorpus\n"
         "c.flac\theard\ten\tmachine\n"
     )
-    said = [(subject.text, subject.language) for subject in find([tmp_path]).voices]
+    said = [(test_file.text, test_file.language) for test_file in find([tmp_path]).voices]
     assert said == [("Next to it.", "en"), ("Dobry", "pl"), (None, "en"), (None, "en")]

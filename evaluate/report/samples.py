@@ -21,9 +21,9 @@ from PIL import Image
 
 from luxvox.codec.voice.recordings import to_pcm16
 from luxvox.evaluate import peers
+from luxvox.evaluate.inputs import PICTURES, VOICE_RATE_HZ, TestFile, read
 from luxvox.evaluate.measure import Row, coded, one_thread
 from luxvox.evaluate.study import Study
-from luxvox.evaluate.subjects import PICTURES, VOICE_RATE_HZ, Subject, read
 
 CROP = 256
 CLIP_S = 4.0
@@ -63,14 +63,14 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Sample:
     """A file by every codec, the original first."""
 
     file: str
     tiles: tuple[Tile, ...]
 
 
-def exhibits(study: Study, n_files: int, progress: Callable[[float], None]) -> list[Exhibit]:
+def samples(study: Study, n_files: int, progress: Callable[[float], None]) -> list[Sample]:
     """Show a few files of a study, spread over the list.
 
     Args:
@@ -78,15 +78,15 @@ def exhibits(study: Study, n_files: int, progress: Callable[[float], None]) -> l
         n_files: how many files, at most.
         progress: called with the share done, 0 … 1.
     """
-    n_shown = min(n_files, len(study.subjects))
+    n_shown = min(n_files, len(study.test_files))
     if not n_shown:
         return []
-    chosen = [study.subjects[k * len(study.subjects) // n_shown] for k in range(n_shown)]
+    chosen = [study.test_files[k * len(study.test_files) // n_shown] for k in range(n_shown)]
     shown = []
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for subject in chosen:
-            shown.append(_exhibit(study, subject))
+        for test_file in chosen:
+            shown.append(_exhibit(study, test_file))
             progress(len(shown) / n_shown)
     return shown
 
@@ -96,22 +96,22 @@ def closest(rows: Sequence[Row], n_bytes: int) -> Row:
     return min(rows, key=lambda row: (abs(np.log(max(row.n_bytes, 1) / n_bytes)), row.n_bytes))
 
 
-def _exhibit(study: Study, subject: Subject) -> Exhibit:
+def _exhibit(study: Study, test_file: TestFile) -> Sample:
     rows = [
-        [row for row in study.rows if (row.file, row.codec) == (subject.name, entrant.name)]
-        for entrant in study.entrants
+        [row for row in study.rows if (row.file, row.codec) == (test_file.name, codec.name)]
+        for codec in study.codecs
     ]
-    yardstick = rows[0][len(rows[0]) // 3 if subject.kind == PICTURES else len(rows[0]) // 2]
-    original = read(subject)
-    draw = _crop_at(original) if subject.kind == PICTURES else _clip_at(original)
+    yardstick = rows[0][len(rows[0]) // 3 if test_file.kind == PICTURES else len(rows[0]) // 2]
+    original = read(test_file)
+    draw = _crop_at(original) if test_file.kind == PICTURES else _clip_at(original)
     tiles = [Tile(ORIGINAL, ORIGINAL, None, *draw(original))]
-    for entrant, some in zip(study.entrants, rows, strict=True):
-        if entrant.name == ORIGINAL:
+    for codec, some in zip(study.codecs, rows, strict=True):
+        if codec.name == ORIGINAL:
             continue
         row = closest(some, yardstick.n_bytes)
-        _, decoded = coded(peers.load(entrant.spec), original, row.point)
-        tiles.append(Tile(entrant.name, entrant.label, row, *draw(decoded)))
-    return Exhibit(subject.name, tuple(tiles))
+        _, decoded = coded(peers.load(codec.spec), original, row.point)
+        tiles.append(Tile(codec.name, codec.label, row, *draw(decoded)))
+    return Sample(test_file.name, tuple(tiles))
 
 
 def _crop_at(original: NDArray[Any]) -> Callable[[NDArray[Any]], tuple[str, None]]:
