@@ -16,8 +16,8 @@ from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.targets import voice_target
 from luxvox.codec.voice.decoding import (
     Samples,
+    channel_blocks,
     decompress_blocks,
-    dequantised,
     opened,
     segment_codes,
 )
@@ -217,7 +217,6 @@ def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
         UsageError: if the shape or a code is not legal.
     """
     load(*FOR_VOICES)
-    from luxvox.models.voice.tiling import synthesise
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
@@ -227,7 +226,7 @@ def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
         codec = voice_codec(model)
         whole = _checked_codes(array, codec.model.config)
         n_samples = (array.shape[1] - 1) * FRAME_SAMPLES
-        blocks = list(synthesise(codec.model, [dequantised(codec, whole)], n_samples))
+        blocks = list(channel_blocks(codec, [whole], n_samples))
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 

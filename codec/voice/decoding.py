@@ -14,6 +14,7 @@ from luxvox.codec import container
 from luxvox.codec.container import CUT, Container, Header, Lost, Section, VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.voice.loudness import amplitude_of
+from luxvox.codec.voice.silence import FrameStream, with_silence
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import (
     DamageWarning,
@@ -54,7 +55,6 @@ def decompress_blocks(
 ) -> tuple[int, int, int, Iterator[Samples]]:
     """Return rate in Hz, channels, samples a channel, and the iterator of float32 [n, C]."""
     from luxvox.codec.voice.recordings import resample_blocks
-    from luxvox.models.voice.tiling import synthesise
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
@@ -63,7 +63,7 @@ def decompress_blocks(
     whole = whole_segments(len(content.codes), header.channels)
     advance = progress or silent
     streams = [
-        synthesise(codec.model, _latents(codec, content, header, channel, sections), n_coded)
+        channel_blocks(codec, segment_codes(codec, content, header, channel, sections), n_coded)
         for channel in range(header.channels)
     ]
     total = n_segments(header.n_samples, header.sample_rate_hz)
@@ -150,11 +150,16 @@ def segment_codes(
         yield codes[level][:, 0, 0]
 
 
-def _latents(
-    codec: VoiceCodec, content: Container, header: VoiceHeader, channel: int, sections: int | None
-) -> Iterator[Any]:
-    for codes in segment_codes(codec, content, header, channel, sections):
-        yield dequantised(codec, codes)
+def channel_blocks(
+    codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int
+) -> Iterator[Samples]:
+    """Yield the samples [n] of a channel, from its codes [stages, frames] stretch after stretch."""
+    from luxvox.models.voice.tiling import synthesise
+
+    total = -(-n_samples // FRAME_SAMPLES) + 1
+    drawn = ((~codes.any(axis=0), dequantised(codec, codes)) for codes in stretches)
+    frames = FrameStream(drawn, total)
+    return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
 
 
 def dequantised(codec: VoiceCodec, codes: Codes) -> Any:

@@ -1,0 +1,80 @@
+"""Silence where a voice has no codes for half a second (FORMAT.md, Samples).
+
+The networks draw a hum from null codes, some 25 dB below the voice. It would be heard in long
+pauses, and in a channel that is silent; short gaps of coarse voices are better filled than empty.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.timeline import FRAME_SAMPLES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Samples = NDArray[np.float32]
+SILENT_FRAMES: Final = 25
+
+
+class FrameStream:
+    """The frames of a channel, one stretch after the other: their latents, and which have no codes.
+
+    Before the first frame and after the last one, none has codes.
+    """
+
+    def __init__(
+        self, stretches: Iterable[tuple[NDArray[np.bool_], Tensor]], n_frames: int
+    ) -> None:
+        self._stretches = iter(stretches)
+        self._waiting: deque[Tensor] = deque()
+        self._without_codes = np.ones(n_frames + 2 * SILENT_FRAMES, np.bool_)
+        self._end = SILENT_FRAMES  # of what is read
+
+    def latents(self) -> Iterator[Tensor]:
+        """Yield latents [n_channels, 1, frames] in their order."""
+        while self._waiting or self._reads_on():
+            yield self._waiting.popleft()
+
+    def gains(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Return 0 for silent frames, else 1, from frame start to stop."""
+        while self._end < stop + 2 * SILENT_FRAMES and self._reads_on():
+            pass
+        window = slice(start + 1, stop + 2 * SILENT_FRAMES - 1)
+        runs = np.logical_and.reduce(_windows(self._without_codes[window]), axis=1)
+        silent = np.logical_or.reduce(_windows(runs), axis=1)  # [stop − start]
+        return np.where(silent, 0.0, 1.0)
+
+    def _reads_on(self) -> bool:
+        stretch = next(self._stretches, None)
+        if stretch is None:
+            return False
+        flags, latents = stretch
+        self._without_codes[self._end : self._end + len(flags)] = flags
+        self._end += len(flags)
+        self._waiting.append(latents)
+        return True
+
+
+def with_silence(blocks: Iterable[Samples], frames: FrameStream) -> Iterator[Samples]:
+    """Yield blocks [n] that follow one another, faded out where frames are silent."""
+    start = 0
+    for drawn in blocks:
+        block, stop = drawn, start + len(drawn)
+        around = np.arange(start // FRAME_SAMPLES, -(-stop // FRAME_SAMPLES) + 1)
+        gains = frames.gains(around[0], around[-1] + 1)
+        if not gains.all():
+            gain = np.interp(np.arange(start, stop), FRAME_SAMPLES * around, gains)
+            block = drawn * gain.astype(np.float32)
+        yield block
+        start = stop
+
+
+def _windows(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    windows: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(flags, SILENT_FRAMES)
+    return windows

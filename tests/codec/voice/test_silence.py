@@ -1,0 +1,63 @@
+"""Silence where there are no codes for half a second, whatever the stretches they come in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import luxvox
+from luxvox.codec.voice.silence import SILENT_FRAMES, FrameStream, with_silence
+
+
+def stream(flags, width):
+    pieces = [flags[start : start + width] for start in range(0, len(flags), width)]
+    return FrameStream(((some, torch.zeros(3, 1, len(some))) for some in pieces), len(flags))
+
+
+def gains(flags, width=750):
+    return stream(flags, width).gains(0, len(flags)).tolist()
+
+
+def frames(*runs):
+    """Return flags from (codes or none, how many) runs."""
+    return np.concatenate([np.full(n, kind == "none") for kind, n in runs])
+
+
+@pytest.mark.parametrize("width", [1, 7, 750])
+def test_long_runs_are_silent_and_short_ones_are_not(width):
+    flags = frames(("codes", 3), ("none", 24), ("codes", 1), ("none", 25), ("codes", 2))
+    assert gains(flags, width) == [1.0] * 28 + [0.0] * 25 + [1.0] * 2
+
+
+def test_what_is_outside_of_the_recording_has_no_codes():
+    flags = frames(("none", 2), ("codes", 1), ("none", 1))
+    assert gains(flags) == [0.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (320, 640), (500, 9000, 9001, 12_000)])
+def test_sound_fades_within_a_frame(cuts):
+    flags = frames(("codes", 5), ("none", 30), ("codes", 6))
+    blocks = np.split(np.ones(320 * 40, np.float32), cuts)
+    drawn = np.concatenate(list(with_silence(blocks, stream(flags, 9))))
+    assert (drawn[: 4 * 320] == 1).all() and (drawn[5 * 320 : 34 * 320] == 0).all()
+    np.testing.assert_allclose(drawn[4 * 320 : 5 * 320], 1 - np.arange(320) / 320, atol=1e-6)
+    assert (drawn[35 * 320 : 40 * 320] == 1).all()
+
+
+def test_latents_come_in_their_order_after_gains_were_asked_for():
+    flags = frames(("codes", 90))
+    source = stream(flags, 8)
+    assert source.gains(0, 30).all()
+    assert sum(latents.shape[2] for latents in source.latents()) == 90
+    assert source.gains(89, 90).all() and not source.gains(90, 90 + SILENT_FRAMES).any()
+
+
+def test_digital_silence_between_words_stays_silent():
+    t = np.arange(8000) / 16_000
+    word = (0.1 * np.sin(2 * np.pi * 200 * t) * np.sin(2 * np.pi * t) ** 2).astype(np.float32)
+    word -= word.mean()
+    samples = np.concatenate([word, np.zeros(24_000, np.float32), word])
+    data = luxvox.compress_speech(samples, 16_000, quality=40, effort=1)
+    decoded = luxvox.decompress_speech(data)[0]
+    assert np.abs(decoded[12_000:28_000]).max() < 1e-3 * np.abs(word).max()
