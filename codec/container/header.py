@@ -72,10 +72,11 @@ class VoiceHeader:
         fingerprint: first 4 bytes of the SHA-256 of the model's integer tables.
         n_samples: a channel, at `sample_rate_hz`, 1..2³²−1.
         sample_rate_hz: 8000..96000.
-        stereo: True for two channels, coded as mid and side; False for one.
+        stereo: True for two channels, False for one.
         gain: the coded signal is the recording times 10^((gain − 128) / 40), 0..255.
         quality_centi: quality in hundredths, 100..10000.
         coder: a key of `CODERS`.
+        stereo_mode: how two channels are coded, a key of `STEREO_MODES`; 0 for one.
     """
 
     kind: ClassVar[int] = KIND_VOICE
@@ -88,6 +89,7 @@ class VoiceHeader:
     gain: int
     quality_centi: int
     coder: int
+    stereo_mode: int = 0
 
     @property
     def channels(self) -> int:

@@ -20,7 +20,12 @@ CODERS: Final[Mapping[int, str]] = {1: "constriction", 2: "torchac"}
 OWN_PROFILE: Final = 0
 PROFILES: Final[Mapping[int, str]] = {OWN_PROFILE: "none or its own", 1: "sRGB", 2: "Display P3"}
 _COLOUR, _ALPHA, _SECOND_CODER, _PROFILE, _OTHERS, _SQUARED_ERROR = 1, 2, 4, 8, 32, 64
-_STEREO: Final = 16
+_STEREO, _MODE, _MODES = 16, 32, 4  # a bit, and two bits
+STEREO_MODES: Final[Mapping[int, str]] = {
+    0: "mid and side",
+    1: "mid and side, exchanged",
+    2: "left and right",
+}
 
 Fault = tuple[type[LuxvoxError], str]
 """The error that an illegal value is, and the reason."""
@@ -193,7 +198,7 @@ class BandRows:
 
 @dataclass(frozen=True)
 class RateAndChannels:
-    """One byte: the rate's place in `RATES_HZ` or `OTHER_RATE` and a varint, and a stereo bit."""
+    """One byte: the rate's number, the channels and their mode; then the rate if it has none."""
 
     max_size: int = 1 + MAX_VARINT_SIZE
 
@@ -207,12 +212,14 @@ class RateAndChannels:
             "rate_number": index,
             "sample_rate_hz": rate_hz,
             "stereo": bool(byte & _STEREO),
-            "reserved_flags": byte // (2 * _STEREO),
+            "stereo_mode": byte // _MODE % _MODES,
+            "reserved_flags": byte // (_MODE * _MODES),
         }
 
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return its bytes."""
-        rate_hz, stereo = values["sample_rate_hz"], _STEREO * values["stereo"]
+        rate_hz = values["sample_rate_hz"]
+        stereo = _STEREO * values["stereo"] + _MODE * values["stereo_mode"]
         if rate_hz in RATES_HZ:
             return bytes([RATES_HZ.index(rate_hz) + stereo])
         return bytes([OTHER_RATE + stereo]) + varint_bytes(rate_hz)
@@ -220,8 +227,11 @@ class RateAndChannels:
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
         """Return what is illegal about it, or None."""
         rate_hz = values["sample_rate_hz"]
-        if values.get("reserved_flags", 0):
+        mode = values["stereo_mode"]
+        if values.get("reserved_flags", 0) or (mode and not values["stereo"]):
             return UnsupportedError, "reserved flags are set next to rate and channels, legal: none"
+        if mode not in STEREO_MODES:
+            return UnsupportedError, f"stereo mode {mode}, legal: 0..{max(STEREO_MODES)}"
         number = values.get("rate_number", OTHER_RATE)
         if len(RATES_HZ) <= number < OTHER_RATE:
             return FormatError, (
@@ -236,5 +246,5 @@ class RateAndChannels:
 
     def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return it for people to read."""
-        channels = "2" if values["stereo"] else "1"
+        channels = f"2, {STEREO_MODES[values['stereo_mode']]}" if values["stereo"] else "1"
         return [("sample rate", f"{values['sample_rate_hz']} Hz"), ("channels", channels)]

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from luxvox.codec.voice.loudness import Level
 from luxvox.codec.voice.recordings import resample_blocks
+from luxvox.codec.voice.stereo import to_coded
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
 from luxvox.models.voice.tiling import analyse
@@ -74,22 +76,16 @@ def joined_parts(parts: Iterable[Part], total: int) -> Part:
     return codes, power, bits, torch.from_numpy(kept)
 
 
-def coded_blocks(recording: OpenRecording) -> Iterator[Samples]:
-    """Yield the recording at 16 kHz, float32 [n, C]; two channels as mid and side."""
+def blocks_at_coded_rate(recording: OpenRecording) -> Iterator[Samples]:
+    """Yield the recording at 16 kHz, float32 [n, C]."""
     n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
-    blocks = resample_blocks(recording.blocks(), recording.sample_rate_hz, CODED_RATE_HZ, n_coded)
-    for block in blocks:
-        yield _mid_and_side(block) if recording.channels == 2 else block
+    return resample_blocks(recording.blocks(), recording.sample_rate_hz, CODED_RATE_HZ, n_coded)
 
 
 def channel_blocks(
-    recording: OpenRecording, channel: int, mean: float, scale: np.float32
+    recording: OpenRecording, channel: int, level: Level, scale: np.float32
 ) -> Iterator[Samples]:
-    """Yield the samples [n] of a channel at 16 kHz and the common level."""
-    for block in coded_blocks(recording):
-        yield (block[:, channel] - mean) * scale
-
-
-def _mid_and_side(block: Samples) -> Samples:
-    left, right = block[:, 0], block[:, 1]
-    return np.stack([(left + right) * np.float32(0.5), (left - right) * np.float32(0.5)], axis=1)
+    """Yield the samples [n] of a coded channel at 16 kHz and the common level."""
+    for block in blocks_at_coded_rate(recording):
+        coded = to_coded(block, level.stereo_mode) if recording.channels == 2 else block
+        yield (coded[:, channel] - level.mean[channel]) * scale

@@ -15,6 +15,7 @@ from luxvox.codec.container import CUT, Container, Header, Lost, Section, VoiceH
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.codec.voice.silence import FrameStream, with_silence
+from luxvox.codec.voice.stereo import from_coded
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import (
     DamageWarning,
@@ -157,7 +158,9 @@ def channel_blocks(
     from luxvox.models.voice.tiling import synthesise
 
     total = -(-n_samples // FRAME_SAMPLES) + 1
-    drawn = ((~codes.any(axis=0), dequantised(codec, codes)) for codes in stretches)
+    drawn = (
+        (~np.logical_or.reduce(codes, axis=0), dequantised(codec, codes)) for codes in stretches
+    )
     frames = FrameStream(drawn, total)
     return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
 
@@ -177,8 +180,8 @@ def _joined(streams: list[Iterator[Samples]], header: VoiceHeader) -> Iterator[S
         if len(blocks) == 1:
             yield blocks[0][:, None] * scale
         else:
-            mid, side = blocks
-            yield np.stack([mid + side, mid - side], axis=1) * scale
+            first, second = blocks
+            yield from_coded(first, second, header.stereo_mode) * scale
 
 
 def _watched(blocks: Iterable[Samples], n_coded: int, advance: Advance) -> Iterator[Samples]:

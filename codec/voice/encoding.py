@@ -21,9 +21,9 @@ from luxvox.codec.targets import SIZE_STEP, SIZE_TOLERANCE
 from luxvox.codec.voice.analysis import (
     Part,
     analysed,
+    blocks_at_coded_rate,
     channel_blocks,
     coded_at_full_depth,
-    coded_blocks,
     joined_parts,
     uncoded,
     uncoded_part,
@@ -93,7 +93,7 @@ class VoiceEncoder:
         """Read and analyse a recording."""
         channels = recording.channels
         n_coded = coded_length(recording.n_samples, recording.sample_rate_hz)
-        level = measure(coded_blocks(recording))
+        level = measure(blocks_at_coded_rate(recording))
         gain = gain_of(level)
         header = VoiceHeader(
             model_number=codec.card.number,
@@ -104,10 +104,11 @@ class VoiceEncoder:
             gain=gain,
             quality_centi=FINEST,
             coder=1,
+            stereo_mode=level.stereo_mode,
         )
         scale = np.float32(amplitude_of(gain))
         blocks = tuple(
-            functools.partial(channel_blocks, recording, channel, level.mean[channel], scale)
+            functools.partial(channel_blocks, recording, channel, level, scale)
             for channel in range(channels)
         )
         code = uncoded if work.n_refinements else coded_at_full_depth

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.codec.voice.stereo import (
+    LEFT_AND_RIGHT,
+    MID_AND_SIDE,
+    stereo_mode,
+    to_coded,
+    views_of,
+)
 from luxvox.models.voice.loudness import FRAME, frame_powers, level_of
 
 
@@ -17,12 +24,14 @@ class Level:
     """What `measure` finds.
 
     Attributes:
-        mean: of each channel [C], the offset that is taken off before coding.
-        active: RMS of all channels together where there is sound, in units of the reference.
+        mean: of each coded channel [C], the offset that is taken off before coding.
+        active: RMS of all coded channels together where there is sound, in units of the reference.
+        stereo_mode: how two channels are coded, see `stereo.py`; 0 for one.
     """
 
     mean: NDArray[np.float32]
     active: float
+    stereo_mode: int
 
 
 _GAIN_ZERO = 128
@@ -39,32 +48,38 @@ def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
     means: list[NDArray[np.float64]] = []
     held: NDArray[np.float32] | None = None
     n_samples = 0
-    for block in blocks:
+    for block in map(_views, blocks):
         n_samples += len(block)
         sums = block.sum(axis=0, dtype=np.float64) + (sums if len(sums) else 0.0)
         joined = block if held is None else np.concatenate([held, block])
         whole = len(joined) // FRAME * FRAME
         held = joined[whole:]
-        squares.append(sum_of_powers(joined[:whole]))
+        squares.append(np.stack([frame_powers(view) for view in joined[:whole].T], axis=1))
         means.append(
             joined[:whole].reshape(-1, FRAME, block.shape[1]).mean(axis=1, dtype=np.float64)
         )
     if held is not None and len(held):
-        squares.append(np.array([float(np.square(held, dtype=np.float64).sum(axis=1).mean())]))
+        squares.append(np.square(held, dtype=np.float64).mean(axis=0)[None])
         means.append(held.mean(axis=0, dtype=np.float64)[None])
+
     mean = sums / max(n_samples, 1)
-    about_zero = np.concatenate(squares)
-    shift = (np.concatenate(means) * (2.0 * mean)).sum(axis=1) - np.square(mean).sum()
-    return Level(mean.astype(np.float32), level_of(np.maximum(about_zero - shift, 0.0)))
+    shift = np.concatenate(means) * (2.0 * mean) - np.square(mean)
+    powers = np.maximum(np.concatenate(squares) - shift, 0.0)  # [F, views]
+    return _level(mean.astype(np.float32), powers)
 
 
-def sum_of_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the power of each frame of [n, C], all channels added up."""
-    total: NDArray[np.float64] = sum(
-        (frame_powers(samples[:, channel]) for channel in range(samples.shape[1])),
-        start=np.zeros(len(samples) // FRAME),
-    )
-    return total
+def _views(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    return views_of(block) if block.shape[1] == 2 else block
+
+
+def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
+    """Make the level of one channel, or of left and right, mid and side."""
+    if powers.shape[1] == 1:
+        return Level(mean, level_of(powers[:, 0]), MID_AND_SIDE)
+    mode = stereo_mode(powers, mean)
+    share = 1.0 if mode == LEFT_AND_RIGHT else 0.5  # mid and side are halves of sums
+    active = level_of(share * powers[:, :2].sum(axis=1))
+    return Level(to_coded(mean[None, :2], mode)[0], active, mode)
 
 
 def gain_of(level: Level) -> int:

@@ -70,6 +70,14 @@ VOICE_FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "voice-96k": ("listed rate, highest", coded_voice(30_000, 96_000)),
     "voice-12345-hz": ("rate spelt out", coded_voice(9000, 12_345)),
     "voice-stereo": ("two channels", coded_voice(20_000, 16_000, stereo=True)),
+    "voice-stereo-exchanged": (
+        "mid and side, exchanged",
+        coded_voice(20_000, 16_000, stereo=True, stereo_mode=1),
+    ),
+    "voice-left-and-right": (
+        "left and right coded each by itself",
+        coded_voice(20_000, 16_000, stereo=True, stereo_mode=2),
+    ),
     "voice-two-segments": ("one frame into a second segment", coded_voice(239_681, 16_000)),
     "voice-stereo-two-segments": (
         "two channels, two segments",

@@ -190,7 +190,7 @@ def read_voice(data: bytes) -> Voice:
     check_voice_header(kind, coder, quality, n_samples)
     if not 8000 <= rate <= 96000 or (number == 15 and rate in RATES):
         raise Refused("a rate out of range, or spelt out though it has a number")
-    channels = 1 + (kind >> 4)
+    channels = 1 + (kind >> 4) % 2
     n_coded = -(-n_samples * 16000 // rate)
     n_frames = -(-n_coded // 320) + 1
     n_codes = 2 * channels * -(-n_frames // 750)
@@ -222,7 +222,9 @@ def check_other_sections(kinds: list[int]) -> None:
 
 
 def check_voice_header(kind: int, coder: int, quality: int, n_samples: int) -> None:
-    if kind > 31 or coder not in (1, 2) or not 100 <= quality <= 10000 or not n_samples:
+    if kind > 127 or kind >> 5 not in ((0, 1, 2) if kind & 16 else (0,)):
+        raise Refused("channels that are coded in an unknown way")
+    if coder not in (1, 2) or not 100 <= quality <= 10000 or not n_samples:
         raise Refused("a header field is out of range")
 
 
