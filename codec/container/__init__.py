@@ -198,12 +198,16 @@ def salvage(data: bytes) -> tuple[Container, Lost]:
     """
     altered: list[int] = []
     content, parts = _read(data, altered)
-    if not altered and not parts:
-        return content, Lost()
     sections, lost = content.sections, frozenset(altered)
     types = [s.type for s in sections]
-    if altered and order_fault(content.header, types, whole=not content.truncated):
+    reason = order_fault(content.header, types, whole=not content.truncated)
+    if altered and reason:
         sections, lost = sections[: altered[0]], frozenset()
+        reason = order_fault(content.header, types[: altered[0]], whole=False)
+    if reason:
+        raise FormatError(f"sections: {reason}")
+    if not altered and not parts:
+        return content, Lost()
     if len(lost) == len(sections) and not content.parts:
         raise ChecksumError("nothing in the file is whole and as it was written")
     is_short = content.truncated or len(sections) < len(content.sections)
