@@ -90,6 +90,7 @@ def compress_recording(
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
     load(*FOR_VOICES)
     from luxvox.codec.quality import quality_to_centi
+    from luxvox.codec.voice.calibration import with_level_of
     from luxvox.codec.voice.encoding import VoiceEncoder
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
@@ -107,6 +108,7 @@ def compress_recording(
             data, missed = encoder.at_size(target.value)
         else:
             data, missed = encoder.at_bitrate(target.value)
+        data = with_level_of(encoder.codec, data, encoder.level)
     if missed and (bitrate or size):  # of the default nobody asked for
         warnings.warn(missed, TargetWarning, stacklevel=3)
     for note in recording.notes:

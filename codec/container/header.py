@@ -73,7 +73,7 @@ class VoiceHeader:
         n_samples: a channel, at `sample_rate_hz`, 1..2³²−1.
         sample_rate_hz: 8000..96000.
         stereo: True for two channels, False for one.
-        gain: the coded signal is the recording times 10^((gain − 128) / 40), 0..255.
+        gain: what is decoded is divided by 10^((gain − 128) / 40), 0..255.
         quality_centi: quality in hundredths, 100..10000.
         coder: a key of `CODERS`.
         stereo_mode: how two channels are coded, a key of `STEREO_MODES`; 0 for one.

@@ -159,7 +159,8 @@ def channel_blocks(
 
     total = -(-n_samples // FRAME_SAMPLES) + 1
     drawn = (
-        (~np.logical_or.reduce(codes, axis=0), dequantised(codec, codes)) for codes in stretches
+        (np.logical_and.reduce(codes == 0, axis=0), dequantised(codec, codes))
+        for codes in stretches
     )
     frames = FrameStream(drawn, total)
     return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)

@@ -28,7 +28,7 @@ from luxvox.codec.voice.analysis import (
     uncoded,
     uncoded_part,
 )
-from luxvox.codec.voice.loudness import amplitude_of, gain_of, measure
+from luxvox.codec.voice.loudness import Level, amplitude_of, gain_of, measure
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, known
@@ -83,6 +83,7 @@ class VoiceEncoder:
     static_bits: tuple[NDArray[np.float32], ...]
     latents: tuple[Tensor, ...]
     blocks: tuple[Callable[[], Iterator[Samples]], ...]
+    level: Level
     work: VoiceWork
     advance: Advance
 
@@ -123,7 +124,7 @@ class VoiceEncoder:
             )
         codes, power, bits, latents = zip(*parts, strict=True)
         left = part_of(advance, share, 1.0 - share)
-        return cls(codec, header, codes, power, bits, latents, blocks, work, left)
+        return cls(codec, header, codes, power, bits, latents, blocks, level, work, left)
 
     def at_quality(self, centi: int) -> bytes:
         """Return the file at a quality in hundredths."""

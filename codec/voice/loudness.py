@@ -27,11 +27,13 @@ class Level:
         mean: of each coded channel [C], the offset that is taken off before coding.
         active: RMS of all coded channels together where there is sound, in units of the reference.
         stereo_mode: how two channels are coded, see `stereo.py`; 0 for one.
+        powers: of each frame [F], all coded channels together.
     """
 
     mean: NDArray[np.float32]
     active: float
     stereo_mode: int
+    powers: NDArray[np.float64]
 
 
 _GAIN_ZERO = 128
@@ -75,17 +77,23 @@ def _views(block: NDArray[np.float32]) -> NDArray[np.float32]:
 def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
     """Make the level of one channel, or of left and right, mid and side."""
     if powers.shape[1] == 1:
-        return Level(mean, level_of(powers[:, 0]), MID_AND_SIDE)
+        return Level(mean, level_of(powers[:, 0]), MID_AND_SIDE, powers[:, 0])
     mode = stereo_mode(powers, mean)
     share = 1.0 if mode == LEFT_AND_RIGHT else 0.5  # mid and side are halves of sums
-    active = level_of(share * powers[:, :2].sum(axis=1))
-    return Level(to_coded(mean[None, :2], mode)[0], active, mode)
+    total = share * (powers[:, 0] + powers[:, 1])
+    return Level(to_coded(mean[None, :2], mode)[0], level_of(total), mode, total)
 
 
 def gain_of(level: Level) -> int:
     """Return the gain of the header, 0 … 255, that brings a recording to the common level."""
     exponent = -_GAIN_STEPS * math.log10(level.active)
     return min(max(_GAIN_ZERO + math.floor(exponent + 0.5), 0), 255)
+
+
+def gain_between(coded: float, recorded: float) -> int:
+    """Return the gain that brings a recording of some power to another power, not 0."""
+    steps = _GAIN_STEPS / 2.0 * math.log10(coded / recorded)
+    return min(max(_GAIN_ZERO + math.floor(steps + 0.5), 0), 255)
 
 
 def amplitude_of(gain: int) -> float:

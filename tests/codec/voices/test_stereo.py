@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import luxvox
-from luxvox.codec import container
 from luxvox.codec.voice.stereo import LEFT_AND_RIGHT, MID_AND_SIDE, SIDE_EXCHANGED
+from luxvox.tests.codec.voices.conftest import voice_header
 
 RATE_HZ, N = 16_000, 8_000
 
@@ -48,7 +48,7 @@ def middle_then_right():
 
 
 def mode(data):
-    return container.read_header(data)[0].stereo_mode
+    return voice_header(data).stereo_mode
 
 
 def decibels(samples):
@@ -63,7 +63,7 @@ SCENES = {
     "panned": panned(0.3, 0.8),
     "interview": interview(),
     "room": room(),
-    "louder right": room() * np.float32([0.9, 1.0]),
+    "louder right": room() * np.array([0.9, 1.0], np.float32),
     "unlike": np.stack([voice(seed=0), voice(seed=1)], 1),
     "silence": np.zeros((400, 2), np.float32),
 }
