@@ -55,3 +55,10 @@ def test_package_data_patterns_cover_weights_and_types() -> None:
     weights = ROOT / "weights"
     shipped = set(weights.iterdir()) if weights.is_dir() else set()
     assert {ROOT / "py.typed", *shipped} <= covered
+
+
+def test_modules_of_the_root_are_for_users() -> None:
+    """All of them go into the wheel, so none may serve the tests alone."""
+    modules = {path.stem for path in ROOT.glob("*.py")}
+    assert not modules & {"conftest", "setup", "noxfile"}
+    assert not [module for module in modules if module.startswith("test")]
