@@ -113,6 +113,7 @@ def companded(codes: Tensor) -> Tensor:
 
 def known_taps(one: LatticePass) -> tuple[int, ...]:
     """Return which of the 9 neighbours know the channels of the pass itself."""
+    # All phases of a pass see the same phases around them, so the first one stands for all.
     row, column = one.phases[0]
     taps = []
     for tap in range(9):
@@ -137,12 +138,19 @@ def next_state(
     Returns:
         [n_next, 2 H, 2 W], whole numbers 0 … 127.
     """
+    # [2] -> [2, H, W]
     planes = step[:, None, None].expand(-1, *codes.shape[1:])
     parts = [companded(codes), planes] if state is None else [companded(codes), state, planes]
+
+    # [C], [n_state], [2] planes -> [1, C + n_state + 2, H, W]
     x = torch.cat(parts)[None].contiguous(memory_format=torch.channels_last)
+
+    # 3×3 to n_up features, 1×1 to four features a position.
     x = F.conv2d(x, tensors["spread.weight"], tensors["spread.bias"], padding=1)
     x = _activate(x, "spread")
     x = F.conv2d(x, tensors["grow.weight"][:, :, None, None], tensors["grow.bias"])
+
+    # [1, 4 · n_next, H, W] -> [n_next, 2 H, 2 W]
     return F.pixel_shuffle(_activate(x, "grow"), 2)[0]
 
 
@@ -166,6 +174,8 @@ def predict(
     """
     state, around, leaning = inputs
     name = f"pass{number}"
+
+    # State and own codes are inputs of one layer; either may not exist.
     weights, rows = [], []
     if state is not None:
         rows.append(state)
@@ -173,20 +183,29 @@ def predict(
     if around is not None:
         rows.append(around)
         weights.append(own_matrix(one, tensors[f"{name}.own.weight"]))
+
+    # [N, terms] -> [N, hidden]
     if rows:
         x = int8.linear(torch.cat(rows, 1), torch.cat(weights, 1), bias)
     else:
         x = bias[None].clone()
     x = _activate(x, "own")
+
     x = int8.linear(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"])
     x = _activate(x, "mid")
+
+    # [N, hidden] -> [N, 2 · n] -> means [N, n], scales [N, n]
     x = int8.linear(x, tensors[f"{name}.out.weight"], tensors[f"{name}.out.bias"])
     mean, scale = _rescale(x, SHIFTS["out"]).chunk(2, 1)
+
+    # Companded inputs cannot tell large means apart: the first channels also lean on codes as
+    # they are.
     if leaning is not None:
         taps = tensors[f"{name}.line.weight"]
         lean = (leaning.double() * taps.double()).sum(2)
         lean = _rescale(lean, SHIFTS["line"]).to(mean.dtype)
         mean = mean + F.pad(lean, (0, mean.shape[1] - lean.shape[1]))
+
     # A rounded mean is itself a legal code: silent codes are, and no escape is ever too long.
     reach = MEAN_UNITS * CODE_MAX
     return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
@@ -194,9 +213,13 @@ def predict(
 
 def own_matrix(one: LatticePass, weight: Tensor) -> Tensor:
     """Lay out the weights of known codes as `around` is laid out, [hidden, terms]."""
+    # [hidden, known, 3, 3] -> [hidden, 9 · first]
     before = weight[:, : one.first].flatten(2).transpose(1, 2).flatten(1)
+
     if not one.known:
         return before
+
+    # Of its own channels a pass sees the known taps alone: [hidden, taps · (end − first)].
     own = weight[:, one.first :].flatten(2)[:, :, list(known_taps(one))]
     return torch.cat([before, own.transpose(1, 2).flatten(1)], 1)
 
@@ -216,8 +239,11 @@ def neighbours(plane: Tensor, rows: Tensor, width: int, taps: tuple[int, ...]) -
         width: of the grid, W.
         taps: 0 … 8, row by row; 4 is the position itself.
     """
+    # Positions in the plane with its border; the tap at the top left has the same number.
     padded = (rows // width) * (width + 2) + rows % width
     shifts = torch.tensor([tap // 3 * (width + 2) + tap % 3 for tap in taps], device=rows.device)
+
+    # [N] -> [N, taps] -> [N, taps, channels]
     index = padded[:, None] + shifts
     return plane.index_select(0, index.flatten()).reshape(len(rows), len(taps), plane.shape[1])
 

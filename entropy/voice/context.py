@@ -68,20 +68,25 @@ class Prediction:
 
         Indices ascend. Few logits are kept: whoever chooses a code by them asks again to code it.
         """
+        # Whoever chooses a code by its logits asks for them again to code it.
         if self._kept is not None:
             known, kept = self._kept
             index = np.searchsorted(known, rows).clip(max=len(known) - 1)
             if np.array_equal(known[index], rows):
                 some: NDArray[np.int32] = kept[index]
                 return some
+
+        # [n, hidden] -> [n, K − 1]
         hidden = self._hidden[torch.from_numpy(rows)]
         logits = _int32(code_logits(hidden, self._tensors, self.stage))
+
         if 0 < logits.size <= MAX_KEPT:
             self._kept = rows, logits
         return logits
 
     def flag_counts(self) -> NDArray[np.int64]:
         """Return counts [N, 2] of null and not null."""
+        # [N] -> [N, 2]: null has the logit, not null has 0.
         logits = _int32(flag_logits(self._hidden, self._tensors, self.stage))
         return counts_from_logits(np.stack([logits, np.zeros_like(logits)], 1))
 
@@ -155,17 +160,23 @@ class _Walk:
         one, tensors = self._plan.passes[index], self._level.tensors
         mask = one.mask(self._codes.shape[1])
         rows = np.flatnonzero(mask)
+
+        # A frame whose last code was null has ended, and is not coded again.
         previous: Tensor | None = None
         if one.stage > 0:
             words = self._codes[one.stage - 1, rows]
             rows, words = rows[words != 0], words[words != 0]
             previous = torch.from_numpy(words.astype(np.int64))
+
         if not len(rows):
             return None
+
+        # What is known of all frames -> features of the predicted ones [N, width] -> [N, hidden].
         depth = depth_input(torch.from_numpy(self._codes != 0))
         lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._position)
         features = line_features(lines, tensors, index, torch.from_numpy(rows))
         hidden = hidden_features(features, tensors, one.stage, previous)
+
         cell = self._plan.name, one.stage, self._plan.sections[one.stage]
         return Prediction(tensors, cell, rows, hidden)
 
@@ -173,6 +184,8 @@ class _Walk:
         """Take the codes [N] of a prediction into what is known."""
         stage = prediction.stage
         self._codes[stage, prediction.rows] = codes
+
+        # Codewords of the new codes are added to what is known of their frames.
         used = codes != 0
         words = torch.from_numpy(codes[used].astype(np.int64))[:, None]
         rows = torch.from_numpy(prediction.rows[used])

@@ -87,7 +87,10 @@ class Lines:
         length = len(self.mask)
         position = self.position[frames // length]
         mask = self.mask[frames % length] * ACTIVATION_MAX
+
+        # Four planes besides the latents: depth, where codes are predicted, log-step, its square.
         columns = [self.depth[frames], mask, position, torch.floor(position * position / 128.0)]
+        # [M, n_channels], 4 · [M] -> [M, n_channels + 4]
         return torch.cat([compand(self.own[frames]), torch.stack(columns, 1)], 1)
 
 
@@ -108,6 +111,7 @@ class LineTaps:
 
 def line_taps(rows: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
     """Find what the trunk looks at for flat positions `rows` [N] of `n_lines` lines."""
+    # The trunk has two layers with taps, so its inputs are found from the output backwards.
     middle, second = _neighbours(rows, n_lines, length, n_taps)
     frames, first = _neighbours(middle, n_lines, length, n_taps)
     return LineTaps(frames, first, second)
@@ -115,13 +119,19 @@ def line_taps(rows: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
 
 def _neighbours(rows: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
     """Return the positions within reach of some [M], and where in them each tap is [N, taps]."""
+    # [N] -> [N, taps]: the flat positions that each tap looks at; taps beyond an end are outside.
     cell = rows[:, None] + torch.arange(n_taps, device=rows.device) - n_taps // 2
     inside = cell // length == rows[:, None] // length
+
+    # Each position is computed once, however many taps look at it.
     near = torch.zeros(n_lines * length, dtype=torch.bool, device=rows.device)
     near[cell[inside]] = True
+
+    # Taps as indices into those positions; the one after the last stands for silence.
     number = torch.cumsum(near, 0) - 1
     n_near = int(near.sum())
     taps = torch.where(inside, number[cell.clamp(0, n_lines * length - 1)], n_near)
+
     return near.nonzero()[:, 0], taps
 
 
@@ -138,9 +148,13 @@ def line_features(lines: Lines, tensors: Tensors, index: int, rows: Tensor) -> T
         Features [N, width], whole numbers 0 … 127.
     """
     taps = line_taps(rows, len(lines.position), len(lines.mask), tensors["conv1.weight"].shape[3])
+
+    # [M, n_inputs] -> [L, taps · n_inputs] -> [L, width]
     x = _windows(lines.inputs(taps.frames), taps.first)
     x = _activate(_linear(x, tensors["conv1.weight"], tensors["conv1.bias"][index]), "conv1")
     x = _activate(_linear(x, tensors["conv2.weight"], tensors["conv2.bias"]), "conv2")
+
+    # [L, width] -> [N, taps · width] -> [N, width]
     x = _windows(x, taps.second)
     x = _activate(_linear(x, tensors["conv3.weight"], tensors["conv3.bias"]), "conv3")
     return _activate(_linear(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
@@ -148,13 +162,17 @@ def line_features(lines: Lines, tensors: Tensors, index: int, rows: Tensor) -> T
 
 def _windows(rows: Tensor, taps: Tensor) -> Tensor:
     """Return the rows of each window one after the other [N, taps · channels]; zeros beyond."""
+    # A row of zeros at the end stands for what lies beyond the ends of a line.
     padded = F.pad(rows, (0, 0, 0, 1))
+
+    # [N + 1, channels] -> [N · taps, channels] -> [N, taps · channels]
     windows = padded.index_select(0, taps.flatten())
     return windows.reshape(len(taps), taps.shape[1] * rows.shape[1])
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply a kernel [width, channels, 1, taps] to windows [N, taps · channels]."""
+    # [width, channels, 1, taps] -> [width, taps · channels], as windows are laid out.
     return int8.linear(x, weight[:, :, 0].transpose(1, 2).flatten(1), bias)
 
 
@@ -174,21 +192,27 @@ def hidden_features(
         stage: which stage is predicted.
         previous: codes of the stage before [N] (int64), None in the first stage.
     """
+    # [N, width] -> [N, hidden]
     weight, bias = tensors["head.weight"][stage, 0], tensors["head.bias"][stage, 0]
     x = rescale(int8.linear(features, weight, bias), SHIFTS["head"])
+
+    # The code of the stage before says much about this one.
     if previous is not None:
         x = x + tensors["embedding"][stage - 1, 0][previous]
+
     return x.clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
 
 
 def flag_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
     """Return the logit of null against not null [N] in 1/16 bit."""
+    # [N, hidden] -> [N]
     accumulator = (hidden * tensors["flag.weight"][stage, 0]).sum(-1)
     return rescale(accumulator + tensors["flag.bias"][stage, 0], SHIFTS["flag"])
 
 
 def code_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
     """Return logits [N, K − 1] in 1/16 bit of the words that are not null."""
+    # [N, hidden] -> [N, K − 1]
     weight, bias = tensors["table.weight"][stage, 0], tensors["table.bias"][stage, 0]
     return rescale(F.linear(hidden, weight, bias), SHIFTS["table"])
 
@@ -204,6 +228,8 @@ def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
         [N, channels] in 1/16 step.
     """
     stages, n_words, n_channels = codewords.shape
+
+    # All codebooks lie one after the other, so that one gather sums all stages.
     index = codes + torch.arange(stages, device=codes.device) * n_words
     return F.embedding_bag(index, codewords.reshape(-1, n_channels), mode="sum")
 
@@ -215,11 +241,13 @@ def check_accumulators(name: str, tensors: Tensors) -> None:
         ModelError: naming the layer.
     """
     for layer in SHIFTS:
+        # The largest sum is that of all magnitudes, with every input at its largest.
         weight = tensors[f"{layer}.weight"].double().abs()
         bias = tensors[f"{layer}.bias"].double().abs()
         if layer.startswith("conv"):
             worst = weight.sum(dim=(1, 2, 3)) * ACTIVATION_MAX + bias
         else:
             worst = weight.sum(-1) * ACTIVATION_MAX + bias
+
         if float(worst.max()) >= ACCUMULATOR_LIMIT:
             raise ModelError(f"{name}: sums of {layer} may reach {worst.max():.0f}, limit 2^24")

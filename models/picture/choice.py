@@ -41,6 +41,7 @@ class RateAwareChoice:
     def choose(self, prediction: Prediction) -> NDArray[np.int32]:
         """Return the codes [N, channels] of a prediction."""
         channels = slice(prediction.first, prediction.end)
+        # [C, H · W] -> [channels, N] -> [N, channels]
         latents = self._latents[prediction.level][channels][:, prediction.rows].T
         codes = prediction.guess()
 
@@ -50,15 +51,20 @@ class RateAwareChoice:
         rows, columns = np.nonzero(open_places)
         if not len(rows):
             return codes
+
+        # From here on codes are a list [n]: those of which the choice is open.
         part = _part(prediction, rows, columns)
         y = latents[rows, columns]
         mean, near = codes[rows, columns], nearest[rows, columns]
         towards = near + np.sign(mean - near)
+
+        # Candidates: the rounded mean, the nearest number, and its neighbour towards the mean.
         best, least = mean, self._costs(part, mean, y)
         for candidate in (towards, near):
             cost = self._costs(part, candidate, y)
             best = np.where(cost < least, candidate, best)
             least = np.minimum(cost, least)
+
         codes[rows, columns] = best
         return codes
 

@@ -53,11 +53,14 @@ class Block(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(width))
         self.scale_slope = nn.Parameter(torch.full((width,), -0.5))
+
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.expand = nn.Conv2d(width, 2 * hidden, 1)
         self.expand_slope = nn.Parameter(torch.zeros(2 * hidden))
         self.tune_slope = nn.Parameter(torch.zeros(2 * hidden))
         self.project = nn.Conv2d(hidden, width, 1)
+
+        # A block starts as the identity: nothing leaves it, and its kernel is nearly a point.
         with torch.no_grad():
             self.depthwise.weight.mul_(0.3)
             self.depthwise.weight[:, :, 1, 1] += 1.0
@@ -66,11 +69,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, at: Conditions) -> Tensor:
         """Return [B, width, H, W]."""
+        # The log-step scales what enters: [width] -> [B, width, 1, 1].
         scale = self.scale[:, None, None] * torch.exp(self.scale_slope[:, None, None] * at.position)
+        # [B, width, H, W] -> [B, 2 · hidden, H, W]
         hidden = self.expand(self.depthwise(x * scale.to(x.dtype)))
+
+        # Log-step and tuning shift the gates.
         offset = self.expand_slope[:, None, None] * at.position
         offset = offset + self.tune_slope[:, None, None] * at.tune
         hidden = F.hardtanh(hidden + offset.to(x.dtype), -FACTOR_MAX, FACTOR_MAX)
+
+        # [B, 2 · hidden, H, W] -> [B, hidden, H, W] -> [B, width, H, W]
         value, gate = hidden.chunk(2, 1)
         changed: Tensor = x + at.gain.to(x.dtype) * self.project(value * F.hardswish(gate))
         return changed
@@ -91,6 +100,8 @@ class StepMap(nn.Module):
         self.probe = nn.Conv2d(width, N_PROBES, 1)
         self.maps = nn.Conv2d(N_PROBES, 4 * N_MAPS, 1)
         self.mix = nn.Parameter(torch.ones(n_channels, N_MAPS, 1, 1))
+
+        # All factors start at 1; the maps differ in sign, so that they learn different things.
         nn.init.zeros_(_bias(self.probe))
         nn.init.zeros_(self.maps.weight)
         nn.init.zeros_(_bias(self.maps))
@@ -99,8 +110,11 @@ class StepMap(nn.Module):
 
     def forward(self, features: Tensor, at: Conditions) -> Tensor:
         """Map features [B, width, H, W] to factors [B, n_channels, 2 H, 2 W]; 1 at tune 0."""
+        # [B, width, H, W] -> [B, 24, H, W]: energies of the features, averaged over 3×3.
         probed = self.probe(features / at.gain.to(features.dtype)).float()
         energy = F.avg_pool2d(probed.square(), 3, 1, 1, count_include_pad=False)
+
+        # [B, 24, H, W] -> [B, 16, H, W] -> [B, 4, 2 H, 2 W] -> [B, n_channels, 2 H, 2 W]
         maps = F.pixel_shuffle(self.maps(torch.log1p(energy)), 2)
         logarithm = F.conv2d(maps, self.mix).float()
         return torch.exp(at.tune * F.hardtanh(logarithm, -MAX_LOG_FACTOR, MAX_LOG_FACTOR))
@@ -113,8 +127,11 @@ class Analysis(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
+
+        # A 2×2 kernel over 8×8 blocks sees 16×16 pixels, as a lapped transform does.
         self.front = nn.Conv2d(192, widths[3], 2)
         self.blocks = _blocks(widths, config.analysis_hidden, config.analysis_blocks)
+
         self.down = nn.ModuleList(
             nn.Conv2d(widths[n + 1], widths[n], 2, stride=2) for n in range(len(LEVELS) - 1)
         )
@@ -132,14 +149,19 @@ class Analysis(nn.Module):
         # [B, 3, H, W] -> [B, 192, H / 8 + 1, W / 8 + 1] -> [B, width, H / 8, W / 8]
         blocks = F.pixel_unshuffle(mirrored(pixels), BLOCK)
         x = self.front(blocks.contiguous(memory_format=torch.channels_last))
+
         for block in blocks_of(self, FINEST):
             x = block(x, at)
+
+        # [B, width, H / 8, W / 8] -> [B, channels, H / 8, W / 8], [B, next width, H / 16, W / 16]
         return self.to_latents[FINEST](x), self.down[FINEST - 1](x)
 
     def coarse(self, features: Tensor, at: Conditions) -> dict[str, Tensor]:
         """Return the latents of all levels but `detail`."""
         x = features
         latents = {}
+
+        # From fine to coarse; each level gives its latents and hands its features down.
         for number in reversed(range(FINEST)):
             for block in blocks_of(self, number):
                 x = block(x, at)
@@ -162,6 +184,7 @@ class Synthesis(nn.Module):
         self.from_latents = nn.ModuleList(
             nn.Conv2d(n, width, 1) for width, n in zip(widths, config.channels, strict=True)
         )
+
         self.blocks = _blocks(widths, config.synthesis_hidden, config.synthesis_blocks)
         self.up = nn.ModuleList(
             nn.Conv2d(widths[n], 4 * widths[n + 1], 1) for n in range(len(LEVELS) - 1)
@@ -169,6 +192,7 @@ class Synthesis(nn.Module):
         self.step_maps = nn.ModuleList(
             StepMap(widths[n], config.channels[n + 1]) for n in range(len(LEVELS) - 1)
         )
+
         self.back = nn.Conv2d(widths[3], 192, 2)
         self.register_buffer("row_signs", torch.ones(widths[3]))
         self.register_buffer("column_signs", torch.ones(widths[3]))
@@ -187,6 +211,7 @@ class Synthesis(nn.Module):
 
     def level(self, number: int, features: Tensor | None, source: Source, at: Conditions) -> Tensor:
         """Return the features of a level from those of the coarser one and its own latents."""
+        # [B, channels, H, W] -> [B, width, H, W], plus the coarser features brought to this grid.
         own = source(LEVELS[number], self.step_factors(number, features, at))
         x: Tensor = self.from_latents[number](_channels_last(own))
         if features is not None:
@@ -305,6 +330,7 @@ class PictureModel(nn.Module):
 
     def scale(self, level: str, at: Conditions) -> Tensor:
         """Return what a step of each channel of a level is in units, [B, C, 1, 1]."""
+        # [2, C] -> twice [1, C, 1, 1]
         offset, slope = self.gains[level][:, None, :, None, None]
         return at.gain * torch.exp(offset + slope * at.position)
 

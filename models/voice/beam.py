@@ -51,19 +51,29 @@ def _codes(
         open_ = ~ended & (depths[:, None] > stage)
         if not open_.any():
             break
+
+        # ‖r − c‖² plus what all bits so far are worth, by beam and codeword [n, beams, K].
         book = vq.codebooks[stage, 0]
         left = rest.square().sum(-1, keepdim=True) - 2.0 * rest @ book.T + book.square().sum(-1)
         total = left + spent[..., None] + costs_of_bits[stage]  # [n, beams, K]
+
+        # Beams that have ended stay as they are, as null.
         stays = torch.full_like(total, torch.inf)
         stays[..., 0] = rest.square().sum(-1) + spent
         total = torch.where(open_[..., None], total, stays)
+
+        # [n, beams · K] -> the best `width` pairs of beam and codeword.
         kept = total.flatten(1).topk(min(width, total.shape[1] * total.shape[2]), largest=False)
         beam, word = kept.indices // len(book), kept.indices % len(book)
+
+        # Each kept pair takes over what its beam had left, spent and coded.
         rest = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2])) - book[word]
         paid = costs_of_bits[stage][word] * open_.gather(1, beam)
         spent = (spent.gather(1, beam) + paid).where(kept.values.isfinite(), torch.inf)
         ended = ended.gather(1, beam) | (word == 0)
         codes = torch.cat([codes.gather(2, beam.expand(len(codes), -1, -1)), word[None]])
+
+    # [n, beams] -> [n]; stages after the last one that any frame reached are null.
     best = (rest.square().sum(-1) + spent).argmin(1)
     chosen = codes[:, torch.arange(n), best]
     missing = chosen.new_zeros(vq.n_stages - len(chosen), n)

@@ -47,16 +47,22 @@ class VoiceChoice:
         """Return the codes [N] for a prediction of a walk."""
         codes = prediction.nulls()
         some = np.flatnonzero(self._depths[prediction.rows] > prediction.stage)
+
         if len(some):
             rows = torch.from_numpy(prediction.rows[some])
+            # Codewords but null [K − 1, C], and what earlier stages leave of the frames [n, C].
             words = self._vq.codebooks[prediction.stage, 0, 1:]
             vectors = self._residuals[rows]
+
             logits = torch.from_numpy(prediction.code_logits(some)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
             # What all words of a place have in common changes nothing: logits do for bits.
             gain = torch.addmm(-words.square().sum(1)[None], vectors, words.T, alpha=2.0)
+
+            # [n, K − 1] -> [n]
             chosen = torch.addcmul(gain, worth, logits).argmax(1)
             ended = gain.amax(1) <= 0.0
+
             self._residuals[rows] = vectors - words[chosen]
             codes[some] = torch.where(ended, 0, chosen + 1).numpy()
         return codes

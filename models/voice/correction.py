@@ -83,24 +83,33 @@ def refined_latents(
     codes = encoded()
     if len(samples) < MIN_SAMPLES or not depths.any():
         return Refined(latents, codes, heard_db)
+
+    # What is heard of the recording stays the same in all steps.
     wanted = spectra(samples[None])
     for step in range(n_steps):
         if step > 0:
             codes = encoded()
+
+        # Quantisation is passed straight through: codes count as latents plus a fixed error.
         error = model.vq.decode(codes, int(depths.max())) - refined
         if step == 0:
             length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
+
         with torch.enable_grad():
             refined.requires_grad_(True)
             loss, _ = distortions(spectra(model.samples(refined + error, half_precision)), wanted)
             (gradient,) = torch.autograd.grad(loss, [refined])
+
         refined = refined.detach()
         if step == 0:
             heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
             depths = depths_for(heard_db)
+
+        # Frames are brought nearer to one length, so that loud ones do not take all of the step.
         gradient /= gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST).pow(EVENNESS)
         share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
         refined -= share * length / _root_mean_square(gradient) * gradient
+
     return Refined(refined[0], codes, heard_db)
 
 
@@ -112,9 +121,14 @@ def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.flo
         coded: which frames have codes [F]; of the others nothing is known, and they get 0.
     """
     reach = 3 * HEARD_FRAMES
+    # A Gaussian window over neighbouring frames.
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / HEARD_FRAMES).square())
+
+    # [F] -> [1, 1, F + 2 · reach] -> [F]
     padded = functional.pad(products[None, None], (reach, reach), mode="constant")
     smooth = functional.conv1d(padded, (kernel / kernel.sum())[None, None])[0, 0].clamp(min=0.0)
+
+    # In decibels over the mean of the frames that have codes.
     known = torch.from_numpy(coded)
     floor = HEARD_FLOOR * smooth[known].mean() + LEAST
     decibels = 10.0 * torch.log10(smooth + floor)

@@ -127,9 +127,11 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, F, width]."""
+        # [width, 1, kernel] -> [kernel, width]
         taps = self.depthwise.weight[:, 0].T
         bias: Any = self.depthwise.bias
         y = depthwise(x, taps, 1) + bias.to(x.dtype)
+        # [B, F, width] -> [B, F, expansion · width] -> [B, F, width]
         y = self.project(F.gelu(self.expand(self.norm(y)), approximate="tanh"))
         changed: Tensor = x + y * self.scale.to(y.dtype)
         return changed
@@ -155,10 +157,14 @@ class SidePath(nn.Module):
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(config.width, config.expansion, config.kernel) for _ in range(n_blocks)
         )
+
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.leave = nn.Linear(config.width, n_outputs)
+
+        # Nothing leaves the path at the start, so training begins with the linear path.
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
+
         self.polar = nn.Linear(config.width, n_outputs) if polar else None
         if self.polar is not None:
             nn.init.zeros_(self.polar.weight[: n_outputs // 2])
@@ -175,6 +181,8 @@ class SidePath(nn.Module):
             polar = None if self.polar is None else self.polar(y).transpose(1, 2).to(x.dtype)
         if polar is None:
             return correction, y
+
+        # [B, outputs, F] -> magnitudes and phases [B, outputs / 2, F] -> real and imaginary parts
         magnitude, phase = polar.chunk(2, dim=1)
         made = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
         return correction + made, y
@@ -195,9 +203,11 @@ class SpeechModel(nn.Module):
         n = config.n_channels
         self.down = nn.Parameter(torch.eye(n, config.n_inputs))
         self.up = nn.Parameter(torch.eye(N_REALS, n))
+
         self.analysis = SidePath(config.n_inputs, n, config, config.analysis_blocks)
         polar = config.n_bands > 0
         self.synthesis = SidePath(n, N_REALS, config, config.synthesis_blocks, polar)
+
         if config.wide_width:
             wide, expansion = config.wide_width, config.wide_expansion
             self.wide_analysis = WidePath(
@@ -214,6 +224,7 @@ class SpeechModel(nn.Module):
                 expansion,
                 config.fine,
             )
+
         self.vq = ResidualVQ((n,), config.n_stages, config.codebook_size)
         self.reference_db: Tensor
         self.register_buffer("reference_db", torch.tensor(0.0))
@@ -230,12 +241,16 @@ class SpeechModel(nn.Module):
         x = compressed / self.config.unit
         if self.config.n_bands:
             x = torch.cat([x, envelopes(compressed, self.config.n_bands) / self.config.unit], 1)
+
+        # [B, n_inputs, F] -> [B, n_channels, F], and the features of the side path.
         correction, features = self.analysis(x, half_precision)
         total = torch.einsum("ci,bif->bcf", self.down, x) + correction
         if self.config.wide_width:
+            # [B, n_inputs, F] -> [B, F, n_inputs]
             frames = x.transpose(1, 2)
             more, _ = self.wide_analysis(frames, features, half_precision=half_precision)
             total = total + more.transpose(1, 2)
+
         audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
         latents: Tensor = (total * audible).unsqueeze(2)
         return latents
@@ -247,14 +262,19 @@ class SpeechModel(nn.Module):
             latents: sums of codewords.
             half_precision: compute all paths in bfloat16, as training and corrections may do.
         """
+        # [B, n_channels, 1, F] -> [B, n_channels, F]
         x, unit = latents.squeeze(2), self.config.unit
         correction, features = self.synthesis(x, half_precision)
+        # [B, n_channels, F] -> [B, F, 642]
         frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
         if not self.config.wide_width:
             return samples_from_spectra(frames * unit, WINDOW)
+
+        # The wide path corrects each bin of the spectra by a gain and an added complex number.
         corrections, features = self.wide_synthesis(
             x.transpose(1, 2), features, half_precision=half_precision
         )
+
         samples = samples_from_spectra(corrected_spectra(frames, corrections) * unit, WINDOW)
         return self._finer(samples, features, half_precision)
 
@@ -266,6 +286,7 @@ class SpeechModel(nn.Module):
             # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
             known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
         known = known[:, : fine.shape[1]]
+
         corrections, _ = self.fine(fine, known, half_precision=half_precision)
         return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
 
@@ -291,9 +312,12 @@ class SpeechModel(nn.Module):
     def _depths_of_powers(self, power: Tensor, position: Tensor) -> Tensor:
         config = self.config
         fineness = (1.0 - position) / 2.0
+
+        # Stages of a typical frame, and how many more each decibel brings.
         typical = config.finest_depth * fineness.pow(DEPTH_POWER)
         slope = config.coarsest_slope + config.slope_rise * fineness
         slope = slope.clamp(max=config.finest_slope)
+
         wanted = typical + slope * (power - self.reference_db)
         limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
         return limits
@@ -310,6 +334,7 @@ class SpeechModel(nn.Module):
     def static_bits(self, codes: Tensor) -> NDArray[np.float32]:
         """Return what codes [1, stages, 1, 1, F] cost by the static tables [stages, F]."""
         flat = codes[0, :, 0, 0].long()
+        # [stages, K] -> [stages, F]; what an earlier null ended costs nothing.
         bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0].gather(1, flat)
         reached = torch.cat([torch.ones_like(flat[:1]), flat[:-1]]) != 0
         costs: NDArray[np.float32] = (bits * reached).numpy()

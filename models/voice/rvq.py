@@ -41,6 +41,7 @@ class ResidualVQ(nn.Module):
         self.n_channels = sum(group_sizes)
         self.n_stages = n_stages
         self.width = max(GROUP_WIDTH, *group_sizes)
+
         shape = (n_stages, len(group_sizes), codebook_size)
         self.register_buffer("codebooks", torch.zeros(*shape, self.width))
         self.register_buffer("bits", torch.zeros(N_RATE_BINS, *shape))
@@ -53,14 +54,20 @@ class ResidualVQ(nn.Module):
 
     def group(self, latents: Tensor) -> Tensor:
         """Map [B, C, H, W] to vectors [groups, B·H·W, width]."""
+        # [B, C, H, W] -> [C, B·H·W], and a channel of zeros that padding points at.
         flat = latents.permute(1, 0, 2, 3).reshape(self.n_channels, -1)
         padded = torch.cat([flat, flat.new_zeros(1, flat.shape[1])])
+
+        # [C + 1, N] -> [groups, width, N] -> [groups, N, width]
         return padded[self.slots].transpose(1, 2)
 
     def ungroup(self, vectors: Tensor, shape: torch.Size) -> Tensor:
         """Map [groups, B·H·W, width] back to latents of `shape` [B, C, H, W]."""
+        # [groups, N, width] -> [groups · width, N], scattered to [C + 1, N].
         flat = vectors.new_zeros(self.n_channels + 1, vectors.shape[1])
         flat[self.slots.reshape(-1)] = vectors.transpose(1, 2).reshape(-1, vectors.shape[1])
+
+        # [C, B·H·W] -> [B, C, H, W]; what padding held is dropped.
         batch, channels, height, width = shape
         return flat[:channels].reshape(channels, batch, height, width).permute(1, 0, 2, 3)
 
@@ -83,22 +90,31 @@ class ResidualVQ(nn.Module):
             Codes, `code_type` [B, stages, groups, H, W].
         """
         batch, _, height, width = latents.shape
+
+        # [B, C, H, W] -> [groups, N, width]
         vectors = self.group(latents)
         n_places = vectors.shape[1]
         codes = torch.zeros(
             (self.n_stages, len(self.slots), n_places), dtype=self.code_type, device=latents.device
         )
+
+        # Which sample each position belongs to, and what each codeword costs there.
         item = torch.arange(batch, device=latents.device).repeat_interleave(height * width)
         weights = torch.as_tensor(rate_weight, device=latents.device).reshape(-1, 1, 1, 1)
         bits = weights * self.bits[rate_bin(position)]
         costs = self.codebooks.square().sum(-1) + bits  # [B or 1, stages, groups, K]
+
         depth = torch.full_like(item, self.n_stages) if limits is None else limits.flatten()
+
+        # A limited number of positions at once, for the costs of all codewords take much memory.
         for some in torch.split(torch.arange(n_places, device=latents.device), PLACES_AT_ONCE):
             places = _Places(some, vectors[:, some], item, depth)
             for stage in range(self.n_stages):
                 if not places.keep_alive(stage):
                     break
                 codes[stage][:, places.rows] = places.choose(self.codebooks[stage], costs[:, stage])
+
+        # [stages, groups, B·H·W] -> [B, stages, groups, H, W]
         shape = (self.n_stages, len(self.slots), batch, height, width)
         return codes.reshape(shape).permute(2, 0, 1, 3, 4).contiguous()
 
@@ -107,6 +123,7 @@ class ResidualVQ(nn.Module):
         batch, stages, groups, height, width = codes.shape
         total = self.codebooks.new_zeros(groups, batch * height * width, self.width)
         for stage in range(stages if n_stages is None else n_stages):
+            # [B, groups, H, W] -> [groups, B·H·W]
             index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1).long()
             total += _words(self.codebooks[stage], index)
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
@@ -123,6 +140,7 @@ def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tenso
     """Return the channel of each component, int64 [groups, width]; padding is the channel count."""
     n_channels = sum(group_sizes)
     slots = torch.full((len(group_sizes), width), n_channels, dtype=torch.int64)
+
     start = 0
     for row, size in zip(slots, group_sizes, strict=True):
         row[:size] = torch.arange(start, start + size)
@@ -147,6 +165,8 @@ class _Places:
     def keep_alive(self, stage: int) -> bool:
         """Drop the places that have no such stage; return whether any is left."""
         self._alive = self._alive & (self._depth[self.rows] > stage)
+
+        # Positions at which all groups have ended are dropped.
         some = self._alive.any(0)
         self.rows, self._rest = self.rows[some], self._rest[:, some]
         self._alive = self._alive[:, some]
@@ -163,6 +183,8 @@ class _Places:
         products = torch.bmm(self._rest, books.transpose(1, 2))
         own = costs if len(costs) == 1 else costs[self._item[self.rows]]
         cost = torch.add(own.transpose(0, 1), products, alpha=-2.0)
+
+        # ‖r − c‖² less ‖r‖², which all have in common: [groups, N, K] -> [groups, N].
         choice = cost.argmin(-1) * self._alive
         self._alive = choice != 0
         self._rest = self._rest - _words(books, choice)
