@@ -41,7 +41,7 @@ def analysed(
 
 
 def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Part:
-    """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest words."""
+    """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest codewords."""
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
     return codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half()

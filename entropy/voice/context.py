@@ -64,7 +64,7 @@ class Prediction:
         return some
 
     def code_logits(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return logits [n, K − 1] in 1/16 bit of words, for some of the frames by their index.
+        """Return logits [n, K − 1] in 1/16 bit of codewords, for some of the frames by their index.
 
         Indices ascend. Few logits are kept: whoever chooses a code by them asks again to code it.
         """
@@ -91,7 +91,7 @@ class Prediction:
         return counts_from_logits(np.stack([logits, np.zeros_like(logits)], 1))
 
     def code_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return counts [n, K − 1] of the words that are not null, for some of the frames."""
+        """Return counts [n, K − 1] of the codewords that are not null, for some of the frames."""
         return counts_from_logits(self.code_logits(rows))
 
 
@@ -164,9 +164,9 @@ class _Walk:
         # A frame whose last code was null has ended, and is not coded again.
         previous: Tensor | None = None
         if one.stage > 0:
-            words = self._codes[one.stage - 1, rows]
-            rows, words = rows[words != 0], words[words != 0]
-            previous = torch.from_numpy(words.astype(np.int64))
+            codewords = self._codes[one.stage - 1, rows]
+            rows, codewords = rows[codewords != 0], codewords[codewords != 0]
+            previous = torch.from_numpy(codewords.astype(np.int64))
 
         if not len(rows):
             return None
@@ -187,6 +187,6 @@ class _Walk:
 
         # Codewords of the new codes are added to what is known of their frames.
         used = codes != 0
-        words = torch.from_numpy(codes[used].astype(np.int64))[:, None]
+        codewords = torch.from_numpy(codes[used].astype(np.int64))[:, None]
         rows = torch.from_numpy(prediction.rows[used])
-        self._own[rows] += codeword_sum(words, self._level.codewords[stage : stage + 1, 0])
+        self._own[rows] += codeword_sum(codewords, self._level.codewords[stage : stage + 1, 0])

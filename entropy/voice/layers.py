@@ -211,7 +211,7 @@ def flag_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
 
 
 def code_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
-    """Return logits [N, K − 1] in 1/16 bit of the words that are not null."""
+    """Return logits [N, K − 1] in 1/16 bit of the codewords that are not null."""
     # [N, hidden] -> [N, K − 1]
     weight, bias = tensors["table.weight"][stage, 0], tensors["table.bias"][stage, 0]
     return rescale(F.linear(hidden, weight, bias), SHIFTS["table"])
@@ -227,10 +227,10 @@ def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
     Returns:
         [N, channels] in 1/16 step.
     """
-    stages, n_words, n_channels = codewords.shape
+    stages, n_codewords, n_channels = codewords.shape
 
     # All codebooks lie one after the other, so that one gather sums all stages.
-    index = codes + torch.arange(stages, device=codes.device) * n_words
+    index = codes + torch.arange(stages, device=codes.device) * n_codewords
     return F.embedding_bag(index, codewords.reshape(-1, n_channels), mode="sum")
 
 

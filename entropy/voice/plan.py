@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     pass
 
 Codes = NDArray[np.uint8 | np.uint16]
-"""Codes of a level, [stages, 1, 1, F]; uint16 where a codebook has more than 256 words."""
+"""Codes of a level, [stages, 1, 1, F]; uint16 where a codebook has more than 256 codewords."""
 
 PERIOD = 4  # frames after which the passes of a stage repeat
 QUARTERS = ((0,), (2,), (1, 3))

@@ -126,7 +126,7 @@ class CodesMeter:
 
 
 def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> None:
-    """Write the codes [N] of one prediction: flags, then the words that are not null."""
+    """Write the codes [N] of one prediction: flags, then the codewords that are not null."""
     coder.push((codes != 0).astype(np.int64), prediction.flag_counts())
     rows = np.flatnonzero(codes)
     coder.push(codes[rows].astype(np.int64) - 1, prediction.code_counts(rows))

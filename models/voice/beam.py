@@ -1,7 +1,7 @@
 """A search over stages of a residual VQ that keeps several sequences of codewords.
 
-The greedy choice takes the best word of each stage; a beam keeps the `width` best sequences from
-stage to stage (as in Vali and Bäckström, 2023) and ends with the one that leaves least.
+The greedy choice takes the best codeword of each stage; a beam keeps the `width` best sequences
+from stage to stage (as in Vali and Bäckström, 2023) and ends with the one that leaves least.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def beam_codes(
         latents: [F, width of the VQ] in steps.
         depths: how many stages each may have, int64 [F].
         width: sequences kept, at least 1.
-        costs_of_bits: what each word's bits are worth, in squared steps [stages, K].
+        costs_of_bits: what each codeword's bits are worth, in squared steps [stages, K].
 
     Returns:
         Codes int64 [stages, F]; null where a place has ended.
@@ -64,14 +64,14 @@ def _codes(
 
         # [n, beams · K] -> the best `width` pairs of beam and codeword.
         kept = total.flatten(1).topk(min(width, total.shape[1] * total.shape[2]), largest=False)
-        beam, word = kept.indices // len(book), kept.indices % len(book)
+        beam, codeword = kept.indices // len(book), kept.indices % len(book)
 
         # Each kept pair takes over what its beam had left, spent and coded.
-        rest = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2])) - book[word]
-        paid = costs_of_bits[stage][word] * open_.gather(1, beam)
+        rest = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2])) - book[codeword]
+        paid = costs_of_bits[stage][codeword] * open_.gather(1, beam)
         spent = (spent.gather(1, beam) + paid).where(kept.values.isfinite(), torch.inf)
-        ended = ended.gather(1, beam) | (word == 0)
-        codes = torch.cat([codes.gather(2, beam.expand(len(codes), -1, -1)), word[None]])
+        ended = ended.gather(1, beam) | (codeword == 0)
+        codes = torch.cat([codes.gather(2, beam.expand(len(codes), -1, -1)), codeword[None]])
 
     # [n, beams] -> [n]; stages after the last one that any frame reached are null.
     best = (rest.square().sum(-1) + spent).argmin(1)

@@ -21,7 +21,7 @@ class VoiceChoice:
     Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), r what earlier stages leave, with the
     bits that the context model gives it in the very place where it will be coded. The worth of a
     bit follows ‖r‖², for a stage takes about the same share of it from loud and from quiet frames.
-    Where even the nearest word leaves more than there is, as in digital silence, null ends the
+    Where even the nearest codeword leaves more than there is, as in digital silence, null ends the
     place.
 
     Args:
@@ -51,18 +51,18 @@ class VoiceChoice:
         if len(some):
             rows = torch.from_numpy(prediction.rows[some])
             # Codewords but null [K − 1, C], and what earlier stages leave of the frames [n, C].
-            words = self._vq.codebooks[prediction.stage, 0, 1:]
+            codewords = self._vq.codebooks[prediction.stage, 0, 1:]
             vectors = self._residuals[rows]
 
             logits = torch.from_numpy(prediction.code_logits(some)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
-            # What all words of a place have in common changes nothing: logits do for bits.
-            gain = torch.addmm(-words.square().sum(1)[None], vectors, words.T, alpha=2.0)
+            # What all codewords of a place have in common changes nothing: logits do for bits.
+            gain = torch.addmm(-codewords.square().sum(1)[None], vectors, codewords.T, alpha=2.0)
 
             # [n, K − 1] -> [n]
             chosen = torch.addcmul(gain, worth, logits).argmax(1)
             ended = gain.amax(1) <= 0.0
 
-            self._residuals[rows] = vectors - words[chosen]
+            self._residuals[rows] = vectors - codewords[chosen]
             codes[some] = torch.where(ended, 0, chosen + 1).numpy()
         return codes

@@ -44,8 +44,8 @@ class Refined:
 
     Attributes:
         latents: [n_channels, 1, F] in steps.
-        codes: about which codes those get, int16 [1, stages, 1, 1, F]: the nearest words before the
-            last correction.
+        codes: about which codes those get, int16 [1, stages, 1, 1, F]: the nearest codewords
+            before the last correction.
         heard_db: how much more than others each frame is heard, in decibels [F].
     """
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 GROUP_WIDTH = 8
 RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
-PLACES_AT_ONCE = 1 << 10  # whose costs of all words are held at a time
+PLACES_AT_ONCE = 1 << 10  # whose costs of all codewords are held at a time
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
 
@@ -125,12 +125,12 @@ class ResidualVQ(nn.Module):
         for stage in range(stages if n_stages is None else n_stages):
             # [B, groups, H, W] -> [groups, B·H·W]
             index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1).long()
-            total += _words(self.codebooks[stage], index)
+            total += _chosen_codewords(self.codebooks[stage], index)
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
 
 
-def _words(books: Tensor, choice: Tensor) -> Tensor:
-    """Return the words [groups, N, width] of codebooks [groups, K, width] that are chosen."""
+def _chosen_codewords(books: Tensor, choice: Tensor) -> Tensor:
+    """Return the codewords [groups, N, width] of codebooks [groups, K, width] that are chosen."""
     if len(books) == 1:  # whole rows are copied faster than single numbers
         return books[0].index_select(0, choice[0])[None]
     return books.gather(1, choice[..., None].expand(-1, -1, books.shape[2]))
@@ -177,7 +177,7 @@ class _Places:
 
         Args:
             books: codewords [groups, K, width].
-            costs: squared length and cost in bits of each word, [B, groups, K].
+            costs: squared length and cost in bits of each codeword, [B, groups, K].
         """
         # Under autocast the products are in half precision, all else is not.
         products = torch.bmm(self._rest, books.transpose(1, 2))
@@ -187,7 +187,7 @@ class _Places:
         # ‖r − c‖² less ‖r‖², which all have in common: [groups, N, K] -> [groups, N].
         choice = cost.argmin(-1) * self._alive
         self._alive = choice != 0
-        self._rest = self._rest - _words(books, choice)
+        self._rest = self._rest - _chosen_codewords(books, choice)
         return choice.to(torch.uint8 if books.shape[1] <= 256 else torch.int16)
 
 

@@ -24,7 +24,7 @@ def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
 def table_shapes(shape: LevelShape, plan: LevelPlan) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tables of a context model, by name (FORMAT.md, Tensors)."""
     width, hidden = shape.width, shape.hidden
-    n_stages, n_words = plan.n_stages, plan.codebook_size - 1
+    n_stages, n_codewords = plan.n_stages, plan.codebook_size - 1
     return {
         "conv1.weight": (width, shape.n_inputs, *KERNEL),
         "conv2.weight": (width, width, 1, 1),
@@ -37,8 +37,8 @@ def table_shapes(shape: LevelShape, plan: LevelPlan) -> dict[str, tuple[int, ...
         "embedding": (n_stages - 1, 1, plan.codebook_size, hidden),
         "flag.weight": (n_stages, 1, hidden),
         "flag.bias": (n_stages, 1),
-        "table.weight": (n_stages, 1, n_words, hidden),
-        "table.bias": (n_stages, 1, n_words),
+        "table.weight": (n_stages, 1, n_codewords, hidden),
+        "table.bias": (n_stages, 1, n_codewords),
     }
 
 
@@ -50,7 +50,8 @@ def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tenso
         tensors: its tables and its codewords [stages, K, channels].
 
     Raises:
-        ModelError: if one is missing, too many, of another shape or type, or if word 0 is not zero.
+        ModelError: if one is missing, too many, of another shape or type, or if codeword 0 is not
+            zero.
     """
     books = plan.n_stages, plan.codebook_size, shape.n_channels
     expected = {**table_shapes(shape, plan), CODEWORDS: books}
@@ -64,4 +65,4 @@ def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tenso
             found = f"{tensors[name].dtype} {list(tensors[name].shape)}"
             raise ModelError(f"{plan.name}: table {name} is {found}, legal: {kind} {list(size)}")
     if tensors[CODEWORDS][:, 0].any():
-        raise ModelError(f"{plan.name}: word 0 is not zero, which null codes need")
+        raise ModelError(f"{plan.name}: codeword 0 is not zero, which null codes need")

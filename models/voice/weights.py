@@ -106,8 +106,8 @@ def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
 
 def rounded_codebooks(codebooks: Tensor) -> Tensor:
     """Round codebooks [stages, 1, K, channels] in steps to what a weights file can hold."""
-    words, exponents = _narrowed(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
-    return _widened(words, exponents)[:, None] / CODEWORD_SCALE
+    codewords, exponents = _narrowed(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
+    return _widened(codewords, exponents)[:, None] / CODEWORD_SCALE
 
 
 def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,13 +115,13 @@ def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
     largest = codewords.abs().amax(1)
     units = (1 << torch.arange(MOST_EXPONENT))[:, None, None]
     exponents = (torch.floor(largest / units + 0.5) > MOST_CODEWORD).sum(0)
-    words = torch.floor(codewords / (1 << exponents)[:, None] + 0.5)
-    return words.clamp(-MOST_CODEWORD, MOST_CODEWORD), exponents
+    codewords = torch.floor(codewords / (1 << exponents)[:, None] + 0.5)
+    return codewords.clamp(-MOST_CODEWORD, MOST_CODEWORD), exponents
 
 
-def _widened(words: Tensor, exponents: Tensor) -> Tensor:
+def _widened(codewords: Tensor, exponents: Tensor) -> Tensor:
     """Undo `_narrowed`, as float32."""
-    return (words.long() * (1 << exponents.long())[:, None]).float()
+    return (codewords.long() * (1 << exponents.long())[:, None]).float()
 
 
 def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
@@ -133,8 +133,8 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
         elif name != _CODEBOOKS:
             packed[name] = value.to(torch.float16)
     prefix = f"{CONTEXT_PREFIX}{LEVEL}."
-    words, exponents = _narrowed(level.codewords[:, 0])
-    packed[f"{prefix}{CODEWORDS}"] = words.to(torch.int8)
+    codewords, exponents = _narrowed(level.codewords[:, 0])
+    packed[f"{prefix}{CODEWORDS}"] = codewords.to(torch.int8)
     packed[f"{prefix}{EXPONENTS}"] = exponents.to(torch.uint8)
     packed[f"{prefix}{GROUPS}"] = torch.tensor([level.shape.n_channels], dtype=torch.int16)
     for name, tensor in level.tensors.items():
@@ -158,17 +158,19 @@ def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextL
     return ContextLevel(shape, own, codewords)
 
 
-def _codewords(words: Tensor, exponents: Tensor) -> Tensor:
+def _codewords(codewords: Tensor, exponents: Tensor) -> Tensor:
     """Return the codewords [S, K, C] of a weights file as int16, in 1/16 step."""
-    legal = words.dtype == torch.int8 and exponents.dtype == torch.uint8
-    if not legal or tuple(exponents.shape) != (words.shape[0], words.shape[2]):
-        found = f"{words.dtype} {list(words.shape)}, {exponents.dtype} {list(exponents.shape)}"
+    legal = codewords.dtype == torch.int8 and exponents.dtype == torch.uint8
+    if not legal or tuple(exponents.shape) != (codewords.shape[0], codewords.shape[2]):
+        found = (
+            f"{codewords.dtype} {list(codewords.shape)}, {exponents.dtype} {list(exponents.shape)}"
+        )
         raise ModelError(
             f"codewords and exponents are {found}, legal: int8 [S, K, C], uint8 [S, C]"
         )
-    if int(exponents.max()) > MOST_EXPONENT or int(words.min()) < -MOST_CODEWORD:
-        raise ModelError(f"an exponent above {MOST_EXPONENT}, or a word below −{MOST_CODEWORD}")
-    return _widened(words, exponents).to(torch.int16)
+    if int(exponents.max()) > MOST_EXPONENT or int(codewords.min()) < -MOST_CODEWORD:
+        raise ModelError(f"an exponent above {MOST_EXPONENT}, or a codeword below −{MOST_CODEWORD}")
+    return _widened(codewords, exponents).to(torch.int16)
 
 
 def _unpacked(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:

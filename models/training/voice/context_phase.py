@@ -58,7 +58,7 @@ def store_speech_codes(
     """Code recordings, half an hour at most, and write the codes in pieces of 128 frames.
 
     At some rates, as the encoder does: latents are corrected for the depths of a rate, or not, and
-    of corrected ones words are chosen by the costs of the context model, if there is one.
+    of corrected ones codewords are chosen by the costs of the context model, if there is one.
 
     Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces],
     `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame; and

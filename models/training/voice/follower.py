@@ -1,6 +1,6 @@
 """Codebooks and static tables that follow moving latents by exponential averages.
 
-As in VQ-VAE-2 (Razavi et al., 2019); dead words split busy ones.
+As in VQ-VAE-2 (Razavi et al., 2019); dead codewords split busy ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
 FOLLOW_DECAY = 0.99
 PRIOR_PLACES = 4000.0  # places that the codebooks at the start are worth
 LEAST_COUNT = 1e-3
-ALIVE_ABOVE = 0.02  # places a step, averaged, above which a word counts as alive
+ALIVE_ABOVE = 0.02  # places a step, averaged, above which a codeword counts as alive
 
 
 class CodebookFollower:
@@ -23,7 +23,7 @@ class CodebookFollower:
 
     Args:
         vq: residual VQ of one group.
-        restart_share: a word is dead that is chosen less often than this share of the mean.
+        restart_share: a codeword is dead that is chosen less often than this share of the mean.
         even_from: from this stage on a vector counts by the inverse of its length, or late stages
             fit nothing but the loudest frames (docs/decisions/026).
     """
@@ -52,54 +52,54 @@ class CodebookFollower:
     ) -> None:
         """Take in one batch: latents [B, C, 1, F] in steps and their codes."""
         rest = self.vq.group(latents)[0].contiguous()  # [N, C]
-        words = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()  # [stages, N]
+        codewords = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()  # [stages, N]
         bins = rate_bin(position).repeat_interleave(latents.shape[2] * latents.shape[3])
         for stage in range(self.vq.n_stages):
             if not len(rest):
                 break
-            chosen = words[stage]
+            chosen = codewords[stage]
             left = rest - self.vq.codebooks[stage, 0].index_select(0, chosen)
             self._learn_means(stage, rest, chosen)
             self._learn_usage(stage, chosen, bins)
             restarted = self._restart(stage, rest, chosen, generator)
             self._publish(stage, torch.cat([chosen, restarted]))
             alive = torch.nonzero(chosen)[:, 0]
-            rest, words, bins = left[alive], words[:, alive], bins[alive]
+            rest, codewords, bins = left[alive], codewords[:, alive], bins[alive]
         usage = self.usage + 0.05
         self.vq.bits.copy_(-torch.log2(usage / usage.sum(-1, keepdim=True)))
 
-    def _learn_means(self, stage: int, vectors: Tensor, words: Tensor) -> None:
-        """Follow what words [N] code, vectors [N, C]."""
+    def _learn_means(self, stage: int, vectors: Tensor, codewords: Tensor) -> None:
+        """Follow what codewords [N] code, vectors [N, C]."""
         size = self.vq.codebooks.shape[2]
         counts, sums = self.counts[stage, 0], self.sums[stage, 0]
         counts *= FOLLOW_DECAY
         sums *= FOLLOW_DECAY
         if stage < self.even_from:
-            counts += torch.bincount(words, minlength=size)
-            sums.index_add_(0, words, vectors)
+            counts += torch.bincount(codewords, minlength=size)
+            sums.index_add_(0, codewords, vectors)
             return
         weights = (vectors.square().sum(1) + 1.0).rsqrt()
         weights /= weights.mean()
-        counts += torch.bincount(words, weights, minlength=size)
-        sums.index_add_(0, words, vectors * weights[:, None])
+        counts += torch.bincount(codewords, weights, minlength=size)
+        sums.index_add_(0, codewords, vectors * weights[:, None])
 
-    def _learn_usage(self, stage: int, words: Tensor, bins: Tensor) -> None:
+    def _learn_usage(self, stage: int, codewords: Tensor, bins: Tensor) -> None:
         size = self.vq.codebooks.shape[2]
-        joint = torch.bincount(bins * size + words, minlength=N_RATE_BINS * size)
+        joint = torch.bincount(bins * size + codewords, minlength=N_RATE_BINS * size)
         joint = joint.reshape(N_RATE_BINS, size)
         decay = torch.where(joint.sum(1, keepdim=True) > 0, FOLLOW_DECAY, 1.0)
         self.usage[:, stage, 0] *= decay
         self.usage[:, stage, 0] += joint
 
     def _restart(
-        self, stage: int, vectors: Tensor, words: Tensor, generator: torch.Generator
+        self, stage: int, vectors: Tensor, codewords: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Put dead words next to busy ones, towards vectors [N, C] that those words [N] code.
+        """Put dead codewords next to busy ones, towards vectors [N, C] that the busy ones [N] code.
 
-        Not on the vectors themselves: the best of K words of N random numbers is only
+        Not on the vectors themselves: the best of K codewords of N random numbers is only
         √(2 ln K / N) as long as the vectors it codes, and a longer one would not be chosen again.
 
-        Returns the words that were dead.
+        Returns the codewords that were dead.
         """
         counts, sums = self.counts[stage, 0], self.sums[stage, 0]
         typical = float(counts.mean())
@@ -107,25 +107,25 @@ class CodebookFollower:
         dead[0] = False
         numbers = torch.nonzero(dead)[:, 0]
         step = min(1.0, math.sqrt(2.0 * math.log(len(counts)) / self.vq.n_channels))
-        for word in numbers.tolist():
+        for codeword in numbers.tolist():
             pick = int(torch.randint(len(vectors), (1,), generator=generator))
-            busy = int(words[pick])
+            busy = int(codewords[pick])
             start = self.vq.codebooks[stage, 0, busy]
             counts[busy] *= 0.5
             sums[busy] *= 0.5
             self.usage[:, stage, 0, busy] *= 0.5
-            self.usage[:, stage, 0, word] = self.usage[:, stage, 0, busy]
-            counts[word] = max(float(counts[busy]), self.restart_share * typical)
-            sums[word] = counts[word] * (start + step * (vectors[pick] - start))
+            self.usage[:, stage, 0, codeword] = self.usage[:, stage, 0, busy]
+            counts[codeword] = max(float(counts[busy]), self.restart_share * typical)
+            sums[codeword] = counts[codeword] * (start + step * (vectors[pick] - start))
         return numbers
 
-    def _publish(self, stage: int, words: Tensor) -> None:
-        """Put words where their means are; those of all others have not moved."""
-        moved = torch.unique(words)
+    def _publish(self, stage: int, codewords: Tensor) -> None:
+        """Put codewords where their means are; those of all others have not moved."""
+        moved = torch.unique(codewords)
         moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= LEAST_COUNT)]
         means = self.sums[stage, 0, moved] / self.counts[stage, 0, moved, None]
         self.vq.codebooks[stage, 0, moved] = means
 
     def alive_share(self) -> float:
-        """Return the share of first-stage words that were used lately."""
+        """Return the share of first-stage codewords that were used lately."""
         return float((self.counts[0] > ALIVE_ABOVE).float().mean())

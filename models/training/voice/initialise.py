@@ -10,10 +10,10 @@ from torch import Tensor
 
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.lloyd import (
+    codeword_counts,
     entropy_constrained_lloyd,
     nearest,
     usage,
-    word_counts,
 )
 from luxvox.models.voice.networks import DEPTH_POWER, SpeechConfig, SpeechModel, typical_db
 from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
@@ -29,7 +29,7 @@ N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
 LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
-START_SHARE = 0.25  # of the vectors that words start from: whole ones are nearest to few others
+START_SHARE = 0.25  # of the vectors that codewords start from: whole ones are nearest to few others
 
 
 @torch.no_grad()
@@ -37,7 +37,7 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
     """Return a model that is a linear codec with codebooks fitted to `voices`.
 
     A quarter of the latent are principal directions of envelopes, the rest those of complex
-    spectra.  A word takes what is largest first, so their scale says what bits are spent on:
+    spectra.  A codeword takes what is largest first, so their scale says what bits are spent on:
     envelopes, then what is below 1.5 kHz (docs/decisions/031).
     """
     generator = torch.Generator().manual_seed(seed)
@@ -180,8 +180,8 @@ def _fitted(
 ) -> Tensor:
     """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].
 
-    In many dimensions, whole vectors are farther from each other than from zero: words that started
-    there would stay unused, except for outliers.
+    In many dimensions, whole vectors are farther from each other than from zero: codewords that
+    started there would stay unused, except for outliers.
     """
     size = vq.codebooks.shape[2]
     book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]
@@ -209,14 +209,14 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
         codes = vq.encode(latents, position, model.config.rate_weight, limits)
         for number in range(N_RATE_BINS):
             some = rate_bin(position) == number
-            vq.bits[number] = bits_from_counts(word_counts(codes[some], size).float())
-    for stage, table in enumerate(word_counts(codes, size)):
+            vq.bits[number] = bits_from_counts(codeword_counts(codes[some], size).float())
+    for stage, table in enumerate(codeword_counts(codes, size)):
         alive, perplexity = usage(table.float())
-        text = "stage %d: %.1f %% of the words used, perplexity %.1f, %d places"
+        text = "stage %d: %.1f %% of the codewords used, perplexity %.1f, %d places"
         log.info(text, stage + 1, 100.0 * alive, perplexity, int(table.sum()))
 
 
 def bits_from_counts(counts: Tensor) -> Tensor:
-    """Return the cost in bits of words counted [stages, groups, K], each seen a little."""
+    """Return the cost in bits of codewords counted [stages, groups, K], each seen a little."""
     seen = counts + 0.2
     return -torch.log2(seen / seen.sum(-1, keepdim=True))

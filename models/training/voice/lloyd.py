@@ -9,27 +9,27 @@ from luxvox.models.voice.rvq import RATE_WEIGHT
 
 
 def usage(counts: Tensor) -> tuple[float, float]:
-    """Return the share of words used at all, and the mean perplexity of the groups.
+    """Return the share of codewords used at all, and the mean perplexity of the groups.
 
     Args:
-        counts: how often each word was chosen [groups, K].
+        counts: how often each codeword was chosen [groups, K].
     """
     shares = counts / counts.sum(-1, keepdim=True).clamp(min=1e-9)
     entropy = -(shares * torch.log2(shares.clamp(min=1e-30))).sum(-1)
     return float((counts > 0).float().mean()), float(torch.exp2(entropy).mean())
 
 
-def word_counts(codes: Tensor, codebook_size: int) -> Tensor:
-    """Count the words [stages, groups, K] of codes [B, stages, groups, H, W] where they are coded.
+def codeword_counts(codes: Tensor, codebook_size: int) -> Tensor:
+    """Count the codewords [stages, groups, K] of codes [B, stages, groups, H, W] that are coded.
 
     Places that an earlier null ended are not coded and not counted.
     """
     _, stages, groups, _, _ = codes.shape
     reached = torch.cat([torch.ones_like(codes[:, :1]), codes[:, :-1]], 1) != 0
     offsets = torch.arange(stages * groups).reshape(1, stages, groups, 1, 1) * codebook_size
-    words = (codes.long() + offsets.to(codes.device))[reached]
+    codewords = (codes.long() + offsets.to(codes.device))[reached]
     size = stages * groups * codebook_size
-    return torch.bincount(words, minlength=size).reshape(stages, groups, codebook_size)
+    return torch.bincount(codewords, minlength=size).reshape(stages, groups, codebook_size)
 
 
 def entropy_constrained_lloyd(
@@ -46,14 +46,14 @@ def entropy_constrained_lloyd(
     Args:
         vectors: [N, width] in steps.
         book: [K, width] to start from; codeword 0 stays the zero vector.
-        n_iterations: passes over the vectors. In all but the last 3, dead words are put on
+        n_iterations: passes over the vectors. In all but the last 3, dead codewords are put on
             badly coded vectors.
         generator: source of the seeds.
         rate_weight: worth of a bit in squared steps.
         weights: what the squared error of each vector counts [N]; one by default.
 
     Returns:
-        Codebook [K, width] and the chosen words [N].
+        Codebook [K, width] and the chosen codewords [N].
     """
     n, codebook_size = len(vectors), len(book)
     weights = torch.ones(n) if weights is None else weights
@@ -80,7 +80,7 @@ def entropy_constrained_lloyd(
 
 
 def nearest(vectors: Tensor, book: Tensor) -> Tensor:
-    """Return the words [N] of a codebook [K, width] nearest to vectors [N, width]."""
+    """Return the codewords [N] of a codebook [K, width] nearest to vectors [N, width]."""
     return _nearest(vectors, book, torch.zeros(len(book)), 0.0)[0]
 
 

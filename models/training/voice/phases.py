@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from luxvox.models.training.loop import save_atomically
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.follower import CodebookFollower
-from luxvox.models.training.voice.lloyd import usage, word_counts
+from luxvox.models.training.voice.lloyd import codeword_counts, usage
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import (
     DEPTH_POWER,
@@ -33,7 +33,7 @@ from luxvox.models.voice.weights import rounded_codebooks
 BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
-RESTART_SHARE = 0.05  # words chosen less often than this share of the mean start again
+RESTART_SHARE = 0.05  # codewords chosen less often than this share of the mean start again
 FEWEST_STAGES = 1.5  # a frame of stored codes: those of less teach little
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
@@ -104,7 +104,7 @@ class JointSpeechPhase:
         codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
         bits = static_bits(self.model, codes, position)
         quantised = self._prefixes(codes, generator)
-        if self.model.training:  # afterwards: words that have seen the batch fit it too well
+        if self.model.training:  # afterwards: codewords that have seen the batch fit it too well
             self.follower.learn(latents, codes, position, generator)
         return quantised, bits
 
@@ -128,7 +128,7 @@ class JointSpeechPhase:
             for index in range(n):
                 samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]
                 codes, decoded, bits = coded(self.model, samples, value)
-                counts = counts + word_counts(codes, self.model.config.codebook_size)
+                counts = counts + codeword_counts(codes, self.model.config.codebook_size)
                 one = {"kbps": bits * 16.0 / samples.shape[1], **_scores(samples[0], decoded[0])}
                 sums = {key: sums.get(key, 0.0) + number / n for key, number in one.items()}
                 if index < 2:

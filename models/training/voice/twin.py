@@ -59,11 +59,11 @@ class ContextTwin(nn.Module):
         probability = torch.exp2(-vq.bits).mean(0)
         null = probability[..., 0].clamp(1e-4, 1 - 1e-4)
         self.values["flag_bias"].copy_(torch.log2(null / (1.0 - null)))
-        words = probability[..., 1:] / (1.0 - null)[..., None]
-        self.values["table_bias"].copy_(torch.log2(words.clamp(min=2.0**-15)))
+        codewords = probability[..., 1:] / (1.0 - null)[..., None]
+        self.values["table_bias"].copy_(torch.log2(codewords.clamp(min=2.0**-15)))
         table = self.values["table_weight"]
         for stage in range(self.plan.n_stages):
-            features = word_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
+            features = codeword_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
             n = min(features.shape[1], table.shape[-1])
             table[stage, 0, :, :n] = 0.4 * features[:, :n]
 
@@ -124,9 +124,9 @@ def _round(value: Tensor) -> Tensor:
     return value + (torch.floor(value.detach() + 0.5) - value.detach())
 
 
-def word_features(words: Tensor) -> Tensor:
+def codeword_features(codewords: Tensor) -> Tensor:
     """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
-    scaled = words.sign() * torch.log2(1.0 + words.abs())
+    scaled = codewords.sign() * torch.log2(1.0 + codewords.abs())
     scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
     features = torch.cat([scaled, scaled.abs()], 1)
     features = features - features.mean(0)
@@ -207,15 +207,15 @@ class ContextTwins(nn.Module):
 
         # Flat positions that are predicted [N], and their codes [stages, N].
         rows = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
-        words = whole.transpose(0, 1).flatten(1)[:, rows]
+        codewords = whole.transpose(0, 1).flatten(1)[:, rows]
         previous: Tensor | None = None
         if stage > 0:
-            alive = words[stage - 1] != 0
-            rows, words = rows[alive], words[:, alive]
-            previous = words[stage - 1]
+            alive = codewords[stage - 1] != 0
+            rows, codewords = rows[alive], codewords[:, alive]
+            previous = codewords[stage - 1]
         features = line_features(lines, tensors, index, rows)
         hidden = hidden_features(features, tensors, stage, previous)
-        return {stage: _stage_bits(hidden, tensors, stage, words[stage])}
+        return {stage: _stage_bits(hidden, tensors, stage, codewords[stage])}
 
     def _known_lines(self, name: str, codes: Tensor, position: Tensor, index: int) -> Lines:
         """Return what is known of codes [B, stages, F] before a pass."""
@@ -225,8 +225,8 @@ class ContextTwins(nn.Module):
 
         # [B, stages, F] -> [B · F, stages] -> [B · F, channels]; nothing of later stages is known
         n = one.stage + 1
-        words = known[:, :n].transpose(1, 2).flatten(0, 1)
-        own = codeword_sum(words, self.codewords[name][:n, 0])
+        codewords = known[:, :n].transpose(1, 2).flatten(0, 1)
+        own = codeword_sum(codewords, self.codewords[name][:n, 0])
         mask = torch.from_numpy(one.mask(length)).float()
         return Lines(own, depth_input(known != 0).flatten(), mask, position)
 
@@ -252,6 +252,6 @@ def _stage_bits(hidden: Tensor, tensors: Mapping[str, Tensor], stage: int, codes
     total = nn.functional.binary_cross_entropy_with_logits(logits, null, reduction="sum")
     chosen = torch.nonzero(codes)[:, 0]
     if len(chosen):
-        words = code_logits(hidden[chosen], tensors, stage) * unit
-        total = total + nn.functional.cross_entropy(words, codes[chosen] - 1, reduction="sum")
+        codewords = code_logits(hidden[chosen], tensors, stage) * unit
+        total = total + nn.functional.cross_entropy(codewords, codes[chosen] - 1, reduction="sum")
     return total / math.log(2)

@@ -59,15 +59,15 @@ def inputs_in_int64(lines):
 
 
 def logits_in_int64(features, tables, stage, previous):
-    """Flag logits [N] and word logits [N, K − 1]."""
+    """Flag logits [N] and codeword logits [N, K − 1]."""
     hidden = features @ tables["head.weight"][stage, 0].T + tables["head.bias"][stage, 0]
     hidden = (hidden + 64) >> 7
     if previous is not None:
         hidden = hidden + tables["embedding"][stage - 1, 0, previous]
     hidden = np.clip(hidden, -127, 127)
     flags = hidden @ tables["flag.weight"][stage, 0] + tables["flag.bias"][stage, 0]
-    words = hidden @ tables["table.weight"][stage, 0].T + tables["table.bias"][stage, 0]
-    return (flags + 16) >> 5, (words + 16) >> 5
+    codewords = hidden @ tables["table.weight"][stage, 0].T + tables["table.bias"][stage, 0]
+    return (flags + 16) >> 5, (codewords + 16) >> 5
 
 
 def random_lines(n_channels, reach=3000):
@@ -144,11 +144,11 @@ def test_logits_are_whole_number_arithmetic(tensors, stage, kind):
     typed = as_type(tensors, kind)
     hidden = hidden_features(features, typed, stage, previous)
     before = None if previous is None else previous.numpy()
-    flags, words = logits_in_int64(
+    flags, codewords = logits_in_int64(
         features.numpy().astype(np.int64), as_int64(tensors), stage, before
     )
     np.testing.assert_array_equal(flag_logits(hidden, typed, stage).numpy(), flags)
-    np.testing.assert_array_equal(code_logits(hidden, typed, stage).numpy(), words)
+    np.testing.assert_array_equal(code_logits(hidden, typed, stage).numpy(), codewords)
 
 
 def test_codewords_are_summed_over_stages(small_voice):

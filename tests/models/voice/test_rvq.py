@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from luxvox.models.training.voice.lloyd import (
+    codeword_counts,
     entropy_constrained_lloyd,
     usage,
-    word_counts,
 )
 from luxvox.models.voice.rvq import (
     GROUP_WIDTH,
@@ -85,8 +85,8 @@ def test_choice_is_the_cheapest_word(vq, latents):
         cheapest = (distances + RATE_WEIGHT * bits).argmin(2) * alive
         chosen = codes[:, stage].permute(1, 0, 2, 3).flatten(1).long()
         assert torch.equal(chosen, cheapest)
-        words = vq.codebooks[stage].gather(1, chosen[..., None].expand(-1, -1, GROUP_WIDTH))
-        rest, alive = rest - words, alive & (chosen != 0)
+        codewords = vq.codebooks[stage].gather(1, chosen[..., None].expand(-1, -1, GROUP_WIDTH))
+        rest, alive = rest - codewords, alive & (chosen != 0)
 
 
 def test_dearer_bits_give_more_nulls(vq, latents):
@@ -140,13 +140,13 @@ def test_ranges_of_the_step():
 
 def test_words_are_counted_where_they_are_coded(vq, latents):
     codes = vq.encode(latents, POSITION)
-    counts = word_counts(codes, K)
+    counts = codeword_counts(codes, K)
     assert counts.shape == (N_STAGES, len(SIZES), K)
     assert counts[0].sum(1).tolist() == [2 * 4 * 5] * len(SIZES)
     for stage in range(1, N_STAGES):
         assert torch.equal(counts[stage].sum(1), counts[stage - 1, :, 1:].sum(1))
-    for stage, group, word in ((0, 1, 0), (0, 2, 3), (2, 2, 5)):
-        assert counts[stage, group, word] == (codes[:, stage, group] == word).sum()
+    for stage, group, codeword in ((0, 1, 0), (0, 2, 3), (2, 2, 5)):
+        assert counts[stage, group, codeword] == (codes[:, stage, group] == codeword).sum()
 
 
 def test_usage():

@@ -1,4 +1,4 @@
-"""Codebooks that training fits: other vectors use them, and dead words come back."""
+"""Codebooks that training fits: other vectors use them, and dead codewords come back."""
 
 import dataclasses
 
@@ -36,5 +36,5 @@ def test_dead_words_come_back_to_life():
     for _ in range(60):
         latents = torch.randn(1, 24, 1, 400, generator=generator)
         follower.learn(latents, vq.encode(latents, position, 0.0), position, generator)
-    words = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
-    assert len(torch.unique(words)) > 57  # 90 %
+    codewords = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
+    assert len(torch.unique(codewords)) > 57  # 90 %

@@ -235,7 +235,7 @@ def test_altered_weights_are_refused(run, tmp_path):
 
 ILLEGAL_CODEWORDS = {
     "shifted too far": ({"exponents": lambda t: t.fill_(9)}, "an exponent above 8"),
-    "−128": ({"codewords": lambda t: t.fill_(-128)}, "a word below −127"),
+    "−128": ({"codewords": lambda t: t.fill_(-128)}, "a codeword below −127"),
     "a bias": ({"exponents": lambda t: t.to(torch.int8)}, "legal: int8 .*, uint8"),
     "of one stage": ({"exponents": lambda t: t[:1]}, "legal: int8 .*, uint8"),
     "of 16 bits": ({"codewords": lambda t: t.to(torch.int16)}, "legal: int8 .*, uint8"),

@@ -7,7 +7,7 @@ import torch
 from luxvox.entropy.voice.visitors import CodesMeter, known
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import ModelError
-from luxvox.models.training.voice.twin import known_mask, speech_twins, word_features
+from luxvox.models.training.voice.twin import codeword_features, known_mask, speech_twins
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.voice.tables import CODEWORDS, check_tables, speech_plan_of
 
@@ -55,9 +55,9 @@ def codes(model):
     """Codes int64 [2, stages, 1, 1, F], drawn from the static tables."""
     shares = torch.exp2(-model.vq.bits[0, :, 0])
     generator = torch.Generator().manual_seed(2)
-    words = torch.multinomial(shares, 2 * N_FRAMES, replacement=True, generator=generator)
-    words = words.reshape(5, 2, N_FRAMES).transpose(0, 1)
-    return (words * torch.cumprod((words != 0).long(), 1))[:, :, None, None]
+    codewords = torch.multinomial(shares, 2 * N_FRAMES, replacement=True, generator=generator)
+    codewords = codewords.reshape(5, 2, N_FRAMES).transpose(0, 1)
+    return (codewords * torch.cumprod((codewords != 0).long(), 1))[:, :, None, None]
 
 
 def metered(twins, codes):
@@ -135,8 +135,8 @@ def test_known_codes_are_those_of_earlier_passes():
 
 
 def test_word_features_are_centred_and_of_unit_power():
-    words = torch.randn(64, 12, generator=torch.Generator().manual_seed(4))
-    features = word_features(words)
+    codewords = torch.randn(64, 12, generator=torch.Generator().manual_seed(4))
+    features = codeword_features(codewords)
     assert features.mean(0).abs().max() < 1e-5
     assert torch.allclose(features.std(0), torch.ones(features.shape[1]), atol=1e-4)
 
@@ -153,7 +153,7 @@ HOSTILE = {
         lambda t: t.update({"head.bias": t["head.bias"].repeat(2, 1, 1)}),
         r"head.bias is .*\[10, 1, 8\], legal: torch.int32 \[5, 1, 8\]",
     ),
-    "null": (lambda t: t[CODEWORDS][1, 0].fill_(1), "word 0 is not zero"),
+    "null": (lambda t: t[CODEWORDS][1, 0].fill_(1), "codeword 0 is not zero"),
 }
 
 
