@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from luxvox.codec.inspection import FileInfo, VoiceInfo, inspect
     from luxvox.codec.lvx import codes, from_codes
     from luxvox.codec.pictures import compress_image, decompress_image
+    from luxvox.codec.sound_file import SpeechFile, open_speech
     from luxvox.codec.truncation import truncate
     from luxvox.codec.voices import (
         compress_speech,
@@ -47,6 +48,7 @@ __all__ = [
     "LossWarning",
     "LuxvoxError",
     "ModelError",
+    "SpeechFile",
     "SystemFailure",
     "TargetWarning",
     "TruncatedError",
@@ -63,6 +65,7 @@ __all__ = [
     "decompress_speech",
     "from_codes",
     "inspect",
+    "open_speech",
     "use_weights",
     "truncate",
 ]
@@ -76,6 +79,7 @@ _HOMES = {
     "LossWarning": "luxvox.errors",
     "LuxvoxError": "luxvox.errors",
     "ModelError": "luxvox.errors",
+    "SpeechFile": "luxvox.codec.sound_file",
     "SystemFailure": "luxvox.errors",
     "TargetWarning": "luxvox.errors",
     "TruncatedError": "luxvox.errors",
@@ -91,6 +95,7 @@ _HOMES = {
     "decompress_speech": "luxvox.codec.voices",
     "from_codes": "luxvox.codec.lvx",
     "inspect": "luxvox.codec.inspection",
+    "open_speech": "luxvox.codec.sound_file",
     "use_weights": "luxvox.models.cards",
     "truncate": "luxvox.codec.truncation",
 }
