@@ -110,7 +110,7 @@ def _compress(
     """Code a picture as it is asked for."""
     load(*FOR_PICTURES)
     from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
-    from luxvox.codec.picture.rates import at_target
+    from luxvox.codec.picture.rates import at_quality, at_target
     from luxvox.codec.quality import quality_to_centi
     from luxvox.entropy.coders import CODER_NUMBERS
     from luxvox.torch_state import usual_state
@@ -138,7 +138,7 @@ def _compress(
         if centi is None:
             data, missed = at_target(encoder, raster.pixels, target, work, (codec, advance))
         else:
-            data, missed = encoder.at(centi, work, 1.0, advance).data, None
+            data, missed = at_quality(encoder, raster.pixels, centi, work, (codec, advance)), None
     advance(1.0)
 
     lost = [LossWarning(note) for note in (*left_out, *raster.notes)]

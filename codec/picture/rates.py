@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from luxvox.codec.effort import PictureWork
 from luxvox.codec.picture.decoding import drawn
 from luxvox.codec.picture.encoding import CodedPicture, PictureEncoder
+from luxvox.codec.picture.plateau import best_up_to, is_saturated
 from luxvox.codec.search import (
     BEYOND,
     COARSEST,
@@ -83,6 +84,34 @@ def at_target(
     return data, search.told(value)
 
 
+def at_quality(
+    encoder: PictureEncoder,
+    pixels: NDArray[np.uint8],
+    centi: int,
+    work: PictureWork,
+    tell: tuple[PictureCodec, Advance],
+) -> bytes:
+    """Return the file at a quality in hundredths, or at a lower one that is better and no larger.
+
+    The arguments are those of `at_target`.
+    """
+    codec, advance = tell
+    coded = encoder.at(centi, work, 1.0, advance)
+    if is_saturated(pixels):
+        coded = best_up_to(
+            coded,
+            lambda other: encoder.at(other, work, 1.0, silent),
+            lambda tried: squared_error(codec, pixels, tried),
+        )
+    return coded.data
+
+
+def squared_error(codec: PictureCodec, pixels: NDArray[np.uint8], coded: CodedPicture) -> float:
+    """Return the mean squared error of a coded picture, in levels."""
+    decoded = drawn(codec, coded.header, coded.codes)
+    return float(np.square(decoded.astype(np.float32) - pixels).mean(dtype=np.float64))
+
+
 class _Search:
     """What is searched for, and what was tried."""
 
@@ -145,9 +174,8 @@ class _Search:
         """Return what is searched for: the logarithm of bytes, or PSNR in dB."""
         if self._target.what != "psnr":
             return math.log(len(coded.data))
-        decoded = drawn(self._codec, coded.header, coded.codes)
-        error = np.square(decoded.astype(np.float32) - self._pixels).mean(dtype=np.float64)
-        return 10.0 * math.log10(255.0**2 / max(float(error), 1e-6))
+        error = squared_error(self._codec, self._pixels, coded)
+        return 10.0 * math.log10(255.0**2 / max(error, 1e-6))
 
     def largest_within(self, work: PictureWork) -> tuple[bytes, str] | None:
         """Return the file of quality 100, and a note, if a size is above all that are found."""

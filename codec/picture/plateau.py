@@ -1,0 +1,50 @@
+"""Pictures that more bits make no better.
+
+The networks do not reach flat, saturated colours exactly. From some quality on, finer steps make
+such a picture larger and, if anything, worse. For pictures with many of these colours lower
+qualities are tried, too, and the best file that is no larger is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.codec.picture.encoding import CodedPicture
+
+_LOW, _HIGH = 8, 247  # a saturated colour has a channel below, and one above
+_MIN_SHARE: Final = 0.1  # of the pixels
+_GRID: Final = (100, 500, *range(1000, 9001, 1000), 9500)  # hundredths of quality
+_MAX_PIXELS: Final = 4_000_000  # of all tries together, except for the nearest two qualities
+
+
+def is_saturated(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether many pixels of [H, W, 1 or 3] have a colour at the edge of what there is."""
+    extreme = (pixels.min(axis=2) < _LOW) & (pixels.max(axis=2) > _HIGH)
+    return float(extreme.mean()) >= _MIN_SHARE
+
+
+def best_up_to(
+    coded: CodedPicture,
+    code: Callable[[int], CodedPicture],
+    error: Callable[[CodedPicture], float],
+) -> CodedPicture:
+    """Return a picture coded at a lower quality if it is no larger and has less of an error.
+
+    Args:
+        coded: the picture at the quality that is asked for.
+        code: gives the picture at another quality in hundredths.
+        error: what is to be small.
+    """
+    header = coded.header
+    n_tries = max(2, _MAX_PIXELS // (header.width * header.height))
+    below = [centi for centi in _GRID if centi < header.quality_centi]
+    best, least = coded, error(coded)
+    for centi in below[-n_tries:]:
+        tried = code(centi)
+        if len(tried.data) <= len(coded.data) and (found := error(tried)) < least:
+            best, least = tried, found
+    return best
