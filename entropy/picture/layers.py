@@ -175,21 +175,13 @@ def predict(
     state, around, leaning = inputs
     name = f"pass{number}"
 
-    # State and own codes are inputs of one layer; either may not exist.
-    weights, rows = [], []
-    if state is not None:
-        rows.append(state)
-        weights.append(tensors[f"{name}.state.weight"][:, : state.shape[1]])
-    if around is not None:
-        rows.append(around)
-        weights.append(own_matrix(one, tensors[f"{name}.own.weight"]))
-
     # [N, terms] -> [N, hidden]
-    if rows:
-        x = int8.linear(torch.cat(rows, 1), torch.cat(weights, 1), bias)
-    else:
-        x = bias[None].clone()
-    x = _activate(x, "own")
+    weights = {}
+    if state is not None:
+        weights["state"] = tensors[f"{name}.state.weight"][:, : state.shape[1]]
+    if around is not None:
+        weights["own"] = own_matrix(one, tensors[f"{name}.own.weight"])
+    x = _first_layer([part for part in (state, around) if part is not None], weights, bias)
 
     x = int8.linear(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"])
     x = _activate(x, "mid")
@@ -209,6 +201,15 @@ def predict(
     # A rounded mean is itself a legal code: silent codes are, and no escape is ever too long.
     reach = MEAN_UNITS * CODE_MAX
     return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
+
+
+def _first_layer(rows: list[Tensor], weights: Mapping[str, Tensor], bias: Tensor) -> Tensor:
+    """Return the hidden features [N, hidden] of a pass; state and own codes may not exist."""
+    if not rows:
+        return _activate(bias[None].clone(), "own")
+    return _activate(
+        int8.linear(torch.cat(rows, 1), torch.cat([*weights.values()], 1), bias), "own"
+    )
 
 
 def own_matrix(one: LatticePass, weight: Tensor) -> Tensor:

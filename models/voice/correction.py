@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from luxvox.models.voice.losses import distortions, spectra
+from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
@@ -84,7 +84,6 @@ def refined_latents(
     if len(samples) < MIN_SAMPLES or not depths.any():
         return Refined(latents, codes, heard_db)
 
-    # What is heard of the recording stays the same in all steps.
     wanted = spectra(samples[None])
     for step in range(n_steps):
         if step > 0:
@@ -95,22 +94,38 @@ def refined_latents(
         if step == 0:
             length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
 
-        with torch.enable_grad():
-            refined.requires_grad_(True)
-            loss, _ = distortions(spectra(model.samples(refined + error, half_precision)), wanted)
-            (gradient,) = torch.autograd.grad(loss, [refined])
-
-        refined = refined.detach()
+        gradient = _gradient(model, refined, error, wanted, half_precision)
         if step == 0:
             heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
             depths = depths_for(heard_db)
 
-        # Frames are brought nearer to one length, so that loud ones do not take all of the step.
-        gradient /= gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST).pow(EVENNESS)
+        gradient = _evened(gradient)
         share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
-        refined -= share * length / _root_mean_square(gradient) * gradient
+        refined = refined - share * length / _root_mean_square(gradient) * gradient
 
     return Refined(refined[0], codes, heard_db)
+
+
+def _gradient(
+    model: SpeechModel,
+    latents: Tensor,
+    error: Tensor,
+    wanted: Spectra,
+    half_precision: bool,
+) -> Tensor:
+    """Return the gradient of what is heard, in latents that a fixed error is added to."""
+    with torch.enable_grad():
+        varied = latents.detach().requires_grad_(True)
+        decoded = model.samples(varied + error, half_precision)
+        loss, _ = distortions(spectra(decoded), wanted)
+        (gradient,) = torch.autograd.grad(loss, [varied])
+    return gradient
+
+
+def _evened(gradient: Tensor) -> Tensor:
+    """Bring frames nearer to one length, so that loud ones do not take all of a step."""
+    lengths = gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST)
+    return gradient / lengths.pow(EVENNESS)
 
 
 def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.float32]:
