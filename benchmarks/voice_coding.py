@@ -26,7 +26,7 @@ from luxvox.benchmarks.origin import repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec import container, voices
 from luxvox.codec.quality import centi_to_position, centi_to_share
-from luxvox.entropy.voice.visitors import CodesMeter, known
+from luxvox.entropy.voice.visitors import CodesMeter, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import number
@@ -124,7 +124,7 @@ def measure(data: bytes, tally: Tally) -> float:
     total = 0.0
     for start in range(0, codes.shape[1], SEGMENT_FRAMES):
         part = codes[:, start : start + SEGMENT_FRAMES]
-        meter = CodesMeter(known({LEVEL: part[:, None, None]}))
+        meter = CodesMeter(fixed_source({LEVEL: part[:, None, None]}))
         position = centi_to_position(header.quality_centi)
         walk(codec.context, {LEVEL: (1, part.shape[1])}, position, meter)
         for (_, stage), bits in meter.bits.items():

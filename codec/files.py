@@ -86,17 +86,19 @@ def write(target: str, data: bytes, overwrite: bool = False, like: str | None = 
         target: path, or `-`. Devices and named pipes are written to directly.
         data: all of the file.
         overwrite: whether a file of that name may be replaced.
-        like: path of the input that the file is made from; see `opened`.
+        like: path of the input that the file is made from; see `open_output`.
 
     Raises:
-        UsageError, SystemFailure, BrokenPipeError: as `opened`.
+        UsageError, SystemFailure, BrokenPipeError: as `open_output`.
     """
-    with opened(target, overwrite, like) as stream:
+    with open_output(target, overwrite, like) as stream:
         write_all(stream, data)
 
 
 @contextlib.contextmanager
-def opened(target: str, overwrite: bool = False, like: str | None = None) -> Iterator[BinaryIO]:
+def open_output(
+    target: str, overwrite: bool = False, like: str | None = None
+) -> Iterator[BinaryIO]:
     """Open a file that appears in one move at the end of the block, or standard output for `-`.
 
     If the block raises, nothing is left of the file. A file that somebody else makes under the

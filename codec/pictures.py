@@ -240,14 +240,14 @@ def decompress_raster(  # noqa: PLR0913 – as above
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import decoded_view, metadata_of, opened
+    from luxvox.codec.picture.decoding import decoded_view, metadata_of, open_picture_file
     from luxvox.torch_state import usual_state
 
     check_types(sections=sections, strict=strict, conceal=conceal, scale=scale, crop=crop)
     check_types(max_pixels=max_pixels, progress=progress)
     data, view = file_bytes(data), view_of(sections, scale, crop)
     with usual_state():
-        picture = opened(data, max_pixels, callers=2, strict=strict, conceal=conceal)
+        picture = open_picture_file(data, max_pixels, callers=2, strict=strict, conceal=conceal)
         header, content = picture.header, picture.content
         check_view(view, header.width, header.height)
         metadata = metadata_of(content)
@@ -264,12 +264,12 @@ def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, La
         As `decompress_image`.
     """
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import decoded_codes, opened
+    from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
     from luxvox.torch_state import usual_state
 
     check_types(max_pixels=max_pixels)
     with usual_state():
-        return decoded_codes(opened(file_bytes(data), max_pixels, callers=1))
+        return decoded_codes(open_picture_file(file_bytes(data), max_pixels, callers=1))
 
 
 def pixels_of_codes(

@@ -18,7 +18,7 @@ from luxvox.codec.voice.decoding import (
     Samples,
     channel_blocks,
     decompress_blocks,
-    opened,
+    open_voice_file,
     segment_codes,
 )
 from luxvox.entropy.voice.plan import Codes
@@ -198,7 +198,7 @@ def voice_codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Co
 
     check_types(max_seconds=max_seconds)
     with usual_state():
-        content, header, codec = opened(file_bytes(data), max_seconds)
+        content, header, codec = open_voice_file(file_bytes(data), max_seconds)
         channels = [
             np.concatenate(list(segment_codes(codec, content, header, channel, None)), axis=1)
             for channel in range(header.channels)

@@ -203,7 +203,7 @@ def _decompress_voice(
             max_seconds=request.max_seconds,
             progress=progress,
         )
-        with files.opened(target, request.force, source) as stream:
+        with files.open_output(target, request.force, source) as stream:
             shape = (n_samples, channels)
             written = formats.write_blocks(stream, ending, shape, rate_hz, blocks)
         return written, n_samples / rate_hz

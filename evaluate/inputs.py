@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from luxvox.codec import files
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.picture import reading
-from luxvox.codec.picture.files.pillow import opened
+from luxvox.codec.picture.files.pillow import open_image
 from luxvox.codec.voice import recordings
 from luxvox.errors import InputError, LuxvoxError, SystemFailure, UsageError
 
@@ -199,7 +199,7 @@ def _kind_of(path: Path) -> Kind | None:
     if recordings.is_recording(files.peek(str(path), 16)):
         return VOICES
     try:
-        with opened(path, DEFAULT_MAX_PIXELS):
+        with open_image(path, DEFAULT_MAX_PIXELS):
             return PICTURES
     except (InputError, SystemFailure):  # not a picture, or a package for it is missing
         return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from luxvox.codec.picture.files.pillow import opened
+from luxvox.codec.picture.files.pillow import open_image
 from luxvox.codec.picture.views import View
 from luxvox.errors import FormatError, InputError
 
@@ -58,7 +58,7 @@ def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
     if len(payload) == 1:
         return np.full((height, width), payload[0], np.uint8)
     try:
-        with opened(payload, width * height, [_format_of(payload)]) as image:
+        with open_image(payload, width * height, [_format_of(payload)]) as image:
             if image.size != (width, height):
                 raise InputError(f"{image.width} × {image.height} where {width} × {height} belongs")
             if image.mode not in ("L", "1", "RGB"):

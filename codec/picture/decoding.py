@@ -53,7 +53,7 @@ class OpenedPicture:
     lost: frozenset[Part]
 
 
-def opened(
+def open_picture_file(
     data: bytes, max_pixels: int, callers: int, *, strict: bool = False, conceal: bool = False
 ) -> OpenedPicture:
     """Read a container and find its weights; check all that can be checked before the work.

@@ -81,7 +81,7 @@ def at_target(
         if search.window.holds(value):
             return data, None
     value, data = search.best(work)
-    return data, search.told(value)
+    return data, search.miss(value)
 
 
 def at_quality(
@@ -202,7 +202,7 @@ class _Search:
                 reach += f", {n_bytes} bytes of it metadata (strip leaves them out)"
             raise UsageError(f"{self._said()} is out of reach for this picture, {reach}")
 
-    def told(self, value: float) -> str:
+    def miss(self, value: float) -> str:
         """Say that a target was missed, and by how much."""
         return f"{self._said()} is asked for, the nearest found is {self._shown(value)}"
 

@@ -17,7 +17,13 @@ from luxvox.codec.picture.files.facts import facts_of
 from luxvox.codec.picture.files.kinds import HEAD_BYTES
 from luxvox.codec.picture.files.metadata import Metadata, made_true
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of, with_key
-from luxvox.codec.picture.files.pillow import Source, UnknownFormat, deep_pixels, opened, stream_of
+from luxvox.codec.picture.files.pillow import (
+    Source,
+    UnknownFormat,
+    deep_pixels,
+    open_image,
+    stream_of,
+)
 from luxvox.codec.picture.rasters import Raster, from_array, raster_of
 from luxvox.codec.quiet import LIBTIFF, quiet
 from luxvox.errors import InputError, SystemFailure
@@ -43,7 +49,7 @@ def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
     with stream_of(source) as stream:
         head = stream.read(HEAD_BYTES)
     try:
-        with opened(source, max_pixels) as image:
+        with open_image(source, max_pixels) as image:
             return _read(image, source, head)
     except UnknownFormat:
         if not tiff.is_tiff(head):
@@ -120,7 +126,7 @@ def _read_cut_jpeg(source: Source, max_pixels: int) -> Raster:
     with stream_of(source) as stream:
         data = stream.read() + cut_jpeg.END_MARKER
     try:
-        with opened(data, max_pixels) as image:
+        with open_image(data, max_pixels) as image:
             raster = _read(image, data, data[:HEAD_BYTES])
             note = cut_jpeg.note_on_cut(image)
     except InputError as error:
@@ -133,7 +139,7 @@ def _read_long_png(source: Source, max_pixels: int) -> Raster:
         data, icc, n_texts = png.without_long_chunks(stream)
     name = "" if isinstance(source, bytes) else f"{source}: "
     try:
-        with opened(data, max_pixels) as image:
+        with open_image(data, max_pixels) as image:
             raster = _read(image, data, data[:HEAD_BYTES])
     except InputError as error:
         raise InputError(f"{name}{error}") from error

@@ -59,7 +59,7 @@ def decompress_blocks(
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    content, header, codec = opened(data, max_seconds, strict, conceal)
+    content, header, codec = open_voice_file(data, max_seconds, strict, conceal)
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
     whole = whole_segments(len(content.codes), header.channels)
     advance = progress or silent
@@ -77,7 +77,7 @@ def decompress_blocks(
     return header.sample_rate_hz, header.channels, n_samples, out
 
 
-def opened(
+def open_voice_file(
     data: bytes, max_seconds: float, strict: bool = False, conceal: bool = False
 ) -> tuple[Container, VoiceHeader, VoiceCodec]:
     """Read a container and find its weights; check all that can be checked before the work.

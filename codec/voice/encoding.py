@@ -31,7 +31,7 @@ from luxvox.codec.voice.analysis import (
 from luxvox.codec.voice.loudness import Level, amplitude_of, gain_of, measure
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.voice.plan import Codes
-from luxvox.entropy.voice.visitors import CodesEncoder, Source, known
+from luxvox.entropy.voice.visitors import CodesEncoder, Source, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import UsageError
 from luxvox.models.voice.choice import VoiceChoice
@@ -322,7 +322,7 @@ class VoiceEncoder:
         else:
             codes = self.codes[channel][:, frames]
             codes = codes * (np.arange(len(codes))[:, None] < depths).astype(np.uint16)
-        return known({level: codes[:, None, None]})
+        return fixed_source({level: codes[:, None, None]})
 
     def _sections(self, segments: range, centi: int, advance: Advance = silent) -> list[Section]:
         """Return the sections of some segments, channel after channel in each."""

@@ -20,7 +20,7 @@ Source = Callable[["Prediction"], Codes]
 """Gives the codes [N] of a prediction: known ones, or chosen there and then."""
 
 
-def known(codes: Mapping[str, Codes]) -> Source:
+def fixed_source(codes: Mapping[str, Codes]) -> Source:
     """Return the source of codes that are there already."""
     return lambda prediction: prediction.pick(codes[prediction.level])
 

@@ -154,7 +154,7 @@ class _Folded:
 
     def __init__(self, model: PictureModel, setting: Setting, factor: int) -> None:
         self.device = model.device
-        at = model.told(setting)
+        at = model.conditions_at(setting)
         synthesis = model.synthesis
         self._step_factors = functools.partial(synthesis.step_factors, at=at)
         self._even = setting.tune == 0.0

@@ -310,14 +310,14 @@ class PictureModel(nn.Module):
             latents: [B, C, H, W] in steps, by level.
             before, after: the setting they are made for and the new one.
         """
-        old, new = self.told(before), self.told(after)
+        old, new = self.conditions_at(before), self.conditions_at(after)
         with torch.no_grad():
             return {
                 level: y * (self.scale(level, old) / self.scale(level, new)).to(y.device)
                 for level, y in latents.items()
             }
 
-    def told(self, setting: Setting) -> Conditions:
+    def conditions_at(self, setting: Setting) -> Conditions:
         """Return what the networks are told of one picture."""
         step, tune = torch.tensor([[setting.step], [setting.tune]], device=self.device)
         return self.conditions(step, tune)

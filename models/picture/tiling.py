@@ -111,7 +111,7 @@ def analyse(
         advance: called with the share of the work done.
     """
     size = padded_size(*pixels.shape[:2])
-    at = model.told(setting)
+    at = model.conditions_at(setting)
     details, features = [], []
     for strip in strips(*size, fine_reach(model.config.analysis_blocks[FINEST])):
         units = padded_units(pixels, strip.rows(1), size, model.device)
@@ -135,7 +135,7 @@ class Placement:
 
     def __init__(self, model: PictureModel, setting: Setting) -> None:
         self._model = model
-        self._at = model.told(setting)
+        self._at = model.conditions_at(setting)
         self._features: Tensor | None = None
 
     @torch.inference_mode()

@@ -159,7 +159,7 @@ def test_nobody_reads_a_private_picture_while_it_is_written(tmp_path):
     source = tmp_path / "in.png"
     source.touch()
     source.chmod(0o600)
-    with files.opened(str(tmp_path / "out"), like=str(source)) as stream:
+    with files.open_output(str(tmp_path / "out"), like=str(source)) as stream:
         assert os.fstat(stream.fileno()).st_mode & 0o077 == 0
 
 
@@ -194,12 +194,12 @@ def test_a_file_that_appears_meanwhile_stays(tmp_path, monkeypatch, has_links):
         monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(errno.EPERM)))
     target = tmp_path / "out"
     with pytest.raises(UsageError, match="made meanwhile"):
-        with files.opened(str(target)) as stream:
+        with files.open_output(str(target)) as stream:
             stream.write(b"ours")
             target.write_bytes(b"theirs")
     assert target.read_bytes() == b"theirs"
     assert names(tmp_path) == ["out"]
-    with files.opened(str(target), overwrite=True) as stream:
+    with files.open_output(str(target), overwrite=True) as stream:
         stream.write(b"ours")
     files.write(str(tmp_path / "other"), b"new")
     assert target.read_bytes() == b"ours"
@@ -217,7 +217,7 @@ def test_a_writable_file_in_a_folder_that_is_not(tmp_path, monkeypatch, number):
     files.write(str(target), b"n" * 100_000, overwrite=True)
     assert target.read_bytes() == b"n" * 100_000
     with pytest.raises(RuntimeError):
-        with files.opened(str(target), overwrite=True) as stream:
+        with files.open_output(str(target), overwrite=True) as stream:
             stream.write(b"half")
             raise RuntimeError
     assert target.read_bytes() == b"n" * 100_000

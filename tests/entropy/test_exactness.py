@@ -38,7 +38,7 @@ class VoiceRecorder(voice_visitors.CodesEncoder):
     """Encoder that keeps the counts of every symbol, in the order of the file."""
 
     def __init__(self, codes):
-        super().__init__(voice_visitors.known(codes), coders.CONSTRICTION)
+        super().__init__(voice_visitors.fixed_source(codes), coders.CONSTRICTION)
         self.counts = []
 
     def visit(self, prediction):

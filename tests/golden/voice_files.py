@@ -13,7 +13,7 @@ from luxvox.codec.container import Section, VoiceHeader
 from luxvox.codec.quality import centi_to_position
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.voice.plan import Codes
-from luxvox.entropy.voice.visitors import CodesEncoder, known
+from luxvox.entropy.voice.visitors import CodesEncoder, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.models.cards import use_weights
 from luxvox.models.voice.weights import voice_codec
@@ -50,7 +50,7 @@ def _voice_segment(
     words = generator.integers(1, plan.codebook_size, (plan.n_stages, width))
     words *= generator.random((plan.n_stages, width)) < min(0.6, 12 / width)
     codes: Codes = (words * np.cumprod(words != 0, axis=0)).astype(np.uint16)
-    encoder = CodesEncoder(known({plan.name: codes[:, None, None]}), header.coder)
+    encoder = CodesEncoder(fixed_source({plan.name: codes[:, None, None]}), header.coder)
     position = centi_to_position(header.quality_centi)
     walk(codec.context, {plan.name: (1, width)}, position, encoder)
     return encoder.sections()

@@ -1,7 +1,7 @@
 """How Pillow is asked to open a stranger's file: our limit of pixels and one kind of exception.
 
 Pillow raises a dozen types of exception, and its pixel limit is global to the process. Everything
-luxvox reads with Pillow goes through `opened`, which deals with that and changes no global.
+luxvox reads with Pillow goes through `open_image`, which deals with that and changes no global.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class UnknownFormat(InputError):
 
 
 @contextmanager
-def opened(
+def open_image(
     source: Source, max_pixels: int, formats: list[str] | None = None
 ) -> Iterator[Image.Image]:
     """Open a picture, check its size before a pixel is decoded, and close it again.
@@ -79,10 +79,10 @@ def deep_pixels(image: Image.Image, source: Source) -> NDArray[np.uint16] | None
     """Read a colour picture of 16 bits a channel exactly; None when it is not one.
 
     Pillow keeps the high byte only. Asked to read the samples in the wrong byte order it keeps the
-    low one, so two readings make the whole. Call it inside `opened`.
+    low one, so two readings make the whole. Call it inside `open_image`.
 
     Args:
-        image: what `opened` gave, its pixels not loaded yet.
+        image: what `open_image` gave, its pixels not loaded yet.
         source: where it came from.
 
     Returns:

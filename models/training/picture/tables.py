@@ -61,7 +61,7 @@ def _symbols_seen(
         setting = Setting(step, float(number % 2))
         latents = analyse(model, pixels, setting, lambda share: None)
         choice = RateAwareChoice(LAMBDA)
-        position = int(torch.floor(model.told(setting).position * 127.0 + 0.5))
+        position = int(torch.floor(model.conditions_at(setting).position * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
         one = Walk(context, shapes, position, _Counter(choice.choose, seen))
         placement = Placement(model, setting)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import luxvox
 from luxvox.codec import container, pictures
 from luxvox.codec.container import Part
-from luxvox.codec.picture.decoding import decoded_codes, opened
+from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
 from luxvox.errors import (
     ChecksumError,
     FormatError,
@@ -87,7 +87,7 @@ def test_a_flipped_byte_costs_one_band(banded_file):
         damaged = bytearray(banded_file)
         damaged[entry.offset + entry.size // 2] ^= 0x10
         with pytest.warns(luxvox.DamageWarning, match="1 parts"):
-            picture = opened(bytes(damaged), 10**6, 0, conceal=True)
+            picture = open_picture_file(bytes(damaged), 10**6, 0, conceal=True)
         found = decoded_codes(picture)
         for number, (level, array) in enumerate(codes.items()):
             rows = np.arange(array.shape[1]) // 2**number

@@ -12,7 +12,7 @@ from luxvox.entropy.voice.visitors import (
     CodesDecoder,
     CodesEncoder,
     CodesMeter,
-    known,
+    fixed_source,
 )
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import FormatError
@@ -21,7 +21,7 @@ POSITION = -40
 
 
 def encode(small, codes, position=POSITION):
-    encoder = CodesEncoder(known(codes), CONSTRICTION)
+    encoder = CodesEncoder(fixed_source(codes), CONSTRICTION)
     walked = walk(small.context, small.shapes, position, encoder)
     assert_same(walked, codes)
     return encoder.sections()
@@ -90,7 +90,7 @@ def test_a_frame_that_is_null_is_not_coded_again(small_voice):
 def test_bytes_are_what_the_meter_says(small_voice):
     large = dataclasses.replace(small_voice, n_frames=1500)
     codes = large.random_codes(3, 0.2)
-    meter = CodesMeter(known(codes))
+    meter = CodesMeter(fixed_source(codes))
     walk(large.context, large.shapes, POSITION, meter)
     sections = encode(large, codes)
     n_bits = 8 * sum(map(len, sections.values()))

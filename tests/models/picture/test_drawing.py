@@ -38,7 +38,7 @@ def drawn(picture):
 
 def by_network(model, codes):
     tensors = {level: torch.from_numpy(array)[None] for level, array in codes.items()}
-    units = model.synthesise(tensors, model.told(SETTING))[0]
+    units = model.synthesise(tensors, model.conditions_at(SETTING))[0]
     return (units * 8 + 128).permute(1, 2, 0).numpy()
 
 

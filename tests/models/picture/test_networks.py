@@ -92,8 +92,10 @@ def test_another_step_rescales_latents(lively):
     y = {level: torch.ones(1, model.config.n_channels(level), 1, 1) for level in LEVELS}
     before, after = Setting(10.0), Setting(40.0)
     for level, rescaled in model.at_step(y, before, after).items():
-        same = rescaled * model.scale(level, model.told(after))
-        assert torch.allclose(same, y[level] * model.scale(level, model.told(before)), rtol=1e-5)
+        same = rescaled * model.scale(level, model.conditions_at(after))
+        assert torch.allclose(
+            same, y[level] * model.scale(level, model.conditions_at(before)), rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("step", [3.5, 160.0])
@@ -157,7 +159,7 @@ def counted_per_pixel(run, n_pixels):
 
 def test_cost_of_the_networks_at_full_size():
     model = PictureModel(PictureConfig()).eval().requires_grad_(False)
-    pixels, at = torch.zeros(1, 3, 64, 64), model.told(Setting(20.0))
+    pixels, at = torch.zeros(1, 3, 64, 64), model.conditions_at(Setting(20.0))
     latents = model.latents(pixels, at)
     analysis = counted_per_pixel(lambda: model.latents(pixels, at), 64**2)
     synthesis = counted_per_pixel(lambda: model.synthesise(latents, at), 64**2)

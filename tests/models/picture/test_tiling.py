@@ -29,7 +29,7 @@ def there(model, pixels):
 
 def back(model, latents, size):
     """The picture of latents that were not rounded, in 8-bit levels."""
-    units = model.synthesise(latents, model.told(SETTING))[0, :, : size[0], : size[1]]
+    units = model.synthesise(latents, model.conditions_at(SETTING))[0, :, : size[0], : size[1]]
     return (units * 8 + 128).permute(1, 2, 0).numpy()
 
 

@@ -61,7 +61,7 @@ def test_loads_what_was_packed(card):
 
 def test_a_loaded_model_runs(card):
     model = load_picture_codec(card).model
-    at = model.told(Setting(20.0))
+    at = model.conditions_at(Setting(20.0))
     pixels = model.synthesise(model.latents(torch.zeros(1, 3, 64, 64), at), at)
     assert pixels.shape == (1, 3, 64, 64)
     assert pixels.isfinite().all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.entropy.voice.visitors import CodesMeter, known
+from luxvox.entropy.voice.visitors import CodesMeter, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import ModelError
 from luxvox.models.training.voice.twin import codeword_features, known_mask, speech_twins
@@ -64,7 +64,7 @@ def metered(twins, codes):
     """Bits by stage of the runtime."""
     total: dict[int, float] = {}
     for item, position in enumerate(POSITIONS.tolist()):
-        meter = CodesMeter(known({LEVEL: codes[item].numpy().astype(np.uint8)}))
+        meter = CodesMeter(fixed_source({LEVEL: codes[item].numpy().astype(np.uint8)}))
         walk(twins.runtime(), {LEVEL: (1, N_FRAMES)}, int(position), meter)
         for (_, stage), bits in meter.bits.items():
             total[stage] = total.get(stage, 0.0) + bits
