@@ -62,10 +62,12 @@ class CompressRequest:
 @click.option(
     "--size",
     metavar="SIZE",
-    help="Bytes of the whole file, 20000, 20kB, 64KiB, 1.5MB: never more, and within 2 % of it.",
+    help="Size of the whole file: 20000, 20kB, 64KiB, 1.5MB. Never exceeded, met within 2 %.",
 )
-@click.option("--bpp", type=float, metavar="RATE", help="Pictures only: bits a pixel of the file.")
-@click.option("--psnr", type=float, metavar="DB", help="Pictures only: PSNR within 0.1 dB.")
+@click.option(
+    "--bpp", type=float, metavar="RATE", help="Pictures only: bits per pixel of the file."
+)
+@click.option("--psnr", type=float, metavar="DB", help="Pictures only: PSNR, met within 0.1 dB.")
 @click.option(
     "-b",
     "--bitrate",
@@ -80,14 +82,14 @@ class CompressRequest:
     default=DEFAULT_EFFORT,
     show_default=True,
     metavar="1..9",
-    help="Voices: 1 is fast, 9 sounds best. Pictures: all alike so far.",
+    help="Voices: 1 is fast, 9 sounds best. Pictures: no effect yet.",
 )
 @click.option(
     "--tune",
     type=click.Choice(list(TUNINGS)),
     default=DEFAULT_TUNE,
     show_default=True,
-    help="Pictures only: coded for the eye, or for the least squared error.",
+    help="Pictures only: code for the eye, or for the least squared error.",
 )
 @device_option
 @weights_option
@@ -108,10 +110,10 @@ def compress(  # noqa: PLR0913 – one argument an option
     """Compress pictures and voices: photo.png becomes photo.lvx, and so does voice.wav.
 
     Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings; with
-    luxvox[formats] also HEIC, JPEG XL, m4a and others. What is not kept is said in a note. IN
-    may be a folder, or - for standard input, and OUT - for standard output; the inputs are kept.
+    luxvox[formats] also HEIC, JPEG XL, m4a and others. A note says what is not kept. IN may be a
+    folder, or - for standard input; OUT may be - for standard output. Inputs are kept.
     a.jpg becomes a.lvx; if there is a.png as well, they become a.jpg.lvx and a.png.lvx.
-    Of -q, --size, --bpp, --psnr and -b one may be given.
+    At most one of -q, --size, --bpp, --psnr and -b may be given.
     """
     request = CompressRequest(only_target(targets), effort, tune, device, strip, force)
     sources = many.sources(paths.is_compressible)

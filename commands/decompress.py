@@ -48,30 +48,30 @@ class DecompressRequest:
     "--format",
     "ending",
     metavar="EXT",
-    help="png, jpg, webp, tiff, avif ..., wav, flac, ogg, mp3 ...; otherwise the ending of OUT, "
-    "or png and wav.",
+    help="png, jpg, webp, tiff, avif ..., wav, flac, ogg, mp3 ...  [default: the ending of OUT, "
+    "or png and wav]",
 )
 @click.option(
     "--sections",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Decode the first N sections only: of a picture's codes, 1 (a preview) to 6; of a "
-    "voice's in every segment, 1 or 2.",
+    help="Decode only the first N sections: 1 (a preview) to 6 of a picture; 1 or 2 of every "
+    "segment of a voice.",
 )
 @click.option(
     "--scale",
     type=click.Choice(list(SCALES_BY_NAME)),
     callback=lambda _, __, name: SCALES_BY_NAME[name],
     default="1",
-    help="Pictures only: a smaller picture in a fraction of the time.",
+    help="Pictures only: draw a smaller picture, in a fraction of the time.",
 )
 @click.option(
     "--crop",
     callback=parse_crop,
     metavar="X,Y,W,H",
-    help="Pictures only: decode a part; left, top, width and height in pixels.",
+    help="Pictures only: decode one part; left, top, width and height in pixels.",
 )
-@click.option("--strict", is_flag=True, help="Refuse files that are cut, rather than warn.")
+@click.option("--strict", is_flag=True, help="Refuse cut files instead of warning.")
 @click.option("--conceal", is_flag=True, help="Decode damaged files, too, and guess what is lost.")
 @click.option(
     "--max-pixels",

@@ -49,7 +49,7 @@ def _cores() -> int:
     "own_peers",
     multiple=True,
     metavar="MODULE:OBJECT",
-    help="A codec of your own, besides; docs/evaluate.md says what it needs.",
+    help="A codec of your own, in addition; docs/evaluate.md says what it needs.",
 )
 @click.option(
     "--metrics",
@@ -65,7 +65,9 @@ def _cores() -> int:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the report, and of what is cached.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Most pictures and most voices.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="At most this many pictures, and this many voices."
+)
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Processes that measure.  [default: all cores]"
 )
@@ -74,14 +76,14 @@ def _cores() -> int:
     "--points",
     multiple=True,
     metavar="NAME=A,B,...",
-    help="Settings of a codec in place of its own.",
+    help="Settings of a codec, instead of its usual ones.",
 )
 @click.option(
     "--checkpoint",
     "checkpoints",
     multiple=True,
     metavar="NAME=FILE",
-    help="Weights of a learned codec; several make several points.",
+    help="Weights of a learned codec; given several times, one point each.",
 )
 @click.option(
     "--recogniser",
@@ -100,23 +102,26 @@ def _cores() -> int:
     default=2,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Files that codecs are timed on, one after the other; 0 for none.",
+    help="How many files codecs are timed on, one after the other; 0 for none.",
 )
 @click.option(
     "--shown-files",
     default=3,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Files of which the report shows, or plays, a piece by every codec.",
+    help="How many files the report shows, or plays, a piece of, by every codec.",
 )
 @click.option(
     "--against",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Draw the curves of earlier results, or published ones, next to the measured.",
+    help="Draw the curves of earlier results, or published ones, next to the measured ones.",
 )
 @click.option(
-    "--against-names", multiple=True, metavar="PATTERN", help="Those of them to draw, as 'VTM*'."
+    "--against-names",
+    multiple=True,
+    metavar="PATTERN",
+    help="Which of them to draw: 'VTM*'.",
 )
 @click.option(
     "--page",

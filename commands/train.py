@@ -36,7 +36,7 @@ def train() -> None:
     type=click.Path(exists=True, path_type=Path),
     help="Folder of another run, or model card of weights, to start from.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the run.")
 @click.option("--overwrite", is_flag=True, help="Train a finished phase again.")
 @click.option(
     "--bfloat16/--float32",
@@ -81,12 +81,12 @@ def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) 
 @click.option(
     "--widen",
     is_flag=True,
-    help="Give the weights to start from the wide paths of newer networks, if they have none.",
+    help="Add the wide paths of newer networks to the weights to start from.",
 )
 @click.option(
     "--stages",
     type=int,
-    help="How many stages the weights to start from are to have: the last ones are fitted again.",
+    help="Number of stages of the model; the last ones are fitted again.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
 @click.option(

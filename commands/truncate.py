@@ -22,13 +22,13 @@ from luxvox.commands.sizes import parse_size
     "--bytes",
     "size",
     metavar="SIZE",
-    help="Keep what fits: 4000, 4kB, 4KiB. Metadata goes first, then what is finest.",
+    help="Keep what fits: 4000, 4kB, 4KiB. Metadata is dropped first, then the finest codes.",
 )
 @click.option(
     "--sections",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Keep the first N sections of codes: of a picture 1 (a preview) to 6; of a voice 1 or 2.",
+    help="Keep the first N sections of codes: 1 (a preview) to 6 of a picture, 1 or 2 of a voice.",
 )
 @force_option
 @writes_many_files
