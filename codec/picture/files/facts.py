@@ -21,6 +21,9 @@ _CM_PER_INCH: Final = 2.54
 _HEAD_OF_AVIF: Final = 4096
 _GREY_MODES: Final = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _MODES_WITHOUT_PROFILE: Final = ("CMYK", "LAB", "YCbCr")
+_IPTC: Final = 0x0404  # the resource of Photoshop that holds captions
+_NO_TEXTS: Final = ("software", "date:", "creation time", "xml:com.adobe.xmp", "raw profile")
+_NAMED_TEXTS: Final = 4
 _NAMES_OF_FRAMES: Final = {"MPO": "picture", "PSD": "layer", "TIFF": "page"}
 
 
@@ -50,6 +53,7 @@ def facts_of(image: Image.Image) -> Facts:
     """Ask an image for all that its pixels do not say."""
     icc, colour_notes = _profile(image)
     notes = (*_notes_on_frames(image), *colour_notes, *_notes_on_depth(image))
+    notes += _notes_on_texts(image)
     orientation, is_turned = _orientation(image)
     return Facts(orientation, is_turned, raw_mode(image), icc, _resolution(image), notes)
 
@@ -158,3 +162,20 @@ def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
     if isinstance(bit_depth, int) and bit_depth > 8:
         return (NOTE_ON_DEPTH,)
     return (NOTE_ON_DEPTH,) if is_deep else ()
+
+
+def _notes_on_texts(image: Image.Image) -> tuple[str, ...]:
+    """Say which texts are dropped that are neither EXIF nor XMP: comments, captions."""
+    names = []
+    if image.format in ("JPEG", "MPO", "GIF") and image.info.get("comment"):
+        names.append("comment")
+    resources = image.info.get("photoshop")
+    if isinstance(resources, dict) and resources.get(_IPTC):
+        names.append("IPTC")
+    if image.format == "PNG":
+        texts = [str(key) for key, value in image.info.items() if key and isinstance(value, str)]
+        names += [key for key in texts if not key.lower().startswith(_NO_TEXTS)]
+    if not names:
+        return ()
+    more = ", …" if len(names) > _NAMED_TEXTS else ""
+    return (f"its texts are not kept: {', '.join(names[:_NAMED_TEXTS])}{more}",)

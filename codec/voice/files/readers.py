@@ -19,6 +19,7 @@ from luxvox.codec.quiet import LIBMPG123, quiet
 from luxvox.codec.voice.files.mpeg_frames import find_frames, without_description
 from luxvox.codec.voice.files.ogg_links import find_links
 from luxvox.codec.voice.files.splicing import Part, SplicedFile
+from luxvox.codec.voice.files.tags import note_on_tags, tags_in_mpeg
 from luxvox.codec.voice.files.unfinished_headers import mend
 from luxvox.errors import InputError, LuxvoxError, SystemFailure
 
@@ -94,7 +95,8 @@ def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> 
     sound = _open_one(open_mended)
     if mended.note is None:
         return sound
-    return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, None, (mended.note,))
+    notes = (mended.note, *sound.notes)
+    return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, None, notes)
 
 
 def _open_mpeg(open_file: Open) -> Sound:
@@ -103,7 +105,9 @@ def _open_mpeg(open_file: Open) -> Sound:
     audio = find_frames(data)
     if audio is None:
         return _open_one(open_file, is_mpeg=True)
-    notes = () if not audio.n_skipped else (f"{audio.n_skipped:,} bytes in it are no sound",)
+    notes = tags_in_mpeg(data)
+    if audio.n_skipped:
+        notes = (f"{audio.n_skipped:,} bytes in it are no sound", *notes)
     is_described = audio.n_described is not None and abs(audio.n_described - audio.n_frames) <= 1
     if is_described:
         opened = _spliced(open_file, audio.spans)
@@ -136,7 +140,7 @@ def _open_ogg(open_file: Open, file_size: int) -> Sound:
 
     stated = [sound.n_stated for sound in sounds if sound.n_stated is not None]
     n_stated = sum(stated) if len(stated) == len(sounds) else None
-    notes = () if links.note is None else (links.note,)
+    notes = first.notes if links.note is None else (links.note, *first.notes)
     return Sound(first.sample_rate_hz, first.channels, blocks, n_stated, notes)
 
 
@@ -171,7 +175,8 @@ def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
     with open_file() as stream, silence(), _SequentialFile(stream) as file:
         n_frames = int(file.frames)
         n_stated = n_frames if 0 < n_frames < _LONGEST_BELIEVED else None
-        return Sound(int(file.samplerate), int(file.channels), blocks, n_stated)
+        notes = note_on_tags(file.copy_metadata())
+        return Sound(int(file.samplerate), int(file.channels), blocks, n_stated, notes)
 
 
 def _spliced(open_file: Open, parts: Sequence[Part], claimed_size: int | None = None) -> Open:
@@ -233,4 +238,6 @@ def _left_out(container: Any) -> tuple[str, ...]:
         not stream.disposition & stream.disposition.attached_pic
         for stream in container.streams.video
     )
-    return (*notes, "only its sound is kept, not its pictures") if is_film else tuple(notes)
+    if is_film:
+        notes.append("only its sound is kept, not its pictures")
+    return (*notes, *note_on_tags(container.metadata))
