@@ -136,9 +136,9 @@ def _compress(
         codec = codec_on(request.device)
         encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder])
         if centi is None:
-            data, missed = at_target(encoder, raster.pixels, target, work, (codec, advance))
+            data, missed = at_target(encoder, target, work, advance)
         else:
-            data, missed = at_quality(encoder, raster.pixels, centi, work, (codec, advance)), None
+            data, missed = at_quality(encoder, centi, work, advance), None
     advance(1.0)
 
     lost = [LossWarning(note) for note in (*left_out, *raster.notes)]

@@ -86,7 +86,7 @@ class PictureEncoder:
     """Makes files of one picture, one after the other, without doing anything twice.
 
     Args:
-        codec: its networks on the device they are to run on.
+        codec: its networks on the device they are to run on; they draw pictures, too.
         raster: the picture.
         other_sections: what goes into every file after the codes.
         coder: number of the range coder.
@@ -95,13 +95,18 @@ class PictureEncoder:
     def __init__(
         self, codec: PictureCodec, raster: Raster, other_sections: list[Section], coder: int
     ) -> None:
-        self._codec = codec
+        self.codec = codec
         self._raster = raster
         self._pixels = _as_rgb(raster.pixels)
         self._others = other_sections
         self._coder = coder
         self._profile = profile_number(raster.icc)
         self._prepared: dict[PictureWork, dict[int, _Prepared]] = {}
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return the picture, [H, W, 1 or 3]."""
+        return self._raster.pixels
 
     @property
     def metadata_bytes(self) -> int:
@@ -129,13 +134,13 @@ class PictureEncoder:
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
     def _setting(self, centi: int, work: PictureWork) -> Setting:
-        return Setting(quality_to_step(centi / 100.0, self._codec.model.config), work.tune)
+        return Setting(quality_to_step(centi / 100.0, self.codec.model.config), work.tune)
 
     def _header(self, centi: int, work: PictureWork) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
         return PictureHeader(
-            model_number=self._codec.card.number,
-            fingerprint=self._codec.fingerprint,
+            model_number=self.codec.card.number,
+            fingerprint=self.codec.fingerprint,
             width=width,
             height=height,
             colour=channels > 1,
@@ -149,7 +154,7 @@ class PictureEncoder:
 
     def _bands(self, header: PictureHeader, advance: Advance) -> BandWalk:
         position = centi_to_position(header.quality_centi)
-        return BandWalk(self._codec.context, bands_of(header), position, header.coder, advance)
+        return BandWalk(self.codec.context, bands_of(header), position, header.coder, advance)
 
     @staticmethod
     def _choices(bands: BandWalk, lambda_: float) -> list[RateAwareChoice]:
@@ -160,7 +165,7 @@ class PictureEncoder:
         self, prepared: _Prepared, bands: BandWalk, choices: list[RateAwareChoice]
     ) -> BeginLevel:
         """Return what hands latents to the choices, in the steps of their places."""
-        placement = Placement(self._codec.model, prepared.setting)
+        placement = Placement(self.codec.model, prepared.setting)
 
         def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
             level = LEVELS[number]
@@ -181,13 +186,13 @@ class PictureEncoder:
             known[centi] = self._prepare(centi, work, advance)
             return known[centi]
         before, after = (self._setting(c, work) for c in (near, centi))
-        latents = self._codec.model.at_step(known[near].latents, before, after)
+        latents = self.codec.model.at_step(known[near].latents, before, after)
         return _Prepared(after, latents)
 
     def _prepare(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
         setting = self._setting(centi, work)
-        latents = analyse(self._codec.model, self._pixels, setting, advance)
-        saved = latents_of_saved(self._codec.model, self._pixels, setting, latents)
+        latents = analyse(self.codec.model, self._pixels, setting, advance)
+        saved = latents_of_saved(self.codec.model, self._pixels, setting, latents)
         return _Prepared(setting, saved or latents, saved is not None)
 
 

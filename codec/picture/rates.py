@@ -44,26 +44,20 @@ _WORTH_TRIES = 10
 
 
 def at_target(
-    encoder: PictureEncoder,
-    pixels: NDArray[np.uint8],
-    target: Target,
-    work: PictureWork,
-    tell: tuple[PictureCodec, Advance],
+    encoder: PictureEncoder, target: Target, work: PictureWork, advance: Advance
 ) -> tuple[bytes, str | None]:
     """Return the file that comes nearest to a target, and how it misses the target, if it does.
 
     Args:
         encoder: of the picture.
-        pixels: uint8 [H, W, 1 or 3].
         target: size in bytes, bits a pixel, or PSNR in dB over all samples of the picture.
         work: of the wanted effort.
-        tell: codec that draws pictures, for PSNR; and who is told of the work done.
+        advance: is told of the work done.
 
     Raises:
         UsageError: if the target cannot be reached; the message says what can.
     """
-    codec, advance = tell
-    search = _Search(encoder, target, codec, pixels)
+    search = _Search(encoder, target)
     axis = fineness_axis(search.first, search.slope)
     chosen = find(search.measure(work), search.window, axis)
     advance(0.7)
@@ -84,24 +78,17 @@ def at_target(
     return data, search.miss(value)
 
 
-def at_quality(
-    encoder: PictureEncoder,
-    pixels: NDArray[np.uint8],
-    centi: int,
-    work: PictureWork,
-    tell: tuple[PictureCodec, Advance],
-) -> bytes:
+def at_quality(encoder: PictureEncoder, centi: int, work: PictureWork, advance: Advance) -> bytes:
     """Return the file at a quality in hundredths, or at a lower one that is better and no larger.
 
     The arguments are those of `at_target`.
     """
-    codec, advance = tell
     coded = encoder.at(centi, work, 1.0, advance)
-    if is_saturated(pixels):
+    if is_saturated(encoder.pixels):
         coded = best_up_to(
             coded,
             lambda other: encoder.at(other, work, 1.0, silent),
-            lambda tried: squared_error(codec, pixels, tried),
+            lambda tried: squared_error(encoder.codec, encoder.pixels, tried),
         )
     return coded.data
 
@@ -115,17 +102,12 @@ def squared_error(codec: PictureCodec, pixels: NDArray[np.uint8], coded: CodedPi
 class _Search:
     """What is searched for, and what was tried."""
 
-    def __init__(
-        self,
-        encoder: PictureEncoder,
-        target: Target,
-        codec: PictureCodec,
-        pixels: NDArray[np.uint8],
-    ) -> None:
-        self._encoder, self._codec, self._pixels = encoder, codec, pixels
+    def __init__(self, encoder: PictureEncoder, target: Target) -> None:
+        self._encoder = encoder
+        self._codec, self._pixels = encoder.codec, encoder.pixels
         self._target = target
         self._tried: dict[tuple[int, int, PictureWork], tuple[float, bytes]] = {}
-        n_pixels = pixels.shape[0] * pixels.shape[1]
+        n_pixels = encoder.pixels.shape[0] * encoder.pixels.shape[1]
         if target.what == "psnr":
             aim = min(target.value, _MOST_DB)
             self.window = _around(aim, PSNR_TOLERANCE_DB)
