@@ -18,6 +18,7 @@ from luxvox.codec.picture.encoding import CodedPicture
 _LOW, _HIGH = 8, 247  # a saturated colour has a channel below, and one above
 _MIN_SHARE: Final = 0.1  # of the pixels
 _GRID: Final = (100, 500, *range(1000, 9001, 1000), 9500)  # hundredths of quality
+_MAX_FAILED: Final = 3  # qualities in a row that are no better
 _MAX_PIXELS: Final = 4_000_000  # of all tries together, except for the nearest two qualities
 
 
@@ -42,9 +43,11 @@ def best_up_to(
     header = coded.header
     n_tries = max(2, _MAX_PIXELS // (header.width * header.height))
     below = [centi for centi in _GRID if centi < header.quality_centi]
-    best, least = coded, error(coded)
-    for centi in below[-n_tries:]:
+    best, least, n_failed = coded, error(coded), 0
+    for centi in reversed(below[-n_tries:]):
         tried = code(centi)
         if len(tried.data) <= len(coded.data) and (found := error(tried)) < least:
-            best, least = tried, found
+            best, least, n_failed = tried, found, 0
+        elif (n_failed := n_failed + 1) == _MAX_FAILED:
+            break
     return best
