@@ -53,17 +53,20 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, taps: Tensor, dilation: int) -> Tensor:
         reach = len(taps) // 2 * dilation
         padded = F.pad(x, (0, 0, reach, reach))
-        ctx.save_for_backward(padded, taps)
+        learns = ctx.needs_input_grad[1]  # corrections leave the networks as they are
+        ctx.save_for_backward(padded if learns else None, taps)
         ctx.dilation = dilation
         return _shifted_sum(padded, taps, dilation, x.shape[1])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         padded, taps = ctx.saved_tensors
         n_frames, reach = gradient.shape[1], len(taps) // 2 * ctx.dilation
         back = F.pad(gradient, (0, 0, reach, reach))
         of_inputs = _shifted_sum(back, taps.flip(0), ctx.dilation, n_frames)
+        if padded is None:
+            return of_inputs, None, None
         of_taps = torch.stack(
             [
                 (padded[:, n * ctx.dilation :][:, :n_frames] * gradient).sum((0, 1))
