@@ -59,8 +59,8 @@ _REFINED_SHARE = 0.7  # of what is left then
 _TRY_SHARE = 0.7  # of what is left: few searches try more than twice
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
 _BEYOND = 16_000  # hundredths: beyond quality 100 soft frames get as many stages as loud ones
-_REFINED_FRAMES = SEGMENT_FRAMES // 2  # at a time: half of the memory
-_MAX_NEIGHBOURS = 25  # frames on each side, half a second
+_REFINED_FRAMES = SEGMENT_FRAMES // 4  # at a time: a quarter of the memory
+_MAX_NEIGHBOURS = 16  # frames on each side, a third of a second
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
 _ALL = slice(None)
 

@@ -29,7 +29,7 @@ from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
-FIRST_STEP = 0.35  # of what quantisation takes, root mean squares; over √n for n steps
+FIRST_STEP = 0.45  # of what quantisation takes, root mean squares; over √n for n steps
 LAST_STEP = 0.25  # of the first
 LEAST = 1e-12
 HEARD_SHARE = 0.2  # of its decibels that are added to a frame's power where depths are chosen
