@@ -174,7 +174,7 @@ def test_progress_goes_on_through_corrections_and_search(effort):
     voices.compress_speech(samples, 16_000, bitrate=0.8, effort=effort, progress=told.append)
     assert told == sorted(told) and 0.0 < told[0] and told[-1] == 1.0
     if effort == 5:
-        assert sum(0.1 < share < 0.735 for share in told) == 2 * 7  # channels, half segments
+        assert sum(0.1 < share < 0.735 for share in told) == 2 * 12  # channels, quarters
     searching = 0.735 if effort == 5 else 0.5
     n_coded = sum(searching < share < 1.0 for share in told)
     assert n_coded > 0 and n_coded % (2 * 4) == 0  # channels, segments; any number of tries
