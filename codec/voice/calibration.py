@@ -6,22 +6,22 @@ divides, takes that back, in steps of half a decibel.
 
 from __future__ import annotations
 
-from collections.abc import Container as Some
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from luxvox.codec import container
-from luxvox.codec.container import Container, Section, VoiceHeader
-from luxvox.codec.voice.decoding import channel_blocks, segment_codes
+from luxvox.codec.container import Container, VoiceHeader
+from luxvox.codec.voice.decoding import channel_blocks, codes_of_segment
 from luxvox.codec.voice.loudness import Level, gain_between
-from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, whole_segments
+from luxvox.codec.workers import side_by_side
+from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES, whole_segments
 
 if TYPE_CHECKING:
     from luxvox.models.voice.weights import VoiceCodec
 
-_MAX_SEGMENTS: Final = 4  # a minute, spread over the recording, says how loud all of it is
+_MAX_SEGMENTS: Final = 2  # half a minute says how loud all of it is drawn
 _MAX_STEPS: Final = 12  # 6 dB: what differs by more is another sound
 
 
@@ -32,16 +32,11 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     if not isinstance(header, VoiceHeader):
         return data
     n_segments = whole_segments(len(content.codes), header.channels)
-    chosen = {round(n) for n in np.linspace(0, n_segments - 1, min(n_segments, _MAX_SEGMENTS))}
-    some = _with_codes_of(content, header, chosen)
-
-    drawn = recorded = 0.0
-    for channel in range(header.channels):
-        for segment, codes in enumerate(segment_codes(codec, some, header, channel, None)):
-            n_samples = (codes.shape[1] - 1) * FRAME_SAMPLES
-            if segment in chosen and n_samples:
-                blocks = channel_blocks(codec, [codes], n_samples)
-                drawn += sum(float(np.square(one, dtype=np.float64).sum()) for one in blocks)
+    n_chosen = min(n_segments, _MAX_SEGMENTS)
+    chosen = [(2 * n + 1) * n_segments // (2 * n_chosen) for n in range(n_chosen)]  # spread evenly
+    cells = [(segment, channel) for segment in chosen for channel in range(header.channels)]
+    drawn = sum(side_by_side(lambda cell: _drawn_energy(codec, content, cell), cells, len(cells)))
+    recorded = 0.0
     for segment in chosen:
         frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES - 1)
         recorded += float(level.powers[frames].sum()) * FRAME_SAMPLES
@@ -53,11 +48,12 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     return container.write(replace(header, gain=gain), content.sections)
 
 
-def _with_codes_of(content: Container, header: VoiceHeader, segments: Some[int]) -> Container:
-    """Empty the code sections of all other segments, which are quickly decoded then."""
-    period = PARTS * header.channels
-    sections = tuple(
-        one if n // period in segments else Section(one.type, b"")
-        for n, one in enumerate(content.sections)
-    )
-    return replace(content, sections=sections)
+def _drawn_energy(codec: VoiceCodec, content: Container, cell: tuple[int, int]) -> float:
+    """Return the energy of a decoded segment of a channel, before the gain."""
+    assert isinstance(content.header, VoiceHeader)
+    codes = codes_of_segment(codec, content, content.header, cell)
+    n_samples = (codes.shape[1] - 1) * FRAME_SAMPLES
+    if not n_samples:
+        return 0.0
+    blocks = channel_blocks(codec, [codes], n_samples)
+    return sum(float(np.square(one, dtype=np.float64).sum()) for one in blocks)

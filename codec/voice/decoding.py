@@ -129,26 +129,37 @@ def segment_codes(
     codec: VoiceCodec, content: Container, header: VoiceHeader, channel: int, sections: int | None
 ) -> Iterator[Codes]:
     """Yield the codes [stages, frames] of each segment of a channel."""
+    for segment in range(whole_segments(len(content.codes), header.channels)):
+        yield codes_of_segment(codec, content, header, (segment, channel), sections)
+
+
+def codes_of_segment(
+    codec: VoiceCodec,
+    content: Container,
+    header: VoiceHeader,
+    cell: tuple[int, int],
+    sections: int | None = None,
+) -> Codes:
+    """Return the codes [stages, frames] of a segment of a channel, both numbers in `cell`."""
     from luxvox.codec.quality import centi_to_position
     from luxvox.entropy.voice.visitors import CodesDecoder
     from luxvox.entropy.voice.walk import walk
 
+    segment, channel = cell
     level = codec.context.plan[0].name
     total = n_frames(header.n_samples, header.sample_rate_hz)
-    payloads = content.codes
-    for segment in range(whole_segments(len(payloads), header.channels)):
-        first = PARTS * (segment * header.channels + channel)
-        parts = payloads[first : first + min(PARTS, sections or PARTS)]
-        width = min(SEGMENT_FRAMES, total - segment * SEGMENT_FRAMES)
-        shape = {level: (1, width)}
-        try:
-            decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
-            codes = walk(codec.context, shape, centi_to_position(header.quality_centi), decoder)
-            decoder.finish()
-        except FormatError as error:
-            where = f"segment {segment}, channel {channel}"
-            raise FormatError(f"{where}, {error}") from None
-        yield codes[level][:, 0, 0]
+    first = PARTS * (segment * header.channels + channel)
+    parts = content.codes[first : first + min(PARTS, sections or PARTS)]
+    width = min(SEGMENT_FRAMES, total - segment * SEGMENT_FRAMES)
+    shape = {level: (1, width)}
+    try:
+        decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
+        codes = walk(codec.context, shape, centi_to_position(header.quality_centi), decoder)
+        decoder.finish()
+    except FormatError as error:
+        where = f"segment {segment}, channel {channel}"
+        raise FormatError(f"{where}, {error}") from None
+    return codes[level][:, 0, 0]
 
 
 def channel_blocks(
