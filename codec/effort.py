@@ -24,6 +24,10 @@ TUNINGS: Final[Mapping[str, float]] = {"eye": 1.0, "psnr": 0.0}
 DEFAULT_TUNE: Final = "eye"
 
 
+LAMBDAS: Final[Mapping[str, float]] = {"eye": 0.05, "psnr": 0.07}
+"""Squared steps that a bit is worth."""
+
+
 @dataclass(frozen=True)
 class PictureWork:
     """What is done for the codes of a picture.
@@ -33,8 +37,8 @@ class PictureWork:
         lambda_: squared steps that a bit is worth.
     """
 
-    tune: float = 1.0
-    lambda_: float = 0.07
+    tune: float
+    lambda_: float
 
 
 def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
@@ -46,7 +50,7 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     if tune not in TUNINGS:
         raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
     check_effort(effort)
-    return PictureWork(TUNINGS[tune])
+    return PictureWork(TUNINGS[tune], LAMBDAS[tune])
 
 
 @dataclass(frozen=True)
