@@ -16,17 +16,29 @@ from torch import Tensor, nn
 from luxvox.models.picture.conditions import PIXELS_PER_UNIT, Conditions
 from luxvox.models.picture.networks import Block
 from luxvox.models.training.picture.data import Pictures
-from luxvox.models.training.picture.losses import EYE_SHARE, eye_error, psnr, squared_error
+from luxvox.models.training.picture.losses import (
+    EYE_SHARE,
+    eye_error,
+    psnr,
+    squared_error,
+    structural_error,
+)
 from luxvox.models.training.picture.parts import PictureParts, save_parts
 from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
-CROP, BATCH = 256, 4
+CROP, BATCH = 256, 8
 N_VALIDATED = 12
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
 COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
-ANALYSIS_FACTOR = 0.5
+ANALYSIS_FACTOR, SKELETON_FACTOR = 0.5, 0.2
+# What structural errors are worth, so that a step has about the rate it has by squared error:
+# bits a pixel at a step of one unit, and the exponent of the step. Share of it for the eye.
+STRUCTURE_BITS, STRUCTURE_SLOPE = 80.0, -2.13
+STRUCTURE_SHARE = 0.85
+CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+CHANNEL_SHARE = 1 / 2  # of the structural error: of one channel at random, the rest of luma
 
 
 class JointPhase:
@@ -61,10 +73,16 @@ class JointPhase:
         return self.parts
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Let the analysis move more slowly than what follows it."""
+        """Let the analysis move more slowly than what follows it, and the skeleton least of all.
+
+        The matrices outside the blocks begin as an exact transform. What fine steps ask of them
+        is lost in the noise of larger updates.
+        """
         if parameter_name.startswith("context."):
             return 1.4
-        return 1.0 if ".synthesis." in parameter_name else ANALYSIS_FACTOR
+        factor = 1.0 if ".synthesis." in parameter_name else ANALYSIS_FACTOR
+        free = ".blocks." in parameter_name or ".step_maps." in parameter_name
+        return factor if free else factor * SKELETON_FACTOR
 
     def memory(self) -> dict[str, Tensor]:
         """Return nothing: all that this phase changes has a gradient."""
@@ -87,11 +105,13 @@ class JointPhase:
             decoded, bits = self._coded(pixels, at, generator, odd)
         n_pixels = CROP * CROP
         total = sum(bits.values(), torch.zeros(()))
-        eye_share = EYE_SHARE * tune
-        error = (1.0 - eye_share) * squared_error(decoded, pixels)
-        error = error + eye_share * eye_error(decoded, pixels)
         gain = step / PIXELS_PER_UNIT
-        cost = (error / gain.square() + BIT * total) / (3.0 * n_pixels)
+        error = squared_error(decoded, pixels) / gain.square()
+        eyes = tune > 0.5
+        error[eyes] = _error_for_the_eye(
+            decoded[eyes], pixels[eyes], gain[eyes], _any_channel(generator)
+        )
+        cost = (error + BIT * total) / (3.0 * n_pixels)
         figures = {
             "psnr": psnr(decoded.detach(), pixels).mean().item(),
             "bpp": total.mean().item() / n_pixels,
@@ -132,17 +152,43 @@ class JointPhase:
                 position = at.position.flatten()
                 bits = self.parts.context.level_bits(quantised, quantised, position)
             total = sum(bits.values(), torch.zeros(()))
-            eye = eye_error(decoded.float(), pixels).mean().item() / pixels[0, 0].numel()
+            decoded = decoded.float()
+            eye = eye_error(decoded, pixels).mean().item() / pixels[0, 0].numel()
             figures |= {
                 f"{tuned}_bpp_{step:g}": total.mean().item() / pixels[0, 0].numel(),
-                f"{tuned}_psnr_{step:g}": psnr(decoded.float(), pixels).mean().item(),
+                f"{tuned}_psnr_{step:g}": psnr(decoded, pixels).mean().item(),
                 f"{tuned}_eye_{step:g}": -10.0 * math.log10(eye),
+                f"{tuned}_structure_{step:g}": structural_error(decoded, pixels).mean().item(),
             }
         return figures
 
     def finish(self, run: Path) -> None:
         """Write the parts into the run folder."""
         save_parts(self.parts, run)
+
+
+def _any_channel(generator: torch.Generator) -> tuple[float, float, float]:
+    return CHANNELS[int(torch.randint(3, (), generator=generator))]
+
+
+def _error_for_the_eye(
+    decoded: Tensor, pixels: Tensor, gain: Tensor, channel: tuple[float, float, float]
+) -> Tensor:
+    """Return what pictures [B, 3, H, W] tuned for the eye minimise, in squared steps [B].
+
+    Args:
+        decoded, pixels: in units.
+        gain: step [B] in units.
+        channel: the mix of R, G and B whose structure counts, too.
+    """
+    local = (1.0 - EYE_SHARE) * squared_error(decoded, pixels)
+    local = local + EYE_SHARE * eye_error(decoded, pixels)
+
+    structure = (1.0 - CHANNEL_SHARE) * structural_error(decoded, pixels)
+    structure = structure + CHANNEL_SHARE * structural_error(decoded, pixels, channel)
+    n_pixels = pixels.shape[2] * pixels.shape[3]
+    bits = n_pixels * STRUCTURE_BITS * gain**STRUCTURE_SLOPE * structure
+    return (1.0 - STRUCTURE_SHARE) * local / gain.square() + STRUCTURE_SHARE * BIT * bits
 
 
 def _centre(picture: Tensor, size: int = 256) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.models.training.picture.losses import eye_error, squared_error
+from luxvox.models.training.picture.losses import eye_error, squared_error, structural_error
 
 
 def test_errors_of_the_eye_hide_in_contrast():
@@ -18,3 +18,36 @@ def test_errors_of_the_eye_hide_in_contrast():
     assert float(squared_error(flat + error, flat)) == pytest.approx(3 * 32 * 32 * 0.25)
     colours = torch.tensor([1.0, 0.0, -0.299 / 0.114])[None, :, None, None].expand_as(flat)
     np.testing.assert_allclose(float(eye_error(flat + colours, flat)), 0.0, atol=1e-6)
+
+
+def picture(seed):
+    noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    return 4.0 * torch.nn.functional.avg_pool2d(noise, 5, 1, 2)
+
+
+def test_structural_errors_are_of_what_is_lost():
+    """Blur costs more than a change of brightness that is as large; equal pictures cost nothing."""
+    original = picture(3)
+    blurred = torch.nn.functional.avg_pool2d(original, 5, 1, 2)
+    brighter = original + (blurred - original).square().mean().sqrt()
+    same, of_blur, of_brightness = (
+        structural_error(one, original) for one in (original, blurred, brighter)
+    )
+    assert same.shape == (2,)
+    assert float(same.max()) < 0.02  # what keeps the fourth root smooth at 0
+    assert float(of_blur.min()) > 4.0 * float(of_brightness.max())
+
+
+def test_structural_errors_see_one_plane():
+    """Red that changes costs nothing in the plane of blue, and can be learnt from in its own."""
+    original = picture(4)
+    change = torch.zeros_like(original)
+    change[:, 0] = picture(5)[:, 0]
+    changed = (original + change).requires_grad_()
+    error = structural_error(changed, original, (1.0, 0.0, 0.0))
+    blue = structural_error(changed, original, (0.0, 0.0, 1.0))
+    assert float(blue.detach().max()) < 0.02 < float(error.detach().min())
+    error.sum().backward()
+    assert changed.grad is not None
+    assert float(changed.grad[:, 0].abs().sum()) > 0.0
+    assert float(changed.grad[:, 1:].abs().sum()) == 0.0
