@@ -93,8 +93,8 @@ def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
     with pytest.raises(UsageError, match=said):
         luxvox.compress_image(raster, bpp=0.9, effort=1)
     with pytest.warns(LossWarning, match="its profile is left out"):
-        data = luxvox.compress_image(raster, bpp=1.5, effort=1, strip=True)
-    assert len(data) < 60
+        data = luxvox.compress_image(raster, bpp=2.0, effort=1, strip=True)
+    assert len(data) < 70
 
 
 def test_small_files_come_in_steps_of_words(photograph):

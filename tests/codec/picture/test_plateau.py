@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import types
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
 import luxvox
-from luxvox.codec import container
-from luxvox.codec.picture.plateau import is_saturated
+from luxvox.codec.picture.plateau import best_up_to, is_saturated
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 255), (0, 255, 255), (255, 255, 0))
 
@@ -31,11 +34,35 @@ def test_more_bytes_are_never_worse(pixels, tune):
         assert not (size < larger and error < 0.99 * other)
 
 
-def test_the_header_names_the_quality_that_was_kept():
-    data = luxvox.compress_image(stripes(), 100)
-    header = container.read_header(data)[0]
-    assert isinstance(header, container.PictureHeader)
-    assert header.quality_centi < 10_000
+@dataclasses.dataclass(frozen=True)
+class Coded:
+    """Stands for a coded picture: its quality in hundredths, and its size."""
+
+    header: types.SimpleNamespace
+    data: bytes
+
+
+def coded(centi, n_bytes):
+    header = types.SimpleNamespace(width=48, height=48, quality_centi=centi)
+    return Coded(header, bytes(n_bytes))
+
+
+@pytest.mark.parametrize(
+    ("errors", "sizes", "kept"),
+    [
+        ({9500: 5.0, 9000: 3.0}, {9500: 80, 9000: 70}, 9000),
+        ({9500: 11.0, 9000: 12.0}, {9500: 80, 9000: 70}, 10_000),
+        ({9500: 5.0, 9000: 9.0}, {9500: 120, 9000: 70}, 9000),
+    ],
+    ids=["better and smaller", "worse", "better and larger"],
+)
+def test_the_best_file_that_is_no_larger_is_kept(errors, sizes, kept):
+    best = best_up_to(
+        cast(Any, coded(10_000, 100)),
+        lambda centi: cast(Any, coded(centi, sizes.get(centi, 60))),
+        lambda one: errors.get(one.header.quality_centi, 10.0),
+    )
+    assert best.header.quality_centi == kept
 
 
 def test_ordinary_pictures_are_coded_once():
