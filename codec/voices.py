@@ -207,6 +207,9 @@ def voice_codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Co
     return codes
 
 
+FINEST_CENTI = 10_000  # codes alone do not tell their quality
+
+
 def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
     """Return the samples float32 [T] at 16 kHz and the common level that codes stand for.
 
@@ -228,7 +231,7 @@ def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
         codec = voice_codec(model)
         whole = _checked_codes(array, codec.model.config)
         n_samples = (array.shape[1] - 1) * FRAME_SAMPLES
-        blocks = list(channel_blocks(codec, [whole], n_samples))
+        blocks = list(channel_blocks(codec, [whole], n_samples, FINEST_CENTI))
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 

@@ -55,5 +55,5 @@ def _drawn_energy(codec: VoiceCodec, content: Container, cell: tuple[int, int]) 
     n_samples = (codes.shape[1] - 1) * FRAME_SAMPLES
     if not n_samples:
         return 0.0
-    blocks = channel_blocks(codec, [codes], n_samples)
+    blocks = channel_blocks(codec, [codes], n_samples, content.header.quality_centi)
     return sum(float(np.square(one, dtype=np.float64).sum()) for one in blocks)

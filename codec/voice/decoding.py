@@ -14,7 +14,7 @@ from luxvox.codec import container
 from luxvox.codec.container import CUT, Container, Header, Lost, Section, VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.voice.loudness import amplitude_of
-from luxvox.codec.voice.silence import FrameStream, with_silence
+from luxvox.codec.voice.silence import FrameStream, min_silent_frames, with_silence
 from luxvox.codec.voice.stereo import from_coded
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import (
@@ -64,7 +64,12 @@ def decompress_blocks(
     whole = whole_segments(len(content.codes), header.channels)
     advance = progress or silent
     streams = [
-        channel_blocks(codec, segment_codes(codec, content, header, channel, sections), n_coded)
+        channel_blocks(
+            codec,
+            segment_codes(codec, content, header, channel, sections),
+            n_coded,
+            header.quality_centi,
+        )
         for channel in range(header.channels)
     ]
     total = n_segments(header.n_samples, header.sample_rate_hz)
@@ -163,7 +168,7 @@ def codes_of_segment(
 
 
 def channel_blocks(
-    codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int
+    codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int, quality_centi: int
 ) -> Iterator[Samples]:
     """Yield the samples [n] of a channel, from its codes [stages, frames] stretch after stretch."""
     from luxvox.models.voice.tiling import synthesise
@@ -173,7 +178,7 @@ def channel_blocks(
         (np.logical_and.reduce(codes == 0, axis=0), dequantised(codec, codes))
         for codes in stretches
     )
-    frames = FrameStream(drawn, total)
+    frames = FrameStream(drawn, total, min_silent_frames(quality_centi, total))
     return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
 
 

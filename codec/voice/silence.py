@@ -1,7 +1,8 @@
-"""Silence where a voice has no codes for half a second (FORMAT.md, Samples).
+"""Silence where a voice has no codes for long (FORMAT.md, Samples).
 
 The networks draw a hum from null codes, some 25 dB below the voice. It would be heard in long
-pauses, and in a channel that is silent; short gaps of coarse voices are better filled than empty.
+pauses, and in a channel that is silent. Coarse voices have no codes in most pauses, and there the
+hum stands for the noise of the room: only very long ones are silent.
 """
 
 from __future__ import annotations
@@ -20,21 +21,36 @@ if TYPE_CHECKING:
 
 Samples = NDArray[np.float32]
 SILENT_FRAMES: Final = 25
+LONG_FRAMES: Final = 150
+COARSE_CENTI: Final = 3500  # hundredths of quality below which only long runs are silent
+
+
+def min_silent_frames(quality_centi: int, n_frames: int) -> int:
+    """Return how long a run without codes has to be; a channel without any is silent."""
+    return SILENT_FRAMES if quality_centi >= COARSE_CENTI else min(LONG_FRAMES, n_frames)
 
 
 class FrameStream:
     """The frames of a channel, one stretch after the other: their latents, and which have no codes.
 
-    Before the first frame and after the last one, none has codes.
+    Args:
+        stretches: for each which frames have no codes, and the latents.
+        n_frames: in all.
+        min_run: frames without codes in a row that are silent. Outside of the recording frames
+            have no codes if that is `SILENT_FRAMES`, else they do not lengthen a run.
     """
 
     def __init__(
-        self, stretches: Iterable[tuple[NDArray[np.bool_], Tensor]], n_frames: int
+        self,
+        stretches: Iterable[tuple[NDArray[np.bool_], Tensor]],
+        n_frames: int,
+        min_run: int = SILENT_FRAMES,
     ) -> None:
         self._stretches = iter(stretches)
         self._waiting: deque[Tensor] = deque()
-        self._without_codes = np.ones(n_frames + 2 * SILENT_FRAMES, np.bool_)
-        self._end = SILENT_FRAMES  # of what is read
+        self._run = min_run
+        self._without_codes = np.full(n_frames + 2 * min_run, min_run == SILENT_FRAMES)
+        self._end = min_run  # of what is read
 
     def latents(self) -> Iterator[Tensor]:
         """Yield latents [n_channels, 1, frames] in their order."""
@@ -43,11 +59,11 @@ class FrameStream:
 
     def gains(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return 0 for silent frames, else 1, from frame start to stop."""
-        while self._end < stop + 2 * SILENT_FRAMES and self._reads_on():
+        while self._end < stop + 2 * self._run and self._reads_on():
             pass
-        window = slice(start + 1, stop + 2 * SILENT_FRAMES - 1)
-        runs = np.logical_and.reduce(_windows(self._without_codes[window]), axis=1)
-        silent = np.logical_or.reduce(_windows(runs), axis=1)  # [stop − start]
+        window = slice(start + 1, stop + 2 * self._run - 1)
+        runs = np.logical_and.reduce(_windows(self._without_codes[window], self._run), axis=1)
+        silent = np.logical_or.reduce(_windows(runs, self._run), axis=1)  # [stop − start]
         return np.where(silent, 0.0, 1.0)
 
     def _reads_on(self) -> bool:
@@ -75,6 +91,6 @@ def with_silence(blocks: Iterable[Samples], frames: FrameStream) -> Iterator[Sam
         start = stop
 
 
-def _windows(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    windows: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(flags, SILENT_FRAMES)
+def _windows(flags: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
+    windows: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(flags, n)
     return windows

@@ -7,7 +7,12 @@ import pytest
 import torch
 
 import luxvox
-from luxvox.codec.voice.silence import SILENT_FRAMES, FrameStream, with_silence
+from luxvox.codec.voice.silence import (
+    SILENT_FRAMES,
+    FrameStream,
+    min_silent_frames,
+    with_silence,
+)
 
 
 def stream(flags, width):
@@ -51,6 +56,22 @@ def test_latents_come_in_their_order_after_gains_were_asked_for():
     assert source.gains(0, 30).all()
     assert sum(latents.shape[2] for latents in source.latents()) == 90
     assert source.gains(89, 90).all() and not source.gains(90, 90 + SILENT_FRAMES).any()
+
+
+def test_coarse_voices_are_silent_in_long_runs_only():
+    flags = frames(("none", 140), ("codes", 1), ("none", 150), ("codes", 1))
+    n_frames = len(flags)
+    run = min_silent_frames(2000, n_frames)
+    source = FrameStream([(flags, torch.zeros(3, 1, n_frames))], n_frames, run)
+    assert source.gains(0, n_frames).tolist() == [1.0] * 141 + [0.0] * 150 + [1.0]
+
+
+@pytest.mark.parametrize("n_frames", [3, 149, 400])
+def test_a_channel_without_codes_is_silent_at_any_quality(n_frames):
+    flags = np.ones(n_frames, np.bool_)
+    run = min_silent_frames(2000, n_frames)
+    source = FrameStream([(flags, torch.zeros(3, 1, n_frames))], n_frames, run)
+    assert not source.gains(0, n_frames).any()
 
 
 def test_digital_silence_between_words_stays_silent():
