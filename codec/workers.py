@@ -47,3 +47,17 @@ def side_by_side(
             pool.shutdown(cancel_futures=True)
         finally:
             torch.set_num_threads(n_threads)
+
+
+def in_one_thread(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    """Let torch work in one thread, so that sums have one order however many cores there are."""
+
+    def alone(item: Item) -> Result:
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return work(item)
+        finally:
+            torch.set_num_threads(n_threads)
+
+    return alone

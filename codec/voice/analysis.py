@@ -13,6 +13,7 @@ from torch import Tensor
 from luxvox.codec.voice.loudness import Level
 from luxvox.codec.voice.recordings import resample_blocks
 from luxvox.codec.voice.stereo import to_coded
+from luxvox.codec.workers import in_one_thread
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
 from luxvox.models.voice.tiling import analyse
@@ -34,10 +35,16 @@ def analysed(
     """Yield latents [n_channels, 1, frames], and tell of the work done."""
     total = -(-n_coded // FRAME_SAMPLES) + 1
     n_done = 0
-    for latents in analyse(codec.model, blocks, n_coded):
+    stretches = analyse(codec.model, blocks, n_coded)
+    following = in_one_thread(_next)
+    while (latents := following(stretches)) is not None:
         yield latents
         n_done += latents.shape[2]
         advance(n_done / total)
+
+
+def _next(stretches: Iterator[Tensor]) -> Tensor | None:
+    return next(stretches, None)
 
 
 def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Part:

@@ -29,7 +29,7 @@ from luxvox.codec.voice.analysis import (
     uncoded_part,
 )
 from luxvox.codec.voice.loudness import Level, amplitude_of, gain_of, measure
-from luxvox.codec.workers import side_by_side
+from luxvox.codec.workers import in_one_thread, side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, fixed_source
 from luxvox.entropy.voice.walk import walk
@@ -258,7 +258,9 @@ class VoiceEncoder:
             n_windows = -(-len(power) // _REFINED_FRAMES)
             share = _REFINED_SHARE / len(self.power_db)
             done = part_of(self.advance, channel * share, share)
-            refined = _watched(side_by_side(refine, windows, n_windows), n_windows, done)
+            refined = _watched(
+                side_by_side(in_one_thread(refine), windows, n_windows), n_windows, done
+            )
             parts.append(joined_parts(refined, len(power)))
         codes, power_db, bits, latents = zip(*parts, strict=True)
         work = replace(self.work, n_refinements=0)
