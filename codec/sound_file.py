@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -14,10 +15,18 @@ from numpy.typing import NDArray
 
 from luxvox.codec import container
 from luxvox.codec.arguments import file_bytes
+from luxvox.codec.container import CUT, Container, VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.voices import stream_speech
-from luxvox.errors import UnsupportedError, UsageError
-from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES, PARTS, SEGMENT_FRAMES
+from luxvox.errors import TruncatedError, TruncatedWarning, UnsupportedError, UsageError
+from luxvox.timeline import (
+    CODED_RATE_HZ,
+    FRAME_SAMPLES,
+    PARTS,
+    SEGMENT_FRAMES,
+    n_segments,
+    samples_of_segments,
+)
 
 SEGMENT_S = SEGMENT_FRAMES * FRAME_SAMPLES // CODED_RATE_HZ
 _TYPES = ("float64", "float32", "int32", "int16")
@@ -34,8 +43,11 @@ class SpeechFile:
         file: path, file object, or the bytes of a `.lvx` file.
         max_seconds: refuse longer recordings.
 
+    A file that is cut gives its whole segments, and a `TruncatedWarning`.
+
     Raises:
-        FormatError: if the file is malformed; `ChecksumError` if altered.
+        FormatError: if the file is malformed; `ChecksumError` if altered, `TruncatedError` if cut
+            before the end of its first segment.
         UnsupportedError: if it holds a picture, or needs other weights.
     """
 
@@ -50,9 +62,9 @@ class SpeechFile:
         self.name = os.fspath(file) if isinstance(file, str | os.PathLike) else "<bytes>"
         self._content = container.read(_bytes_of(file))
         header = self._content.header
-        if not isinstance(header, container.VoiceHeader):
+        if not isinstance(header, VoiceHeader):
             raise UnsupportedError("this file holds a picture, not a voice")
-        self._header = header
+        self._header = _whole_part(self._content, header) if self._content.truncated else header
         self._max_seconds = max_seconds
         self.closed = False
         self._restart(0)
@@ -166,7 +178,9 @@ class SpeechFile:
     def _from_segment(self, first: int) -> bytes:
         """Return the file of what is left from a segment on."""
         n_left = self.frames - first * SEGMENT_S * self.samplerate
-        sections = self._content.sections[PARTS * self.channels * first :]
+        a_segment = PARTS * self.channels
+        last = n_segments(self.frames, self.samplerate)
+        sections = self._content.sections[a_segment * first : a_segment * last]
         return container.write(replace(self._header, n_samples=n_left), sections)
 
     def _take(self, n: int) -> NDArray[np.float32]:
@@ -185,6 +199,16 @@ def open_speech(
 ) -> SpeechFile:
     """Open a compressed voice to be read in parts; see `SpeechFile`."""
     return SpeechFile(file, max_seconds)
+
+
+def _whole_part(content: Container, header: VoiceHeader) -> VoiceHeader:
+    """Return the header of the segments that are whole in a file that is cut."""
+    n_whole = len(content.codes) // (PARTS * header.channels)
+    if n_whole == 0:
+        raise TruncatedError("the file is cut before its first segment is whole")
+    warnings.warn(f"{CUT}; reading its whole segments", TruncatedWarning, stacklevel=4)
+    n_samples = samples_of_segments(n_whole, header.sample_rate_hz)
+    return replace(header, n_samples=min(n_samples, header.n_samples))
 
 
 def _bytes_of(file: str | os.PathLike[str] | IO[bytes] | bytes) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 import luxvox
 from luxvox.codec.sound_file import open_speech
-from luxvox.errors import UnsupportedError, UsageError
+from luxvox.errors import TruncatedError, TruncatedWarning, UnsupportedError, UsageError
 
 RATE_HZ = 12_000
 
@@ -90,3 +90,18 @@ def test_pictures_are_refused():
     data = luxvox.compress_image(np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(UnsupportedError, match="a picture"):
         open_speech(data)
+
+
+def test_cut_files_give_their_whole_segments(voice):
+    data, decoded = voice
+    with pytest.warns(TruncatedWarning, match="whole segments"):
+        file = open_speech(data[: len(data) - 20])
+    assert 15 * RATE_HZ < file.frames < len(decoded)
+    file.seek(20 * RATE_HZ)
+    part = file.read(dtype="float32", always_2d=True)
+    assert len(part) == file.frames - 20 * RATE_HZ
+    settled = len(part) - RATE_HZ  # the networks look ahead
+    expected = decoded[20 * RATE_HZ : 20 * RATE_HZ + settled]
+    assert np.allclose(part[:settled], expected, atol=1e-4)
+    with pytest.raises(TruncatedError, match="whole"):
+        open_speech(data[:60])
