@@ -129,7 +129,9 @@ def flatten_picture(codes: dict[str, LatticeCodes]) -> NDArray[np.int64]:
     Returns:
         int64 [codes].
     """
-    parts = [array.transpose(1, 2, 0).ravel() for array in codes.values()]
+    from luxvox.models.picture.conditions import LEVELS
+
+    parts = [codes[level].transpose(1, 2, 0).ravel() for level in LEVELS]
     tokens: NDArray[np.int64] = np.concatenate(parts).astype(np.int64)
     return tokens
 

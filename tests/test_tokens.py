@@ -78,6 +78,7 @@ def test_tokens_of_voices(voice_file):
 def test_tokens_of_pictures(picture_file):
     codes = codes_of(picture_file)
     sequence = tokens.flatten_picture(codes)
+    assert np.array_equal(tokens.flatten_picture(dict(reversed(codes.items()))), sequence)
     back = tokens.unflatten_picture(sequence, 128, 192)
     assert back.keys() == codes.keys()
     assert all(np.array_equal(back[level], codes[level]) for level in codes)
