@@ -15,22 +15,27 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, as_completed
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, as_completed
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE
 from luxvox.commands import paths as names
-from luxvox.commands.batch import Job, Outcome, Work, run_job
+from luxvox.commands.batch import Job, Outcome, Work, result_of, run_job
 from luxvox.commands.compress import CompressRequest, compress_file, only_target
 from luxvox.commands.decompress import DecompressRequest, decompress_file, plain_ending
 from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
+from luxvox.models.cards import preferred
 
 __all__ = ["Job", "Outcome", "compress", "decompress"]
 
 PathLike = str | os.PathLike[str]
+
+_TARGETS = ("quality", "size", "bpp", "psnr", "bitrate")
+_DECOMPRESSING = tuple(field.name for field in fields(DecompressRequest) if field.name != "force")
 
 
 def compress(  # noqa: PLR0913 – one argument for each thing a caller may want
@@ -57,8 +62,9 @@ def compress(  # noqa: PLR0913 – one argument for each thing a caller may want
         target: one of `quality`, `size`, `bpp` and `psnr` (pictures), and `bitrate` (voices).
 
     Raises:
-        UsageError: if more than one target is given.
+        UsageError: if more than one target is given, or another option.
     """
+    _refuse_unknown(target, _TARGETS)
     sources = [Source(os.fspath(path)) for path in paths]
     request = CompressRequest(only_target(target), effort, tune, device, strip, overwrite)
     endings = [names.COMPRESSED_ENDING] * len(sources)
@@ -80,12 +86,14 @@ def decompress(
     Args:
         paths, out, executor, overwrite: as for `compress`.
         format: ending of the outputs, as `jpg` or `flac`; by default `png` and `wav`.
-        options: `sections`, `scale`, `crop`, `strict`, `conceal`, as in `luxvox.decompress_image`.
+        options: `sections`, `scale`, `crop`, `strict`, `conceal`, `max_pixels` and `max_seconds`,
+            as in `luxvox.decompress_image` and `decompress_speech`.
+
+    Raises:
+        UsageError: if another option is given.
     """
     sources = [Source(os.fspath(path)) for path in paths]
-    unknown = options.keys() - DecompressRequest.__dataclass_fields__.keys()
-    if unknown:
-        raise UsageError(f"unknown options: {', '.join(sorted(unknown))}")
+    _refuse_unknown(options, _DECOMPRESSING)
     request = DecompressRequest(**options, force=overwrite)
     endings = [f".{format or plain_ending(source.path, {})}" for source in sources]
     work = functools.partial(decompress_file, held={}, ending=format, request=request)
@@ -106,5 +114,12 @@ def _jobs(sources: list[Source], out: PathLike | None, endings: list[str]) -> li
 def _run(jobs: list[Job], work: Work, executor: Executor | None) -> Iterator[Outcome]:
     if executor is None:
         return (run_job(job, work) for job in jobs)
-    futures: list[Future[Outcome]] = [executor.submit(run_job, job, work) for job in jobs]
-    return (future.result() for future in as_completed(futures))
+    weights = preferred()
+    futures = {executor.submit(run_job, job, work, weights): job for job in jobs}
+    return (result_of(future, futures[future]) for future in as_completed(futures))
+
+
+def _refuse_unknown(options: Mapping[str, Any], legal: Collection[str]) -> None:
+    unknown = sorted(options.keys() - set(legal))
+    if unknown:
+        raise UsageError(f"unknown options: {', '.join(unknown)}, legal: {', '.join(legal)}")

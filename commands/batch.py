@@ -8,13 +8,10 @@ stopped with `--skip-existing`.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import itertools
 import json
-import multiprocessing
 import os
-import signal
 import sys
 import time
 import warnings
@@ -24,19 +21,18 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from luxvox.codec import files
 from luxvox.commands import console, paths
 from luxvox.commands.console import Sizes
-from luxvox.commands.process import EndedBySignal, raise_ending_signal
+from luxvox.commands.executors import dask_executor, process_pool
 from luxvox.commands.progress_bar import BatchProgress
 from luxvox.errors import SystemFailure, UsageError
 
@@ -195,16 +191,20 @@ def _outcomes(jobs: Sequence[Job], work: Work, options: BatchOptions) -> Iterato
     if options.makes_folders:
         jobs = list(_with_folders(jobs))
     if options.dask is not None:
-        with _dask_executor(options.dask) as executor:
+        with dask_executor(options.dask) as executor:
             yield from _run_in(executor, jobs, work, n_waiting=len(jobs))
         return
     n_processes = min(options.n_processes or os.cpu_count() or 1, len(jobs))
-    has_pipe = any(files.PIPE in (job.source, job.target) for job in jobs)
-    if n_processes < 2 or has_pipe:
+    if n_processes < 2 or any(_is_of_this_process(job) for job in jobs):
         for job in jobs:
             yield run_job(job, work, is_watched=len(jobs) == 1 and not options.quiet)
         return
     yield from _run_in_processes(jobs, work, n_processes)
+
+
+def _is_of_this_process(job: Job) -> bool:
+    """Return whether a job reads or writes a pipe or a device, which others may not have open."""
+    return any(path == files.PIPE or files.is_special(path) for path in (job.source, job.target))
 
 
 def _with_folders(jobs: Iterable[Job]) -> Iterator[Job]:
@@ -215,29 +215,34 @@ def _with_folders(jobs: Iterable[Job]) -> Iterator[Job]:
         yield job
 
 
-def run_job(job: Job, work: Work, is_watched: bool = False) -> Outcome:
+def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool = False) -> Outcome:
     """Do one job; whatever it raises becomes an exit code and a line.
 
     Args:
         job: what is to be done.
         work: does it.
+        weights: folder of weights that come before those shipped; a process does not inherit it.
         is_watched: whether it may draw its progress on standard error itself.
     """
+    from luxvox.models.cards import use_weights
+
     start_s = time.monotonic()
     lines: list[str] = []
-    with contextlib.ExitStack() as stack:
-        caught = stack.enter_context(warnings.catch_warnings(record=True))
-        warnings.simplefilter("always")
-        stack.enter_context(console.said_to(lines))
-        if not is_watched:
-            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        try:
+    try:
+        with contextlib.ExitStack() as stack:
+            caught = stack.enter_context(warnings.catch_warnings(record=True))
+            warnings.simplefilter("always")
+            stack.enter_context(console.said_to(lines))
+            if not is_watched:
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            if weights is not None:
+                stack.enter_context(use_weights(weights))
             sizes = work(job.source, job.target)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            return _failure(job, error)
-        lines += console.warning_lines(caught, job.source)
+            lines += console.warning_lines(caught, job.source)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _failure(job, error)
     return Outcome(job, 0, sizes, tuple(lines), time.monotonic() - start_s)
 
 
@@ -252,7 +257,7 @@ def _run_in_processes(jobs: Sequence[Job], work: Work, n_processes: int) -> Iter
     rest = list(jobs)
     while rest:
         try:
-            with _pool(n_processes, n_threads) as pool:
+            with process_pool(n_processes, n_threads) as pool:
                 for outcome in _run_in(pool, tuple(rest), work, _WINDOW * n_processes):
                     rest.remove(outcome.job)
                     yield outcome
@@ -281,6 +286,8 @@ def _run_in(
     Raises:
         _PoolDied: a process died; it tells what was not done.
     """
+    from luxvox.models.cards import preferred
+
     waiting = iter(enumerate(jobs))
     running: dict[Future[Outcome], int] = {}
     ended: dict[int, Outcome] = {}
@@ -288,10 +295,10 @@ def _run_in(
     try:
         while n_yielded < len(jobs):
             while len(running) < n_waiting and (pair := next(waiting, None)) is not None:
-                running[executor.submit(run_job, pair[1], work)] = pair[0]
+                running[executor.submit(run_job, pair[1], work, preferred())] = pair[0]
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                outcome = future.result()
-                ended[running.pop(future)] = outcome
+                ended[running[future]] = result_of(future, jobs[running[future]])
+                del running[future]
             while n_yielded in ended:
                 yield ended.pop(n_yielded)
                 n_yielded += 1
@@ -300,57 +307,27 @@ def _run_in(
         raise _PoolDied(lost, tuple(ended.values())) from None
 
 
+def result_of(future: Future[Outcome], job: Job) -> Outcome:
+    """Return what came of a job; what an executor itself raises is the fault of one file alone.
+
+    Raises:
+        BrokenExecutor: a process of a pool died, and all that it had in its hands is lost.
+    """
+    try:
+        return future.result()
+    except BrokenExecutor:
+        raise
+    except Exception as error:
+        return _failure(job, SystemFailure(f"its worker failed: {type(error).__name__}: {error}"))
+
+
 def _run_alone(job: Job, work: Work) -> Outcome:
     try:
-        with _pool(1, n_threads=os.cpu_count() or 1) as pool:
+        with process_pool(1, n_threads=os.cpu_count() or 1) as pool:
             return next(_run_in(pool, [job], work, 1))
     except _PoolDied:
         message = "the process that worked on it died; is there too little memory?"
         return _failure(job, SystemFailure(message))
-
-
-@contextlib.contextmanager
-def _pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool of spawned processes, and end them at once if the command ends early."""
-    pool = ProcessPoolExecutor(
-        n_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_process,
-        initargs=(n_threads,),
-    )
-    try:
-        yield pool
-    except (KeyboardInterrupt, EndedBySignal, GeneratorExit):
-        for process in multiprocessing.active_children():
-            process.terminate()  # the job unwinds, and leaves no part of a file
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_process(n_threads: int) -> None:
-    """Prepare a process of the pool: its share of the cores, and an orderly end."""
-    os.environ["OMP_NUM_THREADS"] = str(n_threads)  # torch is not loaded yet
-    signal.signal(signal.SIGTERM, raise_ending_signal)
-
-
-@contextlib.contextmanager
-def _dask_executor(address: str) -> Iterator[Executor]:
-    """Connect to a Dask cluster, whose workers see the same files under the same paths.
-
-    Raises:
-        SystemFailure: the package is missing, or nothing answers at the address.
-    """
-    try:
-        distributed: Any = importlib.import_module("distributed")
-    except ImportError:
-        raise SystemFailure("--dask needs dask: pip install 'luxvox[dask]'") from None
-    try:
-        client = distributed.Client(address, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise SystemFailure(f"no Dask scheduler answers at {address}: {error}") from error
-    with client:
-        yield client.get_executor(pure=False, retries=2)
 
 
 def _remove(job: Job) -> None:

@@ -13,14 +13,14 @@ from luxvox.codec import files
 from luxvox.commands import paths
 from luxvox.commands.batch import NOWHERE, BatchOptions, run_jobs
 from luxvox.commands.console import shown
-from luxvox.commands.many import ManyFiles, reads_many_files
+from luxvox.commands.many import ManyFiles, finds_many_files
 from luxvox.commands.options import inputs_argument, weights_option
 
 
 @click.command()
 @inputs_argument
 @weights_option
-@reads_many_files
+@finds_many_files
 def info(many: ManyFiles) -> int:
     """Say what .lvx files hold, without decoding them; IN may be - for standard input.
 
@@ -28,8 +28,7 @@ def info(many: ManyFiles) -> int:
     """
     names = [source.path for source in many.sources(paths.is_compressed)]
     work = functools.partial(_say, as_json=many.options.as_json, is_one=len(names) == 1)
-    options = BatchOptions(quiet=many.options.quiet)
-    return run_jobs(names, [NOWHERE] * len(names), work, options)
+    return run_jobs(names, [NOWHERE] * len(names), work, BatchOptions())
 
 
 def _say(source: str, _: str, *, as_json: bool, is_one: bool) -> None:

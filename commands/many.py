@@ -42,13 +42,16 @@ class ManyFiles:
         return run_jobs([source.path for source in sources], targets, work, self.options)
 
 
-_READING = (
+_FINDING = (
     click.option(
         "--files-from",
         metavar="LIST",
         help="Read more inputs from a file, a line each; - for stdin.",
     ),
     click.option("-r", "--recursive", is_flag=True, help="Search the folders in folders, too."),
+    click.option("--json", "as_json", is_flag=True, help="Write a JSON object a file to stdout."),
+)
+_RUNNING = (
     click.option(
         "--jobs",
         "n_processes",
@@ -57,10 +60,9 @@ _READING = (
         help="Files at a time.  [default: all cores if there are several files]",
     ),
     click.option("--quiet", is_flag=True, help="Say nothing but errors, warnings and notes."),
-    click.option("-v", "--verbose", is_flag=True, help="Name files that are skipped, too."),
-    click.option("--json", "as_json", is_flag=True, help="Write a JSON object a file to stdout."),
 )
 _WRITING = (
+    click.option("-v", "--verbose", is_flag=True, help="Name files that are skipped, too."),
     click.option(
         "--skip-existing", is_flag=True, help="Skip inputs whose output exists and is not older."
     ),
@@ -74,14 +76,19 @@ _WRITING = (
 )
 
 
+def finds_many_files(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that only looks at files the options to find them, and an argument `many`."""
+    return _with_options(command, _FINDING, makes_folders=False)
+
+
 def reads_many_files(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that writes no files the options, and itself an argument `many`."""
-    return _with_options(command, _READING, makes_folders=False)
+    """Give a command that decodes files and writes none the options, and an argument `many`."""
+    return _with_options(command, (*_FINDING, *_RUNNING), makes_folders=False)
 
 
 def writes_many_files(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command that makes a file of each input the options, and an argument `many`."""
-    return _with_options(command, (*_READING, *_WRITING), makes_folders=True)
+    return _with_options(command, (*_FINDING, *_RUNNING, *_WRITING), makes_folders=True)
 
 
 def _with_options(

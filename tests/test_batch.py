@@ -1,7 +1,7 @@
 """Many files from Python, on executors of every kind."""
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +39,41 @@ def test_on_processes(pictures, tmp_path):
     assert sorted(outcome.exit_code for outcome in outcomes) == [0, 0, 3]
 
 
+def test_processes_are_told_of_other_weights(pictures, tmp_path):
+    weights = Path(__file__).resolve().parent / "golden" / "weights"
+    names = [str(pictures[0]), str(pictures[2])]
+    words = ["--weights", str(weights), "-o", str(tmp_path / "new"), "--jobs", "2"]
+    assert cli.run(["compress", *names, *words]) == 0
+    number = luxvox.inspect((tmp_path / "new" / "a.lvx").read_bytes()).model
+    with luxvox.use_weights(weights):
+        assert number == luxvox.inspect(luxvox.compress_image(np.zeros((8, 8), np.uint8))).model
+    assert number != luxvox.inspect(luxvox.compress_image(np.zeros((8, 8), np.uint8))).model
+
+
+class Failing(Executor):
+    """An executor whose jobs never come back."""
+
+    def submit(self, *_, **__):
+        future: Future[batch.Outcome] = Future()
+        future.set_exception(RuntimeError("lost"))
+        return future
+
+
+def test_a_job_that_an_executor_loses_fails_alone(pictures, tmp_path):
+    outcomes = list(batch.compress([pictures[0]], tmp_path / "new", executor=Failing()))
+    assert [outcome.exit_code for outcome in outcomes] == [1]
+    assert "RuntimeError: lost" in outcomes[0].lines[0]
+
+
 def test_wrong_requests_are_refused(pictures):
     with pytest.raises(UsageError, match="exclude each other"):
         batch.compress(pictures, quality=30, bpp=1.0)
     with pytest.raises(UsageError, match="unknown options: colour"):
         batch.decompress(pictures, colour=True)
+    with pytest.raises(UsageError, match="unknown options: rate"):
+        batch.compress(pictures, rate=1.0)
+    with pytest.raises(UsageError, match="unknown options: force"):
+        batch.decompress(pictures, force=True)
     with pytest.raises(UsageError, match="already the output"):
         batch.compress([pictures[0], pictures[0]], pictures[0].parent / "new")
 
