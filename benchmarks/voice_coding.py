@@ -119,7 +119,7 @@ def measure(data: bytes, tally: Tally) -> float:
     header, _ = container.read_header(data)
     if not isinstance(header, container.VoiceHeader) or header.stereo:
         raise TypeError("not a voice of one channel")
-    codes = voices.voice_codes(data)
+    codes = voices.codes(data)
     codec = voice_codec(header.model_number)
     total = 0.0
     for start in range(0, codes.shape[1], SEGMENT_FRAMES):

@@ -116,7 +116,7 @@ def inspect(data: FileBytes) -> FileInfo | VoiceInfo:
         UnsupportedError: if it needs another luxvox.
     """
     data = file_bytes(data)
-    listing = container.list_sections(data)
+    listing = container.open_file(data).listing()
     if isinstance(listing.header, VoiceHeader):
         return _of_voice(listing, listing.header, len(data))
     return _of_picture(listing, listing.header, len(data))
@@ -127,7 +127,7 @@ def _installed(header: Header) -> str:
 
     kind = "voice" if isinstance(header, VoiceHeader) else "picture"
     try:
-        return find_card(kind, header.model_number, header.fingerprint).stem
+        return find_card(kind, header.model_number, header.fingerprint).path.stem
     except LuxvoxError:
         return ""
 

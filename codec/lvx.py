@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, file_bytes
+from luxvox.codec.arguments import FileBytes, check_types, file_bytes
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_TUNE
@@ -55,10 +56,16 @@ def codes(
     load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import pictures, voices
 
-    data = file_bytes(data)
-    if is_voice(data):
-        return voices.voice_codes(data, max_seconds)
-    return pictures.codes(data, max_pixels)
+    check_types(max_pixels=max_pixels, max_seconds=max_seconds)
+    file = container.open_file(file_bytes(data))
+    found: dict[str, LatticeCodes] | Codes
+    if isinstance(file.header, VoiceHeader):
+        found, cautions = voices.codes_of(file, max_seconds)
+    else:
+        found, cautions = pictures.codes_of(file, max_pixels)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return found
 
 
 @overload

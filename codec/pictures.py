@@ -214,16 +214,10 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
         InputError: if it has more than `max_pixels` pixels.
     """
     check_types(as_pil=as_pil)
-    raster = decompress_raster(
-        data,
-        sections,
-        scale=scale,
-        crop=crop,
-        strict=strict,
-        conceal=conceal,
-        max_pixels=max_pixels,
-        progress=progress,
-    )
+    options = Reading(sections, scale, crop, strict, conceal, max_pixels)
+    raster, cautions = _decompressed(data, options, progress)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
     return to_pil(raster) if as_pil else to_array(raster)
 
 
@@ -239,22 +233,57 @@ def decompress_raster(  # noqa: PLR0913 – as above
     progress: Advance | None = None,
 ) -> Raster:
     """Decompress a picture with its metadata; see `decompress_image`."""
+    options = Reading(sections, scale, crop, strict, conceal, max_pixels)
+    raster, cautions = _decompressed(data, options, progress)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return raster
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is asked of decoding a picture; see `decompress_image`."""
+
+    sections: int | None
+    scale: float
+    crop: Crop | None
+    strict: bool
+    conceal: bool
+    max_pixels: int
+
+    def __post_init__(self) -> None:
+        check_types(sections=self.sections, scale=self.scale, crop=self.crop)
+        check_types(strict=self.strict, conceal=self.conceal, max_pixels=self.max_pixels)
+
+
+def _decompressed(
+    data: FileBytes, asked: Reading, progress: Advance | None
+) -> tuple[Raster, tuple[Warning, ...]]:
+    """Decode a picture; return what its caller is to be warned of, too."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import decoded_view, metadata_of, open_picture_file
+    from luxvox.codec.picture.decoding import (
+        decoded_view,
+        metadata_of,
+        open_picture_file,
+        open_repaired,
+    )
     from luxvox.torch_state import usual_state
 
-    check_types(sections=sections, strict=strict, conceal=conceal, scale=scale, crop=crop)
-    check_types(max_pixels=max_pixels, progress=progress)
-    data, view = file_bytes(data), view_of(sections, scale, crop)
+    check_types(progress=progress)
+    data, view = file_bytes(data), view_of(asked.sections, asked.scale, asked.crop)
     with usual_state():
-        picture = open_picture_file(data, max_pixels, callers=2, strict=strict, conceal=conceal)
+        file, cautions = open_repaired(data) if asked.conceal else (container.open_file(data), ())
+        picture = open_picture_file(
+            file, asked.max_pixels, strict=asked.strict, conceal=asked.conceal
+        )
         header, content = picture.header, picture.content
         check_view(view, header.width, header.height)
         metadata = metadata_of(content)
         payload = content.payload(ALPHA)
         alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
         pixels = decoded_view(picture, view, progress or silent)
-    return Raster(pixels, None if alpha is None else alpha_of_view(alpha, view), *metadata)
+    raster = Raster(pixels, None if alpha is None else alpha_of_view(alpha, view), *metadata)
+    return raster, (*cautions, *picture.cautions)
 
 
 def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:
@@ -263,13 +292,24 @@ def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, La
     Raises:
         As `decompress_image`.
     """
+    check_types(max_pixels=max_pixels)
+    found, cautions = codes_of(container.open_file(file_bytes(data)), max_pixels)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return found
+
+
+def codes_of(
+    file: container.OpenFile, max_pixels: int
+) -> tuple[dict[str, LatticeCodes], tuple[Warning, ...]]:
+    """Return the codes of a file by level: int16 [channels, H, W], in steps; and cautions."""
     load(*FOR_PICTURES)
     from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
     from luxvox.torch_state import usual_state
 
-    check_types(max_pixels=max_pixels)
     with usual_state():
-        return decoded_codes(open_picture_file(file_bytes(data), max_pixels, callers=1))
+        picture = open_picture_file(file, max_pixels)
+        return decoded_codes(picture), picture.cautions
 
 
 def pixels_of_codes(

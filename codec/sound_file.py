@@ -43,7 +43,7 @@ class SpeechFile:
         file: path, file object, or the bytes of a `.lvx` file.
         max_seconds: refuse longer recordings.
 
-    A file that is cut gives its whole segments, and a `TruncatedWarning`.
+    A file that is cut gives its whole segments; `open_speech` warns of it.
 
     Raises:
         FormatError: if the file is malformed; `ChecksumError` if altered, `TruncatedError` if cut
@@ -64,10 +64,17 @@ class SpeechFile:
         header = self._content.header
         if not isinstance(header, VoiceHeader):
             raise UnsupportedError("this file holds a picture, not a voice")
-        self._header = _whole_part(self._content, header) if self._content.truncated else header
+        if self._content.truncated:
+            header = _whole_part(self._content, header)
+        self._header = header
         self._max_seconds = max_seconds
         self.closed = False
         self._restart(0)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file ends early; then its whole segments are read."""
+        return self._content.truncated
 
     @property
     def samplerate(self) -> int:
@@ -198,7 +205,10 @@ def open_speech(
     file: str | os.PathLike[str] | IO[bytes] | bytes, max_seconds: float = DEFAULT_MAX_SECONDS
 ) -> SpeechFile:
     """Open a compressed voice to be read in parts; see `SpeechFile`."""
-    return SpeechFile(file, max_seconds)
+    voice = SpeechFile(file, max_seconds)
+    if voice.is_cut:
+        warnings.warn(f"{CUT}; reading its whole segments", TruncatedWarning, stacklevel=2)
+    return voice
 
 
 def _whole_part(content: Container, header: VoiceHeader) -> VoiceHeader:
@@ -206,7 +216,6 @@ def _whole_part(content: Container, header: VoiceHeader) -> VoiceHeader:
     n_whole = len(content.codes) // (PARTS * header.channels)
     if n_whole == 0:
         raise TruncatedError("the file is cut before its first segment is whole")
-    warnings.warn(f"{CUT}; reading its whole segments", TruncatedWarning, stacklevel=4)
     n_samples = samples_of_segments(n_whole, header.sample_rate_hz)
     return replace(header, n_samples=min(n_samples, header.n_samples))
 

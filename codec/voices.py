@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.targets import voice_target
 from luxvox.codec.voice.decoding import (
     Samples,
+    VoiceStream,
     channel_blocks,
-    decompress_blocks,
     open_voice_file,
     segment_codes,
+    voice_stream,
 )
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import LossWarning, TargetWarning, UsageError
@@ -74,8 +77,11 @@ def compress_speech(
 
     check_types(sample_rate=sample_rate)
     recording = recording_of(as_array("samples", samples), sample_rate)
-    asked = {"bitrate": bitrate, "size": size, "quality": quality}
-    return compress_recording(recording, **asked, effort=effort, progress=progress)
+    request = _Request(bitrate, size, quality, effort)
+    data, cautions = _compressed(recording, request, progress)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return data
 
 
 def compress_recording(
@@ -88,6 +94,27 @@ def compress_recording(
     progress: Advance | None = None,
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
+    request = _Request(bitrate, size, quality, effort)
+    data, cautions = _compressed(recording, request, progress)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return data
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of a voice's file; see `compress_speech`."""
+
+    bitrate: float | None
+    size: float | None
+    quality: float | None
+    effort: int
+
+
+def _compressed(
+    recording: OpenRecording, asked: _Request, progress: Advance | None
+) -> tuple[bytes, tuple[Warning, ...]]:
+    """Code a recording as it is asked for; return what its maker is to be warned of, too."""
     load(*FOR_VOICES)
     from luxvox.codec.quality import quality_to_centi
     from luxvox.codec.voice.calibration import with_level_of
@@ -95,10 +122,11 @@ def compress_recording(
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
-    check_types(bitrate=bitrate, size=size, quality=quality, effort=effort, progress=progress)
-    target = voice_target(quality, bitrate, size)
+    check_types(bitrate=asked.bitrate, size=asked.size, quality=asked.quality)
+    check_types(effort=asked.effort, progress=progress)
+    target = voice_target(asked.quality, asked.bitrate, asked.size)
     centi = quality_to_centi(target.value) if target.what == "quality" else None
-    work, advance = VOICE_WORK[check_effort(effort)], progress or silent
+    work, advance = VOICE_WORK[check_effort(asked.effort)], progress or silent
     missed = None
     with usual_state():
         encoder = VoiceEncoder.of(voice_codec(None), recording, work, advance)
@@ -109,12 +137,11 @@ def compress_recording(
         else:
             data, missed = encoder.at_bitrate(target.value)
         data = with_level_of(encoder.codec, data, encoder.level)
-    if missed and (bitrate or size):  # of the default nobody asked for
-        warnings.warn(missed, TargetWarning, stacklevel=3)
-    for note in recording.notes:
-        warnings.warn(note, LossWarning, stacklevel=3)
     advance(1.0)
-    return data
+    lost = [LossWarning(note) for note in recording.notes]
+    if missed and (asked.bitrate or asked.size):  # of the default nobody asked for
+        return data, (TargetWarning(missed), *lost)
+    return data, tuple(lost)
 
 
 def decompress_speech(
@@ -151,15 +178,13 @@ def decompress_speech(
     load(*FOR_VOICES)
     from luxvox.torch_state import usual_state
 
-    check_types(sections=sections, strict=strict, conceal=conceal)
-    check_types(max_seconds=max_seconds, progress=progress)
-    data = file_bytes(data)
+    options = VoiceReading(sections, strict, conceal, max_seconds, progress)
+    stream, cautions = options.open(file_bytes(data))
     with usual_state():
-        rate_hz, channels, _, blocks = decompress_blocks(
-            data, sections, progress, strict=strict, conceal=conceal, max_seconds=max_seconds
-        )
-        samples = np.concatenate(list(blocks))
-    return (samples[:, 0] if channels == 1 else samples), rate_hz
+        samples = np.concatenate(list(stream.blocks))
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return (samples[:, 0] if stream.channels == 1 else samples), stream.sample_rate_hz
 
 
 def stream_speech(
@@ -178,33 +203,67 @@ def stream_speech(
         As `decompress_speech`, at the first stretch or before; OSError if the file cannot be read.
     """
     load(*FOR_VOICES)
-    from luxvox.torch_state import steps_in_usual_state, usual_state
+    from luxvox.torch_state import steps_in_usual_state
 
-    check_types(sections=sections, max_seconds=max_seconds)
     data = Path(file).read_bytes() if isinstance(file, str | Path) else file_bytes(file)
-    with usual_state():
-        blocks = decompress_blocks(data, sections, max_seconds=max_seconds)[3]
-    return steps_in_usual_state(blocks)
+    stream, cautions = VoiceReading(sections, max_seconds=max_seconds).open(data)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return steps_in_usual_state(stream.blocks)
 
 
-def voice_codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
+@dataclass(frozen=True)
+class VoiceReading:
+    """What is asked of decoding a voice; see `decompress_speech`."""
+
+    sections: int | None = None
+    strict: bool = False
+    conceal: bool = False
+    max_seconds: float = DEFAULT_MAX_SECONDS
+    progress: Advance | None = None
+
+    def __post_init__(self) -> None:
+        check_types(sections=self.sections, strict=self.strict, conceal=self.conceal)
+        check_types(max_seconds=self.max_seconds, progress=self.progress)
+
+    def open(self, data: bytes) -> tuple[VoiceStream, tuple[Warning, ...]]:
+        """Open a file; return its samples to come, and what its reader is to be warned of."""
+        from luxvox.torch_state import usual_state
+
+        with usual_state():
+            file = container.open_file(data)
+            voice = open_voice_file(
+                file, self.max_seconds, strict=self.strict, conceal=self.conceal
+            )
+            return voice_stream(voice, self.sections, self.progress or silent), voice.cautions
+
+
+def codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
     """Return the codes of a file, uint16 [stages, frames] (mono) or [2, stages, frames].
 
     Raises:
         As `decompress_speech`.
     """
+    check_types(max_seconds=max_seconds)
+    found, cautions = codes_of(container.open_file(file_bytes(data)), max_seconds)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return found
+
+
+def codes_of(file: container.OpenFile, max_seconds: float) -> tuple[Codes, tuple[Warning, ...]]:
+    """Return the codes, uint16 [stages, frames] (mono) or [2, stages, frames], and cautions."""
     load(*FOR_VOICES)
     from luxvox.torch_state import usual_state
 
-    check_types(max_seconds=max_seconds)
     with usual_state():
-        content, header, codec = open_voice_file(file_bytes(data), max_seconds)
+        voice = open_voice_file(file, max_seconds)
         channels = [
-            np.concatenate(list(segment_codes(codec, content, header, channel, None)), axis=1)
-            for channel in range(header.channels)
+            np.concatenate(list(segment_codes(voice, channel)), axis=1)
+            for channel in range(voice.header.channels)
         ]
     codes: Codes = channels[0] if len(channels) == 1 else np.stack(channels)
-    return codes
+    return codes, voice.cautions
 
 
 FINEST_CENTI = 10_000  # codes alone do not tell their quality

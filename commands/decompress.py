@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -188,25 +189,24 @@ def _decompress_picture(
 def _decompress_voice(
     ends: tuple[str, str], data: bytes, ending: str, request: DecompressRequest
 ) -> Sizes:
-    from luxvox.codec.voice import decoding, formats
+    from luxvox.codec.voice import formats
+    from luxvox.codec.voices import VoiceReading
 
     source, target = ends
     start_s = time.monotonic()
     formats.find_format(ending)
 
     def decode(progress: Callable[[float], None]) -> tuple[int, float]:
-        rate_hz, channels, n_samples, blocks = decoding.decompress_blocks(
-            data,
-            sections=request.sections,
-            strict=request.strict,
-            conceal=request.conceal,
-            max_seconds=request.max_seconds,
-            progress=progress,
+        reading = VoiceReading(
+            request.sections, request.strict, request.conceal, request.max_seconds, progress
         )
+        voice, cautions = reading.open(data)
+        for caution in cautions:
+            warnings.warn(caution, stacklevel=2)
         with files.open_output(target, request.force, source) as stream:
-            shape = (n_samples, channels)
-            written = formats.write_blocks(stream, ending, shape, rate_hz, blocks)
-        return written, n_samples / rate_hz
+            shape, rate_hz = (voice.n_samples, voice.channels), voice.sample_rate_hz
+            written = formats.write_blocks(stream, ending, shape, rate_hz, voice.blocks)
+        return written, voice.n_samples / rate_hz
 
     n_bytes, seconds = watched(f"decompressing {source}", decode)
     rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +30,27 @@ _preferred: ContextVar[Path | None] = ContextVar("preferred weights", default=No
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a set of weights; `extra` holds the training record and data sources."""
+    """What is known of a set of weights. Cards are equal if they name the same weights.
 
+    Attributes:
+        path: of the card; the weights lie next to it.
+        id: name of the model.
+        number: of the model in the file format.
+        kind: `picture` or `voice`.
+        sha256: of the weights file, hexadecimal.
+        fingerprint: first 4 bytes of the SHA-256 of the integer tables, hexadecimal.
+        config: shape of the networks.
+        extra: the training record and the data sources.
+    """
+
+    path: Path
     id: str
     number: int
     kind: str
     sha256: str
     fingerprint: str
-    config: Mapping[str, Any]
-    extra: Mapping[str, Any]
+    config: Mapping[str, Any] = field(compare=False)
+    extra: Mapping[str, Any] = field(compare=False)
 
 
 @contextmanager
@@ -78,8 +90,8 @@ def folders() -> tuple[Path, ...]:
     return (SHIPPED,) if own is None else (own, SHIPPED)
 
 
-def find_card(kind: str, number: int | None = None, fingerprint: bytes | None = None) -> Path:
-    """Return the path of the card of the weights that decode a file, or that new files are made by.
+def find_card(kind: str, number: int | None = None, fingerprint: bytes | None = None) -> ModelCard:
+    """Return the card of the weights that decode a file, or that new files are made by.
 
     Args:
         kind: `picture` or `voice`.
@@ -95,18 +107,18 @@ def find_card(kind: str, number: int | None = None, fingerprint: bytes | None = 
         named = " or ".join(map(str, folders()))
         raise ModelError(f"no {kind} weights in {named}; reinstall luxvox")
     if number is None:
-        return next(found for found in searched if found)[-1][0]
-    numbered = [pair for found in searched for pair in found if pair[1].number == number]
-    for path, card in numbered:
+        return next(found for found in searched if found)[-1]
+    numbered = [card for found in searched for card in found if card.number == number]
+    for card in numbered:
         if fingerprint is None or card.fingerprint == fingerprint.hex():
-            return path
+            return card
     if not numbered or fingerprint is None:
-        known = sorted({card.number for found in searched for _, card in found})
+        known = sorted({card.number for found in searched for card in found})
         raise UnsupportedError(
             f"{kind} model {number} is not among the installed ones "
             f"({', '.join(map(str, known))}); a folder that has it can be named with {VARIABLE}"
         )
-    installed = ", ".join(card.fingerprint for _, card in numbered)
+    installed = ", ".join(card.fingerprint for card in numbered)
     raise UnsupportedError(
         f"the file was made with weights {fingerprint.hex()} of {kind} model {number}; "
         f"installed are {installed}"
@@ -138,7 +150,7 @@ def read_card(path: Path) -> ModelCard:
         values = {name: _of_type(record[name], kind) for name, kind in _FIELD_TYPES.items()}
         extra = {key: value for key, value in record.items() if key not in values}
         bytes.fromhex(values["fingerprint"])
-        return ModelCard(**values, extra=extra)
+        return ModelCard(path, **values, extra=extra)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a model card: {error!r}") from None
 
@@ -159,10 +171,9 @@ def _of_type(value: object, kind: type) -> Any:
     return value
 
 
-def _of_kind(folder: Path, kind: str) -> list[tuple[Path, ModelCard]]:
-    """Return the cards of a kind in a folder and their paths, by number."""
-    found = [(path, read_card(path)) for path in sorted(folder.glob("*.json"))]
-    return sorted((pair for pair in found if pair[1].kind == kind), key=lambda pair: pair[1].number)
+def _of_kind(folder: Path, kind: str) -> list[ModelCard]:
+    """Return the cards of a kind in a folder, by number."""
+    return [card for card in cards(folder) if card.kind == kind]
 
 
 def _folder(path: str | os.PathLike[str], what: str) -> Path:

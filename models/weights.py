@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -18,12 +17,13 @@ CONTEXT_PREFIX = "context."
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 
 
-def verified_tensors(card: ModelCard, path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a card and check them against it.
+def verified_tensors(card: ModelCard) -> dict[str, Tensor]:
+    """Read the tensors next to a card and check them against it.
 
     Raises:
         ModelError: if the file is missing, or not the one the card describes.
     """
+    path = card.path.with_suffix(".safetensors")
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -56,7 +56,7 @@ def test_pixels_of_tiny_weights(name):
 def test_pixels_of_shipped_weights():
     data = luxvox.compress_image(waves(40, 70), 60)
     assert any(array.any() for array in pictures.codes(data).values())
-    assert_near(drawn(data, find_card("picture")), luxvox.decompress_image(data))
+    assert_near(drawn(data, find_card("picture").path), luxvox.decompress_image(data))
 
 
 @pytest.mark.usefixtures("in_float32")

@@ -67,6 +67,7 @@ __all__ = [
     "Listing",
     "Header",
     "Lost",
+    "OpenFile",
     "Part",
     "PictureHeader",
     "Section",
@@ -74,6 +75,7 @@ __all__ = [
     "VoiceHeader",
     "describe",
     "list_sections",
+    "open_file",
     "read",
     "read_header",
     "salvage",
@@ -122,6 +124,36 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class OpenFile:
+    """A file whose header was read and checked; the rest is read on demand.
+
+    Attributes:
+        data: all bytes of the file.
+        header: its fields.
+        n_sections: how many sections the header announces.
+        start: offset at which codes and sections begin.
+    """
+
+    data: bytes
+    header: Header
+    n_sections: int
+    start: int
+
+    def read(self) -> Container:
+        """Check every byte and return the contents; see `read`."""
+        content, _ = _read(self, None)
+        return content
+
+    def salvage(self) -> tuple[Container, Lost]:
+        """Return the contents, altered parts and sections taken for empty ones; see `salvage`."""
+        return _salvaged(self)
+
+    def listing(self) -> Listing:
+        """List the sections without raising for damage; see `list_sections`."""
+        return _listed(self)
+
+
+@dataclass(frozen=True)
 class Listing:
     """List what a file holds, for `info`: nothing is decoded, and damage is listed, not raised.
 
@@ -160,6 +192,15 @@ def write(
     return b"".join([front, *(section_bytes(s) for s in sections)])
 
 
+def open_file(data: bytes) -> OpenFile:
+    """Read and check the header of a file, once for all that is done with the file.
+
+    Raises:
+        FormatError, ChecksumError, TruncatedError, UnsupportedError: as `parse_header` does.
+    """
+    return OpenFile(data, *parse_header(data))
+
+
 def read_header(data: bytes) -> tuple[Header, int]:
     """Read and check the header alone; the first `MAX_HEADER_SIZE` bytes of a file are enough.
 
@@ -184,8 +225,7 @@ def read(data: bytes) -> Container:
         TruncatedError: cut so early that nothing in it is whole.
         UnsupportedError: another format version or kind, or an unknown critical section.
     """
-    content, _ = _read(data, None)
-    return content
+    return open_file(data).read()
 
 
 def salvage(data: bytes) -> tuple[Container, Lost]:
@@ -196,8 +236,12 @@ def salvage(data: bytes) -> tuple[Container, Lost]:
     Raises:
         As `read`, except for altered parts and sections; ChecksumError if nothing sound is left.
     """
+    return open_file(data).salvage()
+
+
+def _salvaged(file: OpenFile) -> tuple[Container, Lost]:
     altered: list[int] = []
-    content, parts = _read(data, altered)
+    content, parts = _read(file, altered)
     sections, lost = content.sections, frozenset(altered)
     types = [s.type for s in sections]
     reason = order_fault(content.header, types, whole=not content.truncated)
@@ -214,9 +258,9 @@ def salvage(data: bytes) -> tuple[Container, Lost]:
     return replace(content, sections=sections, truncated=is_short), Lost(lost, parts)
 
 
-def _read(data: bytes, altered: list[int] | None) -> tuple[Container, frozenset[Part]]:
+def _read(file: OpenFile, altered: list[int] | None) -> tuple[Container, frozenset[Part]]:
     """Read a file; with a list for the positions of altered sections, say which parts are, too."""
-    header, n_sections, start = parse_header(data)
+    data, header, n_sections, start = file.data, file.header, file.n_sections, file.start
     check_count(header, n_sections, start)
     parts: dict[Part, bytes] = {}
     lost: frozenset[Part] = frozenset()
@@ -252,7 +296,11 @@ def list_sections(data: bytes) -> Listing:
     Raises:
         FormatError, ChecksumError, TruncatedError, UnsupportedError: as `parse_header` does.
     """
-    header, n_sections, start = parse_header(data)
+    return open_file(data).listing()
+
+
+def _listed(file: OpenFile) -> Listing:
+    data, header, n_sections, start = file.data, file.header, file.n_sections, file.start
     entries: list[SectionEntry] = []
     offset, damage = start, None
     try:
@@ -264,7 +312,7 @@ def list_sections(data: bytes) -> Listing:
         while len(entries) < n_entries and offset < len(data):
             entries.append(section_entry(data, offset, len(entries) + 1))
             offset += entries[-1].size
-        if read(data).truncated:
+        if file.read().truncated:
             damage = f"the file ends early, at {len(data)}: not all that it announces is whole"
     except LuxvoxError as error:
         damage = str(error)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.container import CUT, EXIF, ICC, XMP, Container, Lost, Part, PictureHeader
+from luxvox.codec.container import (
+    CUT,
+    EXIF,
+    ICC,
+    XMP,
+    Container,
+    Lost,
+    OpenFile,
+    Part,
+    PictureHeader,
+)
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.packed import unpack
@@ -45,46 +54,54 @@ class OpenedPicture:
         content: all that is whole in it.
         codec: its weights.
         lost: parts of its codes that were altered.
+        cautions: what the caller is to be warned of.
     """
 
     header: PictureHeader
     content: Container
     codec: PictureCodec
     lost: frozenset[Part]
+    cautions: tuple[Warning, ...]
 
 
 def open_picture_file(
-    data: bytes, max_pixels: int, callers: int, *, strict: bool = False, conceal: bool = False
+    file: OpenFile, max_pixels: int, *, strict: bool = False, conceal: bool = False
 ) -> OpenedPicture:
     """Read a container and find its weights; check all that can be checked before the work.
 
-    A cut file is refused if `strict`, else a warning points past `callers` callers of this module.
-    An altered one is refused unless `conceal`; then alpha and metadata that were altered are left
-    out.
+    Args:
+        file: its header read.
+        max_pixels: refuse pictures that are larger.
+        strict: refuse files that are cut; otherwise that is a caution.
+        conceal: read altered files, too; alpha and metadata that were altered are left out.
     """
-    if conceal and (mended := repaired(data)) != data:
-        message = "a byte of its header or table of parts was altered, and is put right"
-        warnings.warn(message, DamageWarning, stacklevel=2 + callers)
-        data = mended
-    header = picture_header(container.read_header(data)[0])
+    header = picture_header(file.header)
     if header.width * header.height > max_pixels:
         raise InputError(
             f"{header.width}×{header.height} pixels are over the limit of {max_pixels} (max_pixels)"
         )
-    content, lost = container.salvage(data) if conceal else (container.read(data), Lost())
+    content, lost = file.salvage() if conceal else (file.read(), Lost())
+    cautions: list[Warning] = []
     if lost:
         n_lost = len(lost.sections) + len(lost.parts)
         message = f"{n_lost} parts of the file are altered; what they held is guessed or left out"
-        warnings.warn(message, DamageWarning, stacklevel=2 + callers)
+        cautions.append(DamageWarning(message))
         sound = [one for n, one in enumerate(content.sections) if n not in lost.sections]
         content = replace(content, sections=tuple(sound))
     if content.truncated:
         if strict:
             raise TruncatedError(CUT)
-        message = f"{CUT}; decoding what is whole"
-        warnings.warn(message, TruncatedWarning, stacklevel=2 + callers)
+        cautions.append(TruncatedWarning(f"{CUT}; decoding what is whole"))
     codec = picture_codec(header.model_number, header.fingerprint)
-    return OpenedPicture(header, content, codec, lost.parts)
+    return OpenedPicture(header, content, codec, lost.parts, tuple(cautions))
+
+
+def open_repaired(data: bytes) -> tuple[OpenFile, tuple[Warning, ...]]:
+    """Open a file, one altered byte of its header or table of parts put right, with a caution."""
+    mended = repaired(data)
+    message = "a byte of its header or table of parts was altered, and is put right"
+    cautions = () if mended == data else (DamageWarning(message),)
+    return container.open_file(mended), cautions
 
 
 def picture_header(header: container.Header) -> PictureHeader:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -121,7 +120,9 @@ def find_format(ending: str) -> Format:
     return found
 
 
-def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
+def encode(
+    image: Image.Image, metadata: Metadata, ending: str
+) -> tuple[bytes, tuple[Warning, ...]]:
     """Write an image of mode L, LA, RGB or RGBA as the bytes of a file.
 
     Args:
@@ -130,7 +131,7 @@ def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
         ending: ending of the format's files, such as `png`.
 
     Returns:
-        The bytes of the file. What it cannot hold is said with a `LossWarning`.
+        The bytes of the file, and what the caller is to be warned of: what it cannot hold.
 
     Raises:
         UsageError: an unknown format, or a picture too large for it.
@@ -161,9 +162,9 @@ def encode(image: Image.Image, metadata: Metadata, ending: str) -> bytes:
         data, lost = _saved(image, replace(metadata, exif=None), form)
         lost = ("EXIF, which is damaged", *lost)  # and costs no picture
     lost = (*laid_on_white, *lost)
-    if lost:
-        warnings.warn(f".{ending} is written without {', '.join(lost)}", LossWarning, stacklevel=3)
-    return data
+    if not lost:
+        return data, ()
+    return data, (LossWarning(f".{ending} is written without {', '.join(lost)}"),)
 
 
 def _saved(image: Image.Image, metadata: Metadata, form: Format) -> tuple[bytes, tuple[str, ...]]:

@@ -7,15 +7,14 @@ What a file had and its raster lacks is noted in the raster.
 
 from __future__ import annotations
 
-import os
+import warnings
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from luxvox.codec import files
 from luxvox.codec.picture import formats
 from luxvox.codec.picture.files import colour
 from luxvox.codec.picture.files.exif import Resolution, resolution_of
@@ -200,33 +199,25 @@ def to_pil(raster: Raster) -> Image.Image:
     return image
 
 
-def to_file(
-    raster: Raster, target: str | os.PathLike[str] | BinaryIO, format: str | None = None
-) -> None:
-    """Write a picture in a usual format, with as much of its metadata as the format takes.
+def to_bytes(raster: Raster, format: str) -> bytes:
+    """Return the bytes of a file in a usual format, with as much metadata as the format takes.
 
     A format without alpha gets the picture on white. JPEG and AVIF are written at high quality, the
-    other formats without loss.
+    other formats without loss. What is lost is said with a `LossWarning`.
 
     Args:
         raster: a picture.
-        target: path or binary stream; a stream need not seek.
-        format: `png`, `jpg`, `webp`, `tiff`, `avif` ..., or None for the ending of the path.
+        format: `png`, `jpg`, `webp`, `tiff`, `avif` ...
 
     Raises:
         UsageError: an unknown format, or a picture too large for it.
-        SystemFailure: the target cannot be written, or Pillow was built without the format.
+        SystemFailure: Pillow was built without the format.
     """
-    data = to_bytes(raster, format or formats.ending_of(target))
-    if isinstance(target, str | os.PathLike):
-        files.write(os.fspath(target), data, overwrite=True)
-    else:
-        target.write(data)
-
-
-def to_bytes(raster: Raster, format: str) -> bytes:
-    """Make the bytes of a file in a usual format, as `to_file` does."""
-    return formats.encode(to_pil(raster), Metadata(raster.icc, raster.exif, raster.xmp), format)
+    metadata = Metadata(raster.icc, raster.exif, raster.xmp)
+    data, cautions = formats.encode(to_pil(raster), metadata, format)
+    for caution in cautions:
+        warnings.warn(caution, stacklevel=2)
+    return data
 
 
 def round_to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

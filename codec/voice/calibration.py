@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from luxvox.codec import container
-from luxvox.codec.container import Container, VoiceHeader
-from luxvox.codec.voice.decoding import channel_blocks, codes_of_segment
+from luxvox.codec.container import VoiceHeader
+from luxvox.codec.voice.decoding import OpenedVoice, channel_blocks, codes_of_segment
 from luxvox.codec.voice.loudness import Level, gain_between
 from luxvox.codec.workers import side_by_side
-from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES, whole_segments
+from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 
 if TYPE_CHECKING:
     from luxvox.models.voice.weights import VoiceCodec
@@ -31,11 +31,12 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     header = content.header
     if not isinstance(header, VoiceHeader):
         return data
-    n_segments = whole_segments(len(content.codes), header.channels)
+    voice = OpenedVoice(header, content, codec)
+    n_segments = voice.n_whole_segments
     n_chosen = min(n_segments, _MAX_SEGMENTS)
     chosen = [(2 * n + 1) * n_segments // (2 * n_chosen) for n in range(n_chosen)]  # spread evenly
     cells = [(segment, channel) for segment in chosen for channel in range(header.channels)]
-    drawn = sum(side_by_side(lambda cell: _drawn_energy(codec, content, cell), cells, len(cells)))
+    drawn = sum(side_by_side(lambda cell: _drawn_energy(voice, *cell), cells, len(cells)))
     recorded = 0.0
     for segment in chosen:
         frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES - 1)
@@ -48,12 +49,11 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     return container.write(replace(header, gain=gain), content.sections)
 
 
-def _drawn_energy(codec: VoiceCodec, content: Container, cell: tuple[int, int]) -> float:
+def _drawn_energy(voice: OpenedVoice, segment: int, channel: int) -> float:
     """Return the energy of a decoded segment of a channel, before the gain."""
-    assert isinstance(content.header, VoiceHeader)
-    codes = codes_of_segment(codec, content, content.header, cell)
+    codes = codes_of_segment(voice, segment, channel)
     n_samples = (codes.shape[1] - 1) * FRAME_SAMPLES
     if not n_samples:
         return 0.0
-    blocks = channel_blocks(codec, [codes], n_samples, content.header.quality_centi)
+    blocks = channel_blocks(voice.codec, [codes], n_samples, voice.header.quality_centi)
     return sum(float(np.square(one, dtype=np.float64).sum()) for one in blocks)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec import container
-from luxvox.codec.container import CUT, Container, Header, Lost, Section, VoiceHeader
-from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
+from luxvox.codec.container import (
+    CUT,
+    Container,
+    Header,
+    Lost,
+    OpenFile,
+    Section,
+    VoiceHeader,
+)
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.codec.voice.silence import FrameStream, min_silent_frames, with_silence
 from luxvox.codec.voice.stereo import from_coded
@@ -45,33 +50,64 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 
 
-def decompress_blocks(
-    data: bytes,
-    sections: int | None = None,
-    progress: Advance | None = None,
-    *,
-    strict: bool = False,
-    conceal: bool = False,
-    max_seconds: float = DEFAULT_MAX_SECONDS,
-) -> tuple[int, int, int, Iterator[Samples]]:
-    """Return rate in Hz, channels, samples a channel, and the iterator of float32 [n, C]."""
+@dataclass(frozen=True)
+class OpenedVoice:
+    """A voice's file that was read and checked.
+
+    Attributes:
+        header: its header.
+        content: all that is whole in it.
+        codec: its weights.
+        cautions: what the caller is to be warned of.
+    """
+
+    header: VoiceHeader
+    content: Container
+    codec: VoiceCodec
+    cautions: tuple[Warning, ...] = ()
+
+    @property
+    def n_whole_segments(self) -> int:
+        """Return how many segments are whole."""
+        return whole_segments(len(self.content.codes), self.header.channels)
+
+
+@dataclass(frozen=True)
+class VoiceStream:
+    """The samples of a voice, decoded as they are asked for.
+
+    Attributes:
+        sample_rate_hz, channels, n_samples: of the recording; samples are counted a channel.
+        blocks: float32 [n, channels] each.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    n_samples: int
+    blocks: Iterator[Samples]
+
+
+def voice_stream(
+    voice: OpenedVoice, sections: int | None = None, advance: Advance = silent
+) -> VoiceStream:
+    """Decode a voice, or the first n code sections of each of its segments.
+
+    Raises:
+        UsageError: if the number of sections is not 1 or more.
+    """
     from luxvox.codec.voice.recordings import resample_blocks
 
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
-    content, header, codec = open_voice_file(data, max_seconds, strict, conceal)
+    header, codec = voice.header, voice.codec
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
-    whole = whole_segments(len(content.codes), header.channels)
-    advance = progress or silent
     streams = [
         channel_blocks(
-            codec,
-            segment_codes(codec, content, header, channel, sections),
-            n_coded,
-            header.quality_centi,
+            codec, segment_codes(voice, channel, sections), n_coded, header.quality_centi
         )
         for channel in range(header.channels)
     ]
+    whole = voice.n_whole_segments
     total = n_segments(header.n_samples, header.sample_rate_hz)
     n_samples, n_reached = header.n_samples, n_coded
     if whole < total:
@@ -79,37 +115,43 @@ def decompress_blocks(
         n_samples = min(samples_of_segments(whole, header.sample_rate_hz), n_samples)
     blocks = _watched(_joined(streams, header), n_reached, advance)
     out = resample_blocks(blocks, CODED_RATE_HZ, header.sample_rate_hz, n_samples)
-    return header.sample_rate_hz, header.channels, n_samples, out
+    return VoiceStream(header.sample_rate_hz, header.channels, n_samples, out)
 
 
 def open_voice_file(
-    data: bytes, max_seconds: float, strict: bool = False, conceal: bool = False
-) -> tuple[Container, VoiceHeader, VoiceCodec]:
+    file: OpenFile, max_seconds: float, *, strict: bool = False, conceal: bool = False
+) -> OpenedVoice:
     """Read a container and find its weights; check all that can be checked before the work.
 
-    A cut file is refused if `strict`, or warned of. An altered one is refused unless `conceal`;
-    then sections of a segment are empty from the first altered one on.
+    Args:
+        file: its header read.
+        max_seconds: refuse longer recordings.
+        strict: refuse files that are cut; otherwise that is a caution.
+        conceal: read altered files, too; sections of a segment are empty from the first altered
+            one on.
     """
     from luxvox.models.voice.weights import voice_codec
 
-    header = _voice_header(container.read_header(data)[0])
+    header = _voice_header(file.header)
     seconds = header.n_samples / header.sample_rate_hz
     if not seconds <= max_seconds:
         raise InputError(
             f"{seconds:.1f} s of sound are over the limit of {max_seconds:g} s (max_seconds)"
         )
-    content, lost = container.salvage(data) if conceal else (container.read(data), Lost())
+    content, lost = file.salvage() if conceal else (file.read(), Lost())
+    cautions: list[Warning] = []
     if altered := lost.sections:
         message = f"{len(altered)} sections are altered; what they held is left out"
-        warnings.warn(message, DamageWarning, stacklevel=4)
+        cautions.append(DamageWarning(message))
         content = replace(content, sections=_without_lost(content, altered))
     if content.truncated:
         if strict:
             raise TruncatedError(CUT)
         if not whole_segments(len(content.codes), header.channels):
             raise TruncatedError("the file is cut before its first segment is whole")
-        warnings.warn(f"{CUT}; decoding its whole sections", TruncatedWarning, stacklevel=4)
-    return content, header, voice_codec(header.model_number, header.fingerprint)
+        cautions.append(TruncatedWarning(f"{CUT}; decoding its whole sections"))
+    codec = voice_codec(header.model_number, header.fingerprint)
+    return OpenedVoice(header, content, codec, tuple(cautions))
 
 
 def _without_lost(content: Container, altered: frozenset[int]) -> tuple[Section, ...]:
@@ -130,36 +172,30 @@ def _voice_header(header: Header) -> VoiceHeader:
     return header
 
 
-def segment_codes(
-    codec: VoiceCodec, content: Container, header: VoiceHeader, channel: int, sections: int | None
-) -> Iterator[Codes]:
+def segment_codes(voice: OpenedVoice, channel: int, sections: int | None = None) -> Iterator[Codes]:
     """Yield the codes [stages, frames] of each segment of a channel."""
-    for segment in range(whole_segments(len(content.codes), header.channels)):
-        yield codes_of_segment(codec, content, header, (segment, channel), sections)
+    for segment in range(voice.n_whole_segments):
+        yield codes_of_segment(voice, segment, channel, sections)
 
 
 def codes_of_segment(
-    codec: VoiceCodec,
-    content: Container,
-    header: VoiceHeader,
-    cell: tuple[int, int],
-    sections: int | None = None,
+    voice: OpenedVoice, segment: int, channel: int, sections: int | None = None
 ) -> Codes:
-    """Return the codes [stages, frames] of a segment of a channel, both numbers in `cell`."""
+    """Return the codes [stages, frames] of a segment of a channel."""
     from luxvox.codec.quality import centi_to_position
     from luxvox.entropy.voice.visitors import CodesDecoder
     from luxvox.entropy.voice.walk import walk
 
-    segment, channel = cell
-    level = codec.context.plan[0].name
+    header, context = voice.header, voice.codec.context
+    level = context.plan[0].name
     total = n_frames(header.n_samples, header.sample_rate_hz)
     first = PARTS * (segment * header.channels + channel)
-    parts = content.codes[first : first + min(PARTS, sections or PARTS)]
+    parts = voice.content.codes[first : first + min(PARTS, sections or PARTS)]
     width = min(SEGMENT_FRAMES, total - segment * SEGMENT_FRAMES)
     shape = {level: (1, width)}
     try:
         decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
-        codes = walk(codec.context, shape, centi_to_position(header.quality_centi), decoder)
+        codes = walk(context, shape, centi_to_position(header.quality_centi), decoder)
         decoder.finish()
     except FormatError as error:
         where = f"segment {segment}, channel {channel}"

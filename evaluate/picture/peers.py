@@ -37,9 +37,9 @@ class Luxvox:
     def version(self) -> str:
         """Name version, model and fingerprint."""
         from luxvox import __version__
-        from luxvox.models.cards import find_card, read_card
+        from luxvox.models.cards import find_card
 
-        card = read_card(find_card("picture"))
+        card = find_card("picture")
         return f"luxvox {__version__}, {card.id} {card.fingerprint} {card.sha256[:8]}"
 
     def encode(self, original: Pixels, point: float) -> bytes:

@@ -49,10 +49,10 @@ class Luxvox:
     def version(self) -> str:
         """Name version, model and fingerprint."""
         from luxvox import __version__
-        from luxvox.models.cards import find_card, read_card
+        from luxvox.models.cards import find_card
         from luxvox.models.voice.weights import VOICE_KIND
 
-        card = read_card(find_card(VOICE_KIND))
+        card = find_card(VOICE_KIND)
         return f"luxvox {__version__}, {card.id} {card.fingerprint} {card.sha256[:8]}"
 
     def encode(self, original: Samples, point: float) -> bytes:

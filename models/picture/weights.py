@@ -53,17 +53,9 @@ def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -
         UnsupportedError: if no such weights are installed.
         ModelError: if there are none of pictures, or they are altered.
     """
-    path = find_card(PICTURE_KIND, number, fingerprint)
-    return _loaded(path, read_card(path).sha256)
+    return _loaded(find_card(PICTURE_KIND, number, fingerprint))
 
 
-@functools.lru_cache(maxsize=4)
-def _loaded(path: Path, _: str) -> PictureCodec:
-    """Load a codec once for each content that its card has announced."""
-    return load_picture_codec(path)
-
-
-@usual_state()
 def load_picture_codec(path: Path) -> PictureCodec:
     """Load and verify the weights next to a model card.
 
@@ -71,8 +63,18 @@ def load_picture_codec(path: Path) -> PictureCodec:
         ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables
             differs from the card, a tensor is missing, or a sum could overflow.
     """
-    card = read_card(path)
-    tensors = verified_tensors(card, path.with_suffix(".safetensors"))
+    return _load(read_card(path))
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(card: ModelCard) -> PictureCodec:
+    """Load a codec once for each card."""
+    return _load(card)
+
+
+@usual_state()
+def _load(card: ModelCard) -> PictureCodec:
+    tensors = verified_tensors(card)
     if card.kind != PICTURE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
     try:

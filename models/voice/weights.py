@@ -58,16 +58,7 @@ def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> 
         UnsupportedError: if no such weights are installed.
         ModelError: if there are none of voices, or they are altered.
     """
-    path = find_card(VOICE_KIND, number, fingerprint)
-    return _loaded(path, read_card(path).sha256)
-
-
-@functools.lru_cache(maxsize=4)
-@usual_state()
-@torch.random.fork_rng(devices=[])  # networks are built with random weights first
-def _loaded(path: Path, _: str) -> VoiceCodec:
-    """Load a codec once for each content that its card has announced."""
-    return load_voice_codec(path)
+    return _loaded(find_card(VOICE_KIND, number, fingerprint))
 
 
 def load_voice_codec(path: Path) -> VoiceCodec:
@@ -77,8 +68,19 @@ def load_voice_codec(path: Path) -> VoiceCodec:
         ModelError: if the file is missing, its SHA-256 or the fingerprint of its integer tables
             differs from the card, a tensor is missing, or an accumulator could overflow.
     """
-    card = read_card(path)
-    tensors = verified_tensors(card, path.with_suffix(".safetensors"))
+    return _load(read_card(path))
+
+
+@functools.lru_cache(maxsize=4)
+@usual_state()
+@torch.random.fork_rng(devices=[])  # networks are built with random weights first
+def _loaded(card: ModelCard) -> VoiceCodec:
+    """Load a codec once for each card."""
+    return _load(card)
+
+
+def _load(card: ModelCard) -> VoiceCodec:
+    tensors = verified_tensors(card)
     if card.kind != VOICE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
     try:

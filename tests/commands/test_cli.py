@@ -238,7 +238,7 @@ def test_options_reach_the_codec(folder, monkeypatch):
 
 def test_weights_of_ones_own(folder, monkeypatch, capsys):
     """A folder is searched first, for this command only, and what is there is verified."""
-    shipped = find_card("picture")
+    shipped = find_card("picture").path
     own = folder / "own"
     own.mkdir()
     record = json.loads(shipped.read_text(encoding="utf-8"))

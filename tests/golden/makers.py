@@ -24,7 +24,7 @@ from luxvox.entropy.picture import symbols
 from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.prediction import Prediction
 from luxvox.entropy.picture.visitors import Source
-from luxvox.models.cards import find_card, read_card, use_weights
+from luxvox.models.cards import find_card, use_weights
 from luxvox.tests.golden.changes import Make
 from luxvox.tests.golden.files import coded_picture
 from luxvox.tests.golden.tiny_weights import TINY
@@ -43,7 +43,7 @@ def sealed(front: bytes, rest: bytes = b"") -> bytes:
 def print_of(kind: str) -> bytes:
     """Return the fingerprint of the tiny weights."""
     with use_weights(TINY):
-        return bytes.fromhex(read_card(find_card(kind)).fingerprint)
+        return bytes.fromhex(find_card(kind).fingerprint)
 
 
 def picture_header(

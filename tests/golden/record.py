@@ -21,7 +21,7 @@ import numpy as np
 import luxvox
 from luxvox.codec import container, lvx
 from luxvox.errors import LuxvoxError
-from luxvox.models.cards import find_card, read_card, use_weights
+from luxvox.models.cards import find_card, use_weights
 
 HERE = Path(__file__).resolve().parent
 ERRORS = HERE.parent / "golden_errors"
@@ -69,8 +69,8 @@ def file_record(data: bytes, feature: str) -> dict[str, Any]:
     return {
         "feature": feature,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "weights": card.stem,
-        "weights_sha256": read_card(card).sha256,
+        "weights": card.id,
+        "weights_sha256": card.sha256,
         "fingerprint": header.fingerprint.hex(),
         "release": luxvox.__version__,
         "cut": container.read(data).truncated,

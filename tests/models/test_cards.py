@@ -15,7 +15,7 @@ from luxvox.models.voice.weights import load_voice_codec, voice_codec
 @pytest.fixture
 def card(tmp_path):
     """The path of a card that may be altered, with the shipped weights next to it."""
-    shipped = find_card("voice")
+    shipped = find_card("voice").path
     record = {**json.loads(shipped.read_text()), "id": "voice-7", "number": 7}
     path = tmp_path / "voice-7.json"
     path.write_text(json.dumps(record))
@@ -68,23 +68,22 @@ def test_cards_are_listed_by_number(card):
     folder = with_numbers(card, 12, 3)
     assert [one.number for one in cards(folder)] == [3, 7, 12]
     with use_weights(folder):
-        assert find_card("voice") == folder / "voice-12.json"
-        assert find_card("voice", 3) == folder / "voice-3.json"
+        assert find_card("voice").path == folder / "voice-12.json"
+        assert find_card("voice", 3).path == folder / "voice-3.json"
 
 
 def test_own_weights_come_before_shipped_ones(card, monkeypatch):
     shipped = find_card("voice")
-    number = read_card(shipped).number
-    print_ = bytes.fromhex(read_card(shipped).fingerprint)
+    number, print_ = shipped.number, bytes.fromhex(shipped.fingerprint)
     altered(card, fingerprint="00000000")
     with_numbers(card, number)
     card.unlink()
     with use_weights(card.parent):
         own = find_card("voice", number)
-        assert own.parent == card.parent
+        assert own.path.parent == card.parent
         assert find_card("voice", number, print_) == shipped  # the fingerprint tells them apart
         with use_weights(SHIPPED):
-            assert find_card("voice", number).parent == SHIPPED
+            assert find_card("voice", number).path.parent == SHIPPED
         assert find_card("voice", number) == own
     assert find_card("voice", number) == shipped
     monkeypatch.setenv("LUXVOX_WEIGHTS", str(card.parent))
@@ -115,7 +114,7 @@ def test_unknown_number_is_unsupported():
 
 
 def test_unknown_fingerprint_is_unsupported():
-    installed = read_card(find_card("voice"))
+    installed = find_card("voice")
     with pytest.raises(
         UnsupportedError, match=f"weights 00000000 of voice model .*are {installed.fingerprint}"
     ):
@@ -143,5 +142,5 @@ def test_shipped_weights_are_intact():
 
 def test_shipped_weights_are_loaded_once():
     for kind, load in (("picture", picture_codec), ("voice", voice_codec)):
-        card = read_card(find_card(kind))
+        card = find_card(kind)
         assert load() is load(card.number, bytes.fromhex(card.fingerprint))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,7 +69,7 @@ def codec():
         fit_codebooks(model, latents, torch.Generator().manual_seed(0))
         model.vq.codebooks.copy_(torch.floor(model.vq.codebooks * 16 + 0.5) / 16)
         fit_static_bits(model, latents.expand(8, -1, -1, -1))
-    card = ModelCard("voice-9", 9, "voice", "", "0a0b0c0d", {}, {})
+    card = ModelCard(Path("voice-9.json"), "voice-9", 9, "voice", "", "0a0b0c0d", {}, {})
     return VoiceCodec(card, model.eval().requires_grad_(False), speech_twins(model).runtime())
 
 
