@@ -333,11 +333,7 @@ class SpeechModel(nn.Module):
 
     def static_bits(self, codes: Tensor) -> NDArray[np.float32]:
         """Return what codes [1, stages, 1, 1, F] cost by the static tables [stages, F]."""
-        flat = codes[0, :, 0, 0].long()
-        # [stages, K] -> [stages, F]; what an earlier null ended costs nothing.
-        bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0].gather(1, flat)
-        reached = torch.cat([torch.ones_like(flat[:1]), flat[:-1]]) != 0
-        costs: NDArray[np.float32] = (bits * reached).numpy()
+        costs: NDArray[np.float32] = self.vq.static_bits(codes, torch.zeros(1))[0, :, 0, 0].numpy()
         return costs
 
     def expected_bits(self) -> NDArray[np.float32]:

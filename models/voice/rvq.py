@@ -128,6 +128,23 @@ class ResidualVQ(nn.Module):
             total += _chosen_codewords(self.codebooks[stage], index)
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
 
+    def static_bits(self, codes: Tensor, position: Tensor) -> Tensor:
+        """Return what each code costs by the static tables; codes after a null cost nothing.
+
+        Args:
+            codes: [B, stages, groups, H, W].
+            position: [B] or [1], log-step in −1 … 1, picks the static tables.
+
+        Returns:
+            Bits, float [B, stages, groups, H, W].
+        """
+        # [B or 1, stages, groups, K] -> [B, stages, groups, H · W] -> [B, stages, groups, H, W]
+        tables = self.bits[rate_bin(position)].expand(len(codes), -1, -1, -1)
+        bits = tables.gather(3, codes.long().flatten(3)).reshape(codes.shape)
+
+        first = torch.ones_like(codes[:, :1], dtype=torch.bool)
+        return bits * torch.cat([first, codes[:, :-1] != 0], 1)
+
 
 def _chosen_codewords(books: Tensor, choice: Tensor) -> Tensor:
     """Return the codewords [groups, N, width] of codebooks [groups, K, width] that are chosen."""

@@ -28,7 +28,6 @@ from luxvox.entropy.voice.walk import walk
 from luxvox.errors import InputError
 from luxvox.models.training.loop import save_atomically, write_json
 from luxvox.models.training.voice.data import Recordings
-from luxvox.models.training.voice.phases import static_bits
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, refined_latents
@@ -219,7 +218,7 @@ class SpeechContextPhase:
         some = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
         codes = _as_level(self.held_back[0][some])
         position = torch.from_numpy(self.held_back[1][some]).float()
-        static = static_bits(self.model, codes[LEVEL], position / 127.0)
+        static = float(self.model.vq.static_bits(codes[LEVEL], position / 127.0).sum())
         figures: dict[str, float] = {}
         for index in range(len(self.twins.plan[0].passes)):
             for stage, bits in self.twins.bits(LEVEL, codes, position, index).items():

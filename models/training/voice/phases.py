@@ -26,7 +26,6 @@ from luxvox.models.voice.networks import (
     SpeechModel,
     typical_db,
 )
-from luxvox.models.voice.rvq import rate_bin
 from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ, spectrum
 from luxvox.models.voice.weights import rounded_codebooks
 
@@ -102,7 +101,7 @@ class JointSpeechPhase:
             self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
         limits = self.model.depths(latents, position)
         codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
-        bits = static_bits(self.model, codes, position)
+        bits = float(vq.static_bits(codes, position).sum())
         quantised = self._prefixes(codes, generator)
         if self.model.training:  # afterwards: codewords that have seen the batch fit it too well
             self.follower.learn(latents, codes, position, generator)
@@ -216,15 +215,8 @@ def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor,
     limits = model.depths(latents, where)
     codes = model.vq.encode(latents, torch.zeros(1), model.config.rate_weight, limits)
     decoded = model.samples(model.vq.decode(codes))
-    return codes, decoded[:, : samples.shape[1]], static_bits(model, codes, where)
-
-
-def static_bits(model: SpeechModel, codes: Tensor, position: Tensor) -> float:
-    """Return the cost in bits of codes [B, stages, 1, 1, F] under the static tables."""
-    flat = codes[:, :, 0, 0].long()
-    tables = model.vq.bits[rate_bin(position), :, 0]
-    reached = torch.cat([torch.ones_like(flat[:, :1]), flat[:, :-1]], 1) != 0
-    return float(tables.gather(2, flat)[reached].sum())
+    bits = float(model.vq.static_bits(codes, where).sum())
+    return codes, decoded[:, : samples.shape[1]], bits
 
 
 def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:

@@ -183,3 +183,18 @@ def test_lloyd_weighs_errors():
     )
     assert book.tolist() == [[0.0], [4.5]]
     assert choice.tolist() == [1, 1, 0]
+
+
+def test_static_bits_are_those_of_the_table_and_end_at_a_null(vq):
+    codes = torch.tensor([[3, 5, 2], [1, 0, 0], [0, 0, 0]])[:, :, None, None, None]
+    codes = codes.expand(-1, -1, len(SIZES), 1, 2)
+    position = torch.tensor([-1.0, 0.0, 0.99])
+    bits = vq.static_bits(codes, position)
+    assert bits.shape == codes.shape
+    for item, one in enumerate(codes[:, :, :, 0, 0]):
+        table = vq.bits[int(rate_bin(position[item]))]
+        for stage in range(N_STAGES):
+            for group in range(len(SIZES)):
+                reached = stage == 0 or one[stage - 1, group] != 0
+                expected = table[stage, group, one[stage, group]] if reached else 0.0
+                assert bits[item, stage, group].tolist() == [[pytest.approx(float(expected))] * 2]
