@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.benchmarks.origin import repeat_command
 from luxvox.codec import container, pictures
-from luxvox.codec.quality import centi_to_position
 from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
@@ -95,7 +94,7 @@ def cross_entropy(data: bytes, codes: dict[str, LatticeCodes]) -> dict[str, floa
         raise TypeError("not a picture")
     meter = CodesMeter(fixed_source(codes))
     shapes = grid_shapes(header.height, header.width)
-    walk(picture_codec().context, shapes, centi_to_position(header.quality_centi), meter)
+    walk(picture_codec().context, shapes, header.quality.log_step_int, meter)
     return meter.bits
 
 

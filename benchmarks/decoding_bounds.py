@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.codec import container
 from luxvox.codec.container.bands import usual_band_rows
+from luxvox.codec.quality import Quality
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.models.picture.weights import picture_codec
 
@@ -79,7 +80,7 @@ def empty_file(side: int) -> bytes:
     number = picture_codec().card.number
     rows = usual_band_rows(side, side)
     header = container.PictureHeader(
-        number, fingerprint, side, side, True, False, True, 0, 1, 7000, rows
+        number, fingerprint, side, side, True, False, True, 0, 1, Quality(7000), rows
     )
     return container.write(header, [])
 

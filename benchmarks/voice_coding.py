@@ -25,7 +25,6 @@ from luxvox.benchmarks.coding import entropy
 from luxvox.benchmarks.origin import repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec import container, voices
-from luxvox.codec.quality import centi_to_position, centi_to_share
 from luxvox.entropy.voice.visitors import CodesMeter, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.evaluate.report.pages import splice, table
@@ -125,12 +124,12 @@ def measure(data: bytes, tally: Tally) -> float:
     for start in range(0, codes.shape[1], SEGMENT_FRAMES):
         part = codes[:, start : start + SEGMENT_FRAMES]
         meter = CodesMeter(fixed_source({LEVEL: part[:, None, None]}))
-        position = centi_to_position(header.quality_centi)
+        position = header.quality.log_step_int
         walk(codec.context, {LEVEL: (1, part.shape[1])}, position, meter)
         for (_, stage), bits in meter.bits.items():
             tally.cross[stage] += bits
             total += bits
-    costs = word_bits(codec, centi_to_share(header.quality_centi))
+    costs = word_bits(codec, header.quality.log_step)
     size = codec.model.config.codebook_size
     for stage, words in enumerate(codes):
         reached = words >= 0 if stage == 0 else codes[stage - 1] != 0

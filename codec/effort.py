@@ -59,16 +59,16 @@ class VoiceWork:
 
     Attributes:
         beam_width: sequences of codewords kept in the search over stages.
-        n_refinements: how often latents are corrected by what is heard of their codes.
+        n_corrections: how often latents are corrected by what is heard of their codes.
         by_context: whether the context model's costs count, not only the distance of codewords.
     """
 
     beam_width: int
-    n_refinements: int
+    n_corrections: int
     by_context: bool = False
 
     @property
-    def chooses_anew(self) -> bool:
+    def chooses_again(self) -> bool:
         """Whether each rate has codes of its own, not those of full depth cut."""
         return self.beam_width > 1 or self.by_context
 

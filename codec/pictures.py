@@ -110,13 +110,10 @@ def _compress(
     """Code a picture as it is asked for."""
     load(*FOR_PICTURES)
     from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
-    from luxvox.codec.picture.rates import at_quality, at_target
-    from luxvox.codec.quality import quality_to_centi
+    from luxvox.codec.picture.rates import at_target
     from luxvox.entropy.coders import CODER_NUMBERS
     from luxvox.torch_state import usual_state
 
-    target, work = request.target, request.work
-    centi = quality_to_centi(target.value) if target.what == "quality" else None
     if request.coder not in CODER_NUMBERS:
         legal = ", ".join(CODER_NUMBERS)
         raise UsageError(f"coder {request.coder!r} is unknown, legal: {legal}")
@@ -134,11 +131,8 @@ def _compress(
 
     with usual_state():
         codec = codec_on(request.device)
-        encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder])
-        if centi is None:
-            data, missed = at_target(encoder, target, work, advance)
-        else:
-            data, missed = at_quality(encoder, centi, work, advance), None
+        encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder], request.work)
+        data, missed = at_target(encoder, request.target, advance)
     advance(1.0)
 
     lost = [LossWarning(note) for note in (*left_out, *raster.notes)]
@@ -318,14 +312,14 @@ def pixels_of_codes(
     """Return the pixels that codes stand for; see `luxvox.from_codes`."""
     load(*FOR_PICTURES)
     from luxvox.codec.picture.decoding import drawn
-    from luxvox.codec.quality import quality_to_centi
+    from luxvox.codec.quality import Quality
     from luxvox.models.picture.weights import picture_codec
     from luxvox.torch_state import usual_state
 
     check_types(quality=quality, tune=tune, model=model)
     if quality is None:
         raise UsageError("codes of pictures need the quality that they were made at")
-    centi, work = quality_to_centi(quality), picture_work(DEFAULT_EFFORT, tune)
+    work = picture_work(DEFAULT_EFFORT, tune)
     with usual_state():
         codec = picture_codec(model)
         whole = _checked_codes(codes, codec.model.config)
@@ -340,7 +334,7 @@ def pixels_of_codes(
             eye=work.tune > 0.0,
             profile=0,
             coder=0,
-            quality_centi=centi,
+            quality=Quality.of(quality),
             band_rows=0,
         )
         return drawn(codec, header, whole)

@@ -15,6 +15,7 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
+from luxvox.codec.quality import FINEST
 from luxvox.codec.targets import voice_target
 from luxvox.codec.voice.decoding import (
     Samples,
@@ -116,26 +117,19 @@ def _compressed(
 ) -> tuple[bytes, tuple[Warning, ...]]:
     """Code a recording as it is asked for; return what its maker is to be warned of, too."""
     load(*FOR_VOICES)
-    from luxvox.codec.quality import quality_to_centi
     from luxvox.codec.voice.calibration import with_level_of
     from luxvox.codec.voice.encoding import VoiceEncoder
+    from luxvox.codec.voice.rates import at_target
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
     check_types(bitrate=asked.bitrate, size=asked.size, quality=asked.quality)
     check_types(effort=asked.effort, progress=progress)
     target = voice_target(asked.quality, asked.bitrate, asked.size)
-    centi = quality_to_centi(target.value) if target.what == "quality" else None
     work, advance = VOICE_WORK[check_effort(asked.effort)], progress or silent
-    missed = None
     with usual_state():
-        encoder = VoiceEncoder.of(voice_codec(None), recording, work, advance)
-        if centi is not None:
-            data = encoder.at_quality(centi)
-        elif target.what == "size":
-            data, missed = encoder.at_size(target.value)
-        else:
-            data, missed = encoder.at_bitrate(target.value)
+        encoder = VoiceEncoder(voice_codec(None), recording, work, advance)
+        data, missed = at_target(encoder, target)
         data = with_level_of(encoder.codec, data, encoder.level)
     advance(1.0)
     lost = [LossWarning(note) for note in recording.notes]
@@ -266,9 +260,6 @@ def codes_of(file: container.OpenFile, max_seconds: float) -> tuple[Codes, tuple
     return codes, voice.cautions
 
 
-FINEST_CENTI = 10_000  # codes alone do not tell their quality
-
-
 def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
     """Return the samples float32 [T] at 16 kHz and the common level that codes stand for.
 
@@ -290,7 +281,7 @@ def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
         codec = voice_codec(model)
         whole = _checked_codes(array, codec.model.config)
         n_samples = (array.shape[1] - 1) * FRAME_SAMPLES
-        blocks = list(channel_blocks(codec, [whole], n_samples, FINEST_CENTI))
+        blocks = list(channel_blocks(codec, [whole], n_samples, FINEST))
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 

@@ -203,9 +203,11 @@ def _quality(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     header = bytearray(parts.header)
     back = 3 if header[5:6] == b"\1" else 3 + len(_spelt_varint(len(parts.sections)))
     if len(header) > 12 + back:
-        centi = random.choice((100, 10000, random.randrange(100, 10001), random.randrange(2**16)))
+        hundredths = random.choice(
+            (100, 10000, random.randrange(100, 10001), random.randrange(2**16))
+        )
         start = len(header) - back
-        header[start : start + 2] = centi.to_bytes(2, "little")
+        header[start : start + 2] = hundredths.to_bytes(2, "little")
     return replace(parts, header=bytes(header))
 
 

@@ -14,6 +14,7 @@ from luxvox.codec import container, pictures
 from luxvox.codec.container import Part
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.picture.codes import BandWalk, decode_codes, encode_codes
+from luxvox.codec.quality import Quality
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.picture.lattice import picture_levels
 from luxvox.entropy.picture.layers import CODE_MAX, MEAN_UNITS, SHIFTS
@@ -96,14 +97,14 @@ class RandomModel:
         print_ = fingerprint(self.tensors)
         rows = -(-size[0] // 64) if band_rows is None else band_rows
         header = container.PictureHeader(
-            0, print_, size[1], size[0], True, False, True, 0, coder, quality, rows
+            0, print_, size[1], size[0], True, False, True, 0, coder, Quality(quality), rows
         )
         walk = self.walk(header)
         codes, parts = encode_codes(walk, [source] * walk.bands.n_bands)
         return container.write(header, [], parts), codes
 
     def walk(self, header):
-        p = log_step(header.quality_centi)
+        p = log_step(header.quality.hundredths)
         return BandWalk(self.context, bands_of(header), p, header.coder, silent)
 
     def read(self, data):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final
 
 from luxvox.codec.container.header_fields import (
@@ -19,9 +19,11 @@ from luxvox.codec.container.header_fields import (
     Field,
     Number,
     PictureFlags,
+    QualityField,
     RateAndChannels,
 )
 from luxvox.codec.container.wire import VARINT_LIMIT, Cursor
+from luxvox.codec.quality import Quality
 from luxvox.errors import ChecksumError, FormatError, InputError, LuxvoxError, UnsupportedError
 
 MAGIC: Final = b"\x89LVX"
@@ -44,7 +46,7 @@ class PictureHeader:
         eye: True if the steps of the codes follow what the eye sees, False for least squared error.
         profile: a key of `PROFILES`: a colour profile that needs no section, or none.
         coder: a key of `CODERS`.
-        quality_centi: quality in hundredths, 100..10000.
+        quality: 1..100, in hundredths.
         band_rows: rows of cells of 64 pixels in a band; 0 for one band whose codes are one part.
     """
 
@@ -59,7 +61,7 @@ class PictureHeader:
     eye: bool
     profile: int
     coder: int
-    quality_centi: int
+    quality: Quality
     band_rows: int
 
 
@@ -74,7 +76,7 @@ class VoiceHeader:
         sample_rate_hz: 8000..96000.
         stereo: True for two channels, False for one.
         gain: what is decoded is divided by 10^((gain − 128) / 40), 0..255.
-        quality_centi: quality in hundredths, 100..10000.
+        quality: 1..100, in hundredths.
         coder: a key of `CODERS`.
         stereo_mode: how two channels are coded, a key of `STEREO_MODES`; 0 for one.
     """
@@ -87,7 +89,7 @@ class VoiceHeader:
     sample_rate_hz: int
     stereo: bool
     gain: int
-    quality_centi: int
+    quality: Quality
     coder: int
     stereo_mode: int = 0
 
@@ -106,7 +108,7 @@ def write_header(header: Header, n_sections: int) -> bytes:
     Raises:
         InputError: a field is outside its range (picture too large, say).
     """
-    values = {**asdict(header), "n_sections": n_sections}
+    values = {**vars(header), "n_sections": n_sections}
     if fault := _first_fault(header.kind, values):
         raise InputError(f"header: {fault[2]}")
     head = MAGIC + bytes([FORMAT_VERSION, header.kind])
@@ -146,7 +148,7 @@ def parse_header(data: bytes) -> tuple[Header, int, int]:
 
 def describe(header: Header) -> list[tuple[str, str]]:
     """Return the header as (label, text) lines, in the order of the file."""
-    values = asdict(header)
+    values = vars(header)
     lines = (field.lines(values) for field in _fields(header.kind))
     return [("kind", _KINDS[header.kind].name), *(line for part in lines for line in part)]
 
@@ -209,7 +211,6 @@ _BEFORE: Final[tuple[Field, ...]] = (
     Number("model_number", 2, range(2**16)),
     Bytes("fingerprint", 4),
 )
-_QUALITY: Final = Number("quality_centi", 2, range(100, 10001), lambda centi: f"{centi / 100:g}")
 _CODER: Final = Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError)
 _KINDS: Final[Mapping[int, _Kind]] = {
     KIND_PICTURE: _Kind(
@@ -219,7 +220,7 @@ _KINDS: Final[Mapping[int, _Kind]] = {
             Number("width", None, range(1, MAX_PIXELS + 1)),
             Number("height", None, range(1, MAX_PIXELS + 1)),
             PictureFlags(),
-            _QUALITY,
+            QualityField(),
             BandRows(),
         ),
         _too_many_pixels,
@@ -231,7 +232,7 @@ _KINDS: Final[Mapping[int, _Kind]] = {
             Number("n_samples", None, range(1, VARINT_LIMIT)),
             RateAndChannels(),
             Number("gain", 1, range(2**8)),
-            _QUALITY,
+            QualityField(),
             _CODER,
             Number("n_sections", None, range(VARINT_LIMIT)),
         ),

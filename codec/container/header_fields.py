@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from luxvox.codec.container.wire import MAX_VARINT_SIZE, Cursor, varint_bytes
+from luxvox.codec.quality import COARSEST, FINEST, Quality
 from luxvox.errors import FormatError, LuxvoxError, UnsupportedError
 
 MAX_PIXELS: Final = 2**30
@@ -86,7 +87,7 @@ class Number:
         """Return it for people to read."""
         if self.name not in values:  # the number of sections is not the header's own
             return []
-        return [(self.name.removesuffix("_centi").replace("_", " "), self.show(values[self.name]))]
+        return [(self.name.replace("_", " "), self.show(values[self.name]))]
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,34 @@ class Bytes:
     def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return it for people to read."""
         return [(self.name, values[self.name].hex())]
+
+
+@dataclass(frozen=True)
+class QualityField:
+    """The quality in hundredths, in two bytes."""
+
+    max_size: int = 2
+
+    def parse(self, cursor: Cursor) -> dict[str, Any]:
+        """Read it."""
+        return {"quality": Quality(cursor.unsigned(2))}
+
+    def write(self, values: Mapping[str, Any]) -> bytes:
+        """Return its bytes."""
+        quality: Quality = values["quality"]
+        return quality.hundredths.to_bytes(2, "little")
+
+    def fault(self, values: Mapping[str, Any]) -> Fault | None:
+        """Return what is illegal about it, or None."""
+        quality: Quality = values["quality"]
+        if COARSEST <= quality <= FINEST:
+            return None
+        legal = f"{COARSEST.hundredths}..{FINEST.hundredths}"
+        return FormatError, f"quality in hundredths {quality.hundredths}, legal: {legal}"
+
+    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return it for people to read."""
+        return [("quality", f"{values['quality'].value:g}")]
 
 
 @dataclass(frozen=True)

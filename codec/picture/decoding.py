@@ -27,7 +27,6 @@ from luxvox.codec.picture.codes import BandWalk, decode_codes
 from luxvox.codec.picture.profiles import named_profile
 from luxvox.codec.picture.rasters import round_to_uint8
 from luxvox.codec.picture.views import View, window_of
-from luxvox.codec.quality import centi_to_position
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.errors import (
@@ -133,9 +132,10 @@ def decoded_codes(
 ) -> dict[str, LatticeCodes]:
     """Decode the codes of the first sections of a picture, all by default, in bands all or some."""
     header = picture.header
-    position = centi_to_position(header.quality_centi)
     bands = bands_of(header)
-    walk = BandWalk(picture.codec.context, bands, position, header.coder, advance, wanted)
+    walk = BandWalk(
+        picture.codec.context, bands, header.quality.log_step_int, header.coder, advance, wanted
+    )
     last = n_sections or bands.n_sections
     payloads = {p: data for p, data in picture.content.parts.items() if p.section <= last}
     lost = frozenset(part for part in picture.lost if part.section <= last)
@@ -177,7 +177,7 @@ def drawn(
 
     Sides are those of the header, divided by `factor` and rounded up.
     """
-    step = quality_to_step(header.quality_centi / 100.0, codec.model.config)
+    step = quality_to_step(header.quality.value, codec.model.config)
     picture = Drawing(codec.model, arrays, Setting(step, float(header.eye)), factor)
     height, width = -(-header.height // factor), -(-header.width // factor)
     pixels = np.empty((height, width, 3 if header.colour else 1), np.uint8)

@@ -31,14 +31,14 @@ from luxvox.codec.picture.alpha import encode_alpha
 from luxvox.codec.picture.codes import BandWalk, BeginLevel, encode_codes
 from luxvox.codec.picture.profiles import profile_number
 from luxvox.codec.picture.rasters import Raster
-from luxvox.codec.quality import centi_to_position
+from luxvox.codec.quality import Quality
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_to_step
 from luxvox.models.picture.resaving import latents_of_saved
 from luxvox.models.picture.tiling import Placement, analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
-from luxvox.progress import Advance, part_of
+from luxvox.progress import Advance, part_of, silent
 
 NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed again
 
@@ -90,18 +90,24 @@ class PictureEncoder:
         raster: the picture.
         other_sections: what goes into every file after the codes.
         coder: number of the range coder.
+        work: what is done for the codes.
     """
 
     def __init__(
-        self, codec: PictureCodec, raster: Raster, other_sections: list[Section], coder: int
+        self,
+        codec: PictureCodec,
+        raster: Raster,
+        other_sections: list[Section],
+        coder: int,
+        work: PictureWork,
     ) -> None:
-        self.codec = codec
+        self.codec, self._work = codec, work
         self._raster = raster
         self._pixels = _as_rgb(raster.pixels)
         self._others = other_sections
         self._coder = coder
         self._profile = profile_number(raster.icc)
-        self._prepared: dict[PictureWork, dict[int, _Prepared]] = {}
+        self._prepared: dict[Quality, _Prepared] = {}
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
@@ -114,29 +120,28 @@ class PictureEncoder:
         return sum(len(one.payload) for one in self._others if one.type > LAST_CRITICAL)
 
     def at(
-        self, centi: int, work: PictureWork, lambda_factor: float, advance: Advance
+        self, quality: Quality, lambda_factor: float = 1.0, advance: Advance = silent
     ) -> CodedPicture:
-        """Return the file at a quality in hundredths.
+        """Return the file at a quality.
 
         Args:
-            centi: the quality.
-            work: what is done for the codes.
-            lambda_factor: of what a bit is worth.
+            quality: of the file.
+            lambda_factor: on what a bit is worth.
             advance: called with the share of the work done.
         """
-        prepared = self._prepared_near(centi, work, part_of(advance, 0.0, 0.5))
-        header = self._header(centi, work)
+        prepared = self._prepared_near(quality, part_of(advance, 0.0, 0.5))
+        header = self._header(quality)
         bands = self._bands(header, part_of(advance, 0.5, 0.5))
-        lambda_ = 0.0 if prepared.saved else work.lambda_ * lambda_factor
+        lambda_ = 0.0 if prepared.saved else self._work.lambda_ * lambda_factor
         choices = self._choices(bands, lambda_)
         begin = self._beginner(prepared, bands, choices)
         codes, parts = encode_codes(bands, [choice.choose for choice in choices], begin)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
-    def _setting(self, centi: int, work: PictureWork) -> Setting:
-        return Setting(quality_to_step(centi / 100.0, self.codec.model.config), work.tune)
+    def _setting(self, quality: Quality) -> Setting:
+        return Setting(quality_to_step(quality.value, self.codec.model.config), self._work.tune)
 
-    def _header(self, centi: int, work: PictureWork) -> PictureHeader:
+    def _header(self, quality: Quality) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
         return PictureHeader(
             model_number=self.codec.card.number,
@@ -145,16 +150,16 @@ class PictureEncoder:
             height=height,
             colour=channels > 1,
             alpha=self._raster.alpha is not None,
-            eye=work.tune > 0.0,
+            eye=self._work.tune > 0.0,
             profile=self._profile,
             coder=self._coder,
-            quality_centi=centi,
+            quality=quality,
             band_rows=usual_band_rows(height, width),
         )
 
     def _bands(self, header: PictureHeader, advance: Advance) -> BandWalk:
-        position = centi_to_position(header.quality_centi)
-        return BandWalk(self.codec.context, bands_of(header), position, header.coder, advance)
+        log_step = header.quality.log_step_int
+        return BandWalk(self.codec.context, bands_of(header), log_step, header.coder, advance)
 
     @staticmethod
     def _choices(bands: BandWalk, lambda_: float) -> list[RateAwareChoice]:
@@ -178,27 +183,27 @@ class PictureEncoder:
 
         return begin
 
-    def _prepared_near(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
+    def _prepared_near(self, quality: Quality, advance: Advance) -> _Prepared:
         """Return latents for a quality, from one nearby if there is one."""
-        known = self._prepared.setdefault(work, {})
-        near = _first_near(known, centi)
+        near = _first_near(self._prepared, quality)
         if near is None:
-            known[centi] = self._prepare(centi, work, advance)
-            return known[centi]
-        before, after = (self._setting(c, work) for c in (near, centi))
-        latents = self.codec.model.at_step(known[near].latents, before, after)
+            self._prepared[quality] = self._prepare(quality, advance)
+            return self._prepared[quality]
+        before, after = self._setting(near), self._setting(quality)
+        latents = self.codec.model.at_step(self._prepared[near].latents, before, after)
         return _Prepared(after, latents)
 
-    def _prepare(self, centi: int, work: PictureWork, advance: Advance) -> _Prepared:
-        setting = self._setting(centi, work)
+    def _prepare(self, quality: Quality, advance: Advance) -> _Prepared:
+        setting = self._setting(quality)
         latents = analyse(self.codec.model, self._pixels, setting, advance)
         saved = latents_of_saved(self.codec.model, self._pixels, setting, latents)
         return _Prepared(setting, saved or latents, saved is not None)
 
 
-def _first_near(known: Iterable[int], centi: int) -> int | None:
+def _first_near(known: Iterable[Quality], quality: Quality) -> Quality | None:
     """Return the first quality that is near, not the nearest: what is searched must not jump."""
-    return next((one for one in known if abs(one - centi) <= NEAR), None)
+    near = (one for one in known if abs(one.hundredths - quality.hundredths) <= NEAR)
+    return next(near, None)
 
 
 def sections_after_codes(raster: Raster, strip: bool) -> tuple[list[Section], list[str]]:

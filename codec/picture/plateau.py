@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.picture.encoding import CodedPicture
+from luxvox.codec.quality import Quality
 
 _LOW, _HIGH = 8, 247  # a saturated colour has a channel below, and one above
 _MIN_SHARE: Final = 0.1  # of the pixels
-_GRID: Final = (100, 500, *range(1000, 9001, 1000), 9500)  # hundredths of quality
+_GRID: Final = tuple(map(Quality, (100, 500, *range(1000, 9001, 1000), 9500)))
 _MAX_FAILED: Final = 3  # qualities in a row that are no better
 _MAX_PIXELS: Final = 4_000_000  # of all tries together, except for the nearest two qualities
 
@@ -30,22 +31,22 @@ def is_saturated(pixels: NDArray[np.uint8]) -> bool:
 
 def best_up_to(
     coded: CodedPicture,
-    code: Callable[[int], CodedPicture],
+    code: Callable[[Quality], CodedPicture],
     error: Callable[[CodedPicture], float],
 ) -> CodedPicture:
     """Return a picture coded at a lower quality if it is no larger and has less of an error.
 
     Args:
         coded: the picture at the quality that is asked for.
-        code: gives the picture at another quality in hundredths.
+        code: gives the picture at another quality.
         error: what is to be small.
     """
     header = coded.header
     n_tries = max(2, _MAX_PIXELS // (header.width * header.height))
-    below = [centi for centi in _GRID if centi < header.quality_centi]
+    below = [quality for quality in _GRID if quality < header.quality]
     best, least, n_failed = coded, error(coded), 0
-    for centi in reversed(below[-n_tries:]):
-        tried = code(centi)
+    for quality in reversed(below[-n_tries:]):
+        tried = code(quality)
         if len(tried.data) <= len(coded.data) and (found := error(tried)) < least:
             best, least, n_failed = tried, found, 0
         elif (n_failed := n_failed + 1) == _MAX_FAILED:

@@ -6,29 +6,25 @@ Within a few units of quality latents are rescaled, so that a try costs one choi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.effort import PictureWork
 from luxvox.codec.picture.decoding import drawn
 from luxvox.codec.picture.encoding import CodedPicture, PictureEncoder
 from luxvox.codec.picture.plateau import best_up_to, is_saturated
+from luxvox.codec.quality import FINEST, Quality
 from luxvox.codec.search import (
-    BEYOND,
-    COARSEST,
-    FINEST,
-    Axis,
+    PICTURE_NUMBERS,
+    LineForecast,
     Window,
     find,
-    fineness_axis,
-    quality_and_worth,
+    quality_and_lambda_factor,
 )
 from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, Target
 from luxvox.errors import UsageError
 from luxvox.models.picture.weights import PictureCodec
-from luxvox.progress import Advance, silent
+from luxvox.progress import Advance
 
 # Bits a pixel and PSNR of a typical photograph, by quality.
 _QUALITIES = (1.0, 12.0, 28.0, 44.0, 60.0, 74.0, 100.0)
@@ -36,58 +32,54 @@ _TYPICAL_BPP = (0.08, 0.13, 0.28, 0.58, 1.1, 1.8, 4.0)
 _TYPICAL_PSNR_DB = (25.0, 26.9, 29.6, 32.8, 36.4, 39.7, 45.5)
 _LOG_BYTES_SLOPE = 0.0004  # a hundredth of quality
 _PSNR_SLOPE_DB = 0.0021
-_WORTHS = 200  # steps in which the worth of a bit is halved or doubled
-_LOG_BYTES_OF_WORTH, _PSNR_OF_WORTH_DB = 0.0006, 0.0015  # of one of them
-_ASIDE = 40  # hundredths of quality between the places where a bit's worth is searched
+_LAMBDA_STEPS = 200  # in which λ is halved or doubled
+_LOG_BYTES_OF_LAMBDA, _PSNR_OF_LAMBDA_DB = 0.0006, 0.0015  # of one of them
+_ASIDE = 40  # hundredths of quality between the numbers where λ is searched
 _MOST_BYTES, _MOST_DB = 2.0**40, 200.0  # beyond these no search need look
-_WORTH_TRIES = 10
+_LAMBDA_TRIES = 10
 
 
 def at_target(
-    encoder: PictureEncoder, target: Target, work: PictureWork, advance: Advance
+    encoder: PictureEncoder, target: Target, advance: Advance
 ) -> tuple[bytes, str | None]:
     """Return the file that comes nearest to a target, and how it misses the target, if it does.
 
     Args:
         encoder: of the picture.
-        target: size in bytes, bits a pixel, or PSNR in dB over all samples of the picture.
-        work: of the wanted effort.
-        advance: is told of the work done.
+        target: quality, size in bytes, bits a pixel, or PSNR in dB over all samples.
+        advance: called with the share of the work done.
 
     Raises:
         UsageError: if the target cannot be reached; the message says what can.
     """
+    if target.what == "quality":
+        return _at_quality(encoder, Quality.of(target.value), advance), None
     search = _Search(encoder, target)
-    axis = fineness_axis(search.first, search.slope)
-    chosen = find(search.measure(work), search.window, axis)
+    chosen = find(search.measure, search.window, PICTURE_NUMBERS, search.forecast)
     advance(0.7)
-    if search.window.holds(search.tried(chosen, work)[0]):
-        return search.tried(chosen, work)[1], None
-    if (finest := search.largest_within(work)) is not None:
+    if search.window.holds(search.tried(chosen)[0]):
+        return search.tried(chosen)[1], None
+    if (finest := search.largest_within()) is not None:
         return finest
-    search.refuse_if_out_of_reach(work)
-    # Small pictures take few different sizes.
-    for fineness in (chosen, chosen - _ASIDE, chosen + _ASIDE):
-        number = min(max(fineness, axis.low), axis.high)
-        measure = search.measure(work, number)
-        worth = find(measure, search.window, search.worths, _WORTH_TRIES)
-        value, data = search.tried(number, work, worth)
+    search.refuse_if_out_of_reach()
+
+    # Small pictures take few different sizes; λ is searched near the quality found, too.
+    low, high = PICTURE_NUMBERS[0], PICTURE_NUMBERS[-1]
+    for number in (chosen, chosen - _ASIDE, chosen + _ASIDE):
+        value, data = search.with_finer_lambda(min(max(number, low), high))
         if search.window.holds(value):
             return data, None
-    value, data = search.best(work)
+    value, data = search.best()
     return data, search.miss(value)
 
 
-def at_quality(encoder: PictureEncoder, centi: int, work: PictureWork, advance: Advance) -> bytes:
-    """Return the file at a quality in hundredths, or at a lower one that is better and no larger.
-
-    The arguments are those of `at_target`.
-    """
-    coded = encoder.at(centi, work, 1.0, advance)
+def _at_quality(encoder: PictureEncoder, quality: Quality, advance: Advance) -> bytes:
+    """Return the file at a quality, or at a lower one that is better and no larger."""
+    coded = encoder.at(quality, advance=advance)
     if is_saturated(encoder.pixels):
         coded = best_up_to(
             coded,
-            lambda other: encoder.at(other, work, 1.0, silent),
+            encoder.at,
             lambda tried: squared_error(encoder.codec, encoder.pixels, tried),
         )
     return coded.data
@@ -106,51 +98,49 @@ class _Search:
         self._encoder = encoder
         self._codec, self._pixels = encoder.codec, encoder.pixels
         self._target = target
-        self._tried: dict[tuple[int, int, PictureWork], tuple[float, bytes]] = {}
+        self._tried: dict[tuple[int, int], tuple[float, bytes]] = {}
         n_pixels = encoder.pixels.shape[0] * encoder.pixels.shape[1]
         if target.what == "psnr":
             aim = min(target.value, _MOST_DB)
             self.window = _around(aim, PSNR_TOLERANCE_DB)
-            self.slope = _PSNR_SLOPE_DB
-            self.worths = Axis(-_WORTHS, _WORTHS, 0, _PSNR_OF_WORTH_DB)
+            slope, self._lambda_slope = _PSNR_SLOPE_DB, _PSNR_OF_LAMBDA_DB
             quality = np.interp(aim, _TYPICAL_PSNR_DB, _QUALITIES)
         else:
             n_bytes = target.value if target.what == "size" else target.value * n_pixels / 8.0
             n_bytes = min(max(n_bytes, 1.0), _MOST_BYTES)
             self.window = _of_bytes(n_bytes, at_most=target.what == "size")
-            self.slope = _LOG_BYTES_SLOPE
-            self.worths = Axis(-_WORTHS, _WORTHS, 0, _LOG_BYTES_OF_WORTH)
+            slope, self._lambda_slope = _LOG_BYTES_SLOPE, _LOG_BYTES_OF_LAMBDA
             rate = 8.0 * n_bytes / n_pixels
             quality = np.interp(math.log(rate), np.log(_TYPICAL_BPP), _QUALITIES)
-        self.first = round(100.0 * float(quality))
+        self.forecast = LineForecast(round(100.0 * float(quality)), slope)
 
-    def measure(self, work: PictureWork, fineness: int | None = None) -> Callable[[int], float]:
-        """Return the measure of a fineness, or of a bit's worth at a given one."""
-        if fineness is None:
-            return lambda number: self.tried(number, work)[0]
-        return lambda number: self.tried(fineness, work, number)[0]
+    def measure(self, number: int) -> float:
+        """Return the measure of the file of a number."""
+        return self.tried(number)[0]
 
-    def tried(self, fineness: int, work: PictureWork, finer: int = 0) -> tuple[float, bytes]:
-        """Return the measure and the file at a fineness and a bit's worth, coded at most once."""
-        key = fineness, finer, work
+    def with_finer_lambda(self, number: int) -> tuple[float, bytes]:
+        """Return the measure and the file that fits best at a number, λ varied by up to 2."""
+        steps = range(-_LAMBDA_STEPS, _LAMBDA_STEPS + 1)
+        forecast = LineForecast(0, self._lambda_slope)
+
+        def measure(finer: int) -> float:
+            return self.tried(number, finer)[0]
+
+        finer = find(measure, self.window, steps, forecast, _LAMBDA_TRIES)
+        return self.tried(number, finer)
+
+    def tried(self, number: int, finer: int = 0) -> tuple[float, bytes]:
+        """Return the measure and the file at a number and a finer λ, coded at most once."""
+        key = number, finer
         if key not in self._tried:
-            centi, worth = quality_and_worth(fineness)
-            worth *= 2.0 ** (-finer / _WORTHS)
-            coded = self._encoder.at(centi, work, worth, silent)
+            quality, factor = quality_and_lambda_factor(number)
+            coded = self._encoder.at(quality, factor * 2.0 ** (-finer / _LAMBDA_STEPS))
             self._tried[key] = self._value(coded), coded.data
         return self._tried[key]
 
-    def best(self, work: PictureWork) -> tuple[float, bytes]:
+    def best(self) -> tuple[float, bytes]:
         """Return the best file tried; one above a size that was asked for only if all are."""
-
-        def fault(value: float) -> tuple[bool, float]:
-            too_large = self._target.what == "size" and value > self.window.high
-            return too_large, abs(value - self.window.aim)
-
-        return min(self._results(work), key=lambda result: fault(result[0]))
-
-    def _results(self, work: PictureWork) -> list[tuple[float, bytes]]:
-        return [result for key, result in self._tried.items() if key[2] == work]
+        return min(self._tried.values(), key=lambda result: self.window.fault(result[0]))
 
     def _value(self, coded: CodedPicture) -> float:
         """Return what is searched for: the logarithm of bytes, or PSNR in dB."""
@@ -159,23 +149,23 @@ class _Search:
         error = squared_error(self._codec, self._pixels, coded)
         return 10.0 * math.log10(255.0**2 / max(error, 1e-6))
 
-    def largest_within(self, work: PictureWork) -> tuple[bytes, str] | None:
+    def largest_within(self) -> tuple[bytes, str] | None:
         """Return the file of quality 100, and a note, if a size is above all that are found."""
         if self._target.what != "size":
             return None
-        data = self.tried(FINEST, work)[1]
+        data = self.tried(FINEST.hundredths)[1]
         if (
             len(data) > self._target.value
-            or not self.window.low > self.tried(FINEST + BEYOND, work)[0]
+            or not self.window.low > self.tried(PICTURE_NUMBERS[-1])[0]
         ):
             return None
         return data, f"{self._said()} are more than this picture takes: {len(data)} at quality 100"
 
-    def refuse_if_out_of_reach(self, work: PictureWork) -> None:
+    def refuse_if_out_of_reach(self) -> None:
         """Raise UsageError if the target lies beyond all that was tried, and both ends."""
-        self.tried(COARSEST - BEYOND, work)
-        self.tried(FINEST + BEYOND, work)
-        values = [value for value, _ in self._results(work)]
+        self.tried(PICTURE_NUMBERS[0])
+        self.tried(PICTURE_NUMBERS[-1])
+        values = [value for value, _ in self._tried.values()]
         if self.window.high < min(values) or self.window.low > max(values):
             low, high = self._shown(min(values)), self._shown(max(values))
             reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"
@@ -213,4 +203,4 @@ def _of_bytes(n_bytes: float, at_most: bool) -> Window:
     tolerance = max(SIZE_TOLERANCE * n_bytes, least)
     low = math.log(max(n_bytes - tolerance, n_bytes / 2.0))
     high = math.log(n_bytes if at_most else n_bytes + tolerance)
-    return Window(low, (low + high) / 2.0, high)
+    return Window(low, (low + high) / 2.0, high, is_limit=at_most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -25,8 +26,23 @@ if TYPE_CHECKING:
     from luxvox.models.voice.weights import VoiceCodec
 
 Samples: TypeAlias = NDArray[np.float32]
-Part: TypeAlias = tuple[Codes, NDArray[np.float32], NDArray[np.float32], Tensor]
-"""Codes [stages, F], power in dB [F], static bits [stages, F], latents in float16 or none."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of a channel, before their codes are cut to a rate.
+
+    Attributes:
+        codes: [stages, F] at full depth; without frames if they are still to be chosen.
+        power_db: power of the latents [F].
+        static_bits: what codes take by the static tables [stages, F].
+        latents: float16 [n_channels, 1, F]; without frames if no codes will be chosen.
+    """
+
+    codes: Codes
+    power_db: NDArray[np.float32]
+    static_bits: NDArray[np.float32]
+    latents: Tensor
 
 
 def analysed(
@@ -47,40 +63,42 @@ def _next(stretches: Iterator[Tensor]) -> Tensor | None:
     return next(stretches, None)
 
 
-def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Part:
+def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
     """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest codewords."""
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
-    return codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half()
+    return Frames(codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half())
 
 
-def uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Part:
+def uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
     """Keep latents that will be corrected before codes are chosen; say what those may take."""
     expected = codec.model.expected_bits()[:, None]
     power = power_db(latents[None])[0, 0].numpy()
-    return uncoded_part(latents, power, np.repeat(expected, latents.shape[2], axis=1))
+    return uncoded_frames(latents, power, np.repeat(expected, latents.shape[2], axis=1))
 
 
-def uncoded_part(latents: Tensor, power: NDArray[np.float32], bits: NDArray[np.float32]) -> Part:
-    """Return a part whose codes are still to be chosen."""
-    return np.zeros((len(bits), 0), np.uint16), power, bits, latents.half()
+def uncoded_frames(
+    latents: Tensor, power: NDArray[np.float32], bits: NDArray[np.float32]
+) -> Frames:
+    """Return frames whose codes are still to be chosen."""
+    return Frames(np.zeros((len(bits), 0), np.uint16), power, bits, latents.half())
 
 
-def joined_parts(parts: Iterable[Part], total: int) -> Part:
-    """Join parts that follow one another in time, `total` frames in all, each freed at once."""
+def joined_frames(parts: Iterable[Frames], total: int) -> Frames:
+    """Join frames that follow one another in time, `total` frames in all, each freed at once."""
     joined: list[NDArray[Any]] = []
     start = 0
-    for codes, power, bits, latents in parts:
-        arrays = codes, power, bits, latents.numpy()
+    for part in parts:
+        arrays = part.codes, part.power_db, part.static_bits, part.latents.numpy()
         if not joined:
             joined = [np.empty((*a.shape[:-1], total if a.size else 0), a.dtype) for a in arrays]
-        stop = start + len(power)
+        stop = start + len(part.power_db)
         for whole, array in zip(joined, arrays, strict=True):
             if array.size:
                 whole[..., start:stop] = array
         start = stop
     codes, power, bits, kept = joined
-    return codes, power, bits, torch.from_numpy(kept)
+    return Frames(codes, power, bits, torch.from_numpy(kept))
 
 
 def blocks_at_coded_rate(recording: OpenRecording) -> Iterator[Samples]:

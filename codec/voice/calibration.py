@@ -55,5 +55,5 @@ def _drawn_energy(voice: OpenedVoice, segment: int, channel: int) -> float:
     n_samples = (codes.shape[1] - 1) * FRAME_SAMPLES
     if not n_samples:
         return 0.0
-    blocks = channel_blocks(voice.codec, [codes], n_samples, voice.header.quality_centi)
+    blocks = channel_blocks(voice.codec, [codes], n_samples, voice.header.quality)
     return sum(float(np.square(one, dtype=np.float64).sum()) for one in blocks)

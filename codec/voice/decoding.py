@@ -18,6 +18,7 @@ from luxvox.codec.container import (
     Section,
     VoiceHeader,
 )
+from luxvox.codec.quality import Quality
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.codec.voice.silence import FrameStream, min_silent_frames, with_silence
 from luxvox.codec.voice.stereo import from_coded
@@ -102,9 +103,7 @@ def voice_stream(
     header, codec = voice.header, voice.codec
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
     streams = [
-        channel_blocks(
-            codec, segment_codes(voice, channel, sections), n_coded, header.quality_centi
-        )
+        channel_blocks(codec, segment_codes(voice, channel, sections), n_coded, header.quality)
         for channel in range(header.channels)
     ]
     whole = voice.n_whole_segments
@@ -182,7 +181,6 @@ def codes_of_segment(
     voice: OpenedVoice, segment: int, channel: int, sections: int | None = None
 ) -> Codes:
     """Return the codes [stages, frames] of a segment of a channel."""
-    from luxvox.codec.quality import centi_to_position
     from luxvox.entropy.voice.visitors import CodesDecoder
     from luxvox.entropy.voice.walk import walk
 
@@ -195,7 +193,7 @@ def codes_of_segment(
     shape = {level: (1, width)}
     try:
         decoder = CodesDecoder(dict(enumerate(parts, start=1)), header.coder)
-        codes = walk(context, shape, centi_to_position(header.quality_centi), decoder)
+        codes = walk(context, shape, header.quality.log_step_int, decoder)
         decoder.finish()
     except FormatError as error:
         where = f"segment {segment}, channel {channel}"
@@ -204,7 +202,7 @@ def codes_of_segment(
 
 
 def channel_blocks(
-    codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int, quality_centi: int
+    codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int, quality: Quality
 ) -> Iterator[Samples]:
     """Yield the samples [n] of a channel, from its codes [stages, frames] stretch after stretch."""
     from luxvox.models.voice.tiling import synthesise
@@ -214,7 +212,7 @@ def channel_blocks(
         (np.logical_and.reduce(codes == 0, axis=0), dequantised(codec, codes))
         for codes in stretches
     )
-    frames = FrameStream(drawn, total, min_silent_frames(quality_centi, total))
+    frames = FrameStream(drawn, total, min_silent_frames(quality, total))
     return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.codec.quality import Quality
 from luxvox.timeline import FRAME_SAMPLES
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 SILENT_FRAMES: Final = 25
 LONG_FRAMES: Final = 150
-COARSE_CENTI: Final = 3500  # hundredths of quality below which only long runs are silent
+COARSE: Final = Quality(3500)  # below it only long runs are silent
 
 
-def min_silent_frames(quality_centi: int, n_frames: int) -> int:
+def min_silent_frames(quality: Quality, n_frames: int) -> int:
     """Return how long a run without codes has to be; a channel without any is silent."""
-    return SILENT_FRAMES if quality_centi >= COARSE_CENTI else min(LONG_FRAMES, n_frames)
+    return SILENT_FRAMES if quality >= COARSE else min(LONG_FRAMES, n_frames)
 
 
 class FrameStream:

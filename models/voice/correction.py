@@ -39,7 +39,7 @@ MIN_SAMPLES = 6720  # fewer are too short to be listened to
 
 
 @dataclass(frozen=True)
-class Refined:
+class Corrected:
     """Latents corrected by what is heard of their codes.
 
     Attributes:
@@ -54,13 +54,13 @@ class Refined:
     heard_db: NDArray[np.float32]
 
 
-def refined_latents(
+def corrected_latents(
     model: SpeechModel,
     latents: Tensor,
     samples: Tensor,
     depths_for: Callable[[NDArray[np.float32]], NDArray[np.int64]],
     n_steps: int,
-) -> Refined:
+) -> Corrected:
     """Correct latents so that their codes sound nearer to the recording.
 
     Args:
@@ -71,18 +71,18 @@ def refined_latents(
         n_steps: how often the latents are corrected.
     """
     middle, half_precision = torch.zeros(1), has_bfloat16_units()
-    refined, length = latents[None].clone(), torch.zeros(())
+    corrected, length = latents[None].clone(), torch.zeros(())
     heard_db = np.zeros(latents.shape[2], np.float32)
     depths = depths_for(heard_db)
 
     def encoded() -> Tensor:
         limits = torch.from_numpy(depths)[None, None]
         with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
-            return model.vq.encode(refined, middle, model.config.rate_weight, limits)
+            return model.vq.encode(corrected, middle, model.config.rate_weight, limits)
 
     codes = encoded()
     if len(samples) < MIN_SAMPLES or not depths.any():
-        return Refined(latents, codes, heard_db)
+        return Corrected(latents, codes, heard_db)
 
     wanted = spectra(samples[None])
     for step in range(n_steps):
@@ -90,20 +90,20 @@ def refined_latents(
             codes = encoded()
 
         # Quantisation is passed straight through: codes count as latents plus a fixed error.
-        error = model.vq.decode(codes, int(depths.max())) - refined
+        error = model.vq.decode(codes, int(depths.max())) - corrected
         if step == 0:
             length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
 
-        gradient = _gradient(model, refined, error, wanted, half_precision)
+        gradient = _gradient(model, corrected, error, wanted, half_precision)
         if step == 0:
             heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
             depths = depths_for(heard_db)
 
         gradient = _evened(gradient)
         share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
-        refined = refined - share * length / _root_mean_square(gradient) * gradient
+        corrected = corrected - share * length / _root_mean_square(gradient) * gradient
 
-    return Refined(refined[0], codes, heard_db)
+    return Corrected(corrected[0], codes, heard_db)
 
 
 def _gradient(

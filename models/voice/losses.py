@@ -1,4 +1,4 @@
-"""How far a decoded voice is from the recording: what training and refinement make smaller.
+"""How far a decoded voice is from the recording: what training and correction make smaller.
 
 Distances of short-time spectra, of loudness and of envelopes.
 """

@@ -10,7 +10,7 @@ from PIL import Image
 import luxvox
 from luxvox.codec import pictures
 from luxvox.codec.picture.rasters import Raster
-from luxvox.codec.quality import centi_to_position, quality_to_centi
+from luxvox.codec.quality import Quality
 from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
 from luxvox.entropy.picture.walk import walk
 from luxvox.errors import InputError, UsageError
@@ -232,18 +232,20 @@ def test_overhead_of_a_small_picture(photograph, quality):
     data = luxvox.compress_image(photograph[64:128, 64:128], quality)
     codec, codes = picture_codec(), pictures.codes(data)
     meter = CodesMeter(fixed_source(codes))
-    walk(codec.context, grid_shapes(64, 64), centi_to_position(100 * quality), meter)
+    walk(codec.context, grid_shapes(64, 64), Quality.of(quality).log_step_int, meter)
     assert len(data) - sum(meter.bits.values()) / 8 < 32
 
 
 def test_qualities_map_to_log_steps():
-    assert quality_to_centi(50) == 5000
-    assert quality_to_centi(12.345) == 1235
-    positions = [centi_to_position(centi) for centi in range(100, 10_001)]
-    assert (positions[0], positions[-1]) == (127, -127)
-    assert positions == sorted(positions, reverse=True)
+    assert Quality.of(50) == Quality(5000)
+    assert Quality.of(12.345) == Quality(1235)
+    log_steps = [Quality(hundredths).log_step_int for hundredths in range(100, 10_001)]
+    assert (log_steps[0], log_steps[-1]) == (127, -127)
+    assert log_steps == sorted(log_steps, reverse=True)
     exact = 127 - 254 * (np.arange(100, 10_001) - 100) / 9900
-    assert np.abs(positions - exact).max() <= 0.5
+    assert np.abs(log_steps - exact).max() <= 0.5
+    floats = [Quality(hundredths).log_step for hundredths in range(100, 10_001)]
+    np.testing.assert_allclose(floats, exact / 127)
 
 
 def test_files_of_pictures_of_pillow_modes():

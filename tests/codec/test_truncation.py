@@ -14,17 +14,18 @@ from luxvox.codec import container, pictures
 from luxvox.codec.container import Container, PictureHeader, Section, VoiceHeader
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.picture.rasters import Raster
+from luxvox.codec.quality import Quality
 from luxvox.codec.truncation import truncate
 from luxvox.errors import TruncatedError, TruncatedWarning, UsageError
 from luxvox.timeline import n_frames, n_segments
 
-VOICE = VoiceHeader(1, bytes(4), 600_000, 16_000, False, 128, 5000, 1)  # three segments
+VOICE = VoiceHeader(1, bytes(4), 600_000, 16_000, False, 128, Quality(5000), 1)  # three segments
 RANDOM = np.random.default_rng(0)
 
 
 def voice_file(stereo=False, rate_hz=16_000, tags=True):
     n_samples = 600_000 * rate_hz // 16_000
-    header = VoiceHeader(1, bytes(4), n_samples, rate_hz, stereo, 128, 5000, 1)
+    header = VoiceHeader(1, bytes(4), n_samples, rate_hz, stereo, 128, Quality(5000), 1)
     period = 4 if stereo else 2
     n = period * n_segments(n_samples, rate_hz)
     codes = [Section(k % period + 1, RANDOM.bytes(20 + 10 * (k % period))) for k in range(n)]
@@ -82,7 +83,7 @@ def test_a_picture_of_any_size(picture_file):
 
 
 def test_the_lowest_band_goes_first():
-    header = PictureHeader(1, bytes(4), 300, 200, True, False, True, 0, 1, 5000, 1)
+    header = PictureHeader(1, bytes(4), 300, 200, True, False, True, 0, 1, Quality(5000), 1)
     parts = {part: b"payload" for part in bands_of(header).parts()}
     data = container.write(header, [], parts)
     content = read_whole(truncate(data, size=len(data) - 1))

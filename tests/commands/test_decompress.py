@@ -5,6 +5,7 @@ import warnings
 from PIL import Image
 
 from luxvox.codec import container, pictures
+from luxvox.codec.quality import Quality
 from luxvox.errors import TruncatedWarning
 from luxvox.tests.commands.conftest import names, run, save_noise
 
@@ -28,7 +29,7 @@ def test_limits_are_options(folder, capsys):
     assert run("cli", "decompress", "photo.lvx", "-o", "a.png", "--max-pixels", "384") == 0
     assert run("cli", "decompress", "photo.lvx", "-o", "b.png", "--max-pixels", "383") == 3
     assert "24×16 pixels are over the limit of 383" in capsys.readouterr().err
-    header = container.VoiceHeader(1, bytes(4), 32_000, 16_000, False, 128, 5000, 1)
+    header = container.VoiceHeader(1, bytes(4), 32_000, 16_000, False, 128, Quality(5000), 1)
     parts = [container.Section(n, b"") for n in (1, 2)]
     (folder / "voice.lvx").write_bytes(container.write(header, parts))
     assert run("cli", "decompress", "voice.lvx", "--max-seconds", "1.5") == 3

@@ -21,7 +21,6 @@ import luxvox
 from luxvox.codec import container, pictures
 from luxvox.codec.container import Part
 from luxvox.codec.container.bands import bands_of
-from luxvox.codec.quality import centi_to_position
 from luxvox.entropy import coders
 from luxvox.entropy import int8 as products
 from luxvox.entropy.picture import visitors as picture_visitors
@@ -262,7 +261,7 @@ def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
     data = shipped_file()
     codes = pictures.codes(data)
     content = container.read(data)
-    position = centi_to_position(content.header.quality_centi)
+    position = content.header.quality.log_step_int
     shapes = {level: array.shape[1:] for level, array in codes.items()}
     assert isinstance(content.header, container.PictureHeader)
     joined = bands_of(content.header).joined

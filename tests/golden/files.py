@@ -24,7 +24,7 @@ from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.packed import pack
 from luxvox.codec.picture.codes import BandWalk, encode_codes
-from luxvox.codec.quality import centi_to_position
+from luxvox.codec.quality import Quality
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.prediction import Prediction
@@ -97,7 +97,7 @@ def random_source(
 
 def coded_picture(
     size: tuple[int, int],
-    centi: int,
+    hundredths: int,
     source: Callable[[np.random.Generator], Source] = random_source,
     *,
     coder: int = CONSTRICTION,
@@ -111,12 +111,13 @@ def coded_picture(
         codec = picture_codec()
         height, width = size
         rows = -(-height // CELL) if band_rows is None else band_rows
+        quality = Quality(hundredths)
         header = PictureHeader(
-            0, codec.fingerprint, width, height, colour, False, eye, 0, coder, centi, rows
+            0, codec.fingerprint, width, height, colour, False, eye, 0, coder, quality, rows
         )
-        position = centi_to_position(centi)
+        position = quality.log_step_int
         bands = BandWalk(codec.context, bands_of(header), position, coder, silent)
-        seeds = [[*size, centi, band] for band in range(bands.bands.n_bands)]
+        seeds = [[*size, hundredths, band] for band in range(bands.bands.n_bands)]
         _, parts = encode_codes(bands, [source(np.random.default_rng(seed)) for seed in seeds])
         return container.write(header, [], parts)
 

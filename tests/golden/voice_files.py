@@ -10,7 +10,7 @@ import numpy as np
 import luxvox
 from luxvox.codec import container
 from luxvox.codec.container import Section, VoiceHeader
-from luxvox.codec.quality import centi_to_position
+from luxvox.codec.quality import Quality
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, fixed_source
@@ -28,7 +28,7 @@ def coded_voice(n_samples: int, rate_hz: int, **fields: Any) -> Callable[[], byt
     def make() -> bytes:
         with use_weights(TINY):
             codec = voice_codec()
-            values = {"stereo": False, "gain": 128, "quality_centi": 5000, "coder": CONSTRICTION}
+            values = {"stereo": False, "gain": 128, "quality": Quality(5000), "coder": CONSTRICTION}
             header = VoiceHeader(0, codec.fingerprint, n_samples, rate_hz, **{**values, **fields})
             generator = np.random.default_rng([n_samples, rate_hz])
             total = n_frames(n_samples, rate_hz)
@@ -51,7 +51,7 @@ def _voice_segment(
     words *= generator.random((plan.n_stages, width)) < min(0.6, 12 / width)
     codes: Codes = (words * np.cumprod(words != 0, axis=0)).astype(np.uint16)
     encoder = CodesEncoder(fixed_source({plan.name: codes[:, None, None]}), header.coder)
-    position = centi_to_position(header.quality_centi)
+    position = header.quality.log_step_int
     walk(codec.context, {plan.name: (1, width)}, position, encoder)
     return encoder.sections()
 
@@ -90,7 +90,7 @@ VOICE_FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "voice-gain-quality": (
         "loud, lowest quality",
-        coded_voice(5000, 16_000, gain=90, quality_centi=100),
+        coded_voice(5000, 16_000, gain=90, quality=Quality(100)),
     ),
     "voice-tags": ("skippable section", with_sections(coded_voice(5000, 16_000), type_131=b"{}")),
     "voice-torchac": ("coder 2", coded_voice(9000, 16_000, coder=TORCHAC)),

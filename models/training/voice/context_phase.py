@@ -30,7 +30,7 @@ from luxvox.models.training.loop import save_atomically, write_json
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.choice import VoiceChoice
-from luxvox.models.voice.correction import HEARD_SHARE, refined_latents
+from luxvox.models.voice.correction import HEARD_SHARE, corrected_latents
 from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.spectra import SAMPLE_RATE_HZ, spectrum
 
@@ -116,8 +116,8 @@ def _codes_at(
     depths_of = functools.partial(_depths, model, position / 127.0, power)
     depths = depths_of(np.zeros_like(power))
     if n_steps:
-        refined = refined_latents(model, corrected, voice.samples, depths_of, n_steps)
-        corrected, depths = refined.latents, depths_of(refined.heard_db)
+        result = corrected_latents(model, corrected, voice.samples, depths_of, n_steps)
+        corrected, depths = result.latents, depths_of(result.heard_db)
 
     if n_steps and context is not None:
         choice = VoiceChoice(model.vq, corrected, depths)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import luxvox.codec.container as box
 from luxvox.codec.container import Part, PictureHeader, Section
 from luxvox.codec.container.wire import varint_bytes
+from luxvox.codec.quality import Quality
 from luxvox.errors import LuxvoxError
 
 HEADER = PictureHeader(
@@ -21,7 +22,7 @@ HEADER = PictureHeader(
     eye=True,
     profile=0,
     coder=1,
-    quality_centi=5000,
+    quality=Quality(5000),
     band_rows=2,
 )
 PARTS = {Part(1, 0): b"\x01\x02\x03", Part(1, 1): b"\x04\x05", Part(2, 0): b"\xaa"}

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from luxvox.codec.container import PictureHeader
 from luxvox.codec.container.bands import Bands, Part, bands_of, usual_band_rows
 from luxvox.codec.container.header_fields import MAX_BANDS
+from luxvox.codec.quality import Quality
 
 
 def header(height, width, band_rows):
-    return PictureHeader(1, bytes(4), width, height, True, False, True, 0, 1, 5000, band_rows)
+    return PictureHeader(
+        1, bytes(4), width, height, True, False, True, 0, 1, Quality(5000), band_rows
+    )
 
 
 def test_known_bands():

@@ -13,6 +13,7 @@ import pytest
 import luxvox.codec.container as box
 from luxvox.codec.container import Part, PictureHeader, Section
 from luxvox.codec.container.wire import Cursor, varint_bytes
+from luxvox.codec.quality import Quality
 from luxvox.errors import (
     ChecksumError,
     FormatError,
@@ -108,7 +109,7 @@ def test_header_needs_only_the_first_bytes() -> None:
 
 
 def test_describe() -> None:
-    assert box.describe(replace(HEADER, quality_centi=7250)) == [
+    assert box.describe(replace(HEADER, quality=Quality(7250))) == [
         ("kind", "picture"),
         ("model number", "1"),
         ("fingerprint", "5ec0de01"),
@@ -201,8 +202,8 @@ def test_altered_header() -> None:
         (2**30 + 1, 1, 100, "width 1073741825, legal"),
         (2**16, 2**14 + 1, 100, "65536x16385 pixels, legal: at most 1073741824"),
         (2**30, 2**30, 100, "pixels, legal"),
-        (1, 1, 99, "quality_centi 99, legal: 100..10000"),
-        (1, 1, 10001, "quality_centi 10001"),
+        (1, 1, 99, "quality in hundredths 99, legal: 100..10000"),
+        (1, 1, 10001, "quality in hundredths 10001"),
     ],
 )
 def test_illegal_header(width: int, height: int, quality: int, message: str) -> None:
@@ -251,7 +252,7 @@ def test_largest_pictures() -> None:
     [
         replace(PLAIN, width=0),
         replace(PLAIN, width=2**15, height=2**15 + 1),
-        replace(PLAIN, quality_centi=99),
+        replace(PLAIN, quality=Quality(99)),
         replace(PLAIN, coder=3),
         replace(PLAIN, profile=3),
         replace(PLAIN, model_number=2**16),

@@ -13,6 +13,7 @@ from luxvox.codec.container import Part, PictureHeader, Section
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header import parse_header, write_header
 from luxvox.codec.container.wire import Cursor, varint_bytes
+from luxvox.codec.quality import Quality
 from luxvox.errors import LuxvoxError
 from luxvox.tests.codec.container.examples import EXAMPLE, assert_refused_or_cut
 from luxvox.tests.codec.container.test_container import TABLE
@@ -35,7 +36,7 @@ def headers(draw: st.DrawFn) -> PictureHeader:
         eye=draw(st.booleans()),
         profile=draw(st.integers(0, 2)),
         coder=draw(st.sampled_from(sorted(box.CODERS))),
-        quality_centi=draw(st.integers(100, 10000)),
+        quality=Quality(draw(st.integers(100, 10000))),
         band_rows=draw(st.sampled_from([0, n_rows, -(-n_rows // min(n_rows, 5))])),
     )
 

@@ -9,9 +9,10 @@ from luxvox.codec import container
 from luxvox.codec.container import PictureHeader, VoiceHeader
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.repair import repaired
+from luxvox.codec.quality import Quality
 from luxvox.tests.golden.files import waves
 
-HEADER = PictureHeader(1, b"\1\2\3\4", 700, 900, True, False, True, 0, 1, 5000, 3)
+HEADER = PictureHeader(1, b"\1\2\3\4", 700, 900, True, False, True, 0, 1, Quality(5000), 3)
 PARTS = {part: bytes([n] * (30 * n + 1)) for n, part in enumerate(bands_of(HEADER).parts())}
 FILE = container.write(HEADER, [], PARTS)
 FRONT = container.list_sections(FILE).entries[0].offset
@@ -32,7 +33,7 @@ def test_what_is_sound_or_beyond_repair_stays_as_it_is():
 
 
 def test_a_voice():
-    header = VoiceHeader(1, bytes(4), 4000, 16_000, False, 128, 5000, 1)
+    header = VoiceHeader(1, bytes(4), 4000, 16_000, False, 128, Quality(5000), 1)
     data = container.write(header, [container.Section(1, b"x"), container.Section(2, b"y")])
     altered = bytearray(data)
     altered[14] ^= 0x40

@@ -14,6 +14,7 @@ import luxvox.codec.container as box
 from luxvox.codec.container import Section, VoiceHeader
 from luxvox.codec.container.header import write_header
 from luxvox.codec.container.header_fields import OTHER_RATE, RATES_HZ
+from luxvox.codec.quality import Quality
 from luxvox.errors import FormatError, InputError, LuxvoxError, UnsupportedError
 from luxvox.timeline import coded_length, n_frames, n_segments
 
@@ -25,7 +26,7 @@ HEADER = VoiceHeader(
     sample_rate_hz=16_000,
     stereo=False,
     gain=128,
-    quality_centi=5000,
+    quality=Quality(5000),
     coder=1,
 )
 MONO = [Section(1, b"first"), Section(2, b"other stages")]
@@ -67,7 +68,7 @@ def test_timeline(n_samples: int, rate_hz: int, coded: int, frames: int, segment
     st.integers(100, 10_000),
 )
 def test_headers_come_back(
-    n_samples: int, rate_hz: int, stereo: bool, gain: int, quality_centi: int
+    n_samples: int, rate_hz: int, stereo: bool, gain: int, hundredths: int
 ) -> None:
     header = replace(
         HEADER,
@@ -75,7 +76,7 @@ def test_headers_come_back(
         sample_rate_hz=rate_hz,
         stereo=stereo,
         gain=gain,
-        quality_centi=quality_centi,
+        quality=Quality(hundredths),
     )
     data = write_header(header, 7)
     assert box.read_header(data) == (header, len(data))
@@ -90,7 +91,7 @@ def test_headers_come_back(
         ({"sample_rate_hz": 7999}, "rate 7999 Hz, legal: 8000..96000"),
         ({"sample_rate_hz": 96_001}, "rate 96001"),
         ({"gain": 256}, "gain 256"),
-        ({"quality_centi": 99}, "quality_centi 99"),
+        ({"quality": Quality(99)}, "quality in hundredths 99"),
     ],
 )
 def test_illegal_fields_are_refused(change: dict[str, Any], message: str) -> None:

@@ -12,6 +12,7 @@ import luxvox
 from luxvox.codec import container, pictures
 from luxvox.codec.container import Part, open_file
 from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
+from luxvox.codec.quality import Quality
 from luxvox.errors import (
     ChecksumError,
     FormatError,
@@ -180,8 +181,9 @@ def test_junk_behind_right_checksums(tiny_file, payloads):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(100, 10_000), st.booleans())
-def test_codes_under_another_header(tiny_file, width, height, quality_centi, colour):
-    changes = {"width": width, "height": height, "quality_centi": quality_centi, "colour": colour}
+def test_codes_under_another_header(tiny_file, width, height, hundredths, colour):
+    quality = Quality(hundredths)
+    changes = {"width": width, "height": height, "quality": quality, "colour": colour}
     survives(resealed(tiny_file, **changes))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import luxvox
 from luxvox.codec.picture.plateau import best_up_to, is_saturated
+from luxvox.codec.quality import FINEST, Quality
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 255), (0, 255, 255), (255, 255, 0))
 
@@ -42,8 +43,8 @@ class Coded:
     data: bytes
 
 
-def coded(centi, n_bytes):
-    header = types.SimpleNamespace(width=48, height=48, quality_centi=centi)
+def coded(quality, n_bytes):
+    header = types.SimpleNamespace(width=48, height=48, quality=quality)
     return Coded(header, bytes(n_bytes))
 
 
@@ -58,11 +59,11 @@ def coded(centi, n_bytes):
 )
 def test_the_best_file_that_is_no_larger_is_kept(errors, sizes, kept):
     best = best_up_to(
-        cast(Any, coded(10_000, 100)),
-        lambda centi: cast(Any, coded(centi, sizes.get(centi, 60))),
-        lambda one: errors.get(one.header.quality_centi, 10.0),
+        cast(Any, coded(FINEST, 100)),
+        lambda quality: cast(Any, coded(quality, sizes.get(quality.hundredths, 60))),
+        lambda one: errors.get(one.header.quality.hundredths, 10.0),
     )
-    assert best.header.quality_centi == kept
+    assert best.header.quality == Quality(kept)
 
 
 def test_ordinary_pictures_are_coded_once():

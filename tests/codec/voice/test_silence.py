@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import luxvox
+from luxvox.codec.quality import Quality
 from luxvox.codec.voice.silence import (
     SILENT_FRAMES,
     FrameStream,
@@ -61,7 +62,7 @@ def test_latents_come_in_their_order_after_gains_were_asked_for():
 def test_coarse_voices_are_silent_in_long_runs_only():
     flags = frames(("none", 140), ("codes", 1), ("none", 150), ("codes", 1))
     n_frames = len(flags)
-    run = min_silent_frames(2000, n_frames)
+    run = min_silent_frames(Quality(2000), n_frames)
     source = FrameStream([(flags, torch.zeros(3, 1, n_frames))], n_frames, run)
     assert source.gains(0, n_frames).tolist() == [1.0] * 141 + [0.0] * 150 + [1.0]
 
@@ -69,7 +70,7 @@ def test_coarse_voices_are_silent_in_long_runs_only():
 @pytest.mark.parametrize("n_frames", [3, 149, 400])
 def test_a_channel_without_codes_is_silent_at_any_quality(n_frames):
     flags = np.ones(n_frames, np.bool_)
-    run = min_silent_frames(2000, n_frames)
+    run = min_silent_frames(Quality(2000), n_frames)
     source = FrameStream([(flags, torch.zeros(3, 1, n_frames))], n_frames, run)
     assert not source.gains(0, n_frames).any()
 

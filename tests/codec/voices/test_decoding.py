@@ -10,6 +10,7 @@ import torch
 
 import luxvox
 from luxvox.codec import container, voices
+from luxvox.codec.quality import Quality
 from luxvox.codec.truncation import truncate
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.errors import (
@@ -152,7 +153,7 @@ def test_every_cut_and_every_altered_byte_is_noticed():
 
 
 def test_a_picture_is_refused():
-    header = container.PictureHeader(1, bytes(4), 8, 8, True, False, True, 0, 1, 5000, 1)
+    header = container.PictureHeader(1, bytes(4), 8, 8, True, False, True, 0, 1, Quality(5000), 1)
     data = container.write(header, [])
     with pytest.raises(UnsupportedError, match="picture, not a voice"):
         voices.decompress_speech(data)
@@ -176,7 +177,9 @@ def test_sections_asked_for_are_checked():
 
 
 def test_hostile_codes_decode_to_something_finite(codec):
-    header = container.VoiceHeader(9, codec.fingerprint, 16_000, 16_000, False, 128, 5000, 1)
+    header = container.VoiceHeader(
+        9, codec.fingerprint, 16_000, 16_000, False, 128, Quality(5000), 1
+    )
     generator = np.random.default_rng(0)
     for _ in range(20):
         payload = generator.bytes(60)

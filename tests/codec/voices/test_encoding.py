@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from luxvox.codec import voices
+from luxvox.codec.quality import Quality
 from luxvox.codec.voice.decoding import dequantised
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.entropy.voice.visitors import CodesMeter
@@ -250,7 +251,7 @@ def test_rates_go_on_where_quality_ends(effort):
     with pytest.warns(TargetWarning, match="out of reach"):
         data = voices.compress_speech(samples, 16_000, bitrate=12.0, effort=effort)
     assert len(data) > len(finest)
-    assert voice_header(data).quality_centi == 10_000
+    assert voice_header(data).quality == Quality(10_000)
     more, fewer = ((voices.codes(one) != 0).sum() for one in (data, finest))
     assert more > fewer
     assert voices.decompress_speech(data)[0].shape == samples.shape
