@@ -42,10 +42,11 @@ from luxvox.evaluate.picture.peers import AVIF, LUXVOX
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.report.wording import signed
 from luxvox.models.training.picture.data import MIN_SIDE, SUFFIXES
-from luxvox.models.training.picture.train import HELD_BACK
+from luxvox.models.training.picture.train import PictureRecipe
 
 HEAD = ("variant", "PSNR", "MS-SSIM", "SSIMULACRA2", "bpp", "s a megapixel")
 QUALITIES = LUXVOX.points[:-1]
+N_TH = PictureRecipe().held_back
 SHIPPED = "shipped"
 
 Pixels = NDArray[np.uint8]
@@ -143,7 +144,7 @@ def run(folders: Sequence[Path], weights: Sequence[str], options: Options) -> No
 def held_back_paths(folders: Sequence[Path], most: int | None = None) -> list[Path]:
     """List the pictures that training holds back, or some of them, spread evenly."""
     files = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
-    held_back = [path for path in files if _short_side(path) >= MIN_SIDE][::HELD_BACK]
+    held_back = [path for path in files if _short_side(path) >= MIN_SIDE][::N_TH]
     n = min(most or len(held_back), len(held_back))
     return [held_back[k * len(held_back) // n] for k in range(n)]
 

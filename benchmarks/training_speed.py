@@ -147,8 +147,9 @@ def new_phase(folder: Path, precision: str) -> tuple[Any, list[float], int]:
     units = [data.to_units(picture) for picture in split[0].pictures]
     model = initialise.untrained_model(units, networks.PictureConfig())
     is_half = precision == "bfloat16"
-    phase = joint.JointPhase(parts.PictureParts(model), split, "cpu", is_half)
-    return phase, costs(networks, model), joint.BATCH * joint.CROP**2
+    settings = joint.JointSettings(bfloat16=is_half)
+    phase = joint.JointPhase(parts.PictureParts(model), split, settings)
+    return phase, costs(networks, model), phase.batch * phase.crop**2
 
 
 def old_phase(folder: Path) -> tuple[Any, list[float], int]:

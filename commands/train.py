@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from luxvox.commands.options import choose_device, device_option
+
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @click.group()
@@ -15,29 +18,44 @@ def train() -> None:
     """Train models, and export what was trained."""
 
 
+def run_options(command: Command) -> Command:
+    """Add the options that all trainings have."""
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    for option in reversed(
+        (
+            click.option(
+                "--data",
+                multiple=True,
+                required=True,
+                type=folder,
+                help="Folder to learn from: pictures, or recordings at 16 kHz; may be repeated.",
+            ),
+            click.option(
+                "--out",
+                "run",
+                required=True,
+                type=click.Path(file_okay=False, path_type=Path),
+                help="Folder of this run: checkpoints, logs, samples.",
+            ),
+            click.option("--minutes", required=True, type=float, help="How long to train."),
+            click.option("--phase", help="The phase to train; otherwise all of them in turn."),
+            click.option(
+                "--init",
+                type=click.Path(exists=True, path_type=Path),
+                help="Folder of another run, or model card of weights, to start from.",
+            ),
+            click.option(
+                "--resume", is_flag=True, help="Continue from the last checkpoint of the run."
+            ),
+            click.option("--overwrite", is_flag=True, help="Train a finished phase again."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @train.command("image")
-@click.option(
-    "--data",
-    multiple=True,
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pictures to learn from; may be given several times.",
-)
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of this run: checkpoints, logs, reconstructions.",
-)
-@click.option("--minutes", required=True, type=float, help="How long to train.")
-@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
-@click.option(
-    "--init",
-    type=click.Path(exists=True, path_type=Path),
-    help="Folder of another run, or model card of weights, to start from.",
-)
-@click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the run.")
-@click.option("--overwrite", is_flag=True, help="Train a finished phase again.")
+@run_options
 @click.option(
     "--bfloat16/--float32",
     default=True,
@@ -50,34 +68,16 @@ def train() -> None:
     help="Compile the networks, which needs a C++ compiler; worth it for long runs.",
 )
 @device_option
-def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) -> None:
+def train_image(device: str, **options: Any) -> None:
     """Train the picture model; several processes train together under torchrun."""
-    from luxvox.models.training.picture.train import PictureJob, train_pictures
+    from luxvox.models.training.picture.train import PictureRecipe
+    from luxvox.models.training.run import Job, train_model
 
-    train_pictures(PictureJob(data=data, run=out, device=choose_device(device), **options))
+    train_model(PictureRecipe(), Job(device=choose_device(device), **options))
 
 
 @train.command("speech")
-@click.option(
-    "--data",
-    multiple=True,
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of 16 kHz recordings to learn from; may be given several times.",
-)
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of this run: checkpoints, logs, samples.",
-)
-@click.option("--minutes", required=True, type=float, help="How long to train.")
-@click.option("--phase", help="The phase to train; otherwise all of them in turn.")
-@click.option(
-    "--init",
-    type=click.Path(exists=True, path_type=Path),
-    help="Model card of weights, or folder of another run, to start from.",
-)
+@run_options
 @click.option(
     "--widen",
     is_flag=True,
@@ -88,17 +88,17 @@ def train_image(device: str, data: tuple[Path, ...], out: Path, **options: Any) 
     type=int,
     help="Number of stages of the model; the last ones are fitted again.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the run's folder.")
 @click.option(
-    "--half-precision",
-    is_flag=True,
-    help="Networks in bfloat16: much faster on processors with matrix units (AMX).",
+    "--bfloat16/--float32",
+    default=False,
+    help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
 )
-def train_speech(**options: Any) -> None:
+def train_speech(widen: bool, stages: int | None, **options: Any) -> None:
     """Train the voice model."""
-    from luxvox.models.training.voice.train import train_speech as train_voices
+    from luxvox.models.training.run import Job, train_model
+    from luxvox.models.training.voice.train import VoiceRecipe
 
-    train_voices(**{**options, "data": list(options["data"])})
+    train_model(VoiceRecipe(stages, widen), Job(**options))
 
 
 @train.command("export")

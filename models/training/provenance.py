@@ -10,10 +10,15 @@ from pathlib import Path
 
 def core_hours(run: Path) -> float:
     """Return the core-hours of a run folder, and of what it started from."""
-    earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
     phases = [json.loads(p.read_text()) for p in run.glob("summary-*.json")]
     later: float = sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
-    return earlier + later
+    return earlier_core_hours(run) + later
+
+
+def earlier_core_hours(run: Path) -> float:
+    """Return the core-hours of what a run folder started from."""
+    earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
+    return earlier
 
 
 def sources(folders: list[Path], noun: str) -> list[dict[str, object]]:

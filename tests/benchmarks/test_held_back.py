@@ -23,7 +23,7 @@ def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatc
     write_pictures(one / "below", ("b.png",))
     two = write_pictures(tmp_path / "two", ("d.png", "e.png"))
     write_pictures(two / "small", ("c.png",), side=255)
-    monkeypatch.setattr(held_back, "HELD_BACK", 2)
+    monkeypatch.setattr(held_back, "N_TH", 2)
     paths = held_back.held_back_paths([two, one])
     assert [path.name for path in paths] == ["a.png", "c.png", "e.png"]
     assert [path.name for path in held_back.held_back_paths([two, one], 2)] == ["a.png", "c.png"]

@@ -20,7 +20,7 @@ from luxvox.commands import console
 from luxvox.commands.progress_bar import Progress
 from luxvox.errors import FormatError
 from luxvox.models.cards import find_card
-from luxvox.models.training.picture import train
+from luxvox.models.training import run as training_run
 from luxvox.tests.commands.conftest import names, pipe_in, raising, run, save_noise, save_picture
 
 
@@ -278,16 +278,19 @@ def test_info_as_text_and_json(folder, capsys):
 def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
     seen: dict[str, object] = {}
 
-    def train_pictures(job):
-        seen.update(dataclasses.asdict(job))
+    def train_model(recipe, job):
+        seen.update(dataclasses.asdict(job), command=recipe.command)
 
-    monkeypatch.setattr(train, "train_pictures", train_pictures)
+    monkeypatch.setattr(training_run, "train_model", train_model)
     export = types.SimpleNamespace(export_run=lambda **options: "weights/x.safetensors")
     monkeypatch.setitem(sys.modules, "luxvox.models.training.export", export)
     words = ["--data", ".", "--out", "run", "--minutes", "2.5", "--device", "cpu"]
     assert run("cli", "train", "image", *words) == 0
     assert (seen["minutes"], seen["resume"], seen["init"]) == (2.5, False, None)
     assert (seen["data"], seen["run"], seen["device"]) == ((Path("."),), Path("run"), "cpu")
+    assert seen["command"] == "image"
+    assert run("cli", "train", "speech", *words[:-2], "--bfloat16") == 0
+    assert (seen["command"], seen["bfloat16"], seen["device"]) == ("speech", True, "cpu")
     assert run("cli", "train", "export", ".") == 0
     assert "wrote weights/x.safetensors" in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,7 +29,6 @@ from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
-CROP, BATCH = 256, 8
 N_VALIDATED = 12
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
 COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
@@ -41,6 +41,24 @@ CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 CHANNEL_SHARE = 1 / 2  # of the structural error: of one channel at random, the rest of luma
 
 
+@dataclass(frozen=True)
+class JointSettings:
+    """How the joint phase runs.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        bfloat16: whether the networks are computed in bfloat16.
+        learning_rate: of the blocks of the synthesis; others learn more slowly.
+        crop, batch: side in pixels of the crops of a step, and their number.
+    """
+
+    device: str = "cpu"
+    bfloat16: bool = True
+    learning_rate: float = 4e-4
+    crop: int = 256
+    batch: int = 8
+
+
 class JointPhase:
     """All parts at once."""
 
@@ -50,17 +68,16 @@ class JointPhase:
         self,
         parts: PictureParts,
         data: tuple[Pictures, Pictures],
-        device: str = "cpu",
-        bfloat16: bool = True,
-        learning_rate: float = 4e-4,
+        settings: JointSettings = JointSettings(),  # noqa: B008 – frozen
     ) -> None:
-        self.learning_rate = learning_rate
-        self.parts = parts.to(device)
+        self.learning_rate = settings.learning_rate
+        self.crop, self.batch = settings.crop, settings.batch
+        self.parts = parts.to(settings.device)
         self.pictures, self.held_back = data
-        self.device = torch.device(device)
+        self.device = torch.device(settings.device)
         for module in (parts.model.analysis, parts.model.synthesis):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.bfloat16 = bfloat16
+        self.bfloat16 = settings.bfloat16
 
     def compile(self) -> None:
         """Compile the blocks of the networks: a minute or two at the start, a sixth of the time."""
@@ -90,20 +107,22 @@ class JointPhase:
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return distortion plus rate of a batch of crops at random steps and both tunings."""
-        pixels = self.pictures.crops(BATCH, CROP, generator).to(self.device)
+        pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         low, high = TRAINED_STEPS
         # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
-        share = (torch.arange(BATCH) + torch.rand(BATCH, generator=generator)) / BATCH
+        share = (
+            torch.arange(self.batch) + torch.rand(self.batch, generator=generator)
+        ) / self.batch
         step = (low * (high / low) ** (share**COARSE_SHARE)).to(self.device)
-        tune = (torch.randperm(BATCH, generator=generator) % 2).float().to(self.device)
+        tune = (torch.randperm(self.batch, generator=generator) % 2).float().to(self.device)
         at = self.parts.model.conditions(step, tune)
         odd = {
             level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")
         }
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             decoded, bits = self._coded(pixels, at, generator, odd)
-        n_pixels = CROP * CROP
+        n_pixels = self.crop * self.crop
         total = sum(bits.values(), torch.zeros(()))
         gain = step / PIXELS_PER_UNIT
         error = squared_error(decoded, pixels) / gain.square()

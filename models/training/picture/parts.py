@@ -52,7 +52,7 @@ def parts_of_weights(path: Path) -> tuple[PictureParts, float]:
 
 def load_parts(run: Path) -> PictureParts:
     """Read the parts of a run folder."""
-    settings = json.loads((run / "run.json").read_text())
-    parts = PictureParts(PictureModel(config_from_json(settings["config"])))
+    config = json.loads((run / "run.json").read_text())["config"]
+    parts = PictureParts(PictureModel(config_from_json(config)))
     parts.load_state_dict(load_file(run / PARTS_FILE))
     return parts

@@ -1,152 +1,78 @@
-"""`luxvox train image`: the phases in order, each from the run folder's parts and back to them.
+"""`luxvox train image`: what the phases of picture training are.
 
 | phase | what learns | from |
 | --- | --- | --- |
 | start | nothing: the linear transform | pictures |
 | joint | all parts together | pictures |
 | tables | tables of counts, which needs no more than some minutes | codes of the encoder |
-
-Several processes train together under `torchrun`; each takes batches of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import os
-import time
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from torch import distributed
-
-from luxvox.errors import UsageError
 from luxvox.models.picture.conditions import PictureConfig
-from luxvox.models.training.loop import (
-    Progress,
-    log_to_stderr,
-    process_rank,
-    record_phase,
-    train,
-    write_json,
-)
+from luxvox.models.training.loop import Phase
 from luxvox.models.training.picture.data import Pictures, to_units
 from luxvox.models.training.picture.initialise import untrained_model
-from luxvox.models.training.picture.joint import JointPhase
+from luxvox.models.training.picture.joint import JointPhase, JointSettings
 from luxvox.models.training.picture.parts import (
-    PARTS_FILE,
     PictureParts,
     load_parts,
     parts_of_weights,
     save_parts,
 )
 from luxvox.models.training.picture.tables import fit_tables
-from luxvox.models.training.provenance import sources
+from luxvox.models.training.provenance import core_hours, earlier_core_hours
+from luxvox.models.training.run import Fit, Job, Started
 
 log = logging.getLogger(__name__)
 
-START = "start"
 JOINT, TABLES = "joint", "tables"
-PHASES = (START, JOINT, TABLES)
-HELD_BACK = 50  # every 50th picture is never trained on, but validated on
-SEED = 0
-# Learning rates from the linear transform, and from weights that were trained: at 4e-4 their loss
-# rose by a third before it fell.
-FIRST_RATE, LATER_RATE = 4e-4, 3e-4
-_TIMEOUT = timedelta(minutes=30)  # for processes that wait for the first one to validate
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureJob:
-    """What a training of pictures was asked for.
+class PictureRecipe:
+    """How pictures are trained.
 
     Attributes:
-        data: folders of pictures.
-        run: run folder, made if it is missing.
-        minutes: how long the joint phase trains in all, resumes included.
-        phase: one of `PHASES`; all in turn by default.
-        init: what to start from instead of the linear transform: a run folder, or the model card
-            of weights.
-        resume: go on from the run folder's last checkpoint of the phase.
-        device: `cpu` or `cuda`.
-        overwrite: train a finished phase again.
-        bfloat16: compute the networks in bfloat16.
-        compiled: compile the networks' blocks, which needs a C++ compiler.
+        held_back: every n-th picture is never trained on, but validated on.
+        first_rate, later_rate: learning rates from the linear transform, and from weights that
+            were trained: at 4e-4 their loss rose by a third before it fell.
+        crop, batch: side in pixels of the crops of a step, and their number.
     """
 
-    data: tuple[Path, ...]
-    run: Path
-    minutes: float
-    phase: str | None = None
-    init: Path | None = None
-    resume: bool = False
-    device: str = "cpu"
-    overwrite: bool = False
-    bfloat16: bool = True
-    compiled: bool = False
+    held_back: int = 50
+    first_rate: float = 4e-4
+    later_rate: float = 3e-4
+    crop: int = 256
+    batch: int = 8
 
+    @property
+    def command(self) -> str:
+        """Return the word of the command line."""
+        return "image"
 
-def train_pictures(job: PictureJob) -> None:
-    """Train the picture codec.
+    @property
+    def noun(self) -> str:
+        """Return what pictures are trained on."""
+        return "pictures"
 
-    Raises:
-        UsageError: if phase, minutes or the state of the run folder do not allow it.
-        InputError: if there are no pictures.
-    """
-    _check(job)
-    log_to_stderr()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    _join_processes(job.device)
-    job.run.mkdir(parents=True, exist_ok=True)
-    data = Pictures(job.data).split(HELD_BACK)
-    if job.phase in (None, START) and not (job.resume and (job.run / PARTS_FILE).exists()):
-        _begin(job, data[0])
-    if not (job.run / PARTS_FILE).exists():
-        raise UsageError(f"{job.run}: phase {job.phase} needs phase {START} first")
-    if job.phase in (None, JOINT):
-        torch.manual_seed(SEED)
-        rate = FIRST_RATE if _hours_before(job.run) == 0.0 else LATER_RATE
-        phase = JointPhase(load_parts(job.run), data, job.device, job.bfloat16, rate)
-        if job.compiled:
-            phase.compile()
-        train(phase, job.run, job.minutes, job.resume, SEED)
-    if job.phase in (None, TABLES):
-        _fit_tables(job, data[0])
-    _say_what_is_next(job)
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Return the phases; the tables take what they need."""
+        return {JOINT: 1.0, TABLES: 0.0}
 
+    def read(self, folders: Sequence[Path]) -> tuple[Pictures, Pictures]:
+        """Return the pictures to train on, and those held back."""
+        return Pictures(folders).split(self.held_back)
 
-def _check(job: PictureJob) -> None:
-    if job.phase is not None and job.phase not in PHASES:
-        raise UsageError(f"phase {job.phase!r} is unknown, legal: {', '.join(PHASES)}")
-    if not job.minutes > 0:
-        raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
-    if job.resume or job.overwrite:
-        return
-    names = PHASES if job.phase is None else (job.phase,)
-    finished = [name for name in names if (job.run / f"summary-{name}.json").exists()]
-    if finished:
-        raise UsageError(
-            f"{job.run} holds a run of phase {', '.join(finished)}; --resume goes on with it, "
-            "--overwrite starts again"
-        )
-
-
-def _join_processes(device: str) -> None:
-    """Meet the other processes of a `torchrun`, if there are any."""
-    if "RANK" in os.environ and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT)
-
-
-def _begin(job: PictureJob, training: Pictures) -> None:
-    """Write the parts to start from; nothing of an earlier run stays."""
-    start = time.monotonic()
-    if process_rank() == 0:
-        for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
-            stale.unlink(missing_ok=True)
-        torch.manual_seed(SEED)
-        earlier_hours = 0.0
+    def start(self, job: Job, training: Pictures) -> Started:
+        """Write the linear transform, or the parts that training goes on from."""
+        hours = 0.0
         if job.init is None:
             log.info("measuring the linear transform on %d pictures", len(training))
             pictures = [to_units(p) for p in training.pictures]
@@ -154,50 +80,25 @@ def _begin(job: PictureJob, training: Pictures) -> None:
         else:
             log.info("starting from %s", job.init)
             if job.init.is_dir():
-                parts, earlier_hours = load_parts(job.init), _hours_behind(job.init)
+                parts, hours = load_parts(job.init), core_hours(job.init)
             else:
-                parts, earlier_hours = parts_of_weights(job.init)
-        record = {
-            "config": dataclasses.asdict(parts.model.config),
-            "sources": sources(list(job.data), "pictures"),
-            "earlier_core_hours": earlier_hours,
-        }
-        write_json(job.run / "run.json", record)
+                parts, hours = parts_of_weights(job.init)
         save_parts(parts, job.run)
-        record_phase(job.run, START, Progress(elapsed_s=time.monotonic() - start))
-    if distributed.is_initialized():
-        distributed.barrier()
+        return Started(parts.model.config, hours)
+
+    def phase(self, name: str, job: Job, data: tuple[Pictures, Pictures]) -> Phase | Fit:
+        """Return the joint phase, or the fit of the tables."""
+        parts = load_parts(job.run)
+        if name == TABLES:
+            return lambda: _fit_tables(parts, job.run, data[0])
+        rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
+        settings = JointSettings(job.device, job.bfloat16, rate, self.crop, self.batch)
+        phase = JointPhase(parts, data, settings)
+        if job.compiled:
+            phase.compile()
+        return phase
 
 
-def _fit_tables(job: PictureJob, training: Pictures) -> None:
-    """Fit the tables of counts; one process does it alone."""
-    if process_rank() > 0:
-        return
-    start = time.monotonic()
-    parts = load_parts(job.run)
+def _fit_tables(parts: PictureParts, run: Path, training: Pictures) -> None:
     fit_tables(parts, training)
-    save_parts(parts, job.run)
-    record_phase(job.run, TABLES, Progress(elapsed_s=time.monotonic() - start))
-
-
-def _hours_behind(run: Path) -> float:
-    """Return the core-hours of a run folder, those it started from included."""
-    phases = [json.loads(p.read_text()) for p in run.glob("summary-*.json")]
-    later: float = sum(one["minutes"] * one["threads"] for one in phases) / 60.0
-    return _hours_before(run) + later
-
-
-def _hours_before(run: Path) -> float:
-    """Return the core-hours of what a run started from."""
-    hours: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
-    return hours
-
-
-def _say_what_is_next(job: PictureJob) -> None:
-    if process_rank() > 0:
-        return
-    following = {START: JOINT, JOINT: TABLES}.get(job.phase or "")
-    if following:
-        log.info("next: luxvox train image … --out %s --phase %s", job.run, following)
-    else:
-        log.info("next: luxvox train export %s", job.run)
+    save_parts(parts, run)

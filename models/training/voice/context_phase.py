@@ -1,6 +1,6 @@
-"""Phase 1 of voices: the context model, trained on stored codes of the final analysis.
+"""The context model of voices, trained on stored codes of the final analysis.
 
-Phase 2 learns from the same codes.
+The synthesis phase learns from the same codes.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def digest(model: SpeechModel) -> str:
 class SpeechContextPhase:
     """The context model on stored codes."""
 
-    name = "1"
+    name = "context"
     learning_rate = 1.5e-3
 
     def __init__(self, model: SpeechModel, folder: Path, held_back: Path) -> None:

@@ -1,4 +1,4 @@
-"""Phase 0 of voices: principal directions, k-means stage after stage, static tables."""
+"""The start of voices: principal directions, k-means stage after stage, static tables."""
 
 from __future__ import annotations
 

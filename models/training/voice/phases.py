@@ -32,6 +32,7 @@ from luxvox.models.voice.weights import rounded_codebooks
 BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
+SYNTHESIS_RATE = 2e-4
 RESTART_SHARE = 0.05  # codewords chosen less often than this share of the mean start again
 FEWEST_STAGES = 1.5  # a frame of stored codes: those of less teach little
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
@@ -42,14 +43,13 @@ MODEL_FILE = "model.safetensors"
 
 
 class JointSpeechPhase:
-    """Phase 3: analysis, codebooks and synthesis together on hard codes.
+    """Analysis, codebooks and synthesis together on hard codes.
 
     Gradients pass the quantiser straight through (van den Oord et al., 2017); codebooks and
     static tables follow by exponential averages.
     """
 
-    name = "3"
-    learning_rate = 5e-4
+    name = "joint"
 
     def __init__(
         self,
@@ -57,7 +57,9 @@ class JointSpeechPhase:
         voices: Recordings,
         held_back: Recordings,
         half_precision: bool = False,
+        learning_rate: float = 5e-4,
     ) -> None:
+        self.learning_rate = learning_rate
         self.model, self.voices, self.held_back = model, voices, held_back
         self.half_precision = half_precision
         self.follower = CodebookFollower(model.vq, RESTART_SHARE, model.config.n_stages * 3 // 7)
@@ -145,13 +147,12 @@ class JointSpeechPhase:
 
 
 class SpeechSynthesisPhase(JointSpeechPhase):
-    """Phase 2: the synthesis alone, on stored codes of a frozen analysis and frozen codebooks.
+    """The synthesis alone, on stored codes of a frozen analysis and frozen codebooks.
 
     Those are codes as the encoder makes them, corrected ones too (`store_speech_codes`).
     """
 
-    name = "2"
-    learning_rate = 2e-4
+    name = "synthesis"
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         folder: Path,
         half_precision: bool = False,
     ) -> None:
-        super().__init__(model.eval(), voices, held_back, half_precision)
+        super().__init__(model.eval(), voices, held_back, half_precision, SYNTHESIS_RATE)
         model.requires_grad_(False)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))

@@ -7,18 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from luxvox.models.training.picture import data, joint, tables, train
-from luxvox.models.training.picture.train import PictureJob, train_pictures
+from luxvox.models.training import run
+from luxvox.models.training.picture import data, joint, tables
+from luxvox.models.training.picture.train import PictureRecipe
+from luxvox.models.training.run import Job, train_model
 
 A_STEP = 1e-6  # minutes
+RECIPE = PictureRecipe(held_back=3, crop=64, batch=1)
 
 
 def use_small_batches(monkeypatch):
     """Shrink everything that training takes long for."""
-    monkeypatch.setattr(train, "HELD_BACK", 3)
-    monkeypatch.setattr(train, "log_to_stderr", lambda: None)
-    monkeypatch.setattr(joint, "CROP", 64)
-    monkeypatch.setattr(joint, "BATCH", 1)
+    monkeypatch.setattr(run, "log_to_stderr", lambda: None)
     monkeypatch.setattr(joint, "N_VALIDATED", 1)
     monkeypatch.setattr(tables, "N_CODED", 2)
     monkeypatch.setattr(tables, "SIDE", 64)
@@ -52,11 +52,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained_run(folder, tmp_path_factory):
     """A run folder in which every phase was trained for a step or two."""
-    run = tmp_path_factory.mktemp("run")
+    into = tmp_path_factory.mktemp("run")
     logging.getLogger("luxvox").setLevel(logging.WARNING)
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_small_batches(monkeypatch)
-        train_pictures(PictureJob((folder,), run, A_STEP))
+        train_model(RECIPE, Job((folder,), into, A_STEP))
     torch.set_num_threads(threads)
-    return run
+    return into

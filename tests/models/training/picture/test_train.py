@@ -16,8 +16,8 @@ from luxvox.errors import InputError, UsageError
 from luxvox.models.picture.weights import load_picture_codec
 from luxvox.models.training.export import export_run
 from luxvox.models.training.picture.parts import load_parts
-from luxvox.models.training.picture.train import PictureJob, train_pictures
-from luxvox.tests.models.training.picture.conftest import A_STEP
+from luxvox.models.training.run import Job, train_model
+from luxvox.tests.models.training.picture.conftest import A_STEP, RECIPE
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def test_training_resumes(run, folder):
     phase = "joint"
     before = state_of(run, phase)
     minutes = before["elapsed_s"] / 60 + A_STEP
-    train_pictures(PictureJob((folder,), run, minutes, phase, resume=True))
+    train_model(RECIPE, Job((folder,), run, minutes, phase, resume=True))
     assert state_of(run, phase)["step"] == before["step"] + 1
 
 
 def test_time_that_is_spent_is_not_spent_again(run, folder):
     before = load_file(run / "phase-joint.safetensors")
-    train_pictures(PictureJob((folder,), run, A_STEP, "joint", resume=True))
+    train_model(RECIPE, Job((folder,), run, A_STEP, "joint", resume=True))
     after = load_file(run / "phase-joint.safetensors")
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -64,13 +64,13 @@ def test_a_resumed_run_is_the_run_that_never_stopped(run, folder, monkeypatch):
     ticks = iter(range(10_000))
     monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
     other = shutil.copytree(run, run.parent / "other")
-    train_pictures(PictureJob((folder,), run, 5 / 60, "joint", overwrite=True))
+    train_model(RECIPE, Job((folder,), run, 5 / 60, "joint", overwrite=True))
     n_steps = state_of(run, "joint")["step"]
     assert n_steps > 1
-    train_pictures(PictureJob((folder,), other, A_STEP, "joint", overwrite=True))
+    train_model(RECIPE, Job((folder,), other, A_STEP, "joint", overwrite=True))
     while state_of(other, "joint")["step"] < n_steps:
         minutes = state_of(other, "joint")["elapsed_s"] / 60 + A_STEP
-        train_pictures(PictureJob((folder,), other, minutes, "joint", resume=True))
+        train_model(RECIPE, Job((folder,), other, minutes, "joint", resume=True))
     at_once, one_by_one = (load_file(r / "phase-joint.safetensors") for r in (run, other))
     assert [n for n in at_once if not torch.equal(at_once[n], one_by_one[n])] == []
 
@@ -78,7 +78,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(run, folder, monkeypatch):
 def test_the_start_is_deterministic(folder, tmp_path, small_batches):
     parts = []
     for name in ("one", "two"):
-        train_pictures(PictureJob((folder,), tmp_path / name, A_STEP, "start"))
+        train_model(RECIPE, Job((folder,), tmp_path / name, A_STEP, "start"))
         parts.append(load_file(tmp_path / name / "parts.safetensors"))
     assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
 
@@ -87,7 +87,7 @@ def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
     (run / "summary-tables.json").unlink()
     (run / "summary-start.json").unlink()
-    train_pictures(PictureJob((folder,), tmp_path / "new", A_STEP, "start", init=run))
+    train_model(RECIPE, Job((folder,), tmp_path / "new", A_STEP, "start", init=run))
     kept, started = (load_file(r / "parts.safetensors") for r in (run, tmp_path / "new"))
     assert all(torch.equal(kept[name], started[name]) for name in kept)
     path = export_run(tmp_path / "new", tmp_path / "weights", "picture-5")
@@ -96,7 +96,7 @@ def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
 
 def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
     card = export_run(run, tmp_path / "weights", "picture-5")
-    train_pictures(PictureJob((folder,), tmp_path / "new", A_STEP, "start", init=card))
+    train_model(RECIPE, Job((folder,), tmp_path / "new", A_STEP, "start", init=card))
     again = export_run(tmp_path / "new", tmp_path / "again", "picture-5")
     one, other = (load_file(path.with_suffix(".safetensors")) for path in (card, again))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -107,15 +107,15 @@ def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
 def test_a_finished_run_is_not_overwritten(run, folder):
     before = (run / "parts.safetensors").read_bytes()
     with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
-        train_pictures(PictureJob((folder,), run, A_STEP, "joint"))
+        train_model(RECIPE, Job((folder,), run, A_STEP, "joint"))
     with pytest.raises(UsageError, match="holds a run of phase start, joint, tables"):
-        train_pictures(PictureJob((folder,), run, A_STEP))
+        train_model(RECIPE, Job((folder,), run, A_STEP))
     assert (run / "parts.safetensors").read_bytes() == before
 
 
 def test_training_says_what_it_does_and_what_is_next(folder, tmp_path, small_batches, caplog):
     with caplog.at_level(logging.INFO, logger="luxvox"):
-        train_pictures(PictureJob((folder,), tmp_path, A_STEP, "start"))
+        train_model(RECIPE, Job((folder,), tmp_path, A_STEP, "start"))
     assert caplog.messages[0] == "reading 6 pictures"
     assert caplog.messages[1].startswith("measuring the linear transform")
     assert caplog.messages[-1].startswith("next: luxvox train image")
@@ -162,15 +162,13 @@ def test_export_names_what_is_missing(run, tmp_path):
 )
 def test_illegal_requests_are_refused(folder, tmp_path, small_batches, options, words):
     with pytest.raises(UsageError, match=words):
-        train_pictures(
-            PictureJob(**{"data": (folder,), "run": tmp_path, "minutes": 1.0, **options})
-        )
+        train_model(RECIPE, Job(**{"data": (folder,), "run": tmp_path, "minutes": 1.0, **options}))
 
 
 def test_too_few_pictures_are_refused(tmp_path, small_batches):
     Image.new("RGB", (255, 300)).save(tmp_path / "small.png")
     with pytest.raises(InputError, match="no picture of at least 256×256 pixels in"):
-        train_pictures(PictureJob((tmp_path,), tmp_path / "run", A_STEP))
+        train_model(RECIPE, Job((tmp_path,), tmp_path / "run", A_STEP))
     Image.new("RGB", (256, 256)).save(tmp_path / "large.png")
     with pytest.raises(InputError, match="one picture is not enough"):
-        train_pictures(PictureJob((tmp_path,), tmp_path / "run", A_STEP))
+        train_model(RECIPE, Job((tmp_path,), tmp_path / "run", A_STEP))

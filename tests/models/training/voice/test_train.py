@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from luxvox.errors import InputError, ModelError, UsageError
+from luxvox.models.training import run as run_module
 from luxvox.models.training.export import export_run, training_record
 from luxvox.models.training.voice import context_phase, initialise, phases, train, twin
 from luxvox.models.training.voice import data as recordings
 from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.train import VoiceRecipe
 from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.weights import context_level, load_voice_codec, rounded_codebooks
 from luxvox.tests.models.training.voice.conftest import TINY, voice
@@ -27,9 +29,7 @@ A_STEP = 1e-6  # minutes
 
 
 def use_tiny_sizes(monkeypatch):
-    monkeypatch.setattr(train, "NEW", TINY)
-    monkeypatch.setattr(train, "HELD_BACK", 3)
-    monkeypatch.setattr(train, "log_to_stderr", lambda: None)
+    monkeypatch.setattr(run_module, "log_to_stderr", lambda: None)
     monkeypatch.setattr(initialise, "N_CROPS", 12)
     monkeypatch.setattr(initialise, "N_REFIT_CROPS", 40)
     monkeypatch.setattr(phases, "BATCH", 2)
@@ -38,6 +38,14 @@ def use_tiny_sizes(monkeypatch):
     monkeypatch.setattr(context_phase, "N_VALIDATION", 2)
     monkeypatch.setattr(twin, "SPEECH_WIDTH", 16)
     monkeypatch.setattr(twin, "SPEECH_HIDDEN", 8)
+
+
+def train_as(folder, run, minutes, phase=None, config=TINY, **options):
+    """Train by a small recipe; a finished phase is trained again unless it is resumed."""
+    special = {name: options.pop(name) for name in ("stages", "widen") if name in options}
+    recipe = VoiceRecipe(config=config, held_back=3, **special)
+    options = {"bfloat16": False, "overwrite": not options.get("resume"), **options}
+    run_module.train_model(recipe, run_module.Job((folder,), run, minutes, phase, **options))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def trained(voices, tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_tiny_sizes(monkeypatch)
-        train.train_speech([voices], run, A_STEP)
+        train_as(voices, run, A_STEP)
     return run
 
 
@@ -69,19 +77,21 @@ def steps_of(run, phase):
 
 
 def test_all_phases_leave_their_parts(trained):
-    for phase in ("1", "2", "3"):
+    for phase in ("context", "synthesis", "joint"):
         assert steps_of(trained, phase) == 1
         with (trained / f"phase-{phase}.csv").open(newline="") as file:
             figures = {row[2]: float(row[3]) for row in csv.reader(file)}
         assert figures and np.isfinite(list(figures.values())).all()
-    assert list((trained / "phase-3").glob("*.wav")) and list((trained / "phase-3").glob("*.png"))
+    assert list((trained / "phase-joint").glob("*.wav")) and list(
+        (trained / "phase-joint").glob("*.png")
+    )
     assert not list(trained.glob("*.partial"))
 
 
-@pytest.mark.parametrize("phase", ["1", "2", "3"])
+@pytest.mark.parametrize("phase", ["context", "synthesis", "joint"])
 def test_each_phase_resumes(run, voices, phase):
     elapsed_min = json.loads((run / f"phase-{phase}.json").read_text())["elapsed_s"] / 60
-    train.train_speech([voices], run, elapsed_min + A_STEP, phase, resume=True)
+    train_as(voices, run, elapsed_min + A_STEP, phase, resume=True)
     assert steps_of(run, phase) == 2
     tensors = load_file(run / f"phase-{phase}.safetensors")
     assert all(tensor.isfinite().all() for tensor in tensors.values())
@@ -93,28 +103,28 @@ def test_a_resumed_run_is_the_run_that_never_stopped(run, voices, monkeypatch):
     ticks = iter(range(10_000))
     monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
     other = shutil.copytree(run, run.parent / "other")
-    train.train_speech([voices], run, 5 / 60, "3")
-    n_steps = steps_of(run, "3")
-    at_once = load_file(run / "phase-3.safetensors")
+    train_as(voices, run, 5 / 60, "joint")
+    n_steps = steps_of(run, "joint")
+    at_once = load_file(run / "phase-joint.safetensors")
     assert n_steps > 1
-    train.train_speech([voices], other, A_STEP, "3")
-    while steps_of(other, "3") < n_steps:
-        elapsed_s = json.loads((other / "phase-3.json").read_text())["elapsed_s"]
-        train.train_speech([voices], other, elapsed_s / 60 + A_STEP, "3", resume=True)
-    bit_by_bit = load_file(other / "phase-3.safetensors")
+    train_as(voices, other, A_STEP, "joint")
+    while steps_of(other, "joint") < n_steps:
+        elapsed_s = json.loads((other / "phase-joint.json").read_text())["elapsed_s"]
+        train_as(voices, other, elapsed_s / 60 + A_STEP, "joint", resume=True)
+    bit_by_bit = load_file(other / "phase-joint.safetensors")
     assert [name for name in at_once if not torch.equal(at_once[name], bit_by_bit[name])] == []
 
 
-def test_phase_2_moves_the_synthesis_alone(run, voices):
+def test_the_synthesis_phase_moves_the_synthesis_alone(run, voices):
     before = load_file(run / "model.safetensors")
-    train.train_speech([voices], run, A_STEP, "2")
+    train_as(voices, run, A_STEP, "synthesis")
     after = load_file(run / "model.safetensors")
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert moved <= {"synthesis", "up"}
 
 
 def test_codes_are_chosen_by_a_context_model_that_fits(run, voices, monkeypatch):
-    """Phase 1 the second time has one to choose by; phase 3 makes codes and choice stale."""
+    """The context phase has one to choose by the second time; joint training makes it stale."""
     contexts = []
 
     def watched(*args):
@@ -122,19 +132,19 @@ def test_codes_are_chosen_by_a_context_model_that_fits(run, voices, monkeypatch)
         store_speech_codes(*args)
 
     monkeypatch.setattr(train, "store_speech_codes", watched)
-    train.train_speech([voices], run, A_STEP, "1")
+    train_as(voices, run, A_STEP, "context")
     assert len(contexts) == 2 and all(contexts)
-    train.train_speech([voices], run, A_STEP, "2")  # moves the synthesis alone
-    elapsed_min = json.loads((run / "phase-1.json").read_text())["elapsed_s"] / 60
-    train.train_speech([voices], run, elapsed_min + A_STEP, "1", resume=True)
+    train_as(voices, run, A_STEP, "synthesis")  # moves the synthesis alone
+    elapsed_min = json.loads((run / "phase-context.json").read_text())["elapsed_s"] / 60
+    train_as(voices, run, elapsed_min + A_STEP, "context", resume=True)
     assert len(contexts) == 2
-    elapsed_min = json.loads((run / "phase-3.json").read_text())["elapsed_s"] / 60
-    train.train_speech([voices], run, elapsed_min + A_STEP, "3", resume=True)
-    with pytest.raises(UsageError, match="phase 2 needs the codes that phase 1 stores"):
-        train.train_speech([voices], run, A_STEP, "2")
-    train.train_speech([voices], run, A_STEP, "1")
+    elapsed_min = json.loads((run / "phase-joint.json").read_text())["elapsed_s"] / 60
+    train_as(voices, run, elapsed_min + A_STEP, "joint", resume=True)
+    with pytest.raises(UsageError, match="phase synthesis needs the codes of context"):
+        train_as(voices, run, A_STEP, "synthesis")
+    train_as(voices, run, A_STEP, "context")
     assert contexts[2:] == [None, None]
-    train.train_speech([voices], run, A_STEP, "2")
+    train_as(voices, run, A_STEP, "synthesis")
 
 
 def test_stored_codes_lie_where_they_say(run, voices):
@@ -157,8 +167,9 @@ def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
     path = export_run(run, tmp_path / "weights", "voice-7")
     codec = load_voice_codec(path)
     assert codec.card.number == 7
-    assert [p["phase"] for p in codec.card.extra["training"]["phases"]] == ["0", "1", "2", "3"]
-    train.train_speech([voices], tmp_path / "next", A_STEP, "0", init=path)
+    done = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
+    assert done == ["context", "joint", "start", "synthesis"]
+    train_as(voices, tmp_path / "next", A_STEP, "start", init=path)
     kept = load_file(tmp_path / "next" / "model.safetensors")
     state = codec.model.state_dict()
     assert all(torch.equal(kept[name], state[name]) for name in kept)
@@ -171,28 +182,32 @@ def test_weights_grow_wide_paths_that_are_trained_on(run, voices, tmp_path, monk
     wide = dataclasses.replace(
         TINY, wide_width=8, wide_analysis=(1,), wide_synthesis=(2,), fine_width=4, fine=(1,)
     )
-    monkeypatch.setattr(train, "NEW", wide)
     before = load_file(run / "model.safetensors")
-    train.train_speech([voices], tmp_path / "same", A_STEP, "0", init=run)
+    train_as(voices, tmp_path / "same", A_STEP, "start", init=run)
     same = load_file(tmp_path / "same" / "model.safetensors")
     assert all(torch.equal(same[name], before[name]) for name in before) and len(same) == len(
         before
     )
     out = tmp_path / "wide"
-    train.train_speech([voices], out, A_STEP, "0", init=run, widen=True)
+    train_as(voices, out, A_STEP, "start", init=run, widen=True, config=wide)
     grown = load_file(out / "model.safetensors")
     assert all(torch.equal(grown[name], before[name]) for name in before)
-    train.train_speech([voices], out, A_STEP, "3", half_precision=True)
-    moved = load_file(out / "phase-3.safetensors")
+    train_as(voices, out, A_STEP, "joint", bfloat16=True, config=wide)
+    moved = load_file(out / "phase-joint.safetensors")
     for name in ("wide_analysis", "wide_synthesis", "fine"):
         assert moved[f"live/{name}.leave.weight"].any()
-    train.train_speech([voices], out, A_STEP, "1")
+    train_as(voices, out, A_STEP, "context")
     codec = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
     assert codec.model.config.wide_width == 8
 
 
 def test_the_card_counts_hours_of_cores(run):
-    for name, minutes, threads in (("0", 9.0, 2), ("1", 12.0, 1), ("2", 0.0, 1), ("3", 0.0, 4)):
+    for name, minutes, threads in (
+        ("start", 9.0, 2),
+        ("context", 12.0, 1),
+        ("synthesis", 0.0, 1),
+        ("joint", 0.0, 4),
+    ):
         path = run / f"summary-{name}.json"
         summary = json.loads(path.read_text())
         assert summary["minutes"] >= 0.0 and summary["threads"] == torch.get_num_threads()
@@ -206,7 +221,7 @@ def test_weights_are_trained_on_with_other_stages(run, voices, tmp_path, stages)
     path = export_run(run, tmp_path / "weights", "voice-7")
     whole = path.with_suffix(".safetensors")
     out = tmp_path / "next"
-    train.train_speech([voices], out, A_STEP, "0", init=whole, stages=stages)
+    train_as(voices, out, A_STEP, "start", init=whole, stages=stages)
     before, after = load_voice_codec(path).model, phases.load_speech_model(out)
     assert after.config.n_stages == len(after.vq.codebooks) == stages
     kept = TINY.n_stages * 3 // 5
@@ -218,7 +233,7 @@ def test_weights_are_trained_on_with_other_stages(run, voices, tmp_path, stages)
         codes = after.vq.encode(latents, finest, 0.0)
         left.append(float((after.vq.decode(codes, n) - latents).square().sum()))
     assert left == sorted(left, reverse=True)
-    train.train_speech([voices], out, A_STEP, "1")
+    train_as(voices, out, A_STEP, "context")
     again = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
     assert again.context.plan[0].n_stages == stages
 
@@ -277,21 +292,21 @@ def test_export_refuses_other_ids(run, tmp_path, model_id):
 
 def test_refusals(voices, tmp_path, monkeypatch):
     use_tiny_sizes(monkeypatch)
-    with pytest.raises(UsageError, match="legal: 0, 1, 2, 3"):
-        train.train_speech([voices], tmp_path / "a", 1.0, "4")
+    with pytest.raises(UsageError, match="legal: start, joint, context, synthesis"):
+        train_as(voices, tmp_path / "a", 1.0, "4")
     with pytest.raises(UsageError, match="legal: more than 0"):
-        train.train_speech([voices], tmp_path / "a", float("nan"))
-    with pytest.raises(UsageError, match="needs phase 0 first"):
-        train.train_speech([voices], tmp_path / "a", 1.0, "3")
+        train_as(voices, tmp_path / "a", float("nan"))
+    with pytest.raises(UsageError, match="needs phase start first"):
+        train_as(voices, tmp_path / "a", 1.0, "joint")
     with pytest.raises(UsageError, match="need weights to start from"):
-        train.train_speech([voices], tmp_path / "a", 1.0, stages=8)
+        train_as(voices, tmp_path / "a", 1.0, stages=8)
     with pytest.raises(UsageError, match="3 stages, legal: 4..60"):
-        train.train_speech([voices], tmp_path / "a", 1.0, init=tmp_path, stages=3)
+        train_as(voices, tmp_path / "a", 1.0, init=tmp_path, stages=3)
     with pytest.raises(InputError, match="no recording"):
-        train.train_speech([tmp_path], tmp_path / "a", 1.0)
+        train_as(tmp_path, tmp_path / "a", 1.0)
     soundfile.write(tmp_path / "fast.wav", voice(64_000, 1), 44_100)
     with pytest.raises(InputError, match="44100 Hz, training needs 16000"):
-        train.train_speech([tmp_path], tmp_path / "a", 1.0)
+        train_as(tmp_path, tmp_path / "a", 1.0)
 
 
 def test_crops_are_deterministic_and_near_the_common_level(voices):

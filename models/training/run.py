@@ -1,0 +1,209 @@
+"""A training run: the phases of a kind in order, each from the run folder's parts and back to them.
+
+What differs between kinds is a `Recipe`. Several processes train together under `torchrun`; each
+takes batches of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import distributed
+
+from luxvox.errors import UsageError
+from luxvox.models.training.loop import (
+    Phase,
+    Progress,
+    log_to_stderr,
+    process_rank,
+    record_phase,
+    train,
+    write_json,
+)
+from luxvox.models.training.provenance import sources
+
+log = logging.getLogger(__name__)
+
+START = "start"
+RUN_FILE = "run.json"
+SEED = 0
+_TIMEOUT = timedelta(minutes=30)  # for processes that wait for the first one to validate
+
+Data = TypeVar("Data")
+Fit = Callable[[], None]
+"""A phase without gradients, which takes as long as it needs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a training was asked for.
+
+    Attributes:
+        data: folders of pictures, or of recordings at 16 kHz.
+        run: run folder, made if it is missing.
+        minutes: how long a phase trains in all, resumes included; if no phase is given, all
+            phases together.
+        phase: one of the recipe's; all in turn by default.
+        init: what to start from instead of nothing: a run folder, or the model card of weights.
+        resume: go on from the run folder's last checkpoint of the phase.
+        device: `cpu` or `cuda`; voices train on `cpu`.
+        overwrite: train a finished phase again.
+        bfloat16: compute the networks in bfloat16.
+        compiled: compile the networks' blocks, which needs a C++ compiler; pictures only.
+    """
+
+    data: tuple[Path, ...]
+    run: Path
+    minutes: float
+    phase: str | None = None
+    init: Path | None = None
+    resume: bool = False
+    device: str = "cpu"
+    overwrite: bool = False
+    bfloat16: bool = True
+    compiled: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Started:
+    """What a run starts from: the configuration of its model, and the core-hours it took."""
+
+    config: Any
+    earlier_core_hours: float
+
+
+class Recipe(Protocol[Data]):
+    """How the models of a kind are trained."""
+
+    @property
+    def command(self) -> str:
+        """Return the word of `luxvox train` that trains them."""
+
+    @property
+    def noun(self) -> str:
+        """Return what they are trained on."""
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Return the phases after `START` in order, and what share of the minutes each gets.
+
+        Phases with none take as long as they need.
+        """
+
+    def read(self, folders: Sequence[Path]) -> tuple[Data, Data]:
+        """Return the data to train on, and those held back.
+
+        Raises:
+            InputError: if there are too few.
+        """
+
+    def start(self, job: Job, training: Data) -> Started:
+        """Write the parts to start from into the run folder; nothing of an earlier run stays."""
+
+    def phase(self, name: str, job: Job, data: tuple[Data, Data]) -> Phase | Fit:
+        """Return a phase after `START`.
+
+        Raises:
+            UsageError: if the run folder lacks what it needs.
+        """
+
+
+def train_model(recipe: Recipe[Data], job: Job) -> None:
+    """Train a model by a recipe.
+
+    Raises:
+        UsageError: if phase, minutes or the state of the run folder do not allow it.
+        InputError: if there are no data.
+    """
+    _check(recipe, job)
+    log_to_stderr()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    _join_processes(job.device)
+    job.run.mkdir(parents=True, exist_ok=True)
+    data = recipe.read(job.data)
+
+    if job.phase in (None, START) and not (job.resume and (job.run / RUN_FILE).exists()):
+        _begin(recipe, job, data[0])
+    if not (job.run / RUN_FILE).exists():
+        raise UsageError(f"{job.run}: phase {job.phase} needs phase {START} first")
+
+    for name, share in recipe.shares.items():
+        if job.phase in (None, name):
+            minutes = job.minutes * (share if job.phase is None else 1.0)
+            _run(recipe, dataclasses.replace(job, phase=name, minutes=minutes), data)
+    _say_what_is_next(recipe, job)
+
+
+def _check(recipe: Recipe[Data], job: Job) -> None:
+    phases = (START, *recipe.shares)
+    if job.phase is not None and job.phase not in phases:
+        raise UsageError(f"phase {job.phase!r} is unknown, legal: {', '.join(phases)}")
+    if not job.minutes > 0:
+        raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
+    if job.resume or job.overwrite:
+        return
+    names = phases if job.phase is None else (job.phase,)
+    finished = [name for name in names if (job.run / f"summary-{name}.json").exists()]
+    if finished:
+        raise UsageError(
+            f"{job.run} holds a run of phase {', '.join(finished)}; --resume goes on with it, "
+            "--overwrite starts again"
+        )
+
+
+def _join_processes(device: str) -> None:
+    """Meet the other processes of a `torchrun`, if there are any."""
+    if "RANK" in os.environ and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT)
+
+
+def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
+    """Write the parts to start from, and what the run is; one process does it alone."""
+    if process_rank() == 0:
+        start = time.monotonic()
+        for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
+            stale.unlink(missing_ok=True)
+        torch.manual_seed(SEED)
+        started = recipe.start(job, training)
+        record = {
+            "config": dataclasses.asdict(started.config),
+            "sources": sources(list(job.data), recipe.noun),
+            "earlier_core_hours": started.earlier_core_hours,
+        }
+        write_json(job.run / RUN_FILE, record)
+        record_phase(job.run, START, Progress(elapsed_s=time.monotonic() - start))
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
+    """Train one phase."""
+    assert job.phase is not None
+    torch.manual_seed(SEED)
+    phase = recipe.phase(job.phase, job, data)
+    if not callable(phase):
+        train(phase, job.run, job.minutes, job.resume, SEED)
+    elif process_rank() == 0:
+        start = time.monotonic()
+        phase()
+        record_phase(job.run, job.phase, Progress(elapsed_s=time.monotonic() - start))
+
+
+def _say_what_is_next(recipe: Recipe[Data], job: Job) -> None:
+    if process_rank() > 0:
+        return
+    phases = [START, *recipe.shares]
+    place = len(phases) - 1 if job.phase is None else phases.index(job.phase)
+    if place + 1 < len(phases):
+        following = phases[place + 1]
+        log.info("next: luxvox train %s … --out %s --phase %s", recipe.command, job.run, following)
+    else:
+        log.info("next: luxvox train export %s", job.run)
