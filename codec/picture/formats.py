@@ -11,12 +11,14 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from luxvox.codec.picture.files import extended_xmp
 from luxvox.codec.picture.files.exif import resolution_of
 from luxvox.codec.picture.files.metadata import Metadata, description_of, has_directories
 from luxvox.codec.picture.files.png import MAX_TEXT_BYTES
 from luxvox.errors import LossWarning, SystemFailure, UsageError
 
 _EXIF_PREFIX = b"Exif\x00\x00"
+_APP1 = b"\xff\xe1"
 _ANY_SIDE = 2**31 - 1
 
 
@@ -195,6 +197,7 @@ def _metadata_options(metadata: Metadata, form: Format) -> tuple[dict[str, Any],
     if metadata.xmp:
         parts["xmp"] = metadata.xmp
     longest = form.longest_metadata
+    extra = _split_xmp(parts, longest["xmp"]) if form is _JPEG else b""
     lost = [name for name, part in parts.items() if len(part) > longest.get(name, _ANY_SIZE)]
     words = tuple(_words_for(name, len(parts.pop(name)), longest.get(name, 0)) for name in lost)
     resolution = resolution_of(metadata.exif) if metadata.exif and form.resolution else None
@@ -204,7 +207,16 @@ def _metadata_options(metadata: Metadata, form: Format) -> tuple[dict[str, Any],
         parts = _with_png_text(parts)
     if resolution is not None and form is not _TIFF:
         parts["dpi"] = resolution
-    return parts, words
+    return ({**parts, "extra": extra} if extra else parts), words
+
+
+def _split_xmp(parts: dict[str, Any], longest: int) -> bytes:
+    """Shorten XMP to what a segment of JPEG holds; return the segments with the rest of it."""
+    is_long = len(parts.get("xmp", b"")) > longest
+    if not is_long or (split := extended_xmp.split(parts["xmp"], longest)) is None:
+        return b""
+    parts["xmp"], payloads = split
+    return b"".join(_APP1 + (2 + len(one)).to_bytes(2, "big") + one for one in payloads)
 
 
 def _words_for(name: str, n_bytes: int, longest: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from luxvox.codec.picture.files import exif as exif_blocks
+from luxvox.codec.picture.files import extended_xmp
 from luxvox.codec.picture.files import xmp as xmp_packets
 from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
 from luxvox.codec.picture.files.modes import MODES_THAT_LOSE_THEIR_PROFILE, Samples
@@ -44,7 +45,11 @@ def metadata_of(image: Image.Image) -> Metadata:
     icc = image.info.get("icc_profile") or None
     if image.mode in MODES_THAT_LOSE_THEIR_PROFILE or not isinstance(icc, bytes):
         icc = None
-    return Metadata(icc, _exif_of(image), _xmp_of(image))
+    xmp = _xmp_of(image)
+    if xmp is not None and image.format in ("JPEG", "MPO"):
+        markers = getattr(image, "applist", ())
+        xmp = extended_xmp.joined(xmp, (data for name, data in markers if name == "APP1"))
+    return Metadata(icc, _exif_of(image), xmp)
 
 
 def made_true(

@@ -11,7 +11,10 @@ from typing import Final
 
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
-_NOTE = "http://ns.adobe.com/xmp/note/"
+NOTE: Final = "http://ns.adobe.com/xmp/note/"
+"""The namespace of the property that names an extension."""
+
+_EXTENSION = "HasExtendedXMP"
 # What claims that other pictures, depth or a film follow in the same file.
 _CLAIMS: Final = (
     "http://ns.adobe.com/hdr-gain-map/1.0/",
@@ -25,6 +28,7 @@ _CLAIMS: Final = (
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 _CAMERA_CLAIMS = r"(?:MicroVideo\w*|MotionPhoto\w*)"
 _ANY_NAME = r"[\w.-]+"
+_MAX_OPEN: Final = 100  # elements without an end, after which a packet is left as it is
 
 
 def orientation_in(xmp: bytes) -> int | None:
@@ -66,15 +70,30 @@ def without_claims(xmp: bytes) -> tuple[bytes, tuple[str, ...]]:
     without_film = _without_names(xmp, _CAMERA, _CAMERA_CLAIMS)
     if without_film != xmp:
         claims.append("film")
-    kept = _without_names(without_film, _NOTE, "HasExtendedXMP")
+    kept = without_extension(without_film)
     if kept != without_film:
         claims.append("extended XMP")
     return kept, tuple(claims)
 
 
+def extension_named_in(xmp: bytes) -> bytes | None:
+    """Return the digest of the extension that a packet names, 32 capital digits, or None."""
+    for prefix in _prefixes(xmp, NOTE):
+        name = re.escape(prefix) + b":" + _EXTENSION.encode()
+        found = re.search(name + rb"""\s*(?:=\s*["']|>)\s*([0-9A-Fa-f]{32})\b""", xmp)
+        if found:
+            return found[1].upper()
+    return None
+
+
+def without_extension(xmp: bytes) -> bytes:
+    """Take out what a packet says of an extension."""
+    return _without_names(xmp, NOTE, _EXTENSION)
+
+
 def _declaration(uri: str) -> re.Pattern[bytes]:
     value = rb"""["']""" + re.escape(uri.encode()) + rb"""["']"""
-    return re.compile(rb"\s+xmlns:([\w.-]+)\s*=\s*" + value)
+    return re.compile(rb"(?<!\s)\s+xmlns:([\w.-]+)\s*=\s*" + value)
 
 
 def _prefixes(xmp: bytes, uri: str, usual: bytes | None = None) -> list[bytes]:
@@ -92,9 +111,27 @@ def _value(prefix: bytes, name: bytes) -> re.Pattern[bytes]:
 def _without_names(xmp: bytes, uri: str, names: str) -> bytes:
     """Take out the properties of a namespace, as elements and as attributes."""
     for prefix in _prefixes(xmp, uri):
-        name = re.escape(prefix) + b":(" + names.encode() + b")"
-        element = rb"<" + name + rb"(?:\s[^<>]*)?(?:/>|>.*?</" + re.escape(prefix) + rb":\1\s*>)"
+        name = re.escape(prefix) + b":(?:" + names.encode() + b")"
+        xmp = _without_elements(xmp, name)
         attribute = rb"""\s""" + name + rb"""\s*=\s*(?:"[^"]*"|'[^']*')"""
-        for pattern in (element, attribute):
-            xmp = re.sub(pattern, b"", xmp, flags=re.DOTALL)
+        xmp = re.sub(attribute, b"", xmp)
     return xmp
+
+
+def _without_elements(xmp: bytes, name: bytes) -> bytes:
+    kept, done, n_open = [], 0, 0
+    for tag in re.finditer(rb"<(" + name + rb")(?:\s[^<>]*)?>", xmp):
+        if tag.start() < done:
+            continue
+        stop = tag.end()
+        if not tag[0].endswith(b"/>"):
+            end_tag = re.compile(rb"</" + re.escape(tag[1]) + rb"\s*>").search(xmp, stop)
+            if end_tag is None:
+                n_open += 1
+                if n_open == _MAX_OPEN:  # each costs a search to the end
+                    break
+                continue
+            stop = end_tag.end()
+        kept.append(xmp[done : tag.start()])
+        done = stop
+    return b"".join((*kept, xmp[done:]))
