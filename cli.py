@@ -19,6 +19,7 @@ from luxvox.commands.process import (
     EndedBySignal,
     ending_signals_raised,
     forget_standard_output,
+    hide_warnings,
     open_standard_descriptors,
 )
 from luxvox.errors import SystemFailure
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the words after `luxvox`; None for those of the process.
     """
     open_standard_descriptors()
+    hide_warnings()
     try:
         with ending_signals_raised():
             exit_code = run(arguments)

@@ -14,14 +14,14 @@ Pillow's own readers do, unless `ImageFile.LOAD_TRUNCATED_IMAGES` is set.
 
 from __future__ import annotations
 
-import warnings
 from typing import IO, Any
 
 from PIL import Image, ImageFile
 
+from luxvox import cautions
 from luxvox.codec import container
 from luxvox.codec.container import MAX_HEADER_SIZE, PictureHeader
-from luxvox.errors import LuxvoxError, TruncatedError, TruncatedWarning
+from luxvox.errors import LuxvoxError, TruncatedError
 
 FORMAT = "LVX"
 SUFFIX = ".lvx"
@@ -111,8 +111,7 @@ class LuxvoxImageFile(ImageFile.ImageFile):
     def _decode(self) -> None:
         from luxvox.codec.pictures import decompress_image
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TruncatedWarning)
+        with cautions.collected():
             try:
                 decoded = decompress_image(
                     self._data(),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.cautions import warn_all
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_types, file_bytes
 from luxvox.codec.container import VoiceHeader
@@ -63,8 +63,7 @@ def codes(
         found, cautions = voices.codes_of(file, max_seconds)
     else:
         found, cautions = pictures.codes_of(file, max_pixels)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.cautions import warn_all
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, as_array, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
@@ -80,8 +80,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     target = picture_target(quality, bpp, size, psnr)
     request = _Request(target, picture_work(effort, tune), device, strip, coder)
     file = _compress(pixels, request, progress or silent)
-    for caution in file.cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(file.cautions, stacklevel=2)
     return file.data
 
 
@@ -210,8 +209,7 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
     check_types(as_pil=as_pil)
     options = Reading(sections, scale, crop, strict, conceal, max_pixels)
     raster, cautions = _decompressed(data, options, progress)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return to_pil(raster) if as_pil else to_array(raster)
 
 
@@ -229,8 +227,7 @@ def decompress_raster(  # noqa: PLR0913 – as above
     """Decompress a picture with its metadata; see `decompress_image`."""
     options = Reading(sections, scale, crop, strict, conceal, max_pixels)
     raster, cautions = _decompressed(data, options, progress)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return raster
 
 
@@ -288,8 +285,7 @@ def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, La
     """
     check_types(max_pixels=max_pixels)
     found, cautions = codes_of(container.open_file(file_bytes(data)), max_pixels)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.cautions import warn
 from luxvox.codec import container
 from luxvox.codec.arguments import file_bytes
 from luxvox.codec.container import CUT, Container, VoiceHeader
@@ -207,7 +207,7 @@ def open_speech(
     """Open a compressed voice to be read in parts; see `SpeechFile`."""
     voice = SpeechFile(file, max_seconds)
     if voice.is_cut:
-        warnings.warn(f"{CUT}; reading its whole segments", TruncatedWarning, stacklevel=2)
+        warn(TruncatedWarning(f"{CUT}; reading its whole segments"), stacklevel=2)
     return voice
 
 

@@ -8,10 +8,10 @@ the end. What is left is a file of its own, not a cut one.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
+from luxvox import cautions
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_types, file_bytes
 from luxvox.codec.container import (
@@ -53,7 +53,7 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
     check_types(size=size, sections=sections)
     content = container.read(file_bytes(data))
     if content.truncated:
-        warnings.warn("the file is cut; keeping what is whole", TruncatedWarning, stacklevel=2)
+        cautions.warn(TruncatedWarning("the file is cut; keeping what is whole"), stacklevel=2)
     content = _mended(content)
     if sections is not None:
         return _first_sections(content, sections)

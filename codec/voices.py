@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.cautions import warn_all
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
@@ -80,8 +80,7 @@ def compress_speech(
     recording = recording_of(as_array("samples", samples), sample_rate)
     request = _Request(bitrate, size, quality, effort)
     data, cautions = _compressed(recording, request, progress)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return data
 
 
@@ -97,8 +96,7 @@ def compress_recording(
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
     request = _Request(bitrate, size, quality, effort)
     data, cautions = _compressed(recording, request, progress)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return data
 
 
@@ -176,8 +174,7 @@ def decompress_speech(
     stream, cautions = options.open(file_bytes(data))
     with usual_state():
         samples = np.concatenate(list(stream.blocks))
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return (samples[:, 0] if stream.channels == 1 else samples), stream.sample_rate_hz
 
 
@@ -201,8 +198,7 @@ def stream_speech(
 
     data = Path(file).read_bytes() if isinstance(file, str | Path) else file_bytes(file)
     stream, cautions = VoiceReading(sections, max_seconds=max_seconds).open(data)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return steps_in_usual_state(stream.blocks)
 
 
@@ -240,8 +236,7 @@ def codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
     """
     check_types(max_seconds=max_seconds)
     found, cautions = codes_of(container.open_file(file_bytes(data)), max_seconds)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return found
 
 

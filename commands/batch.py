@@ -8,13 +8,11 @@ stopped with `--skip-existing`.
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -29,6 +27,7 @@ from typing import Final
 
 import click
 
+from luxvox import cautions
 from luxvox.codec import files
 from luxvox.commands import console, paths
 from luxvox.commands.console import Sizes
@@ -230,15 +229,12 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
     lines: list[str] = []
     try:
         with contextlib.ExitStack() as stack:
-            caught = stack.enter_context(warnings.catch_warnings(record=True))
-            warnings.simplefilter("always")
-            stack.enter_context(console.said_to(lines))
-            if not is_watched:
-                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            found = stack.enter_context(cautions.collected())
+            stack.enter_context(console.said_to(lines, is_watched))
             if weights is not None:
                 stack.enter_context(use_weights(weights))
             sizes = work(job.source, job.target)
-            lines += console.warning_lines(caught, job.source)
+            lines += console.warning_lines(found, job.source)
     except BrokenPipeError:
         raise
     except Exception as error:

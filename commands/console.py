@@ -7,7 +7,6 @@ import os
 import sys
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TypeVar
@@ -16,19 +15,13 @@ import click
 
 from luxvox.codec import files
 from luxvox.commands.progress_bar import Progress
-from luxvox.errors import (
-    DamageWarning,
-    LossWarning,
-    LuxvoxError,
-    SystemFailure,
-    TargetWarning,
-    TruncatedWarning,
-)
+from luxvox.errors import LossWarning, LuxvoxError, SystemFailure
 
 _DEBUG_VARIABLE = "LUXVOX_DEBUG"
 
 
 _listener: ContextVar[list[str] | None] = ContextVar("listener", default=None)
+_is_watched: ContextVar[bool] = ContextVar("is watched", default=True)
 
 Result = TypeVar("Result")
 Sizes = tuple[int, int]
@@ -86,15 +79,13 @@ def _failure(error: Exception) -> LuxvoxError:
     )
 
 
-def warning_lines(caught: list[warnings.WarningMessage], source: str) -> list[str]:
+def warning_lines(found: Sequence[Warning], source: str) -> list[str]:
     """Return a line for each of our own warnings about a source."""
     where = f"luxvox: {shown(source, 'standard input')}:"
     lines = []
-    for warning in caught:
-        if issubclass(warning.category, TruncatedWarning | DamageWarning | TargetWarning):
-            lines.append(f"{where} warning: {warning.message}")
-        elif issubclass(warning.category, LossWarning):
-            lines.append(f"{where} note: {warning.message}")
+    for caution in found:
+        kind = "note" if isinstance(caution, LossWarning) else "warning"
+        lines.append(f"{where} {kind}: {caution}")
     return lines
 
 
@@ -104,18 +95,19 @@ def is_warning(line: str) -> bool:
 
 
 @contextlib.contextmanager
-def said_to(lines: list[str]) -> Iterator[None]:
-    """Collect what is said in the block, rather than write it."""
-    token = _listener.set(lines)
+def said_to(lines: list[str], is_watched: bool) -> Iterator[None]:
+    """Collect what is said in the block, rather than write it; progress is shown if watched."""
+    tokens = _listener.set(lines), _is_watched.set(is_watched)
     try:
         yield
     finally:
-        _listener.reset(token)
+        _listener.reset(tokens[0])
+        _is_watched.reset(tokens[1])
 
 
 def watched(label: str, job: Callable[[Progress], Result]) -> Result:
     """Do a job that tells its progress, and show that."""
-    progress = Progress(label, sys.stderr)
+    progress = Progress(label, sys.stderr if _is_watched.get() else None)
     try:
         return job(progress)
     finally:

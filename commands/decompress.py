@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from luxvox.cautions import warn_all
 from luxvox.codec import files
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.commands import paths
@@ -201,8 +201,7 @@ def _decompress_voice(
             request.sections, request.strict, request.conceal, request.max_seconds, progress
         )
         voice, cautions = reading.open(data)
-        for caution in cautions:
-            warnings.warn(caution, stacklevel=2)
+        warn_all(cautions, stacklevel=2)
         with files.open_output(target, request.force, source) as stream:
             shape, rate_hz = (voice.n_samples, voice.channels), voice.sample_rate_hz
             written = formats.write_blocks(stream, ending, shape, rate_hz, voice.blocks)

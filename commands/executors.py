@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
 
-from luxvox.commands.process import EndedBySignal, raise_ending_signal
+from luxvox.commands.process import EndedBySignal, hide_warnings, raise_ending_signal
 from luxvox.errors import SystemFailure
 
 
@@ -38,6 +38,7 @@ def _begin_process(n_threads: int) -> None:
     """Prepare a process of the pool: its share of the cores, and an orderly end."""
     os.environ["OMP_NUM_THREADS"] = str(n_threads)  # torch is not loaded yet
     signal.signal(signal.SIGTERM, raise_ending_signal)
+    hide_warnings()
 
 
 @contextlib.contextmanager

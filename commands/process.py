@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 
@@ -64,6 +65,12 @@ def open_standard_descriptors() -> None:
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
+
+
+def hide_warnings() -> None:
+    """Keep off standard error what libraries warn of, unless the user asked for warnings."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def forget_standard_output() -> None:

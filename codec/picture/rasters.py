@@ -7,7 +7,6 @@ What a file had and its raster lacks is noted in the raster.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from luxvox.cautions import warn_all
 from luxvox.codec.picture import formats
 from luxvox.codec.picture.files import colour
 from luxvox.codec.picture.files.exif import Resolution, resolution_of
@@ -215,8 +215,7 @@ def to_bytes(raster: Raster, format: str) -> bytes:
     """
     metadata = Metadata(raster.icc, raster.exif, raster.xmp)
     data, cautions = formats.encode(to_pil(raster), metadata, format)
-    for caution in cautions:
-        warnings.warn(caution, stacklevel=2)
+    warn_all(cautions, stacklevel=2)
     return data
 
 
