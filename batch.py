@@ -18,14 +18,14 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, as_completed
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
+from luxvox.codec import folders
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE
 from luxvox.commands import paths as names
 from luxvox.commands.batch import Job, Outcome, Work, result_of, run_job
 from luxvox.commands.compress import CompressRequest, compress_file, only_target
-from luxvox.commands.decompress import DecompressRequest, decompress_file, plain_ending
+from luxvox.commands.decompress import DecompressRequest, decompress_file, plain_endings
 from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
 from luxvox.models.cards import preferred
@@ -53,8 +53,9 @@ def compress(  # noqa: PLR0913 – one argument for each thing a caller may want
     """Compress pictures and recordings, and yield what became of each as it ends.
 
     Args:
-        paths: of the inputs.
-        out: folder of the outputs, made if it is missing; by default they stand next to the inputs.
+        paths: of the inputs; URLs of fsspec, too (`luxvox[remote]`).
+        out: folder of the outputs, or its URL, made if it is missing; by default they stand next to
+            the inputs.
         executor: anything whose `submit` returns futures of `concurrent.futures`; by default the
             files are done in turn.
         overwrite: replace files that exist.
@@ -95,19 +96,21 @@ def decompress(
     sources = [Source(os.fspath(path)) for path in paths]
     _refuse_unknown(options, _DECOMPRESSING)
     request = DecompressRequest(**options, force=overwrite)
-    endings = [f".{format or plain_ending(source.path, {})}" for source in sources]
+    names = [source.path for source in sources]
+    chosen = [format] * len(names) if format else plain_endings(names, {})
+    endings = [f".{one}" for one in chosen]
     work = functools.partial(decompress_file, held={}, ending=format, request=request)
     return _run(_jobs(sources, out, endings), work, executor)
 
 
 def _jobs(sources: list[Source], out: PathLike | None, endings: list[str]) -> list[Job]:
-    folder = None if out is None else os.path.join(os.fspath(out), "")
+    folder = None if out is None else f"{os.fspath(out)}/"
     targets = names.name_outputs(sources, folder, endings)
     clashes = names.find_clashes([source.path for source in sources], targets)
     if clashes:
         raise UsageError(next(iter(clashes.values())))
     if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folders.make_folder(folder)
     return [Job(source.path, target) for source, target in zip(sources, targets, strict=True)]
 
 

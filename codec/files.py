@@ -1,6 +1,7 @@
-"""Files and pipes: read whole, written whole or not at all.
+"""Files, pipes and URLs: read whole, written whole or not at all.
 
-`-` is standard input or output. A file appears under its name only when all of it is on the disk;
+`-` is standard input or output; what is at a URL such as `s3://bucket/photo.png` is reached through
+`remote`. A file appears under its name only when all of it is on the disk;
 whatever goes wrong, Ctrl-C included, leaves neither a part of it nor a trace. An output that is
 made from an input takes over its permissions and its time of modification.
 """
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from luxvox.codec import remote
 from luxvox.codec.attributes import Attributes, attributes_for
 from luxvox.errors import SystemFailure, UsageError
 
@@ -31,7 +33,7 @@ _STREAMS: Final = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def read(source: str) -> bytes:
-    """Read a file, or standard input for `-`, to its end.
+    """Read a file, what is at a URL, or standard input for `-`, to its end.
 
     Raises:
         UsageError: standard input is a terminal.
@@ -43,6 +45,8 @@ def read(source: str) -> bytes:
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal; pipe a file into it or name one")
         return sys.stdin.buffer.read()
+    if remote.is_url(source):
+        return remote.read(source)
     try:
         return Path(source).read_bytes()
     except OSError as error:
@@ -70,6 +74,8 @@ def peek(source: str, n_bytes: int) -> bytes:
     """
     if source == PIPE:
         return b""
+    if remote.is_url(source):
+        return remote.peek(source, n_bytes)
     try:
         if is_special(source):
             return b""
@@ -83,7 +89,7 @@ def write(target: str, data: bytes, overwrite: bool = False, like: str | None = 
     """Write a file in one move, or to standard output for `-`.
 
     Args:
-        target: path, or `-`. Devices and named pipes are written to directly.
+        target: path, URL, or `-`. Devices and named pipes are written to directly.
         data: all of the file.
         overwrite: whether a file of that name may be replaced.
         like: path of the input that the file is made from; see `open_output`.
@@ -105,7 +111,7 @@ def open_output(
     same name during the block is not replaced either, unless `overwrite`.
 
     Args:
-        target: path, or `-`. Devices and named pipes are written to directly.
+        target: path, URL, or `-`. Devices and named pipes are written to directly.
         overwrite: whether a file of that name may be replaced.
         like: path of the input; a new file takes over its permissions, owner and time of
             modification. A file that is replaced keeps its own permissions, but is not readable
@@ -122,7 +128,7 @@ def open_output(
         sys.stdout.buffer.flush()
         return
     try:
-        with _opened_path(target, overwrite, like) as stream:
+        with _opened(target, overwrite, like) as stream:
             yield stream
     except FileExistsError as error:
         raise UsageError(f"{target} has been made meanwhile; replace it with -f") from error
@@ -151,6 +157,9 @@ def check_target(target: str, overwrite: bool = False) -> None:
             raise UsageError(
                 "binary data is not written to a terminal; name a file with -o, or redirect it"
             )
+        return
+    if remote.is_url(target):
+        remote.check_target(target, overwrite)
         return
     path = Path(target)
     try:
@@ -203,6 +212,14 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _opened(
+    target: str, overwrite: bool, like: str | None
+) -> contextlib.AbstractContextManager[BinaryIO]:
+    if remote.is_url(target):
+        return remote.open_output(target, overwrite)
+    return _opened_path(target, overwrite, like)
 
 
 @contextlib.contextmanager

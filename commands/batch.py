@@ -28,12 +28,12 @@ from typing import Final
 import click
 
 from luxvox import cautions
-from luxvox.codec import files
+from luxvox.codec import files, folders, remote
 from luxvox.commands import console, paths
 from luxvox.commands.console import Sizes
 from luxvox.commands.executors import dask_executor, process_pool
 from luxvox.commands.progress_bar import BatchProgress
-from luxvox.errors import SystemFailure, UsageError
+from luxvox.errors import LuxvoxError, SystemFailure, UsageError
 
 _WINDOW = 2  # jobs that wait or run, for each process
 
@@ -137,7 +137,7 @@ def run_jobs(
     """Do a job for each source and its target, whatever happens to the others.
 
     Args:
-        sources: paths, or `-`.
+        sources: paths or URLs, or `-`.
         targets: the output of each.
         work: does one; if there are several processes it is sent to them.
         options: how the jobs are run.
@@ -168,20 +168,21 @@ def run_jobs(
 
 def _to_do(jobs: Sequence[Job], clashes: dict[int, str], tally: _Tally) -> Iterator[Job]:
     """Yield the jobs that can be done and are not done yet."""
+    times = folders.ModificationTimes()
     for position, job in enumerate(jobs):
         if position in clashes:
             tally.add(_failure(job, UsageError(clashes[position])))
-        elif tally.options.skip_existing and _is_done(job):
+        elif tally.options.skip_existing and _is_done(job, times):
             tally.skip(job)
         else:
             yield job
 
 
-def _is_done(job: Job) -> bool:
+def _is_done(job: Job, times: folders.ModificationTimes) -> bool:
     """Return whether a job's output is there and not older than its input."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, LuxvoxError):  # the job says what is wrong
         # Outputs take over the time of their input, and file systems round it differently.
-        return os.stat(job.target).st_mtime >= os.stat(job.source).st_mtime - 2.0
+        return times.of(job.target) >= times.of(job.source) - 2.0
     return False
 
 
@@ -202,15 +203,18 @@ def _outcomes(jobs: Sequence[Job], work: Work, options: BatchOptions) -> Iterato
 
 
 def _is_of_this_process(job: Job) -> bool:
-    """Return whether a job reads or writes a pipe or a device, which others may not have open."""
-    return any(path == files.PIPE or files.is_special(path) for path in (job.source, job.target))
+    """Return whether a job reads or writes a pipe, a device or memory, which others don't have."""
+    return any(
+        path == files.PIPE or files.is_special(path) or remote.is_of_this_process(path)
+        for path in (job.source, job.target)
+    )
 
 
 def _with_folders(jobs: Iterable[Job]) -> Iterator[Job]:
     for job in jobs:
         if job.target != files.PIPE:
             with contextlib.suppress(OSError):  # the job says why its output cannot be written
-                Path(job.target).parent.mkdir(parents=True, exist_ok=True)
+                folders.make_folder_of(job.target)
         yield job
 
 
@@ -331,9 +335,9 @@ def _remove(job: Job) -> None:
     if files.PIPE in (job.source, job.target) or files.is_special(job.source):
         return
     try:
-        os.unlink(job.source)
-    except OSError as error:
-        console.say(f"luxvox: {job.source}: note: it is not removed: {files.reason(error)}")
+        folders.remove(job.source)
+    except SystemFailure as error:
+        console.say(f"luxvox: {job.source}: note: it is not removed: {error}")
 
 
 def _print_json(outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxvox.codec import files
+from luxvox.codec import files, remote
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS, TUNINGS
 from luxvox.commands import paths
 from luxvox.commands.console import Sizes, note_growth, summarise, watched
@@ -111,7 +111,8 @@ def compress(  # noqa: PLR0913 – one argument an option
 
     Reads the pictures that Pillow reads, and WAV, FLAC, MP3, Ogg, Opus and AIFF recordings; with
     luxvox[formats] also HEIC, JPEG XL, m4a and others. A note says what is not kept. IN may be a
-    folder, or - for standard input; OUT may be - for standard output. Inputs are kept.
+    folder, or - for standard input; OUT may be - for standard output; both may be URLs, such as
+    s3://bucket/photos/. Inputs are kept.
     a.jpg becomes a.lvx; if there is a.png as well, they become a.jpg.lvx and a.png.lvx.
     At most one of -q, --size, --bpp, --psnr and -b may be given.
     """
@@ -137,7 +138,9 @@ def compress_file(source: str, target: str, request: CompressRequest) -> Sizes:
     files.check_target(target, request.force)
     from luxvox.codec.voice import recordings
 
-    data = b"" if recordings.is_recording(files.peek(source, 16)) else files.read(source)
+    # A recording on the disk is read in blocks; the bytes of all else are taken at once.
+    is_whole = remote.is_url(source) or not recordings.is_recording(files.peek(source, 16))
+    data = files.read(source) if is_whole else b""
     if not data or recordings.is_recording(data[:16]):
         if request.target.keys() & {"bpp", "psnr"}:
             raise UsageError("--bpp and --psnr are for pictures; voices take -b, --size or -q")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +27,9 @@ from luxvox.commands.options import (
     parse_crop,
     weights_option,
 )
-from luxvox.errors import UsageError
+from luxvox.errors import SystemFailure, UsageError
+
+_REQUESTS = 16  # at a time, where answers take longer than questions
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,17 @@ class DecompressRequest:
 def decompress(many: ManyFiles, output: str | None, ending: str | None, **options: Any) -> int:
     """Decompress pictures and voices: photo.lvx becomes photo.png, voice.lvx voice.wav.
 
-    IN may be a folder, or - for standard input, and OUT - for standard output; the inputs are kept.
+    IN may be a folder, or - for standard input, and OUT - for standard output; both may be URLs,
+    such as s3://bucket/photo.lvx. The inputs are kept.
     """
     ending = ending and ending.lstrip(".").lower()
     request = DecompressRequest(**options)
     sources = many.sources(paths.is_compressed)
     names = [source.path for source in sources]
     held = {} if ending or output else files.read_pipes(names)
-    endings = [f".{ending or plain_ending(name, held)}" for name in names]
+    endings = [
+        f".{one}" for one in ([ending] * len(names) if ending else plain_endings(names, held))
+    ]
     work = functools.partial(decompress_file, held=held, ending=ending, request=request)
     return many.run(sources, output, endings, work)
 
@@ -127,11 +134,23 @@ def _ending_of(target: str) -> str | None:
     return ending_of(target)
 
 
-def plain_ending(source: str, held: dict[str, bytes]) -> str:
-    """Return the ending that an output has by default: `wav` of a voice, else `png`."""
+def plain_endings(sources: Sequence[str], held: dict[str, bytes]) -> list[str]:
+    """Return the endings that outputs have by default: `wav` of a voice, else `png`.
+
+    Args:
+        sources: paths or URLs of the inputs; of URLs several are looked at at a time.
+        held: what was read already, by source.
+    """
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(functools.partial(_plain_ending, held=held), sources))
+
+
+def _plain_ending(source: str, held: dict[str, bytes]) -> str:
     from luxvox.codec import lvx
 
-    head = held.get(source) or files.peek(source, lvx.HEAD_BYTES)
+    head = held.get(source, b"")
+    with contextlib.suppress(SystemFailure):  # its job says why it cannot be read
+        head = head or files.peek(source, lvx.HEAD_BYTES)
     return "wav" if lvx.is_voice(head) else "png"
 
 

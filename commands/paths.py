@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
+from luxvox.codec import folders, remote
 from luxvox.codec.files import PIPE
 from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
@@ -49,18 +50,19 @@ def name_outputs(
     Without `output` it stands next to its input, `photo.png` becoming `photo` and the ending;
     standard input goes to standard output. A folder as `output` takes them all, and mirrors the
     folders that were searched. Where two inputs would share a name, as `a.jpg` and `a.png`, both
-    keep their own ending: `a.jpg.lvx` and `a.png.lvx`.
+    keep their own ending: `a.jpg.lvx` and `a.png.lvx`. URLs are named as paths are.
 
     Args:
         sources: the inputs.
-        output: path of a file (for one input), of a folder, `-`, or None.
+        output: path or URL of a file (for one input), of a folder, `-`, or None.
         endings: ending of each output, with its dot.
 
     Returns:
-        One path or `-` per input.
+        One path, URL or `-` per input.
 
     Raises:
         UsageError: several inputs for one output, or standard input for a folder.
+        SystemFailure: whether a URL is that of a folder cannot be found out.
     """
     many = len(sources) > 1 or any(source.folder is not None for source in sources)
     if output is not None and not _names_folder(output):
@@ -83,7 +85,7 @@ def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, st
     """Find the jobs whose output would replace an input or an earlier output of the same command.
 
     Args:
-        sources: paths of the inputs, or `-`.
+        sources: paths or URLs of the inputs, or `-`.
         targets: the output of each.
 
     Returns:
@@ -111,6 +113,8 @@ def _identity(path: str) -> object:
     """
     if path == PIPE:
         return path
+    if remote.is_url(path):
+        return _split(path)
     try:
         found = os.stat(path)
     except OSError:
@@ -121,7 +125,12 @@ def _identity(path: str) -> object:
 
 
 def _names_folder(output: str) -> bool:
-    return output != PIPE and (output.endswith(("/", os.sep)) or os.path.isdir(output))
+    return output != PIPE and (output.endswith(("/", os.sep)) or folders.is_folder(output))
+
+
+def _split(path: str) -> tuple[str, PurePath]:
+    """Return the beginning of a URL, empty for a path, and the path itself."""
+    return remote.split(path) if remote.is_url(path) else ("", Path(path))
 
 
 def _named(source: Source, ending: str, folder: str | None) -> str:
@@ -129,20 +138,21 @@ def _named(source: Source, ending: str, folder: str | None) -> str:
         if folder is None:
             return PIPE
         raise UsageError(f"standard input has no name to keep in the folder {folder}")
-    path = Path(source.path)
+    beginning, path = _split(source.path)
     # photo.png becomes photo.lvx and photo.lvx photo.png, but photo.bak becomes photo.bak.png,
     # and scan.2023 scan.2023.lvx.
     suffix = path.suffix.lower()
     replaces = suffix in _KNOWN and COMPRESSED_ENDING in (ending, suffix)
-    named = path.with_suffix(ending) if replaces else Path(f"{path}{ending}")
+    named = path.with_suffix(ending) if replaces else type(path)(f"{path}{ending}")
     if folder is None:
-        return str(named)
-    below = named.name if source.folder is None else named.relative_to(source.folder)
-    return str(Path(folder) / below)
+        return f"{beginning}{named}"
+    known = named.parent if source.folder is None else _split(source.folder)[1]
+    beginning, place = _split(folder)
+    return f"{beginning}{place.joinpath(*named.relative_to(known).parts)}"
 
 
 def _with_both_endings(source: Source, name: str, ending: str) -> str:
-    own = Path(source.path).suffix
+    own = _split(source.path)[1].suffix
     if not own or own.lower() == COMPRESSED_ENDING or name.endswith(f"{own}{ending}"):
         return name
     return f"{name.removesuffix(ending)}{own}{ending}"

@@ -1,4 +1,7 @@
-"""What a command is to work on: files that are named, found in folders, or listed in a file."""
+"""What a command is to work on: files that are named, found in folders, or listed in a file.
+
+Files and folders may be at URLs, where `*` stands for any letters of a name.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from luxvox.codec import files
+from luxvox.codec import files, remote
 from luxvox.errors import SystemFailure, UsageError
 
 
@@ -17,7 +20,7 @@ class Source:
     """An input.
 
     Attributes:
-        path: of the file, or `-`.
+        path: of the file, its URL, or `-`.
         folder: where it was looked for, if a folder was named; outputs mirror what is below it.
     """
 
@@ -47,7 +50,7 @@ def find_sources(
     symbolic link leads to, which may lead in a circle.
 
     Args:
-        inputs: paths of files and folders, or `-`.
+        inputs: paths or URLs of files and folders, or `-`.
         files_from: path of a list of more, a line each, or `-` for standard input.
         search: how folders are searched.
 
@@ -78,9 +81,22 @@ def _listed(path: str) -> list[str]:
 
 
 def _sources_of(name: str, search: Search) -> Iterable[Source]:
+    if remote.is_url(name):
+        return _sources_at(name, search)
     if name == files.PIPE or not os.path.isdir(name):
         return [Source(name)]
     return (Source(path, name) for path in _files_in(name, search))
+
+
+def _sources_at(url: str, search: Search) -> Iterable[Source]:
+    if remote.is_pattern(url):
+        return [Source(found) for found in remote.matches(url) if search.is_wanted(found)]
+    # Lists may be long, and asking takes a moment: a name that a file would have is a file's.
+    is_file_name = search.is_wanted(url) and not url.endswith("/")
+    if is_file_name or not remote.is_folder(url):
+        return [Source(url)]
+    found = remote.files_in(url, search.is_recursive)
+    return [Source(one, url) for one in found if search.is_wanted(one)]
 
 
 def _files_in(folder: str, search: Search) -> Iterator[str]:

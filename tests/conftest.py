@@ -11,7 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from luxvox.tests.buckets import Bucket, start_server
 
 if importlib.util.find_spec("luxvox") is None:
     folder = tempfile.TemporaryDirectory(prefix="luxvox-")
@@ -23,3 +26,28 @@ if importlib.util.find_spec("luxvox") is None:
 
 settings.register_profile("luxvox", deadline=None)
 settings.load_profile("luxvox")
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Run an S3 server, and let this process and those that it starts find it."""
+    server = start_server()
+    host, port = server.get_host_and_port()
+    variables = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server):
+    """Make an empty bucket on the S3 server."""
+    with Bucket(s3_server._server) as made:
+        yield made

@@ -79,3 +79,10 @@ def test_scale_and_crop_on_the_command_line(folder, capsys):
         assert run("cli", "decompress", "photo.lvx", "-o", "x.png", *words) == 2
     assert run("cli", "decompress", "photo.lvx", "-o", "x.png", "--crop", "0,0,151,1") == 2
     assert "is not inside the picture of 150×100 pixels" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder, capsys):
+    assert run("photo.png") == 0
+    assert run("cli", "decompress", "none.lvx", "photo.lvx", "-o", "back/", "--jobs", "1") == 1
+    assert "luxvox: none.lvx: cannot be read: No such file" in capsys.readouterr().err
+    assert names(folder / "back") == ["photo.png"]
