@@ -17,6 +17,7 @@ from typing import Final
 
 FOR_PICTURES: Final = (
     "luxvox.codec.picture.encoding",
+    "luxvox.codec.picture.inputs",
     "luxvox.codec.picture.rates",
     "luxvox.codec.picture.decoding",
     "luxvox.entropy.coders",
@@ -25,6 +26,7 @@ FOR_PICTURES: Final = (
 FOR_VOICES: Final = (
     "luxvox.codec.voice.encoding",
     "luxvox.codec.voice.decoding",
+    "luxvox.codec.voice.inputs",
     "luxvox.codec.voice.recordings",
     "luxvox.models.voice.tiling",
     "luxvox.models.voice.weights",

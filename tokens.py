@@ -6,22 +6,27 @@
     data = tokens.CodeDataset("recordings/")       # a torch Dataset of codes, read when asked for
 
 Token 0 of a voice's stage is null: the frame has no more stages. Codes of pictures are whole
-numbers of quantiser steps around 0.
+numbers of quantiser steps around 0. Arrays may be tensors everywhere; what comes back is an array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.codec.arguments import as_array
 from luxvox.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from luxvox.entropy.picture.prediction import LatticeCodes
+
+Numbers: TypeAlias = "NDArray[Any] | torch.Tensor"
 
 KINDS = ("picture", "voice")
 
@@ -87,20 +92,21 @@ def _voice_vocabulary() -> dict[str, Any]:
     }
 
 
-def flatten_voice(codes: NDArray[Any]) -> NDArray[np.int64]:
+def flatten_voice(codes: Numbers) -> NDArray[np.int64]:
     """Lay codes [stages, frames] out frame by frame, stages in their order.
 
     Returns:
         int64 [frames × stages]; stage s has the tokens s · 1024 … s · 1024 + 1023.
     """
-    if codes.ndim != 2:
-        raise UsageError(f"codes of shape {codes.shape}, legal: [stages, frames]")
-    offsets = np.arange(len(codes)) * _codebook_size()
-    tokens: NDArray[np.int64] = (codes.T.astype(np.int64) + offsets).ravel()
+    array = as_array("codes", codes)
+    if array.ndim != 2:
+        raise UsageError(f"codes of shape {array.shape}, legal: [stages, frames]")
+    offsets = np.arange(len(array)) * _codebook_size()
+    tokens: NDArray[np.int64] = (array.T.astype(np.int64) + offsets).ravel()
     return tokens
 
 
-def unflatten_voice(tokens: NDArray[Any], n_stages: int | None = None) -> NDArray[np.uint16]:
+def unflatten_voice(tokens: Numbers, n_stages: int | None = None) -> NDArray[np.uint16]:
     """Undo `flatten_voice`.
 
     Args:
@@ -110,18 +116,20 @@ def unflatten_voice(tokens: NDArray[Any], n_stages: int | None = None) -> NDArra
     Raises:
         UsageError: if tokens are not whole frames, or are of another stage than their place.
     """
-    size = _codebook_size()
+    array, size = as_array("tokens", tokens), _codebook_size()
     stages = n_stages or vocabulary("voice")["stages"]
-    if tokens.ndim != 1 or len(tokens) % stages:
-        raise UsageError(f"tokens of shape {tokens.shape}, legal: a multiple of {stages} of them")
-    codes = tokens.reshape(-1, stages).T - (np.arange(stages) * size)[:, None]
+    if array.ndim != 1 or len(array) % stages:
+        raise UsageError(f"tokens of shape {array.shape}, legal: a multiple of {stages} of them")
+    codes = array.reshape(-1, stages).T - (np.arange(stages) * size)[:, None]
     if codes.size and not (codes.min() >= 0 and codes.max() < size):
         raise UsageError("a token is of another stage than its place")
     whole: NDArray[np.uint16] = codes.astype(np.uint16)
     return whole
 
 
-def flatten_picture(codes: dict[str, LatticeCodes]) -> NDArray[np.int64]:
+def flatten_picture(
+    codes: Mapping[str, LatticeCodes] | Mapping[str, torch.Tensor],
+) -> NDArray[np.int64]:
     """Lay the codes of a picture out from the coarsest level to the finest.
 
     Within a level row by row, within a cell channel by channel.
@@ -131,14 +139,12 @@ def flatten_picture(codes: dict[str, LatticeCodes]) -> NDArray[np.int64]:
     """
     from luxvox.models.picture.conditions import LEVELS
 
-    parts = [codes[level].transpose(1, 2, 0).ravel() for level in LEVELS]
+    parts = [as_array("codes", codes[level]).transpose(1, 2, 0).ravel() for level in LEVELS]
     tokens: NDArray[np.int64] = np.concatenate(parts).astype(np.int64)
     return tokens
 
 
-def unflatten_picture(
-    tokens: NDArray[Any], height: int, width: int
-) -> dict[str, NDArray[np.int16]]:
+def unflatten_picture(tokens: Numbers, height: int, width: int) -> dict[str, NDArray[np.int16]]:
     """Undo `flatten_picture` for a picture of a size in pixels.
 
     Raises:
@@ -149,12 +155,13 @@ def unflatten_picture(
     levels = {one["name"]: one["channels"] for one in vocabulary("picture")["levels"]}
     shapes = {level: (*grid_shapes(height, width)[level], n) for level, n in levels.items()}
     sizes = {level: int(np.prod(shape)) for level, shape in shapes.items()}
-    if tokens.shape != (sum(sizes.values()),):
+    array = as_array("tokens", tokens)
+    if array.shape != (sum(sizes.values()),):
         legal = f"[{sum(sizes.values())}] for {width}×{height} pixels"
-        raise UsageError(f"tokens of shape {tokens.shape}, legal: {legal}")
+        raise UsageError(f"tokens of shape {array.shape}, legal: {legal}")
     codes, offset = {}, 0
     for level, shape in shapes.items():
-        part = tokens[offset : offset + sizes[level]]
+        part = array[offset : offset + sizes[level]]
         codes[level] = part.reshape(shape).transpose(2, 0, 1).astype(np.int16)
         offset += sizes[level]
     return codes

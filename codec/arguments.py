@@ -8,21 +8,35 @@ from __future__ import annotations
 import numbers
 import os
 import re
+import sys
 from array import array
 from collections.abc import Callable, Mapping
 from mmap import mmap
-from typing import Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luxvox.codec import remote
 from luxvox.errors import SystemFailure, UsageError
 
-FileBytes: TypeAlias = "bytes | bytearray | memoryview | mmap | array[int] | NDArray[np.uint8]"
-"""The bytes of a file, in any object that holds bytes in memory."""
+if TYPE_CHECKING:
+    import torch
+
+FileBytes: TypeAlias = (
+    "bytes | bytearray | memoryview | mmap | array[int] | NDArray[np.uint8] "
+    "| str | os.PathLike[str] | IO[bytes]"
+)
+"""A file: its bytes in any object that holds them in memory, its path, its URL, or opened."""
+
+ForeignFile: TypeAlias = (
+    "bytes | bytearray | memoryview | mmap | str | os.PathLike[str] | IO[bytes]"
+)
+"""A picture or a recording as a file, where an array is no file but the samples themselves."""
 
 _DEVICE: Final = re.compile(r"cpu|cuda(?::(\d{1,3}))?")
 _LONGEST_SHOWN: Final = 40
+_WANTED: Final = "a .lvx file is wanted: its bytes, its path, or an open file"
 
 
 def check_types(**arguments: object) -> None:
@@ -57,43 +71,90 @@ def check_device(device: str) -> None:
 
 
 def file_bytes(data: FileBytes) -> bytes:
-    """Return the bytes of a file that a caller hands over.
+    """Return the bytes of a file that a caller hands over or names.
 
     Args:
         data: bytes, or any other object with single bytes in memory: `bytearray`, `memoryview`,
-            `mmap`, a NumPy array of uint8.
+            `mmap`, a NumPy array of uint8; the path of a file or its URL (`luxvox[remote]`); or a
+            file that is open for reading bytes, which is read to its end.
 
     Raises:
-        UsageError: it is something else; for a name or an open file the message says what to do.
+        UsageError: it is something else.
+        OSError: there is no such file, or it cannot be read.
+        SystemFailure: what is at the URL cannot be read.
     """
     if isinstance(data, bytes):
         return data
     if isinstance(data, str | os.PathLike):
-        raise UsageError(
-            f"the bytes of a .lvx file are wanted, not its name; "
-            f"read them first: pathlib.Path({os.fspath(data)!r}).read_bytes()"
-        )
+        return _file_at(os.fspath(data))
     buffer: Any = data
     try:
         view = memoryview(buffer)
         whole = view.tobytes() if view.itemsize == 1 else None
     except (TypeError, ValueError, BufferError):
         if hasattr(data, "read"):
-            raise UsageError("the bytes of a .lvx file are wanted, not an open file") from None
-        raise UsageError(f"the bytes of a .lvx file are wanted, not {_shown(data)}") from None
+            return _rest_of(buffer)
+        raise UsageError(f"{_WANTED}, not {_shown(data)}") from None
     if whole is None:
-        raise UsageError(f"the bytes of a .lvx file are wanted, not items of {view.itemsize} bytes")
+        raise UsageError(f"{_WANTED}, not items of {view.itemsize} bytes")
     return whole
 
 
+def _file_at(path: str) -> bytes:
+    if remote.is_url(path):
+        return remote.read(path)
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def _rest_of(stream: IO[bytes]) -> bytes:
+    data: object = stream.read()
+    if not isinstance(data, bytes):
+        raise UsageError("the file is open for text; open it with mode 'rb'")
+    return data
+
+
+def is_file(value: object) -> bool:
+    """Return whether an argument is a file, and not samples: `ForeignFile`."""
+    if isinstance(value, memoryview):
+        return value.itemsize == 1 and value.ndim == 1
+    if isinstance(value, bytes | bytearray | mmap | str | os.PathLike):
+        return True
+    return hasattr(value, "read")
+
+
+def foreign_file(file: ForeignFile) -> bytes | str:
+    """Return the path of a file on the disk, or the bytes of every other one.
+
+    Raises:
+        UsageError, SystemFailure: as `file_bytes`.
+    """
+    path = os.fspath(file) if isinstance(file, str | os.PathLike) else None
+    return file_bytes(file) if path is None or remote.is_url(path) else path
+
+
+def is_tensor(value: object) -> bool:
+    """Return whether an argument is a torch tensor; does not load torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def array_of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return a tensor's values, wherever they are; halves of floats become float32."""
+    plain = tensor.detach().cpu()
+    is_half = plain.is_floating_point() and plain.element_size() < 4
+    values: NDArray[Any] = (plain.float() if is_half else plain).numpy()
+    return values
+
+
 def as_array(name: str, values: Any) -> NDArray[Any]:
-    """Return what NumPy makes of an argument.
+    """Return what NumPy makes of an argument; of a tensor on any device its values.
 
     Raises:
         UsageError: NumPy makes no array of it, as of lists of different lengths.
     """
     try:
-        return np.asarray(values)
+        return array_of_tensor(values) if is_tensor(values) else np.asarray(values)
     except Exception as error:  # whatever the object's own conversion raises
         reason = " ".join(str(error).split())
         raise UsageError(f"{name} cannot be taken as an array: {reason}") from None

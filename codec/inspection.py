@@ -111,6 +111,9 @@ class VoiceInfo:
 def inspect(data: FileBytes) -> FileInfo | VoiceInfo:
     """Describe a file from its header and the lengths of its sections; loads no network.
 
+    Args:
+        data: a `.lvx` file: its bytes, path or URL, or opened.
+
     Raises:
         FormatError: if the header is malformed, altered or cut.
         UnsupportedError: if it needs another luxvox.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.cautions import warn_all
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, check_types, file_bytes
+from luxvox.codec.arguments import FileBytes, check_types, file_bytes, is_tensor
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_TUNE
@@ -18,6 +18,8 @@ from luxvox.errors import LuxvoxError, UsageError
 from luxvox.late_imports import load
 
 if TYPE_CHECKING:
+    import torch
+
     from luxvox.entropy.picture.prediction import LatticeCodes
     from luxvox.entropy.voice.plan import Codes
 
@@ -34,21 +36,40 @@ def is_voice(data: bytes) -> bool:
         return False
 
 
+@overload
+def codes(
+    data: list[FileBytes] | tuple[FileBytes, ...],
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+) -> list[dict[str, LatticeCodes] | Codes]: ...
+
+
+@overload
 def codes(
     data: FileBytes,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_seconds: float = DEFAULT_MAX_SECONDS,
-) -> dict[str, LatticeCodes] | Codes:
+) -> dict[str, LatticeCodes] | Codes: ...
+
+
+def codes(
+    data: FileBytes | list[FileBytes] | tuple[FileBytes, ...],
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+) -> dict[str, LatticeCodes] | Codes | list[dict[str, LatticeCodes] | Codes]:
     """Return the codes of a file, without running the synthesis network.
 
     Args:
-        data: the bytes of a `.lvx` file, in any object that holds bytes in memory.
+        data: a `.lvx` file: its bytes, path or URL, or opened; or a list of them.
         max_pixels, max_seconds: refuse larger pictures, longer recordings.
 
     Returns:
         Of a picture: by level, int16 [channels, height, width], in steps. Of a voice: uint16
-        [stages, frames], or [2, stages, frames] (mid and side) if it is stereo.
+        [stages, frames], or [2, stages, frames] (mid and side) if it is stereo. Of a list of files
+        a list of these.
 
     Raises:
         As `decompress_image` and `decompress_speech` do.
@@ -56,6 +77,8 @@ def codes(
     load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import pictures, voices
 
+    if isinstance(data, list | tuple):
+        return [codes(one, max_pixels=max_pixels, max_seconds=max_seconds) for one in data]
     check_types(max_pixels=max_pixels, max_seconds=max_seconds)
     file = container.open_file(file_bytes(data))
     found: dict[str, LatticeCodes] | Codes
@@ -67,13 +90,33 @@ def codes(
     return found
 
 
-@overload
-def from_codes(codes: NDArray[Any], *, model: int | None = None) -> NDArray[np.float32]: ...
+VoiceCodes: TypeAlias = "NDArray[Any] | torch.Tensor"
+PictureCodes: TypeAlias = "Mapping[str, NDArray[Any]] | Mapping[str, torch.Tensor]"
 
 
 @overload
 def from_codes(
-    codes: Mapping[str, NDArray[Any]],
+    codes: list[VoiceCodes] | tuple[VoiceCodes, ...], *, model: int | None = None
+) -> list[NDArray[np.float32]]: ...
+
+
+@overload
+def from_codes(
+    codes: list[PictureCodes] | tuple[PictureCodes, ...],
+    *,
+    quality: float,
+    tune: str = DEFAULT_TUNE,
+    model: int | None = None,
+) -> list[NDArray[np.uint8]]: ...
+
+
+@overload
+def from_codes(codes: VoiceCodes, *, model: int | None = None) -> NDArray[np.float32]: ...
+
+
+@overload
+def from_codes(
+    codes: PictureCodes,
     *,
     quality: float,
     tune: str = DEFAULT_TUNE,
@@ -82,25 +125,27 @@ def from_codes(
 
 
 def from_codes(
-    codes: NDArray[Any] | Mapping[str, NDArray[Any]],
+    codes: Any,
     *,
     quality: float | None = None,
     tune: str = DEFAULT_TUNE,
     model: int | None = None,
-) -> NDArray[np.float32] | NDArray[np.uint8]:
+) -> Any:
     """Return what codes stand for: the samples of a voice, or the pixels of a picture.
 
     Args:
-        codes: of a voice, whole numbers [stages, frames], 0 … 1023; 0 is null, and ends its frame;
-            fewer stages than the model has are taken for a prefix. Of a picture, whole numbers
-            [channels, height, width] by level, as `codes` returns them.
+        codes: arrays or tensors. Of a voice, whole numbers [stages, frames], 0 … 1023; 0 is null,
+            and ends its frame; fewer stages than the model has are taken for a prefix. Of a
+            picture, whole numbers [channels, height, width] by level, as `codes` returns them. A
+            list of these, or one more dimension in front, is a batch; of a stereo voice the batch
+            is mid and side.
         quality: pictures only: the quality of the file that the codes are from, 1 … 100.
         tune: pictures only: `eye` or `psnr`, as the file was made.
         model: number of the model; the newest by default.
 
     Returns:
         Of a voice float32 [T] at 16 kHz and the common level. Of a picture uint8 [H, W, 3], with
-        sides that are multiples of 64.
+        sides that are multiples of 64. Of a batch a list of these.
 
     Raises:
         UsageError: if the shape or a code is not legal, or a picture has no quality.
@@ -108,8 +153,27 @@ def from_codes(
     load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import pictures, voices
 
+    batch = _batch_of_codes(codes)
+    if batch is not None:
+        options = {} if quality is None else {"quality": quality}
+        return [from_codes(one, **options, tune=tune, model=model) for one in batch]
     if isinstance(codes, Mapping):
         return pictures.pixels_of_codes(codes, quality, tune, model)
     if quality is not None:
         raise UsageError("quality is for the codes of pictures, and these are of a voice")
     return voices.samples_of_codes(codes, model)
+
+
+def _batch_of_codes(codes: Any) -> list[Any] | None:
+    """Return the codes of each of a batch, or None for those of a single file."""
+    if isinstance(codes, Mapping):
+        if not codes or any(getattr(one, "ndim", 0) != 4 for one in codes.values()):
+            return None
+        sizes = {len(one) for one in codes.values()}
+        if len(sizes) > 1:
+            raise UsageError(f"levels of batches of {', '.join(map(str, sorted(sizes)))} pictures")
+        return [{level: codes[level][n] for level in codes} for n in range(sizes.pop())]
+    if isinstance(codes, list | tuple):
+        is_batch = any(isinstance(one, Mapping | np.ndarray) or is_tensor(one) for one in codes)
+        return list(codes) if is_batch else None
+    return list(codes) if getattr(codes, "ndim", 0) == 3 else None

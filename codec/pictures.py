@@ -18,23 +18,25 @@ from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
-from luxvox.codec.picture.rasters import Raster, as_raster, stripped, to_array, to_pil
+from luxvox.codec.picture.rasters import Raster, stripped, to_array, to_pil
 from luxvox.codec.picture.transparent import without_hidden_colours
 from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import Target, picture_target
 from luxvox.errors import InputError, LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
-from luxvox.progress import Advance, silent
+from luxvox.progress import Advance, part_of, silent
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from luxvox.codec.picture.inputs import Picture
     from luxvox.entropy.picture.prediction import LatticeCodes
     from luxvox.models.picture.conditions import PictureConfig
 
 
-def compress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
-    pixels: NDArray[Any] | Image.Image | Raster,
+@overload
+def compress_image(
+    pixels: list[Picture] | tuple[Picture, ...],
     quality: float | None = None,
     *,
     bpp: float | None = None,
@@ -46,12 +48,47 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     strip: bool = False,
     coder: str = "constriction",
     progress: Advance | None = None,
-) -> bytes:
+) -> list[bytes]: ...
+
+
+@overload
+def compress_image(
+    pixels: Picture,
+    quality: float | None = None,
+    *,
+    bpp: float | None = None,
+    size: float | None = None,
+    psnr: float | None = None,
+    effort: int = DEFAULT_EFFORT,
+    tune: str = DEFAULT_TUNE,
+    device: str = "cpu",
+    strip: bool = False,
+    coder: str = "constriction",
+    progress: Advance | None = None,
+) -> bytes: ...
+
+
+def compress_image(  # noqa: PLR0913 – one argument for each thing a caller may want
+    pixels: Picture | list[Picture] | tuple[Picture, ...],
+    quality: float | None = None,
+    *,
+    bpp: float | None = None,
+    size: float | None = None,
+    psnr: float | None = None,
+    effort: int = DEFAULT_EFFORT,
+    tune: str = DEFAULT_TUNE,
+    device: str = "cpu",
+    strip: bool = False,
+    coder: str = "constriction",
+    progress: Advance | None = None,
+) -> bytes | list[bytes]:
     """Compress a picture, to a quality or to a rate, size or PSNR.
 
     Args:
-        pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a PIL image, or a
-            `Raster`, with at most 2³⁰ pixels. Colours under alpha 0 are not kept.
+        pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a tensor of [H, W] or
+            [C, H, W], a PIL image, a `Raster`, or a picture file: its path or URL, its bytes, or
+            opened; at most 2³⁰ pixels. Colours under alpha 0 are not kept. A list of these, an
+            array [B, H, W, C] or a tensor [B, C, H, W] is a batch.
         quality: 1 (small) to 100 (steps of 3.5 levels), in hundredths; 50 by default.
         bpp: bits a pixel of the whole file, instead; met within 2 % (2 bytes if that is more).
         size: bytes of the whole file, instead; never more, and at most 2 % less (3 bytes if that
@@ -66,22 +103,32 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
-        The bytes of a `.lvx` file.
+        The bytes of a `.lvx` file; of a batch a list of them. Type checkers see one file of an
+        array or a tensor; `list(batch)` tells them better.
 
     Raises:
         UsageError: an argument or the array's shape or type is not legal, more than one target
             is given, or the target cannot be met; the message gives the range that can.
-        InputError: if the picture is over the limit.
+        InputError: if the picture is over the limit, or its file cannot be decoded.
         ModelError: if no intact weights are installed.
+        OSError, SystemFailure: its file cannot be read.
     """
     check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
     check_types(strip=strip, coder=coder, tune=tune, progress=progress)
     check_device(device)
     target = picture_target(quality, bpp, size, psnr)
     request = _Request(target, picture_work(effort, tune), device, strip, coder)
-    file = _compress(pixels, request, progress or silent)
-    warn_all(file.cautions, stacklevel=2)
-    return file.data
+    load(*FOR_PICTURES)
+    from luxvox.codec.picture.inputs import split_batch
+
+    pictures, is_batch = split_batch(pixels)
+    made = []
+    for number, picture in enumerate(pictures):
+        share = part_of(progress or silent, number / len(pictures), 1 / len(pictures))
+        file = _compress(picture, request, share)
+        warn_all(file.cautions, stacklevel=2)
+        made.append(file.data)
+    return made if is_batch else made[0]
 
 
 @dataclass(frozen=True)
@@ -103,12 +150,10 @@ class _File:
     cautions: tuple[Warning, ...]
 
 
-def _compress(
-    pixels: NDArray[Any] | Image.Image | Raster, request: _Request, advance: Advance
-) -> _File:
+def _compress(picture: Picture, request: _Request, advance: Advance) -> _File:
     """Code a picture as it is asked for."""
-    load(*FOR_PICTURES)
     from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
+    from luxvox.codec.picture.inputs import raster_of
     from luxvox.codec.picture.rates import at_target
     from luxvox.entropy.coders import CODER_NUMBERS
     from luxvox.torch_state import usual_state
@@ -117,7 +162,7 @@ def _compress(
         legal = ", ".join(CODER_NUMBERS)
         raise UsageError(f"coder {request.coder!r} is unknown, legal: {legal}")
 
-    raster = as_raster(pixels)
+    raster = raster_of(picture)
     if request.strip:
         raster = stripped(raster)
     height, width = raster.pixels.shape[:2]
@@ -183,7 +228,8 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
     """Decompress a picture.
 
     Args:
-        data: the bytes of a `.lvx` file; a cut one gives what is whole, and a `TruncatedWarning`.
+        data: a `.lvx` file: its bytes, path or URL, or opened; a cut one gives what is whole, and
+            a `TruncatedWarning`.
         sections: decode only the first n sections of the codes, 1 (a preview) to 6; all by default.
         scale: 1, or 1/2, 1/4 or 1/8 for a smaller picture in a fraction of the time; sides are
             rounded up.

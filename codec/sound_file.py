@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.cautions import warn
 from luxvox.codec import container
-from luxvox.codec.arguments import file_bytes
+from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import CUT, Container, VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.voices import stream_speech
@@ -40,7 +40,7 @@ class SpeechFile:
     segment before the place.
 
     Args:
-        file: path, file object, or the bytes of a `.lvx` file.
+        file: a `.lvx` file: its path or URL, opened, or its bytes.
         max_seconds: refuse longer recordings.
 
     A file that is cut gives its whole segments; `open_speech` warns of it.
@@ -56,11 +56,11 @@ class SpeechFile:
 
     def __init__(
         self,
-        file: str | os.PathLike[str] | IO[bytes] | bytes,
+        file: FileBytes,
         max_seconds: float = DEFAULT_MAX_SECONDS,
     ) -> None:
         self.name = os.fspath(file) if isinstance(file, str | os.PathLike) else "<bytes>"
-        self._content = container.read(_bytes_of(file))
+        self._content = container.read(file_bytes(file))
         header = self._content.header
         if not isinstance(header, VoiceHeader):
             raise UnsupportedError("this file holds a picture, not a voice")
@@ -201,9 +201,7 @@ class SpeechFile:
         return joined[:n]
 
 
-def open_speech(
-    file: str | os.PathLike[str] | IO[bytes] | bytes, max_seconds: float = DEFAULT_MAX_SECONDS
-) -> SpeechFile:
+def open_speech(file: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> SpeechFile:
     """Open a compressed voice to be read in parts; see `SpeechFile`."""
     voice = SpeechFile(file, max_seconds)
     if voice.is_cut:
@@ -218,13 +216,6 @@ def _whole_part(content: Container, header: VoiceHeader) -> VoiceHeader:
         raise TruncatedError("the file is cut before its first segment is whole")
     n_samples = samples_of_segments(n_whole, header.sample_rate_hz)
     return replace(header, n_samples=min(n_samples, header.n_samples))
-
-
-def _bytes_of(file: str | os.PathLike[str] | IO[bytes] | bytes) -> bytes:
-    if isinstance(file, str | os.PathLike):
-        with open(file, "rb") as stream:
-            return stream.read()
-    return file_bytes(file.read() if hasattr(file, "read") else file)
 
 
 def _as_type(samples: NDArray[np.float32], dtype: str) -> NDArray[Any]:

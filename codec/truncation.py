@@ -34,8 +34,8 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
     """Shorten a file without decoding it; what is left of it is the same, bit for bit.
 
     Args:
-        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; of a file that
-            is cut what is whole is taken, with a `TruncatedWarning`.
+        data: a `.lvx` file: its bytes, path or URL, or opened; of one that is cut what is whole is
+            taken, with a `TruncatedWarning`.
         size: the most bytes the result may have. Metadata goes first, then what is finest.
         sections: keep the first n sections of the codes, 1 or more (of a voice: of every segment),
             alpha and metadata.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,31 +27,63 @@ from luxvox.codec.voice.decoding import (
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_VOICES, load
-from luxvox.progress import Advance, silent
+from luxvox.progress import Advance, part_of, silent
 from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
 if TYPE_CHECKING:
+    import torch
+
+    from luxvox.codec.voice.inputs import Voice
     from luxvox.codec.voice.recordings import OpenRecording
     from luxvox.models.voice.networks import SpeechConfig
 
 BANDWIDTH_HZ = CODED_RATE_HZ // 2
 
 
+@overload
 def compress_speech(
-    samples: NDArray[Any],
-    sample_rate: int,
+    samples: list[Voice] | tuple[Voice, ...],
+    sample_rate: int | None = None,
     bitrate: float | None = None,
     *,
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
     progress: Advance | None = None,
-) -> bytes:
+) -> list[bytes]: ...
+
+
+@overload
+def compress_speech(
+    samples: Voice,
+    sample_rate: int | None = None,
+    bitrate: float | None = None,
+    *,
+    size: float | None = None,
+    quality: float | None = None,
+    effort: int = DEFAULT_EFFORT,
+    progress: Advance | None = None,
+) -> bytes: ...
+
+
+def compress_speech(
+    samples: Voice | list[Voice] | tuple[Voice, ...],
+    sample_rate: int | None = None,
+    bitrate: float | None = None,
+    *,
+    size: float | None = None,
+    quality: float | None = None,
+    effort: int = DEFAULT_EFFORT,
+    progress: Advance | None = None,
+) -> bytes | list[bytes]:
     """Compress a voice, to a bitrate or to a size or quality.
 
     Args:
-        samples: float32 or float64 of about −1 … 1, or int16; [T], or [T, C] with 1 or 2 channels.
-        sample_rate: 8000 … 96000 Hz; what lies above 8 kHz in the recording is not kept.
+        samples: float32 or float64 of about −1 … 1, or int16; [T], or [T, C] with 1 or 2 channels;
+            a tensor of [T] or [C, T]; or an audio file: its path or URL, its bytes, or opened. A
+            list of these, an array [B, T, C] or a tensor [B, C, T] is a batch.
+        sample_rate: 8000 … 96000 Hz of samples; files say their own. What lies above 8 kHz in the
+            recording is not kept.
         bitrate: kbit/s of the whole file, on average, 0.3 … 12; 3 unless something else is asked.
             One beyond what this recording can use gives the nearest it can, and a
             `TargetWarning` that says what it takes.
@@ -63,25 +94,32 @@ def compress_speech(
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
-        The bytes of a `.lvx` file.
+        The bytes of a `.lvx` file; of a batch a list of them. Type checkers see one file of an
+        array or a tensor; `list(batch)` tells them better.
 
     Raises:
         UsageError: if an argument or the array's shape or type is not legal, more than one of
             bitrate, size and quality is given, or the size is out of reach; the message says what
             is not.
         InputError: if there are no samples, some are NaN or infinite, or rate or number of
-            channels cannot be coded.
+            channels cannot be coded; if its file cannot be decoded.
         ModelError: if no intact weights are installed.
+        OSError, SystemFailure: its file cannot be read.
     """
     load(*FOR_VOICES)
-    from luxvox.codec.voice.recordings import recording_of
+    from luxvox.codec.voice.inputs import recording_of_input, split_batch
 
-    check_types(sample_rate=sample_rate)
-    recording = recording_of(as_array("samples", samples), sample_rate)
+    check_types(progress=progress)
     request = _Request(bitrate, size, quality, effort)
-    data, cautions = _compressed(recording, request, progress)
-    warn_all(cautions, stacklevel=2)
-    return data
+    items, is_batch = split_batch(samples)
+    made = []
+    for number, item in enumerate(items):
+        recording = recording_of_input(item, sample_rate)
+        share = part_of(progress or silent, number / len(items), 1 / len(items))
+        data, cautions = _compressed(recording, request, share)
+        warn_all(cautions, stacklevel=2)
+        made.append(data)
+    return made if is_batch else made[0]
 
 
 def compress_recording(
@@ -148,8 +186,8 @@ def decompress_speech(
     """Decompress a voice.
 
     Args:
-        data: the bytes of a `.lvx` file, in any object that holds bytes in memory; a file that is
-            cut gives its whole sections, and a `TruncatedWarning`.
+        data: a `.lvx` file: its bytes, path or URL, or opened; one that is cut gives its whole
+            sections, and a `TruncatedWarning`.
         sections: decode only the first n code sections of each segment (1 is the coarsest).
         strict: refuse files that are cut.
         conceal: decode altered files, too, with a `DamageWarning`: an altered section leaves its
@@ -179,7 +217,7 @@ def decompress_speech(
 
 
 def stream_speech(
-    file: FileBytes | str | Path,
+    file: FileBytes,
     sections: int | None = None,
     *,
     max_seconds: float = DEFAULT_MAX_SECONDS,
@@ -187,7 +225,7 @@ def stream_speech(
     """Yield the samples of a file as float32 [n, C], stretch after stretch, for players.
 
     Args:
-        file: a path, or the bytes of a `.lvx` file.
+        file: a `.lvx` file: its bytes, path or URL, or opened.
         sections, max_seconds: as in `decompress_speech`.
 
     Raises:
@@ -196,8 +234,7 @@ def stream_speech(
     load(*FOR_VOICES)
     from luxvox.torch_state import steps_in_usual_state
 
-    data = Path(file).read_bytes() if isinstance(file, str | Path) else file_bytes(file)
-    stream, cautions = VoiceReading(sections, max_seconds=max_seconds).open(data)
+    stream, cautions = VoiceReading(sections, max_seconds=max_seconds).open(file_bytes(file))
     warn_all(cautions, stacklevel=2)
     return steps_in_usual_state(stream.blocks)
 
@@ -255,7 +292,7 @@ def codes_of(file: container.OpenFile, max_seconds: float) -> tuple[Codes, tuple
     return codes, voice.cautions
 
 
-def samples_of_codes(codes: NDArray[Any], model: int | None = None) -> Samples:
+def samples_of_codes(codes: NDArray[Any] | torch.Tensor, model: int | None = None) -> Samples:
     """Return the samples float32 [T] at 16 kHz and the common level that codes stand for.
 
     Args:

@@ -149,7 +149,7 @@ def test_qualities_out_of_range_are_refused(quality):
 
 
 @pytest.mark.parametrize(
-    "pixels", [[[1, 2]], None, "photo.png", np.zeros((2, 2)), np.zeros((0, 5, 3), np.uint8)]
+    "pixels", [[[1, 2]], None, np.zeros((2, 2)), np.zeros((0, 5, 3), np.uint8)]
 )
 def test_what_is_no_picture_is_refused(pixels):
     with pytest.raises(UsageError):

@@ -55,7 +55,8 @@ def picture(size: tuple[int, int], quality: float, channels: int = 3, **options:
         if channels in (2, 4):
             y, x = np.mgrid[: size[0], : size[1]]
             pixels = np.dstack([pixels, np.clip(4 * x + 2 * y, 0, 255).astype(np.uint8)])
-        return luxvox.compress_image(pixels, quality, **options)
+        data: bytes = luxvox.compress_image(pixels, quality, **options)
+        return data
 
     return make
 

@@ -278,7 +278,7 @@ def test_nobody_asked_for_the_default_bitrate():
         (np.zeros(10, np.float32), 0, InputError),
         (np.zeros(10, np.float32), 192_000, InputError),
         (np.zeros(10, bool), 16_000, UsageError),
-        (np.zeros((2, 2, 2), np.float32), 16_000, UsageError),
+        (np.zeros((2, 2, 2, 2), np.float32), 16_000, UsageError),
     ],
 )
 def test_bad_input_is_refused(samples, rate, error):

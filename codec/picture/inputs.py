@@ -1,0 +1,69 @@
+"""What callers hand over as pictures: arrays, tensors, Pillow images and files; one or a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luxvox.codec.arguments import (
+    ForeignFile,
+    array_of_tensor,
+    foreign_file,
+    is_file,
+    is_tensor,
+)
+from luxvox.codec.picture import reading
+from luxvox.codec.picture.rasters import Raster, as_raster
+from luxvox.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+Picture: TypeAlias = "NDArray[Any] | torch.Tensor | Image.Image | Raster | ForeignFile"
+"""A picture: an array `[H, W, C]`, a tensor `[C, H, W]`, an image of Pillow, a raster or a file."""
+
+_BATCH_DIMENSIONS = 4
+
+
+def split_batch(pictures: Any) -> tuple[list[Any], bool]:
+    """Return the pictures of an argument, and whether it is a batch of them.
+
+    Args:
+        pictures: a picture; or a list or tuple of them, an array `[B, H, W, C]`, a tensor
+            `[B, C, H, W]`.
+    """
+    if isinstance(pictures, list | tuple):
+        return list(pictures), True
+    is_stack = isinstance(pictures, np.ndarray) or is_tensor(pictures)
+    if is_stack and pictures.ndim == _BATCH_DIMENSIONS:
+        return list(pictures), True
+    return [pictures], False
+
+
+def raster_of(picture: Picture) -> Raster:
+    """Take a picture in any form as a raster.
+
+    Raises:
+        UsageError: it is no picture, or an array of another type or shape.
+        InputError: a file that is not a picture, is damaged, or has too many pixels.
+        SystemFailure: an optional package is needed to read it, or its URL cannot be read.
+        OSError: the file cannot be opened or read.
+    """
+    something: Any = picture
+    if is_tensor(picture):
+        return as_raster(_planes_last(something))
+    if is_file(picture):
+        return reading.from_file(foreign_file(something))
+    return as_raster(something)
+
+
+def _planes_last(tensor: torch.Tensor) -> NDArray[Any]:
+    array = array_of_tensor(tensor)
+    if array.ndim == 3 and array.shape[0] not in (1, 2, 3, 4):
+        raise UsageError(
+            f"a tensor of a picture has shape [H, W] or [1..4, H, W], not {list(array.shape)}"
+        )
+    return array.transpose(1, 2, 0) if array.ndim == 3 else array
