@@ -72,7 +72,7 @@ def codes(
         a list of these.
 
     Raises:
-        As `decompress_image` and `decompress_speech` do.
+        LuxvoxError: as `decompress_image` and `decompress_speech` do.
     """
     load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import pictures, voices

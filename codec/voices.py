@@ -229,7 +229,8 @@ def stream_speech(
         sections, max_seconds: as in `decompress_speech`.
 
     Raises:
-        As `decompress_speech`, at the first stretch or before; OSError if the file cannot be read.
+        LuxvoxError: as `decompress_speech`, at the first stretch or before.
+        OSError: if the file cannot be read.
     """
     load(*FOR_VOICES)
     from luxvox.torch_state import steps_in_usual_state
