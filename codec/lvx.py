@@ -151,14 +151,15 @@ def from_codes(
         UsageError: if the shape or a code is not legal, or a picture has no quality.
     """
     load("luxvox.codec.pictures", "luxvox.codec.voices")
-    from luxvox.codec import pictures, voices
+    from luxvox.codec import voices
+    from luxvox.codec.picture.from_codes import pixels_of_codes
 
     batch = _batch_of_codes(codes)
     if batch is not None:
         options = {} if quality is None else {"quality": quality}
         return [from_codes(one, **options, tune=tune, model=model) for one in batch]
     if isinstance(codes, Mapping):
-        return pictures.pixels_of_codes(codes, quality, tune, model)
+        return pixels_of_codes(codes, quality, tune, model)
     if quality is not None:
         raise UsageError("quality is for the codes of pictures, and these are of a voice")
     return voices.samples_of_codes(codes, model)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.cautions import warn_all
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, as_array, check_device, check_types, file_bytes
+from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
-from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
     from luxvox.codec.picture.inputs import Picture
     from luxvox.entropy.picture.prediction import LatticeCodes
-    from luxvox.models.picture.conditions import PictureConfig
 
 
 @overload
@@ -346,67 +343,3 @@ def codes_of(
     with usual_state():
         picture = open_picture_file(file, max_pixels)
         return decoded_codes(picture), picture.cautions
-
-
-def pixels_of_codes(
-    codes: Mapping[str, NDArray[Any]], quality: float | None, tune: str, model: int | None = None
-) -> NDArray[np.uint8]:
-    """Return the pixels that codes stand for; see `luxvox.from_codes`."""
-    load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import drawn
-    from luxvox.codec.quality import Quality
-    from luxvox.models.picture.weights import picture_codec
-    from luxvox.torch_state import usual_state
-
-    check_types(quality=quality, tune=tune, model=model)
-    if quality is None:
-        raise UsageError("codes of pictures need the quality that they were made at")
-    work = picture_work(DEFAULT_EFFORT, tune)
-    with usual_state():
-        codec = picture_codec(model)
-        whole = _checked_codes(codes, codec.model.config)
-        height, width = (CELL * n for n in whole["apex"].shape[1:])
-        header = container.PictureHeader(
-            model_number=codec.card.number,
-            fingerprint=codec.fingerprint,
-            width=width,
-            height=height,
-            colour=True,
-            alpha=False,
-            eye=work.tune > 0.0,
-            profile=0,
-            coder=0,
-            quality=Quality.of(quality),
-            band_rows=0,
-        )
-        return drawn(codec, header, whole)
-
-
-def _checked_codes(
-    codes: Mapping[str, NDArray[Any]], config: PictureConfig
-) -> dict[str, LatticeCodes]:
-    """Return the codes of all levels as int16; levels that are missing are null."""
-    from luxvox.entropy.picture.layers import CODE_MAX
-    from luxvox.models.picture.conditions import LEVELS
-    from luxvox.models.picture.tiling import grid_shapes
-
-    if "apex" not in codes or codes.keys() - set(LEVELS):
-        raise UsageError(
-            f"levels {', '.join(map(str, codes))}, legal: apex and any of {', '.join(LEVELS)}"
-        )
-    arrays = {level: as_array("codes", codes[level]) for level in codes}
-    if arrays["apex"].ndim != 3 or not arrays["apex"].size:
-        raise UsageError(f"apex of shape {arrays['apex'].shape}, legal: [channels, height, width]")
-    grids = grid_shapes(*(CELL * n for n in arrays["apex"].shape[1:]))
-    whole = {}
-    for level in LEVELS:
-        shape = (config.n_channels(level), *grids[level])
-        array = arrays.get(level, np.zeros(shape, np.int16))
-        if array.shape != shape or array.dtype.kind not in "iu":
-            raise UsageError(
-                f"{level} of {array.dtype} {array.shape}, legal: whole numbers {shape}"
-            )
-        if np.abs(array.astype(np.int64)).max() > CODE_MAX:
-            raise UsageError(f"codes of {level} are out of range, legal: ±{CODE_MAX}")
-        whole[level] = array.astype(np.int16)
-    return whole

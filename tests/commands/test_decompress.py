@@ -1,9 +1,8 @@
 """`luxvox decompress`: limits, cuts, damage, scale and crop."""
 
-import warnings
-
 from PIL import Image
 
+from luxvox import cautions
 from luxvox.codec import container, pictures
 from luxvox.codec.quality import Quality
 from luxvox.errors import TruncatedWarning
@@ -15,7 +14,7 @@ def test_truncation_is_a_warning(folder, monkeypatch, capsys):
     decompress = pictures.decompress_raster
 
     def warn(*arguments, **options):
-        warnings.warn("2 of 5 sections are missing", TruncatedWarning, stacklevel=2)
+        cautions.warn(TruncatedWarning("2 of 5 sections are missing"))
         return decompress(*arguments, **options)
 
     monkeypatch.setattr(pictures, "decompress_raster", warn)
