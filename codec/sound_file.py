@@ -37,7 +37,7 @@ class SpeechFile:
 
     It has the attributes and methods of `soundfile.SoundFile` for reading. Segments of 15 s are
     decoded as they are reached, so a file of an hour opens at once; seeking decodes from the
-    segment before the place.
+    segment before the position.
 
     Args:
         file: a `.lvx` file: its path or URL, opened, or its bytes.
@@ -115,27 +115,27 @@ class SpeechFile:
         return True
 
     def tell(self) -> int:
-        """Return the place of the next sample."""
-        return self._place
+        """Return the position of the next sample."""
+        return self._position
 
     def seek(self, frames: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a sample, and return its place.
+        """Go to a sample, and return its position.
 
         Args:
             frames: samples from the start, from here (`SEEK_CUR`) or from the end (`SEEK_END`).
 
         Raises:
-            UsageError: if there is no such place.
+            UsageError: if there is no such position.
         """
-        origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.frames}
+        origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.frames}
         if whence not in origins:
             raise UsageError(f"whence {whence} is unknown, legal: 0, 1, 2")
-        place = origins[whence] + frames
-        if not 0 <= place <= self.frames:
-            raise UsageError(f"sample {place} asked for, legal: 0..{self.frames}")
-        if place != self._place:
-            self._restart(place)
-        return place
+        position = origins[whence] + frames
+        if not 0 <= position <= self.frames:
+            raise UsageError(f"sample {position} asked for, legal: 0..{self.frames}")
+        if position != self._position:
+            self._restart(position)
+        return position
 
     def read(
         self, frames: int = -1, dtype: str = "float64", always_2d: bool = False
@@ -154,9 +154,9 @@ class SpeechFile:
             raise UsageError("the file is closed")
         if dtype not in _TYPES:
             raise UsageError(f"dtype {dtype!r} is unknown, legal: {', '.join(_TYPES)}")
-        left = self.frames - self._place
+        left = self.frames - self._position
         samples = self._take(left if frames < 0 else min(frames, left))
-        self._place += len(samples)
+        self._position += len(samples)
         samples = _as_type(samples, dtype)
         return samples if always_2d or self.channels > 1 else samples[:, 0]
 
@@ -166,21 +166,21 @@ class SpeechFile:
         """Yield the rest of the file in blocks of so many samples a channel."""
         if blocksize < 1:
             raise UsageError(f"a block of {blocksize} samples, legal: 1 or more")
-        while self._place < self.frames:
+        while self._position < self.frames:
             yield self.read(blocksize, dtype, always_2d)
 
-    def _restart(self, place: int) -> None:
-        """Decode from the segment before a place: networks and resampling look back a little."""
+    def _restart(self, position: int) -> None:
+        """Decode from the segment before a position: networks and resampling look back a little."""
         samples = SEGMENT_S * self.samplerate
-        first = max(place // samples - 1, 0)
-        if place == self.frames:
+        first = max(position // samples - 1, 0)
+        if position == self.frames:
             self._chunks = iter(())
         else:
             self._chunks = stream_speech(self._from_segment(first), max_seconds=self._max_seconds)
         self._held = np.zeros((0, self.channels), np.float32)
-        self._place = place
-        if place < self.frames:
-            self._take(place - first * samples)
+        self._position = position
+        if position < self.frames:
+            self._take(position - first * samples)
 
     def _from_segment(self, first: int) -> bytes:
         """Return the file of what is left from a segment on."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 
-MOST_WORKERS = 8  # one that corrects latents takes 100 MB
+MAX_WORKERS = 8  # one that corrects latents takes 100 MB
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ def side_by_side(
     stops, or an item fails, is not done.
     """
     n_threads = torch.get_num_threads()
-    n_workers = min(n_threads, n_items, MOST_WORKERS)
+    n_workers = min(n_threads, n_items, MAX_WORKERS)
     if n_workers < 2:
         yield from map(work, items)
         return

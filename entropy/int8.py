@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FEWEST = 16  # rows or terms of a sum: for fewer the conversions take longer than is won
+MIN_ROWS = 16  # rows or terms of a sum: for fewer the conversions take longer than is won
 _TRIED = ((1, 64, 16), (16, 256, 48), (17, 588, 256), (200, 768, 256))  # rows, sum, columns
 
 
@@ -27,7 +27,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     plain = x.dtype in (torch.float32, torch.int8) and x.device.type == "cpu"
-    if learns or not plain or min(x.shape) < FEWEST or not has_exact_int8():
+    if learns or not plain or min(x.shape) < MIN_ROWS or not has_exact_int8():
         return F.linear(x.to(weight.dtype), weight, bias)
     return _int8_products(x, weight).float().add_(bias)
 

@@ -21,8 +21,8 @@ from luxvox.evaluate.study import Figures, Scale, Study
 
 DRAWS = 500
 _SEED = 2001
-_LEAST_FILES = 2  # one file has no spread
-_LEAST_DRAWS = 0.9  # of the draws that must be comparable for an interval to be given
+_MIN_FILES = 2  # one file has no spread
+_MIN_DRAWS = 0.9  # of the draws that must be comparable for an interval to be given
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def mean_with_interval(table: Figures) -> tuple[Figures, Figures | None]:
         Means [n], and the ends [2, n] of their intervals, or None for one file.
     """
     means = table.mean(axis=0)
-    return means, _ends(_draws(len(table)) @ table) if len(table) >= _LEAST_FILES else None
+    return means, _ends(_draws(len(table)) @ table) if len(table) >= _MIN_FILES else None
 
 
 def mean_curve(study: Study, scale: Scale, codec: str) -> MeanCurve | None:
@@ -111,7 +111,7 @@ class _Bundle:
     def measured(cls, study: Study, scale: Scale, codec: str) -> _Bundle:
         counted = study.counted(scale.metric)
         rates, figures = study.rates(codec)[counted], study.figures(codec, scale.metric)[counted]
-        weights = _draws(len(rates)) if len(rates) >= _LEAST_FILES else np.zeros((0, len(rates)))
+        weights = _draws(len(rates)) if len(rates) >= _MIN_FILES else np.zeros((0, len(rates)))
         mean, *_ = _curves(rates.mean(axis=0)[None], figures.mean(axis=0)[None], scale)
         return cls(
             codec,
@@ -192,7 +192,7 @@ def _mapped(gaps: _Gaps, unit: Callable[[float], float]) -> Difference:
     if gaps.mean is None:
         return Difference(None, refused=gaps.refused)
     interval = None
-    if gaps.n_draws and len(gaps.draws) >= _LEAST_DRAWS * gaps.n_draws:
+    if gaps.n_draws and len(gaps.draws) >= _MIN_DRAWS * gaps.n_draws:
         low, high = _ends(np.array([unit(gap) for gap in gaps.draws]))
         interval = float(low), float(high)
     of_files = [unit(gap) for gap in gaps.files]

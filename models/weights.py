@@ -57,11 +57,11 @@ def check_sizes(
         ModelError: if a number is beyond any sense, or a shape is another one.
     """
     for name, value in card.config.items():
-        most = next((top for part, top in _MOST.items() if part in name), _MOST_OF_ALL)
+        maximum = next((top for part, top in _MAX.items() if part in name), _MAX_OF_ALL)
         numbers = value if isinstance(value, list) else [value]
-        if len(numbers) > _MOST_OF_ALL or any(not 0 <= number <= most for number in numbers):
+        if len(numbers) > _MAX_OF_ALL or any(not 0 <= number <= maximum for number in numbers):
             raise ModelError(
-                f"{card.id}: the weights do not fit the card: {name}, legal: 0..{most}"
+                f"{card.id}: the weights do not fit the card: {name}, legal: 0..{maximum}"
             )
     for name, shape in shapes.items():
         if tuple(tensors[name].shape) != shape:
@@ -72,8 +72,8 @@ def check_sizes(
             )
 
 
-_MOST_OF_ALL = 4096  # also how long a list may be
-_MOST = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 60, "codebook_size": 1 << 15}
+_MAX_OF_ALL = 4096  # also how long a list may be
+_MAX = {"blocks": 64, "expansion": 16, "kernel": 63, "stages": 60, "codebook_size": 1 << 15}
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> bytes:

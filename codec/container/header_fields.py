@@ -214,10 +214,10 @@ class BandRows:
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
         """Return what is illegal about it, or None."""
         n_cell_rows = -(-values["height"] // CELL)
-        least = -(-n_cell_rows // MAX_BANDS)
-        if values[self.name] == 0 or least <= values[self.name] <= n_cell_rows:
+        min_rows = -(-n_cell_rows // MAX_BANDS)
+        if values[self.name] == 0 or min_rows <= values[self.name] <= n_cell_rows:
             return None
-        legal = f"0 or {least}..{n_cell_rows} at this height"
+        legal = f"0 or {min_rows}..{n_cell_rows} at this height"
         return FormatError, f"bands of {values[self.name]} rows of cells, legal: {legal}"
 
     def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:

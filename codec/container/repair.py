@@ -62,7 +62,7 @@ def _with_table(data: bytes, start: int, bands: Bands) -> bytes:
     front = data[start : start + _LONGEST_TABLE]
     # An altered byte may split a number in two, or join two of them.
     front = front[: (_end_of(front, n_parts + 1) or len(front)) + CRC_SIZE]
-    best, most = data, -1
+    best, max_whole = data, -1
     for tried in _changes(front):
         end = _end_of(tried, n_parts)
         crc = crc16(tried[:end])
@@ -73,8 +73,8 @@ def _with_table(data: bytes, start: int, bands: Bands) -> bytes:
             n_whole = len(list_parts(whole, start, bands).in_state("whole"))
         except LuxvoxError:
             continue
-        if n_whole > most:
-            best, most = whole, n_whole
+        if n_whole > max_whole:
+            best, max_whole = whole, n_whole
     return best
 
 

@@ -68,9 +68,11 @@ def section_bytes(section: Section) -> bytes:
 def check_count(header: Header, n_sections: int, end: int) -> None:
     """Refuse a number of sections that no such file has, before they are read one by one."""
     if isinstance(header, VoiceHeader):
-        most = _n_voice_codes(header) + LAST_SECTION_TYPE - LAST_CRITICAL
-        if n_sections > most:
-            raise FormatError(f"header, offset {end}: {n_sections} sections, legal: at most {most}")
+        max_sections = _n_voice_codes(header) + LAST_SECTION_TYPE - LAST_CRITICAL
+        if n_sections > max_sections:
+            raise FormatError(
+                f"header, offset {end}: {n_sections} sections, legal: at most {max_sections}"
+            )
 
 
 def whole_sections(

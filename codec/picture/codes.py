@@ -33,7 +33,7 @@ class BandWalk:
     Attributes:
         context: the integer context model.
         bands: of the picture.
-        position: log-step, −127 (finest) … 127 (coarsest).
+        log_step_int: log-step, −127 (finest) … 127 (coarsest).
         coder: number of the range coder.
         advance: called with the share of the bands that are done.
         wanted: the bands that are walked over; None for all.
@@ -41,7 +41,7 @@ class BandWalk:
 
     context: LatticeContext
     bands: Bands
-    position: int
+    log_step_int: int
     coder: int
     advance: Advance
     wanted: range | None = None
@@ -49,12 +49,12 @@ class BandWalk:
     def begin(self, band: int, visitor: Visitor) -> Walk:
         """Return a walk over the codes of a band that has not begun."""
         shapes = grid_shapes(*self.bands.size(band))
-        return Walk(self.context, shapes, self.position, visitor, self.bands.joined)
+        return Walk(self.context, shapes, self.log_step_int, visitor, self.bands.joined)
 
     def walk(self, band: int, visitor: Visitor) -> Codes:
         """Walk over the codes of a band."""
         shapes = grid_shapes(*self.bands.size(band))
-        return walk(self.context, shapes, self.position, visitor, self.bands.joined)
+        return walk(self.context, shapes, self.log_step_int, visitor, self.bands.joined)
 
     def collect(self, work: Callable[[int], Codes]) -> Codes:
         """Return the codes of the whole picture from those of its bands; null where not wanted."""

@@ -44,11 +44,11 @@ def best_up_to(
     header = coded.header
     n_tries = max(2, _MAX_PIXELS // (header.width * header.height))
     below = [quality for quality in _GRID if quality < header.quality]
-    best, least, n_failed = coded, error(coded), 0
+    best, min_error, n_failed = coded, error(coded), 0
     for quality in reversed(below[-n_tries:]):
         tried = code(quality)
-        if len(tried.data) <= len(coded.data) and (found := error(tried)) < least:
-            best, least, n_failed = tried, found, 0
+        if len(tried.data) <= len(coded.data) and (found := error(tried)) < min_error:
+            best, min_error, n_failed = tried, found, 0
         elif (n_failed := n_failed + 1) == _MAX_FAILED:
             break
     return best

@@ -35,7 +35,7 @@ _PSNR_SLOPE_DB = 0.0021
 _LAMBDA_STEPS = 200  # in which λ is halved or doubled
 _LOG_BYTES_OF_LAMBDA, _PSNR_OF_LAMBDA_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the numbers where λ is searched
-_MOST_BYTES, _MOST_DB = 2.0**40, 200.0  # beyond these no search need look
+_MAX_BYTES, _MAX_DB = 2.0**40, 200.0  # beyond these no search need look
 _LAMBDA_TRIES = 10
 
 
@@ -101,13 +101,13 @@ class _Search:
         self._tried: dict[tuple[int, int], tuple[float, bytes]] = {}
         n_pixels = encoder.pixels.shape[0] * encoder.pixels.shape[1]
         if target.what == "psnr":
-            aim = min(target.value, _MOST_DB)
+            aim = min(target.value, _MAX_DB)
             self.window = _around(aim, PSNR_TOLERANCE_DB)
             slope, self._lambda_slope = _PSNR_SLOPE_DB, _PSNR_OF_LAMBDA_DB
             quality = np.interp(aim, _TYPICAL_PSNR_DB, _QUALITIES)
         else:
             n_bytes = target.value if target.what == "size" else target.value * n_pixels / 8.0
-            n_bytes = min(max(n_bytes, 1.0), _MOST_BYTES)
+            n_bytes = min(max(n_bytes, 1.0), _MAX_BYTES)
             self.window = _of_bytes(n_bytes, at_most=target.what == "size")
             slope, self._lambda_slope = _LOG_BYTES_SLOPE, _LOG_BYTES_OF_LAMBDA
             rate = 8.0 * n_bytes / n_pixels
@@ -199,8 +199,8 @@ def _of_bytes(n_bytes: float, at_most: bool) -> Window:
 
     It is as wide at least as the steps in which sizes come.
     """
-    least = SIZE_STEP - 1.0 if at_most else SIZE_STEP / 2.0
-    tolerance = max(SIZE_TOLERANCE * n_bytes, least)
+    min_tolerance = SIZE_STEP - 1.0 if at_most else SIZE_STEP / 2.0
+    tolerance = max(SIZE_TOLERANCE * n_bytes, min_tolerance)
     low = math.log(max(n_bytes - tolerance, n_bytes / 2.0))
     high = math.log(n_bytes if at_most else n_bytes + tolerance)
     return Window(low, (low + high) / 2.0, high, is_limit=at_most)

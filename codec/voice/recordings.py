@@ -32,7 +32,7 @@ _MAX_PEAK: Final = 16.0
 _BAND_FRAME: Final = 1024
 _BAND_FRAMES_A_BLOCK: Final = 64
 _AUDIBLE_SHARE: Final = 1e-5  # of all power, −50 dB
-_CUT_AT_LEAST_S: Final = 0.1
+_MIN_CUT_S: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _out_of_scale(peak: float) -> str:
 def _notes_on_length(sound: Sound, n_samples: int) -> tuple[str, ...]:
     """Say that a file is cut, where it has less than it says."""
     n_missing = 0 if sound.n_stated is None else sound.n_stated - n_samples
-    if n_missing <= _CUT_AT_LEAST_S * sound.sample_rate_hz:
+    if n_missing <= _MIN_CUT_S * sound.sample_rate_hz:
         return sound.notes
     stated_s, there_s = ((n_samples + n) / sound.sample_rate_hz for n in (n_missing, 0))
     return (*sound.notes, f"the file is cut: {there_s:.1f} of {stated_s:.1f} s are there")

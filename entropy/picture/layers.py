@@ -101,9 +101,11 @@ def check_sums(level: LatticeLevel, tensors: Tensors) -> None:
             )
 
 
-def step_inputs(position: int) -> Tensor:
+def step_inputs(log_step_int: int) -> Tensor:
     """Return the inputs [2] that tell the log-step −127 … 127: itself and its square."""
-    return torch.tensor([position, (position * position) >> 7], dtype=torch.float32, device="cpu")
+    return torch.tensor(
+        [log_step_int, (log_step_int * log_step_int) >> 7], dtype=torch.float32, device="cpu"
+    )
 
 
 def companded(codes: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class Walk:
     Args:
         context: the integer context model.
         grids: (height, width) of each level.
-        position: log-step, −127 (finest) … 127 (coarsest).
+        log_step_int: log-step, −127 (finest) … 127 (coarsest).
         visitor: decides or learns the codes.
         joined: whether all codes belong to section 1, as those of small pictures do.
 
@@ -90,7 +90,7 @@ class Walk:
         self,
         context: LatticeContext,
         grids: Mapping[str, tuple[int, int]],
-        position: int,
+        log_step_int: int,
         visitor: Visitor,
         joined: bool = False,
     ) -> None:
@@ -99,7 +99,7 @@ class Walk:
             for level in context.levels
         }
         self._context, self._visitor = context, visitor
-        self._step = step_inputs(position)
+        self._step = step_inputs(log_step_int)
         self._state: Tensor | None = None
         levels = context.levels
         self._sections = {
@@ -135,12 +135,12 @@ class Walk:
 def walk(
     context: LatticeContext,
     grids: Mapping[str, tuple[int, int]],
-    position: int,
+    log_step_int: int,
     visitor: Visitor,
     joined: bool = False,
 ) -> dict[str, LatticeCodes]:
     """Walk over all codes of one picture; as `Walk`, whose codes are returned."""
-    whole = Walk(context, grids, position, visitor, joined)
+    whole = Walk(context, grids, log_step_int, visitor, joined)
     for _ in context.levels:
         whole.next_level()
     return whole.codes

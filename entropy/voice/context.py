@@ -133,24 +133,26 @@ class Context:
             check_accumulators(name, level.tensors)
 
     @contextmanager
-    def walking(self, codes: Codes, position: int) -> Iterator[_Walk]:
+    def walking(self, codes: Codes, log_step_int: int) -> Iterator[_Walk]:
         """Begin a walk that fills codes [stages, F]; see `luxvox.entropy.voice.walk.walk`.
 
         Autocast, which a caller may have set for float networks, would round in here.
         """
         plan = self.plan[0]
         with torch.autocast("cpu", enabled=False), torch.no_grad():
-            yield _Walk(self.levels[plan.name], plan, codes, position)
+            yield _Walk(self.levels[plan.name], plan, codes, log_step_int)
 
 
 class _Walk:
     """What is known in the course of one walk."""
 
-    def __init__(self, level: ContextLevel, plan: LevelPlan, codes: Codes, position: int) -> None:
+    def __init__(
+        self, level: ContextLevel, plan: LevelPlan, codes: Codes, log_step_int: int
+    ) -> None:
         self._level = level
         self._plan = plan
         self._codes = codes
-        self._position = torch.tensor([position], dtype=torch.float32, device="cpu")
+        self._log_step_int = torch.tensor([log_step_int], dtype=torch.float32, device="cpu")
         self._own = torch.zeros(
             (codes.shape[1], level.shape.n_channels), dtype=level.codewords.dtype, device="cpu"
         )
@@ -173,7 +175,7 @@ class _Walk:
 
         # What is known of all frames -> features of the predicted ones [N, width] -> [N, hidden].
         depth = depth_input(torch.from_numpy(self._codes != 0))
-        lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._position)
+        lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._log_step_int)
         features = line_features(lines, tensors, index, torch.from_numpy(rows))
         hidden = hidden_features(features, tensors, one.stage, previous)
 

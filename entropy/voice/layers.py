@@ -74,22 +74,27 @@ class Lines:
         own: sums of known codewords [lines · F, channels] in 1/16 step.
         depth: `depth_input` of the frames [lines · F].
         mask: 1 where codes are about to be predicted [F].
-        position: log-step [lines], whole numbers −127 … 127.
+        log_step_int: log-step [lines], whole numbers −127 … 127.
     """
 
     own: Tensor
     depth: Tensor
     mask: Tensor
-    position: Tensor
+    log_step_int: Tensor
 
     def inputs(self, frames: Tensor) -> Tensor:
         """Return the inputs of the trunk [M, n_inputs] at some frames of all lines [M]."""
         length = len(self.mask)
-        position = self.position[frames // length]
+        log_step_int = self.log_step_int[frames // length]
         mask = self.mask[frames % length] * ACTIVATION_MAX
 
         # Four planes besides the latents: depth, where codes are predicted, log-step, its square.
-        columns = [self.depth[frames], mask, position, torch.floor(position * position / 128.0)]
+        columns = [
+            self.depth[frames],
+            mask,
+            log_step_int,
+            torch.floor(log_step_int * log_step_int / 128.0),
+        ]
         # [M, n_channels], 4 · [M] -> [M, n_channels + 4]
         return torch.cat([compand(self.own[frames]), torch.stack(columns, 1)], 1)
 
@@ -147,7 +152,9 @@ def line_features(lines: Lines, tensors: Tensors, index: int, rows: Tensor) -> T
     Returns:
         Features [N, width], whole numbers 0 … 127.
     """
-    taps = line_taps(rows, len(lines.position), len(lines.mask), tensors["conv1.weight"].shape[3])
+    taps = line_taps(
+        rows, len(lines.log_step_int), len(lines.mask), tensors["conv1.weight"].shape[3]
+    )
 
     # [M, n_inputs] -> [L, taps · n_inputs] -> [L, width]
     x = _windows(lines.inputs(taps.frames), taps.first)

@@ -30,14 +30,14 @@ class Visitor(Protocol):
 
 
 def walk(
-    context: Context, shapes: Mapping[str, tuple[int, int]], position: int, visitor: Visitor
+    context: Context, shapes: Mapping[str, tuple[int, int]], log_step_int: int, visitor: Visitor
 ) -> dict[str, Codes]:
     """Walk over the codes of one segment.
 
     Args:
         context: the integer context model.
         shapes: (1, number of frames) of its level.
-        position: log-step, −127 (finest) … 127 (coarsest).
+        log_step_int: log-step, −127 (finest) … 127 (coarsest).
         visitor: decides or learns the codes.
 
     Returns:
@@ -45,7 +45,7 @@ def walk(
     """
     plan = context.plan[0]
     codes = np.zeros((plan.n_stages, shapes[plan.name][1]), code_type(plan.codebook_size))
-    with context.walking(codes, position) as state:
+    with context.walking(codes, log_step_int) as state:
         for index, one in enumerate(plan.passes):
             if visitor.wants(plan.sections[one.stage]):
                 prediction = state.predict(index)

@@ -121,9 +121,9 @@ def _lpips(original: Pixels, decoded: Pixels, test_file: TestFile, setting: Sett
     return lpips(original, decoded)
 
 
-def _check_sides(pixels: Pixels, least: int) -> None:
-    if min(pixels.shape[:2]) < least:
-        raise NotApplicable(f"a side is shorter than {least} pixels")
+def _check_sides(pixels: Pixels, min_side: int) -> None:
+    if min(pixels.shape[:2]) < min_side:
+        raise NotApplicable(f"a side is shorter than {min_side} pixels")
 
 
 def _numpy_version(setting: Setting) -> str:

@@ -59,11 +59,11 @@ class RateAwareChoice:
         towards = near + np.sign(mean - near)
 
         # Candidates: the rounded mean, the nearest number, and its neighbour towards the mean.
-        best, least = mean, self._costs(part, mean, y)
+        best, min_cost = mean, self._costs(part, mean, y)
         for candidate in (towards, near):
             cost = self._costs(part, candidate, y)
-            best = np.where(cost < least, candidate, best)
-            least = np.minimum(cost, least)
+            best = np.where(cost < min_cost, candidate, best)
+            min_cost = np.minimum(cost, min_cost)
 
         codes[rows, columns] = best
         return codes

@@ -73,11 +73,11 @@ class Conditions:
     """What the networks are told of each file of a batch, each [B, 1, 1, 1].
 
     Attributes:
-        position: log-step, −1 (finest) … 1 (coarsest).
+        log_step: log-step, −1 (finest) … 1 (coarsest).
         gain: step in units.
         tune: 0 (least squared error) … 1 (for the eye).
     """
 
-    position: Tensor
+    log_step: Tensor
     gain: Tensor
     tune: Tensor

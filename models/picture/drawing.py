@@ -207,12 +207,12 @@ class _FoldedBlock:
     """A block at one setting: its scale lies in its first kernels, its gain in the last ones."""
 
     def __init__(self, block: Block, at: Conditions, kind: torch.dtype) -> None:
-        position, gain = at.position.flatten(), at.gain
-        scale = block.scale * torch.exp(block.scale_slope * position)
+        log_step, gain = at.log_step.flatten(), at.gain
+        scale = block.scale * torch.exp(block.scale_slope * log_step)
         expand, project = block.expand, block.project
         assert expand.bias is not None and project.bias is not None
         assert block.depthwise.bias is not None
-        bias = expand.bias + block.expand_slope * position
+        bias = expand.bias + block.expand_slope * log_step
         bias = bias + block.tune_slope * at.tune.flatten()
         values, gates = expand.weight.chunk(2), bias.chunk(2)
         first = block.depthwise.weight * scale[:, None, None, None]

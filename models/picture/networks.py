@@ -70,12 +70,12 @@ class Block(nn.Module):
     def forward(self, x: Tensor, at: Conditions) -> Tensor:
         """Return [B, width, H, W]."""
         # The log-step scales what enters: [width] -> [B, width, 1, 1].
-        scale = self.scale[:, None, None] * torch.exp(self.scale_slope[:, None, None] * at.position)
+        scale = self.scale[:, None, None] * torch.exp(self.scale_slope[:, None, None] * at.log_step)
         # [B, width, H, W] -> [B, 2 · hidden, H, W]
         hidden = self.expand(self.depthwise(x * scale.to(x.dtype)))
 
         # Log-step and tuning shift the gates.
-        offset = self.expand_slope[:, None, None] * at.position
+        offset = self.expand_slope[:, None, None] * at.log_step
         offset = offset + self.tune_slope[:, None, None] * at.tune
         hidden = F.hardtanh(hidden + offset.to(x.dtype), -FACTOR_MAX, FACTOR_MAX)
 
@@ -324,15 +324,15 @@ class PictureModel(nn.Module):
 
     def conditions(self, step: Tensor, tune: Tensor) -> Conditions:
         """Return what networks are told of steps [B] in 8-bit levels and tunings [B]."""
-        position = log_step(step, self.config)[:, None, None, None]
+        where = log_step(step, self.config)[:, None, None, None]
         gain = (step / PIXELS_PER_UNIT)[:, None, None, None]
-        return Conditions(position, gain, tune[:, None, None, None])
+        return Conditions(where, gain, tune[:, None, None, None])
 
     def scale(self, level: str, at: Conditions) -> Tensor:
         """Return what a step of each channel of a level is in units, [B, C, 1, 1]."""
         # [2, C] -> twice [1, C, 1, 1]
         offset, slope = self.gains[level][:, None, :, None, None]
-        return at.gain * torch.exp(offset + slope * at.position)
+        return at.gain * torch.exp(offset + slope * at.log_step)
 
 
 def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:

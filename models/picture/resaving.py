@@ -47,13 +47,13 @@ def latents_of_saved(
     codes, factors, distance = _rounded(model, setting, latents)
     if distance > _WELL_ROUNDED:
         return None
-    best, least = None, _MAX_SQUARED_ERROR + _MAX_SHARE * setting.step**2
+    best, min_error = None, _MAX_SQUARED_ERROR + _MAX_SHARE * setting.step**2
     for _ in range(N_STEPS):
         drawn = _drawn(model, codes, setting, pixels.shape[:2])
         exact = {level: code * factors[level] for level, code in codes.items()}
         error = float(np.square(drawn - pixels.astype(np.float32)).mean())
-        if error < least:
-            best, least = exact, error
+        if error < min_error:
+            best, min_error = exact, error
         if error < _ENOUGH:
             break
         again = analyse(model, drawn, setting, lambda share: None)

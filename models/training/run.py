@@ -201,9 +201,9 @@ def _say_what_is_next(recipe: Recipe[Data], job: Job) -> None:
     if process_rank() > 0:
         return
     phases = [START, *recipe.shares]
-    place = len(phases) - 1 if job.phase is None else phases.index(job.phase)
-    if place + 1 < len(phases):
-        following = phases[place + 1]
+    number = len(phases) - 1 if job.phase is None else phases.index(job.phase)
+    if number + 1 < len(phases):
+        following = phases[number + 1]
         log.info("next: luxvox train %s … --out %s --phase %s", recipe.command, job.run, following)
     else:
         log.info("next: luxvox train export %s", job.run)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from luxvox.models.voice.rvq import ResidualVQ
 
-_PLACES_AT_ONCE = 1 << 8
+_FRAMES_AT_ONCE = 1 << 8
 
 
 @torch.no_grad()
@@ -33,7 +33,7 @@ def beam_codes(
     parts = [
         _codes(vq, some, depth, width, costs_of_bits)
         for some, depth in zip(
-            torch.split(latents, _PLACES_AT_ONCE), torch.split(depths, _PLACES_AT_ONCE), strict=True
+            torch.split(latents, _FRAMES_AT_ONCE), torch.split(depths, _FRAMES_AT_ONCE), strict=True
         )
     ]
     return torch.cat(parts, 1)

@@ -31,7 +31,7 @@ from luxvox.models.voice.networks import SpeechModel
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
 FIRST_STEP = 0.45  # of what quantisation takes, root mean squares; over √n for n steps
 LAST_STEP = 0.25  # of the first
-LEAST = 1e-12
+FLOOR = 1e-12
 HEARD_SHARE = 0.2  # of its decibels that are added to a frame's power where depths are chosen
 HEARD_FRAMES = 2  # standard deviation of the window that what is heard is averaged in
 HEARD_FLOOR = 0.1  # of the mean
@@ -124,7 +124,7 @@ def _gradient(
 
 def _evened(gradient: Tensor) -> Tensor:
     """Bring frames nearer to one length, so that loud ones do not take all of a step."""
-    lengths = gradient.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST)
+    lengths = gradient.square().mean(1, keepdim=True).sqrt().clamp(min=FLOOR)
     return gradient / lengths.pow(EVENNESS)
 
 
@@ -145,7 +145,7 @@ def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.flo
 
     # In decibels over the mean of the frames that have codes.
     known = torch.from_numpy(coded)
-    floor = HEARD_FLOOR * smooth[known].mean() + LEAST
+    floor = HEARD_FLOOR * smooth[known].mean() + FLOOR
     decibels = 10.0 * torch.log10(smooth + floor)
     heard: NDArray[np.float32] = (decibels - decibels[known].mean()).where(known, 0.0).numpy()
     return heard
@@ -158,4 +158,4 @@ def has_bfloat16_units() -> bool:
 
 
 def _root_mean_square(values: Tensor) -> Tensor:
-    return values.square().mean().sqrt().clamp(min=LEAST)
+    return values.square().mean().sqrt().clamp(min=FLOOR)

@@ -290,7 +290,7 @@ class SpeechModel(nn.Module):
         corrections, _ = self.fine(fine, known, half_precision=half_precision)
         return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
 
-    def depths(self, latents: Tensor, position: Tensor) -> Tensor:
+    def depths(self, latents: Tensor, log_step: Tensor) -> Tensor:
         """Return how many stages each frame gets, int64 [B, 1, F].
 
         Loud frames get more, but by far not as many more as the least squared error would give
@@ -298,20 +298,20 @@ class SpeechModel(nn.Module):
 
         Args:
             latents: [B, n_channels, 1, F] in steps.
-            position: [B], −1 (finest) … 1 (coarsest).
+            log_step: [B], −1 (finest) … 1 (coarsest).
         """
-        return self._depths_of_powers(power_db(latents), position[:, None, None])
+        return self._depths_of_powers(power_db(latents), log_step[:, None, None])
 
-    def depths_of_powers(self, power: NDArray[np.float32], position: float) -> NDArray[np.int64]:
+    def depths_of_powers(self, power: NDArray[np.float32], log_step: float) -> NDArray[np.int64]:
         """Return how many stages frames of a given power in decibels [F] get, as `depths`."""
-        where = torch.tensor(position, dtype=torch.float64)
+        where = torch.tensor(log_step, dtype=torch.float64)
         limits = self._depths_of_powers(torch.from_numpy(power).double(), where)
         array: NDArray[np.int64] = limits.numpy()
         return array
 
-    def _depths_of_powers(self, power: Tensor, position: Tensor) -> Tensor:
+    def _depths_of_powers(self, power: Tensor, log_step: Tensor) -> Tensor:
         config = self.config
-        fineness = (1.0 - position) / 2.0
+        fineness = (1.0 - log_step) / 2.0
 
         # Stages of a typical frame, and how many more each decibel brings.
         typical = config.finest_depth * fineness.pow(DEPTH_POWER)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 GROUP_WIDTH = 8
 RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
-PLACES_AT_ONCE = 1 << 10  # whose costs of all codewords are held at a time
+POSITIONS_AT_ONCE = 1 << 10  # whose costs of all codewords are held at a time
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
 
@@ -74,7 +74,7 @@ class ResidualVQ(nn.Module):
     def encode(
         self,
         latents: Tensor,
-        position: Tensor,
+        log_step: Tensor,
         rate_weight: float | Tensor = RATE_WEIGHT,
         limits: Tensor | None = None,
     ) -> Tensor:
@@ -82,9 +82,9 @@ class ResidualVQ(nn.Module):
 
         Args:
             latents: [B, C, H, W] in steps.
-            position: [B] or [1], log-step in −1 … 1, picks the static tables.
+            log_step: [B] or [1], log-step in −1 … 1, picks the static tables.
             rate_weight: worth of a bit in squared steps, of all or of each sample [B].
-            limits: how many stages each place may have, int64 [B, H, W]; all by default.
+            limits: how many stages each position may have, int64 [B, H, W]; all by default.
 
         Returns:
             Codes, `code_type` [B, stages, groups, H, W].
@@ -93,26 +93,32 @@ class ResidualVQ(nn.Module):
 
         # [B, C, H, W] -> [groups, N, width]
         vectors = self.group(latents)
-        n_places = vectors.shape[1]
+        n_positions = vectors.shape[1]
         codes = torch.zeros(
-            (self.n_stages, len(self.slots), n_places), dtype=self.code_type, device=latents.device
+            (self.n_stages, len(self.slots), n_positions),
+            dtype=self.code_type,
+            device=latents.device,
         )
 
         # Which sample each position belongs to, and what each codeword costs there.
         item = torch.arange(batch, device=latents.device).repeat_interleave(height * width)
         weights = torch.as_tensor(rate_weight, device=latents.device).reshape(-1, 1, 1, 1)
-        bits = weights * self.bits[rate_bin(position)]
+        bits = weights * self.bits[rate_bin(log_step)]
         costs = self.codebooks.square().sum(-1) + bits  # [B or 1, stages, groups, K]
 
         depth = torch.full_like(item, self.n_stages) if limits is None else limits.flatten()
 
         # A limited number of positions at once, for the costs of all codewords take much memory.
-        for some in torch.split(torch.arange(n_places, device=latents.device), PLACES_AT_ONCE):
-            places = _Places(some, vectors[:, some], item, depth)
+        for some in torch.split(
+            torch.arange(n_positions, device=latents.device), POSITIONS_AT_ONCE
+        ):
+            positions = _Positions(some, vectors[:, some], item, depth)
             for stage in range(self.n_stages):
-                if not places.keep_alive(stage):
+                if not positions.keep_alive(stage):
                     break
-                codes[stage][:, places.rows] = places.choose(self.codebooks[stage], costs[:, stage])
+                codes[stage][:, positions.rows] = positions.choose(
+                    self.codebooks[stage], costs[:, stage]
+                )
 
         # [stages, groups, B·H·W] -> [B, stages, groups, H, W]
         shape = (self.n_stages, len(self.slots), batch, height, width)
@@ -128,18 +134,18 @@ class ResidualVQ(nn.Module):
             total += _chosen_codewords(self.codebooks[stage], index)
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
 
-    def static_bits(self, codes: Tensor, position: Tensor) -> Tensor:
+    def static_bits(self, codes: Tensor, log_step: Tensor) -> Tensor:
         """Return what each code costs by the static tables; codes after a null cost nothing.
 
         Args:
             codes: [B, stages, groups, H, W].
-            position: [B] or [1], log-step in −1 … 1, picks the static tables.
+            log_step: [B] or [1], log-step in −1 … 1, picks the static tables.
 
         Returns:
             Bits, float [B, stages, groups, H, W].
         """
         # [B or 1, stages, groups, K] -> [B, stages, groups, H · W] -> [B, stages, groups, H, W]
-        tables = self.bits[rate_bin(position)].expand(len(codes), -1, -1, -1)
+        tables = self.bits[rate_bin(log_step)].expand(len(codes), -1, -1, -1)
         bits = tables.gather(3, codes.long().flatten(3)).reshape(codes.shape)
 
         first = torch.ones_like(codes[:, :1], dtype=torch.bool)
@@ -165,14 +171,14 @@ def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tenso
     return slots
 
 
-class _Places:
-    """Places that are quantised together: which of them are left, and what is left of them.
+class _Positions:
+    """Positions that are quantised together: which of them are left, and what is left of them.
 
     Args:
-        rows: of the places among all.
+        rows: of the positions among all.
         rest: their vectors [groups, N, width].
-        item: sample of each of all places.
-        depth: how many stages each of all places may have.
+        item: sample of each of all positions.
+        depth: how many stages each of all positions may have.
     """
 
     def __init__(self, rows: Tensor, rest: Tensor, item: Tensor, depth: Tensor) -> None:
@@ -180,7 +186,7 @@ class _Places:
         self._alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
 
     def keep_alive(self, stage: int) -> bool:
-        """Drop the places that have no such stage; return whether any is left."""
+        """Drop the positions that have no such stage; return whether any is left."""
         self._alive = self._alive & (self._depth[self.rows] > stage)
 
         # Positions at which all groups have ended are dropped.
@@ -208,6 +214,6 @@ class _Places:
         return choice.to(torch.uint8 if books.shape[1] <= 256 else torch.int16)
 
 
-def rate_bin(position: Tensor) -> Tensor:
+def rate_bin(log_step: Tensor) -> Tensor:
     """Return the range (0 … N_RATE_BINS − 1) of log-steps −1 … 1."""
-    return ((position + 1.0) * (N_RATE_BINS / 2)).floor().long().clamp(0, N_RATE_BINS - 1)
+    return ((log_step + 1.0) * (N_RATE_BINS / 2)).floor().long().clamp(0, N_RATE_BINS - 1)

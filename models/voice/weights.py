@@ -28,7 +28,7 @@ VOICE_KIND = "voice"
 BITS_SCALE = 8  # static rates are kept in 1/8 bit
 EXPONENTS = "exponents"
 GROUPS = "groups"
-MOST_CODEWORD, MOST_EXPONENT = 127, 8  # together below 2^15
+MAX_CODEWORD, MAX_EXPONENT = 127, 8  # together below 2^15
 _CODEBOOKS = "vq.codebooks"
 _BITS = "vq.bits"
 
@@ -115,10 +115,10 @@ def rounded_codebooks(codebooks: Tensor) -> Tensor:
 def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
     """Round codewords [S, K, C] in 1/16 step to −127 … 127, times 2 to exponents [S, C]."""
     largest = codewords.abs().amax(1)
-    units = (1 << torch.arange(MOST_EXPONENT))[:, None, None]
-    exponents = (torch.floor(largest / units + 0.5) > MOST_CODEWORD).sum(0)
+    units = (1 << torch.arange(MAX_EXPONENT))[:, None, None]
+    exponents = (torch.floor(largest / units + 0.5) > MAX_CODEWORD).sum(0)
     codewords = torch.floor(codewords / (1 << exponents)[:, None] + 0.5)
-    return codewords.clamp(-MOST_CODEWORD, MOST_CODEWORD), exponents
+    return codewords.clamp(-MAX_CODEWORD, MAX_CODEWORD), exponents
 
 
 def _widened(codewords: Tensor, exponents: Tensor) -> Tensor:
@@ -170,8 +170,8 @@ def _codewords(codewords: Tensor, exponents: Tensor) -> Tensor:
         raise ModelError(
             f"codewords and exponents are {found}, legal: int8 [S, K, C], uint8 [S, C]"
         )
-    if int(exponents.max()) > MOST_EXPONENT or int(codewords.min()) < -MOST_CODEWORD:
-        raise ModelError(f"an exponent above {MOST_EXPONENT}, or a codeword below −{MOST_CODEWORD}")
+    if int(exponents.max()) > MAX_EXPONENT or int(codewords.min()) < -MAX_CODEWORD:
+        raise ModelError(f"an exponent above {MAX_EXPONENT}, or a codeword below −{MAX_CODEWORD}")
     return _widened(codewords, exponents).to(torch.int16)
 
 

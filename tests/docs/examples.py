@@ -90,7 +90,9 @@ def _run_command(command, folder):
             tool.chmod(0o755)
     path = os.pathsep.join([str(tools), os.environ["PATH"]])
     words = ["bash", "-euo", "pipefail", "-c", command]
-    return subprocess.run(words, check=False, timeout=120, env={**os.environ, "PATH": path}).returncode
+    return subprocess.run(
+        words, check=False, timeout=120, env={**os.environ, "PATH": path}
+    ).returncode
 
 
 def _overwriting(words):

@@ -204,7 +204,7 @@ def test_units_for_int8_do_not_matter(case, expected, monkeypatch, int8):
     if int8 and not products.has_exact_int8():
         pytest.skip("no exact int8 products here")
     monkeypatch.setattr(products, "has_exact_int8", lambda: int8)
-    monkeypatch.setattr(products, "FEWEST", 1)
+    monkeypatch.setattr(products, "MIN_ROWS", 1)
     case.outcome().assert_equals(expected)
 
 

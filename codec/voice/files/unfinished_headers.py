@@ -20,7 +20,7 @@ _LARGEST_SIZE: Final = 0xFFFFFFFF
 _UNKNOWN_FROM: Final = 0x7FFF0000
 _SSND_FRONT_BYTES: Final = 8
 _UNCOMPRESSED_AIFC: Final = (b"NONE", b"twos", b"sowt", b"fl32", b"FL32", b"fl64", b"FL64")
-_AT_LEAST_BYTES: Final = 4096  # fewer bytes after the samples may be padding
+_MIN_BYTES: Final = 4096  # fewer bytes after the samples may be padding
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _ends_at(
     """Return whether samples end there: chunks follow, or no more than padding would be."""
     position += position % 2
     rest = file_size - position
-    if rest < (_AT_LEAST_BYTES if is_stated else 1):
+    if rest < (_MIN_BYTES if is_stated else 1):
         return True
     if rest < _CHUNK_HEADER_BYTES:
         return False

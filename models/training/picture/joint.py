@@ -152,7 +152,7 @@ class JointPhase:
             level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
             for level, y in placed.items()
         }
-        bits = self.parts.context.level_bits(quantised, noisy, at.position.flatten(), odd)
+        bits = self.parts.context.level_bits(quantised, noisy, at.log_step.flatten(), odd)
         return decoded.float(), bits
 
     @torch.no_grad()
@@ -168,8 +168,8 @@ class JointPhase:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 latents = model.latents(pixels, at)
                 _, quantised, decoded = model.coded(latents, at, dead_zone)
-                position = at.position.flatten()
-                bits = self.parts.context.level_bits(quantised, quantised, position)
+                log_step = at.log_step.flatten()
+                bits = self.parts.context.level_bits(quantised, quantised, log_step)
             total = sum(bits.values(), torch.zeros(()))
             decoded = decoded.float()
             eye = eye_error(decoded, pixels).mean().item() / pixels[0, 0].numel()

@@ -61,9 +61,9 @@ def _symbols_seen(
         setting = Setting(step, float(number % 2))
         latents = analyse(model, pixels, setting, lambda share: None)
         choice = RateAwareChoice(LAMBDA)
-        position = int(torch.floor(model.conditions_at(setting).position * 127.0 + 0.5))
+        log_step_int = int(torch.floor(model.conditions_at(setting).log_step * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
-        one = Walk(context, shapes, position, _Counter(choice.choose, seen))
+        one = Walk(context, shapes, log_step_int, _Counter(choice.choose, seen))
         placement = Placement(model, setting)
         for depth, level in enumerate(LEVELS):
             placed = latents[level] / placement.factors(depth)

@@ -172,7 +172,7 @@ class ContextTwin(nn.Module):
         self,
         codes: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
-        position: Tensor,
+        log_step: Tensor,
         odd: Mapping[str, int] | None = None,
     ) -> dict[str, Tensor]:
         """Estimate the bits of each sample and level, [B].
@@ -180,7 +180,7 @@ class ContextTwin(nn.Module):
         Args:
             codes: whole numbers [B, C, H, W] by level (gradients may pass).
             values: what is paid for: the codes themselves, or latents with noise.
-            position: log-step [B], −1 … 1.
+            log_step: log-step [B], −1 … 1.
             odd: which of the two passes of each slice to look at, by level; the result is then
                 an unbiased estimate if it is drawn at random. All passes where a level is missing.
         """
@@ -191,7 +191,7 @@ class ContextTwin(nn.Module):
             assert isinstance(twin, LevelTwin)
             own, paid = codes[plan.name], values[plan.name]
             comp = companded(own)
-            step = step_planes(position, own)
+            step = step_planes(log_step, own)
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
                 bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, odd)
                 if plan.n_up:
@@ -199,13 +199,13 @@ class ContextTwin(nn.Module):
         return bits
 
     def predictions(
-        self, codes: Mapping[str, Tensor], position: Tensor
+        self, codes: Mapping[str, Tensor], log_step: Tensor
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Return means in eighths of a step and scale indices of all codes, [B, C, H, W] by level.
 
         Args:
             codes: whole numbers [B, C, H, W] by level; each is predicted from those known before.
-            position: log-step [B], −1 … 1.
+            log_step: log-step [B], −1 … 1.
         """
         state: Tensor | None = None
         predicted = {}
@@ -213,7 +213,7 @@ class ContextTwin(nn.Module):
             twin = self.levels[plan.name]
             assert isinstance(twin, LevelTwin)
             own = codes[plan.name]
-            comp, step = companded(own), step_planes(position, own)
+            comp, step = companded(own), step_planes(log_step, own)
             means, scales = torch.zeros_like(own), torch.zeros_like(own)
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
                 for number, one in enumerate(plan.passes):
@@ -263,9 +263,9 @@ class _Inputs:
     step: Tensor
 
 
-def step_planes(position: Tensor, like: Tensor) -> Tensor:
+def step_planes(log_step: Tensor, like: Tensor) -> Tensor:
     """Return planes of the log-step and its square, whole numbers, [B, 2, H, W]."""
-    whole = torch.floor(position * 127.0 + 0.5)
+    whole = torch.floor(log_step * 127.0 + 0.5)
     planes = torch.stack([whole, torch.floor(whole * whole / 128.0)], 1)
     return planes[:, :, None, None].expand(-1, -1, *like.shape[2:])
 

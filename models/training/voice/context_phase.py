@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
 MAX_STORED_S = 1800.0  # of recordings that are coded: more teach no more in the time there is
-CORRECTIONS = (2, 0)  # of the codings of each recording, at positions spread over the range
+CORRECTIONS = (2, 0)  # of the codings of each recording, at log-steps spread over the range
 BATCH = 8  # pieces a pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
@@ -59,7 +59,7 @@ def store_speech_codes(
     At some rates, as the encoder does: latents are corrected for the depths of a rate, or not, and
     of corrected ones codewords are chosen by the costs of the context model, if there is one.
 
-    Writes `codes.npy`, uint16 [pieces, stages, 128], `positions.npy`, int64 [pieces],
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces],
     `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame; and
     `made_by.json`, the digest of what coded them. A folder that is there is replaced as a whole.
 
@@ -67,7 +67,7 @@ def store_speech_codes(
         InputError: if no recording is long enough for a piece.
     """
     generator = torch.Generator().manual_seed(seed)
-    pieces, positions, places = [], [], []
+    pieces, log_steps, places = [], [], []
     for count, index in enumerate(_drawn(voices, generator)):
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
@@ -77,18 +77,20 @@ def store_speech_codes(
         draws = torch.randperm(len(CORRECTIONS), generator=generator)
         draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
         drawn = torch.floor(draws * 254.0 - 127.0 + 0.5).tolist()
-        for position, n_steps in zip(drawn, CORRECTIONS, strict=True):
-            codes = _codes_at(model, _Analysed(samples, latents), int(position), n_steps, context)
+        for log_step_int, n_steps in zip(drawn, CORRECTIONS, strict=True):
+            codes = _codes_at(
+                model, _Analysed(samples, latents), int(log_step_int), n_steps, context
+            )
             starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
-            positions += [int(position)] * len(starts)
+            log_steps += [int(log_step_int)] * len(starts)
             places += [(index, s) for s in starts]
         if count % 50 == 0:
             log.info("coded %d of %d recordings at most", count, len(voices.samples))
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
     arrays: dict[str, NDArray[Any]] = {
-        "positions.npy": np.array(positions, np.int64),
+        "log_steps.npy": np.array(log_steps, np.int64),
         "places.npy": np.array(places, np.int64),
         "codes.npy": np.stack(pieces).astype(np.uint16),
     }
@@ -106,14 +108,14 @@ class _Analysed:
 def _codes_at(
     model: SpeechModel,
     voice: _Analysed,
-    position: int,
+    log_step_int: int,
     n_steps: int,
     context: Context | None,
 ) -> Codes:
     """Return codes [stages, F] at a log-step, of latents corrected in `n_steps` steps."""
     corrected = voice.latents[0]
     power = power_db(voice.latents)[0, 0].numpy()
-    depths_of = functools.partial(_depths, model, position / 127.0, power)
+    depths_of = functools.partial(_depths, model, log_step_int / 127.0, power)
     depths = depths_of(np.zeros_like(power))
     if n_steps:
         result = corrected_latents(model, corrected, voice.samples, depths_of, n_steps)
@@ -122,7 +124,7 @@ def _codes_at(
     if n_steps and context is not None:
         choice = VoiceChoice(model.vq, corrected, depths)
         shapes = {LEVEL: (1, corrected.shape[2])}
-        return walk(context, shapes, position, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
+        return walk(context, shapes, log_step_int, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
 
     codes: Codes = model.choose(corrected[None])[0]
     return codes * (np.arange(len(codes))[:, None] < depths)
@@ -142,12 +144,12 @@ def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str
 
 def _depths(
     model: SpeechModel,
-    position: float,
+    log_step: float,
     power: NDArray[np.float32],
     heard_db: NDArray[np.float32],
 ) -> NDArray[np.int64]:
     """Return the stages of frames as the encoder chooses them."""
-    return model.depths_of_powers(power + HEARD_SHARE * heard_db, position)
+    return model.depths_of_powers(power + HEARD_SHARE * heard_db, log_step)
 
 
 def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
@@ -182,7 +184,7 @@ class SpeechContextPhase:
     def __init__(self, model: SpeechModel, folder: Path, held_back: Path) -> None:
         self.model = model
         self.twins = speech_twins(model)
-        self.codes, self.positions = _load(folder)
+        self.codes, self.log_steps = _load(folder)
         self.held_back = _load(held_back)
 
     def trained(self) -> nn.Module:
@@ -204,10 +206,10 @@ class SpeechContextPhase:
         total = torch.zeros(())
         chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
         for index in chosen.tolist():
-            picks = torch.randint(len(self.positions), (BATCH,), generator=generator).numpy()
+            picks = torch.randint(len(self.log_steps), (BATCH,), generator=generator).numpy()
             codes = _as_level(self.codes[np.sort(picks)])
-            position = torch.from_numpy(self.positions[np.sort(picks)]).float()
-            costs = self.twins.bits(LEVEL, codes, position, index, tensors)
+            log_step_int = torch.from_numpy(self.log_steps[np.sort(picks)]).float()
+            costs = self.twins.bits(LEVEL, codes, log_step_int, index, tensors)
             total = total + torch.stack(list(costs.values())).sum()
         bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}
@@ -217,11 +219,11 @@ class SpeechContextPhase:
         """Measure kbit/s on held-back codes, by stage, and against the static tables."""
         some = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
         codes = _as_level(self.held_back[0][some])
-        position = torch.from_numpy(self.held_back[1][some]).float()
-        static = float(self.model.vq.static_bits(codes[LEVEL], position / 127.0).sum())
+        log_step_int = torch.from_numpy(self.held_back[1][some]).float()
+        static = float(self.model.vq.static_bits(codes[LEVEL], log_step_int / 127.0).sum())
         figures: dict[str, float] = {}
         for index in range(len(self.twins.plan[0].passes)):
-            for stage, bits in self.twins.bits(LEVEL, codes, position, index).items():
+            for stage, bits in self.twins.bits(LEVEL, codes, log_step_int, index).items():
                 key = f"stage_{stage + 1}"
                 figures[key] = figures.get(key, 0.0) + bits.item()
         total = sum(figures.values())
@@ -258,7 +260,7 @@ def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
 
 
 def _load(folder: Path) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    return np.load(folder / "codes.npy", mmap_mode="r"), np.load(folder / "positions.npy")
+    return np.load(folder / "codes.npy", mmap_mode="r"), np.load(folder / "log_steps.npy")
 
 
 def _as_level(pieces: NDArray[np.uint16]) -> dict[str, Tensor]:

@@ -13,9 +13,9 @@ from torch import Tensor
 from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
 
 FOLLOW_DECAY = 0.99
-PRIOR_PLACES = 4000.0  # places that the codebooks at the start are worth
-LEAST_COUNT = 1e-3
-ALIVE_ABOVE = 0.02  # places a step, averaged, above which a codeword counts as alive
+PRIOR_COUNT = 4000.0  # positions that the codebooks at the start count as
+MIN_COUNT = 1e-3
+ALIVE_ABOVE = 0.02  # positions a step, averaged, above which a codeword counts as alive
 
 
 class CodebookFollower:
@@ -32,7 +32,7 @@ class CodebookFollower:
         self.vq = vq
         self.restart_share = restart_share
         self.even_from = even_from
-        self.usage = torch.exp2(-vq.bits) * PRIOR_PLACES  # [bins, stages, groups, K]
+        self.usage = torch.exp2(-vq.bits) * PRIOR_COUNT  # [bins, stages, groups, K]
         self.counts = self.usage.mean(0)
         self.sums = vq.codebooks * self.counts[..., None]
 
@@ -48,12 +48,12 @@ class CodebookFollower:
 
     @torch.no_grad()
     def learn(
-        self, latents: Tensor, codes: Tensor, position: Tensor, generator: torch.Generator
+        self, latents: Tensor, codes: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> None:
         """Take in one batch: latents [B, C, 1, F] in steps and their codes."""
         rest = self.vq.group(latents)[0].contiguous()  # [N, C]
         codewords = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()  # [stages, N]
-        bins = rate_bin(position).repeat_interleave(latents.shape[2] * latents.shape[3])
+        bins = rate_bin(log_step).repeat_interleave(latents.shape[2] * latents.shape[3])
         for stage in range(self.vq.n_stages):
             if not len(rest):
                 break
@@ -122,7 +122,7 @@ class CodebookFollower:
     def _publish(self, stage: int, codewords: Tensor) -> None:
         """Put codewords where their means are; those of all others have not moved."""
         moved = torch.unique(codewords)
-        moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= LEAST_COUNT)]
+        moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= MIN_COUNT)]
         means = self.sums[stage, 0, moved] / self.counts[stage, 0, moved, None]
         self.vq.codebooks[stage, 0, moved] = means
 

@@ -27,7 +27,7 @@ N_RATES = 12
 CROP_FRAMES = 100
 N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
-LOW_HZ, LEAST_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
+LOW_HZ, MIN_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
 START_SHARE = 0.25  # of the vectors that codewords start from: whole ones are nearest to few others
 
@@ -63,7 +63,7 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
 def spectrum_weights() -> Tensor:
     """Return what each of the 642 numbers of a compressed spectrum counts."""
     hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, N_BINS)
-    return (1.0 / (1.0 + (hertz / LOW_HZ).square())).clamp(min=LEAST_WEIGHT).repeat(2)
+    return (1.0 / (1.0 + (hertz / LOW_HZ).square())).clamp(min=MIN_WEIGHT).repeat(2)
 
 
 def principal_directions(values: Tensor, n: int) -> Tensor:
@@ -77,9 +77,9 @@ def principal_directions(values: Tensor, n: int) -> Tensor:
 @torch.no_grad()
 def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> None:
     """Let the linear path of the synthesis give what is nearest, coded at many rates."""
-    position = torch.linspace(-0.999, 0.999, len(latents))
+    log_step = torch.linspace(-0.999, 0.999, len(latents))
     codes = model.vq.encode(
-        latents, position, model.config.rate_weight, model.depths(latents, position)
+        latents, log_step, model.config.rate_weight, model.depths(latents, log_step)
     )
     known, wanted = (
         x.transpose(1, 2).flatten(0, 1).double()
@@ -171,8 +171,8 @@ def _latents_of_crops(model: SpeechModel, voices: Recordings, generator: torch.G
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
     """Return the stages of frames [rates, N], a typical one's evenly spaced up to the finest."""
     fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
-    positions = (1.0 - 2.0 * fineness)[:, None].expand(-1, len(latents))
-    return torch.stack([model.depths(latents, position).flatten() for position in positions])
+    log_steps = (1.0 - 2.0 * fineness)[:, None].expand(-1, len(latents))
+    return torch.stack([model.depths(latents, log_step).flatten() for log_step in log_steps])
 
 
 def _fitted(
@@ -199,16 +199,16 @@ def _fitted(
 
 @torch.no_grad()
 def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> None:
-    """Fit the static tables to the codes that are chosen with them, at positions all over."""
+    """Fit the static tables to the codes that are chosen with them, at log-steps all over."""
     vq, size = model.vq, model.vq.codebooks.shape[2]
     vq.bits.fill_(9.0)
     vq.bits[..., 0] = 4.0
-    position = torch.linspace(-0.999, 0.999, len(latents))
+    log_step = torch.linspace(-0.999, 0.999, len(latents))
     for _ in range(n_rounds):
-        limits = model.depths(latents, position)
-        codes = vq.encode(latents, position, model.config.rate_weight, limits)
+        limits = model.depths(latents, log_step)
+        codes = vq.encode(latents, log_step, model.config.rate_weight, limits)
         for number in range(N_RATE_BINS):
-            some = rate_bin(position) == number
+            some = rate_bin(log_step) == number
             vq.bits[number] = bits_from_counts(codeword_counts(codes[some], size).float())
     for stage, table in enumerate(codeword_counts(codes, size)):
         alive, perplexity = usage(table.float())

@@ -34,10 +34,10 @@ CROP_FRAMES = 75
 COMMITMENT = 0.01
 SYNTHESIS_RATE = 2e-4
 RESTART_SHARE = 0.05  # codewords chosen less often than this share of the mean start again
-FEWEST_STAGES = 1.5  # a frame of stored codes: those of less teach little
+MIN_STAGES = 1.5  # a frame of stored codes: those of less teach little
 PREFIX_SHARE = 0.1  # samples that see only the first section's stages
 N_VALIDATION = 10
-VALIDATION_POSITIONS = (0.35, 0.1, -0.2)
+VALIDATION_LOG_STEPS = (0.35, 0.1, -0.2)
 REFERENCE_STEP = 0.02  # how fast the typical power follows the latents
 MODEL_FILE = "model.safetensors"
 
@@ -79,11 +79,11 @@ class JointSpeechPhase:
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s at random rates."""
         samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
-        position = random_positions(BATCH, self.model.config, generator)
+        log_step = random_log_steps(BATCH, self.model.config, generator)
         half = self.half_precision
         latents = self.model.latents(spectrum(samples), half)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            quantised, bits = self._quantised(latents, position, generator)
+            quantised, bits = self._quantised(latents, log_step, generator)
         decoded = self.model.samples(latents + (quantised - latents).detach(), half)
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))  # or pulses hide between
         pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
@@ -96,17 +96,17 @@ class JointSpeechPhase:
         return distortion + COMMITMENT * commitment, figures
 
     def _quantised(
-        self, latents: Tensor, position: Tensor, generator: torch.Generator
+        self, latents: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, float]:
         vq, config = self.model.vq, self.model.config
         if self.model.training:
             self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
-        limits = self.model.depths(latents, position)
+        limits = self.model.depths(latents, log_step)
         codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
-        bits = float(vq.static_bits(codes, position).sum())
+        bits = float(vq.static_bits(codes, log_step).sum())
         quantised = self._prefixes(codes, generator)
         if self.model.training:  # afterwards: codewords that have seen the batch fit it too well
-            self.follower.learn(latents, codes, position, generator)
+            self.follower.learn(latents, codes, log_step, generator)
         return quantised, bits
 
     def _prefixes(self, codes: Tensor, generator: torch.Generator) -> Tensor:
@@ -124,7 +124,7 @@ class JointSpeechPhase:
         figures: dict[str, float] = {}
         counts = torch.zeros(())
         n = min(N_VALIDATION, len(self.held_back.samples))
-        for value in VALIDATION_POSITIONS:
+        for value in VALIDATION_LOG_STEPS:
             sums: dict[str, float] = {}
             for index in range(n):
                 samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]
@@ -169,7 +169,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         self.codes = np.load(folder / "codes.npy", mmap_mode="r")
         self.places = np.load(folder / "places.npy")
         depths = np.array([np.count_nonzero(piece) / piece.shape[1] for piece in self.codes])
-        self.pieces = np.flatnonzero(depths >= min(FEWEST_STAGES, depths.max()))
+        self.pieces = np.flatnonzero(depths >= min(MIN_STAGES, depths.max()))
 
     def memory(self) -> dict[str, Tensor]:
         """Return nothing: codebooks and reference stay."""
@@ -196,8 +196,8 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         return distortions(spectra(decoded[:, shift:]), spectra(samples[:, shift:]))
 
 
-def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
-    """Draw positions [n] of −1 (finest) … 1 (coarsest) for training.
+def random_log_steps(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
+    """Draw log-steps [n] of −1 (finest) … 1 (coarsest) for training.
 
     One from the whole range; the others so that a typical frame gets from 2 stages to nearly all,
     each as often, stratified over them: crops of less teach little.
@@ -209,9 +209,9 @@ def random_positions(n: int, config: SpeechConfig, generator: torch.Generator) -
     return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), anything])
 
 
-def coded(model: SpeechModel, samples: Tensor, position: float) -> tuple[Tensor, Tensor, float]:
+def coded(model: SpeechModel, samples: Tensor, log_step: float) -> tuple[Tensor, Tensor, float]:
     """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
-    where = torch.tensor([position])
+    where = torch.tensor([log_step])
     latents = model.latents(spectrum(samples))
     limits = model.depths(latents, where)
     codes = model.vq.encode(latents, torch.zeros(1), model.config.rate_weight, limits)

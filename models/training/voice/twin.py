@@ -186,7 +186,7 @@ class ContextTwins(nn.Module):
         self,
         name: str,
         codes: Mapping[str, Tensor],
-        position: Tensor,
+        log_step_int: Tensor,
         index: int,
         tensors: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
@@ -195,7 +195,7 @@ class ContextTwins(nn.Module):
         Args:
             name: the level.
             codes: int64 [B, stages, 1, 1, F] by level.
-            position: log-step [B], whole numbers −127 … 127.
+            log_step_int: log-step [B], whole numbers −127 … 127.
             index: which pass.
             tensors: the level's `integers`, where several passes share them.
         """
@@ -203,7 +203,7 @@ class ContextTwins(nn.Module):
         tensors = twin.integers() if tensors is None else tensors
         stage = twin.plan.passes[index].stage
         whole = codes[name][:, :, 0, 0]  # [B, stages, F]
-        lines = self._known_lines(name, whole, position, index)
+        lines = self._known_lines(name, whole, log_step_int, index)
 
         # Flat positions that are predicted [N], and their codes [stages, N].
         rows = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
@@ -217,7 +217,7 @@ class ContextTwins(nn.Module):
         hidden = hidden_features(features, tensors, stage, previous)
         return {stage: _stage_bits(hidden, tensors, stage, codewords[stage])}
 
-    def _known_lines(self, name: str, codes: Tensor, position: Tensor, index: int) -> Lines:
+    def _known_lines(self, name: str, codes: Tensor, log_step_int: Tensor, index: int) -> Lines:
         """Return what is known of codes [B, stages, F] before a pass."""
         plan, length = self.twin(name).plan, codes.shape[2]
         one = plan.passes[index]
@@ -228,7 +228,7 @@ class ContextTwins(nn.Module):
         codewords = known[:, :n].transpose(1, 2).flatten(0, 1)
         own = codeword_sum(codewords, self.codewords[name][:n, 0])
         mask = torch.from_numpy(one.mask(length)).float()
-        return Lines(own, depth_input(known != 0).flatten(), mask, position)
+        return Lines(own, depth_input(known != 0).flatten(), mask, log_step_int)
 
 
 def integer_codewords(vq: ResidualVQ) -> Tensor:

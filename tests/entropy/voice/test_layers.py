@@ -50,11 +50,11 @@ def trunk_in_int64(inputs, tables, index):
 
 def inputs_in_int64(lines):
     """Inputs [lines, C, F] by their definition (FORMAT.md)."""
-    n = len(lines.position)
+    n = len(lines.log_step_int)
     own = compand(lines.own).long().numpy().reshape(n, LENGTH, -1).transpose(0, 2, 1)
     depth = lines.depth.long().numpy().reshape(n, 1, LENGTH)
     mask = np.broadcast_to(127 * lines.mask.long().numpy(), (n, 1, LENGTH))
-    position = np.broadcast_to(lines.position.long().numpy()[:, None, None], (n, 1, LENGTH))
+    position = np.broadcast_to(lines.log_step_int.long().numpy()[:, None, None], (n, 1, LENGTH))
     return np.concatenate([own, depth, mask, position, position * position >> 7], 1)
 
 
