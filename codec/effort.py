@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from luxvox.codec.arguments import check_types
 from luxvox.errors import UsageError
 
 DEFAULT_EFFORT: Final = 5
@@ -45,8 +46,9 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     """Return what an effort does for a picture.
 
     Raises:
-        UsageError: if the effort is not a whole number of 1 … 9, or the tuning is unknown.
+        UsageError: if the effort is not a whole number of 1 … 9, or the tuning is not one of `TUNINGS`.
     """
+    check_types(tune=tune)
     if tune not in TUNINGS:
         raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
     check_effort(effort)

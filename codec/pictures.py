@@ -87,11 +87,9 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
             opened; at most 2³⁰ pixels. Colours under alpha 0 are not kept. A list of these, an
             array [B, H, W, C] or a tensor [B, C, H, W] is a batch.
         quality: 1 (small) to 100 (steps of 3.5 levels), in hundredths; 50 by default.
-        bpp: bits a pixel of the whole file, instead; met within 2 % (2 bytes if that is more).
-        size: bytes of the whole file, instead; never more, and at most 2 % less (3 bytes if that
-            is more).
-        psnr: dB over all samples but alpha, instead; met within 0.1 dB. Where a small picture
-            has nothing so near, the file is the nearest found, and there is a `TargetWarning`.
+        bpp: bits a pixel of the whole file, instead; met within 2 % (or 2 bytes).
+        size: bytes of the whole file, instead; never more, at most 2 % (or 3 bytes) less.
+        psnr: dB over all samples but alpha, instead; met within 0.1 dB, or a `TargetWarning`.
         effort: 1 to 9, all alike for pictures so far.
         tune: `eye`, or `psnr` for the least squared error.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
@@ -100,8 +98,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
-        The bytes of a `.lvx` file; of a batch a list of them. Type checkers see one file of an
-        array or a tensor; `list(batch)` tells them better.
+        The bytes of a `.lvx` file; a list of them for a batch.
 
     Raises:
         UsageError: an argument or the array's shape or type is not legal, more than one target
@@ -110,22 +107,13 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         ModelError: if no intact weights are installed.
         OSError, SystemFailure: its file cannot be read.
     """
-    check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort)
-    check_types(strip=strip, coder=coder, tune=tune, progress=progress)
-    check_device(device)
+    check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort, progress=progress)
     target = picture_target(quality, bpp, size, psnr)
     request = _Request(target, picture_work(effort, tune), device, strip, coder)
-    load(*FOR_PICTURES)
-    from luxvox.codec.picture.inputs import split_batch
-
-    pictures, is_batch = split_batch(pixels)
-    made = []
-    for number, picture in enumerate(pictures):
-        share = part_of(progress or silent, number / len(pictures), 1 / len(pictures))
-        file = _compress(picture, request, share)
+    made, is_batch = _compress_all(pixels, request, progress or silent)
+    for file in made:
         warn_all(file.cautions, stacklevel=2)
-        made.append(file.data)
-    return made if is_batch else made[0]
+    return [file.data for file in made] if is_batch else made[0].data
 
 
 @dataclass(frozen=True)
@@ -138,6 +126,10 @@ class _Request:
     strip: bool
     coder: str
 
+    def __post_init__(self) -> None:
+        check_types(strip=self.strip, coder=self.coder)
+        check_device(self.device)
+
 
 @dataclass(frozen=True)
 class _File:
@@ -145,6 +137,22 @@ class _File:
 
     data: bytes
     cautions: tuple[Warning, ...]
+
+
+def _compress_all(
+    pixels: Picture | list[Picture] | tuple[Picture, ...], request: _Request, advance: Advance
+) -> tuple[list[_File], bool]:
+    """Code a picture, or each of a batch; return whether it is one, too."""
+    load(*FOR_PICTURES)
+    from luxvox.codec.picture.inputs import split_batch
+
+    pictures, is_batch = split_batch(pixels)
+    share = 1 / max(len(pictures), 1)
+    made = [
+        _compress(picture, request, part_of(advance, number * share, share))
+        for number, picture in enumerate(pictures)
+    ]
+    return made, is_batch
 
 
 def _compress(picture: Picture, request: _Request, advance: Advance) -> _File:

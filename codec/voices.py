@@ -87,15 +87,14 @@ def compress_speech(
         bitrate: kbit/s of the whole file, on average, 0.3 … 12; 3 unless something else is asked.
             One beyond what this recording can use gives the nearest it can, and a
             `TargetWarning` that says what it takes.
-        size: bytes of the whole file, instead; never more, and at most 2 % less (3 bytes if that
-            is more), or a `TargetWarning`.
+        size: bytes of the whole file, instead; never more, at most 2 % (or 3 bytes) less, or a
+            `TargetWarning`.
         quality: 1 … 100, instead.
         effort: 1 (fast) to 9 (best); never changes how files decode.
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
-        The bytes of a `.lvx` file; of a batch a list of them. Type checkers see one file of an
-        array or a tensor; `list(batch)` tells them better.
+        The bytes of a `.lvx` file; a list of them for a batch.
 
     Raises:
         UsageError: if an argument or the array's shape or type is not legal, more than one of
@@ -106,20 +105,12 @@ def compress_speech(
         ModelError: if no intact weights are installed.
         OSError, SystemFailure: its file cannot be read.
     """
-    load(*FOR_VOICES)
-    from luxvox.codec.voice.inputs import recording_of_input, split_batch
-
     check_types(progress=progress)
-    request = _Request(bitrate, size, quality, effort)
-    items, is_batch = split_batch(samples)
-    made = []
-    for number, item in enumerate(items):
-        recording = recording_of_input(item, sample_rate)
-        share = part_of(progress or silent, number / len(items), 1 / len(items))
-        data, cautions = _compressed(recording, request, share)
+    request = _Request(bitrate, size, quality, effort, sample_rate)
+    made, is_batch = _compress_all(samples, request, progress or silent)
+    for _, cautions in made:
         warn_all(cautions, stacklevel=2)
-        made.append(data)
-    return made if is_batch else made[0]
+    return [data for data, _ in made] if is_batch else made[0][0]
 
 
 def compress_recording(
@@ -146,6 +137,27 @@ class _Request:
     size: float | None
     quality: float | None
     effort: int
+    sample_rate_hz: int | None = None
+
+
+def _compress_all(
+    samples: Voice | list[Voice] | tuple[Voice, ...], asked: _Request, advance: Advance
+) -> tuple[list[tuple[bytes, tuple[Warning, ...]]], bool]:
+    """Code a voice, or each of a batch; return whether it is one, too."""
+    load(*FOR_VOICES)
+    from luxvox.codec.voice.inputs import recording_of_input, split_batch
+
+    items, is_batch = split_batch(samples)
+    share = 1 / max(len(items), 1)
+    made = [
+        _compressed(
+            recording_of_input(item, asked.sample_rate_hz),
+            asked,
+            part_of(advance, number * share, share),
+        )
+        for number, item in enumerate(items)
+    ]
+    return made, is_batch
 
 
 def _compressed(

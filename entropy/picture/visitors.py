@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.entropy import coders
 from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.symbols import code_bits, pull_codes, push_codes
-from luxvox.errors import FormatError
+from luxvox.entropy.visitors import SectionDecoders, SectionEncoders
 
 NO_SYMBOLS = b"\0"  # payload of a section whose codes are all silent, but not all zero
 
@@ -25,29 +23,12 @@ def fixed_source(codes: Mapping[str, LatticeCodes]) -> Source:
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
-class CodesChooser:
-    """Visitor that takes codes from a source and writes nothing."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def wants(self, section: int) -> bool:
-        """Want everything."""
-        return section > 0
-
-    def visit(self, prediction: Prediction) -> NDArray[np.int32]:
-        """Return what the source gives."""
-        return self._source(prediction)
-
-
 class CodesEncoder:
     """Visitor that writes codes, a coder a section."""
 
     def __init__(self, source: Source, coder: int) -> None:
         self._source = source
-        self._coder = coder
-        self._encoders: dict[int, coders.Encoder] = {}
-        self._not_null: set[int] = set()
+        self._encoders = SectionEncoders(coder)
 
     def wants(self, section: int) -> bool:
         """Want everything."""
@@ -56,28 +37,21 @@ class CodesEncoder:
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
         """Push the codes of a prediction."""
         codes = self._source(prediction)
-        if codes.any():
-            self._not_null.add(prediction.section)
-        if prediction.section not in self._encoders:
-            self._encoders[prediction.section] = coders.encoder(self._coder)
-        push_codes(self._encoders[prediction.section], prediction, codes)
+        encoder = self._encoders.of(prediction.section, is_null=not codes.any())
+        push_codes(encoder, prediction, codes)
         return codes
 
     def sections(self) -> dict[int, bytes]:
         """Return the bytes of each section; none for a section whose codes are all zero."""
-        return {n: self._encoders[n].finish() or NO_SYMBOLS for n in sorted(self._not_null)}
+        return {n: data or NO_SYMBOLS for n, data in self._encoders.finish().items()}
 
 
 class CodesDecoder:
     """Visitor that reads codes from sections; codes of missing and empty ones are zero."""
 
     def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
-        self._decoders: dict[int, coders.Decoder] = {}
+        self._decoders = SectionDecoders(sections, coder)
         self._unread = {number: data for number, data in sections.items() if data}
-        for number, data in sections.items():
-            if data:
-                with _section_named(number):
-                    self._decoders[number] = coders.decoder(coder, data)
 
     def wants(self, section: int) -> bool:
         """Want the sections that hold something."""
@@ -87,15 +61,13 @@ class CodesDecoder:
         """Pull the codes of a prediction."""
         if not prediction.coding.silent.all():
             self._unread.pop(prediction.section, None)
-        with _section_named(prediction.section):
-            return pull_codes(self._decoders[prediction.section], prediction)
+        with self._decoders.of(prediction.section) as decoder:
+            return pull_codes(decoder, prediction)
 
     def finish(self) -> None:
         """Check that all bytes were used."""
-        for number, coder in self._decoders.items():
-            if self._unread.get(number) != NO_SYMBOLS:
-                with _section_named(number):
-                    coder.finish()
+        silent = (n for n, data in self._unread.items() if data == NO_SYMBOLS)
+        self._decoders.finish(frozenset(silent))
 
 
 class CodesConcealer:
@@ -151,12 +123,3 @@ class CodesMeter:
         total = float(code_bits(prediction, codes).sum(dtype=np.float64))
         self.bits[prediction.level] = self.bits.get(prediction.level, 0.0) + total
         return codes
-
-
-@contextmanager
-def _section_named(section: int) -> Iterator[None]:
-    """Put the name of a section before what is wrong with it."""
-    try:
-        yield
-    except FormatError as error:
-        raise FormatError(f"codes {section}: {error}") from None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from luxvox.entropy import coders
 from luxvox.entropy.pmf import bits_of
+from luxvox.entropy.visitors import SectionDecoders, SectionEncoders
 from luxvox.entropy.voice.plan import Codes
-from luxvox.errors import FormatError
 
 if TYPE_CHECKING:
     from luxvox.entropy.voice.context import Prediction
@@ -25,29 +24,12 @@ def fixed_source(codes: Mapping[str, Codes]) -> Source:
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
-class CodesChooser:
-    """Visitor that takes codes from a source and writes nothing."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def wants(self, section: int) -> bool:
-        """Want everything."""
-        return section > 0
-
-    def visit(self, prediction: Prediction) -> Codes:
-        """Return what the source gives."""
-        return self._source(prediction)
-
-
 class CodesEncoder:
     """Visitor that writes codes, a coder a section."""
 
     def __init__(self, source: Source, coder: int) -> None:
         self._source = source
-        self._coder = coder
-        self._encoders: dict[int, coders.Encoder] = {}
-        self._not_null: set[int] = set()
+        self._encoders = SectionEncoders(coder)
 
     def wants(self, section: int) -> bool:
         """Want everything."""
@@ -56,27 +38,20 @@ class CodesEncoder:
     def visit(self, prediction: Prediction) -> Codes:
         """Push the codes of a prediction."""
         codes = self._source(prediction)
-        if codes.any():
-            self._not_null.add(prediction.section)
-        if prediction.section not in self._encoders:
-            self._encoders[prediction.section] = coders.encoder(self._coder)
-        push_codes(self._encoders[prediction.section], prediction, codes)
+        encoder = self._encoders.of(prediction.section, is_null=not codes.any())
+        push_codes(encoder, prediction, codes)
         return codes
 
     def sections(self) -> dict[int, bytes]:
         """Return the bytes of each section; none for a section whose codes are all null."""
-        return {number: self._encoders[number].finish() for number in sorted(self._not_null)}
+        return self._encoders.finish()
 
 
 class CodesDecoder:
     """Visitor that reads codes from sections; codes of missing and empty ones are null."""
 
     def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
-        self._decoders: dict[int, coders.Decoder] = {}
-        for number, data in sections.items():
-            if data:
-                with _section_named(number):
-                    self._decoders[number] = coders.decoder(coder, data)
+        self._decoders = SectionDecoders(sections, coder)
 
     def wants(self, section: int) -> bool:
         """Want the sections that hold something."""
@@ -84,23 +59,12 @@ class CodesDecoder:
 
     def visit(self, prediction: Prediction) -> Codes:
         """Pull the codes of a prediction."""
-        with _section_named(prediction.section):
-            return pull_codes(self._decoders[prediction.section], prediction)
+        with self._decoders.of(prediction.section) as decoder:
+            return pull_codes(decoder, prediction)
 
     def finish(self) -> None:
         """Check that all bytes were used."""
-        for number, coder in self._decoders.items():
-            with _section_named(number):
-                coder.finish()
-
-
-@contextmanager
-def _section_named(section: int) -> Iterator[None]:
-    """Put the name of a section before what is wrong with it."""
-    try:
-        yield
-    except FormatError as error:
-        raise FormatError(f"codes {section}: {error}") from None
+        self._decoders.finish()
 
 
 class CodesMeter:

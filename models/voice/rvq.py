@@ -90,39 +90,31 @@ class ResidualVQ(nn.Module):
             Codes, `code_type` [B, stages, groups, H, W].
         """
         batch, _, height, width = latents.shape
+        device = latents.device
 
         # [B, C, H, W] -> [groups, N, width]
         vectors = self.group(latents)
-        n_positions = vectors.shape[1]
-        codes = torch.zeros(
-            (self.n_stages, len(self.slots), n_positions),
-            dtype=self.code_type,
-            device=latents.device,
-        )
+        shape = (self.n_stages, len(self.slots), vectors.shape[1])
+        codes = torch.zeros(shape, dtype=self.code_type, device=device)
 
         # Which sample each position belongs to, and what each codeword costs there.
-        item = torch.arange(batch, device=latents.device).repeat_interleave(height * width)
-        weights = torch.as_tensor(rate_weight, device=latents.device).reshape(-1, 1, 1, 1)
+        item = torch.arange(batch, device=device).repeat_interleave(height * width)
+        weights = torch.as_tensor(rate_weight, device=device).reshape(-1, 1, 1, 1)
         bits = weights * self.bits[rate_bin(log_step)]
         costs = self.codebooks.square().sum(-1) + bits  # [B or 1, stages, groups, K]
 
         depth = torch.full_like(item, self.n_stages) if limits is None else limits.flatten()
 
         # A limited number of positions at once, for the costs of all codewords take much memory.
-        for some in torch.split(
-            torch.arange(n_positions, device=latents.device), POSITIONS_AT_ONCE
-        ):
-            positions = _Positions(some, vectors[:, some], item, depth)
+        for rows in torch.split(torch.arange(shape[2], device=device), POSITIONS_AT_ONCE):
+            left = _Positions(rows, vectors[:, rows], item, depth)
             for stage in range(self.n_stages):
-                if not positions.keep_alive(stage):
+                if not left.keep_alive(stage):
                     break
-                codes[stage][:, positions.rows] = positions.choose(
-                    self.codebooks[stage], costs[:, stage]
-                )
+                codes[stage][:, left.rows] = left.choose(self.codebooks[stage], costs[:, stage])
 
         # [stages, groups, B·H·W] -> [B, stages, groups, H, W]
-        shape = (self.n_stages, len(self.slots), batch, height, width)
-        return codes.reshape(shape).permute(2, 0, 1, 3, 4).contiguous()
+        return codes.reshape(*shape[:2], batch, height, width).permute(2, 0, 1, 3, 4).contiguous()
 
     def decode(self, codes: Tensor, n_stages: int | None = None) -> Tensor:
         """Sum the codewords of the first `n_stages` stages: latents [B, C, H, W] in steps."""

@@ -101,9 +101,10 @@ def test_commands_that_are_not_run_exist(page):
 
 
 def check_options(words):
-    command = cli.main
+    command: click.Command | None = cli.commands
     while isinstance(command, click.Group):
         command = command.get_command(click.Context(command), words.pop(0))
+    assert command is not None
     known = {option for parameter in command.params for option in parameter.opts}
     used = {word for word in words if word.startswith("-")}
     assert used <= known, used - known

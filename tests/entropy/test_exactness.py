@@ -25,6 +25,7 @@ from luxvox.entropy import coders
 from luxvox.entropy import int8 as products
 from luxvox.entropy.picture import visitors as picture_visitors
 from luxvox.entropy.picture import walk as lattice_walk
+from luxvox.entropy.visitors import CodesChooser
 from luxvox.entropy.voice import visitors as voice_visitors
 from luxvox.entropy.voice import walk
 from luxvox.models.picture.weights import picture_codec
@@ -112,7 +113,7 @@ def voice_case(small_voice):
 
 @pytest.fixture(scope="module")
 def picture_case(small_picture):
-    chooser = picture_visitors.CodesChooser(drawn_codes(11))
+    chooser = CodesChooser(drawn_codes(11))
     codes = lattice_walk.walk(small_picture, GRIDS, POSITION, chooser)
     return Case(
         small_picture,

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from luxvox.entropy.visitors import CodesChooser
 from luxvox.entropy.voice.context import Context
 from luxvox.entropy.voice.plan import Codes
-from luxvox.entropy.voice.visitors import CodesChooser
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import InputError
 from luxvox.models.training.loop import save_atomically, write_json

@@ -24,8 +24,8 @@ from luxvox.entropy.picture.layers import (
     table_shapes,
 )
 from luxvox.entropy.picture.tables import coding_of
-from luxvox.entropy.picture.visitors import CodesChooser
 from luxvox.entropy.picture.walk import LatticeContext, walk
+from luxvox.entropy.visitors import CodesChooser
 from luxvox.errors import ModelError
 from luxvox.tests.entropy.conftest import GRIDS, LEVELS, drawn_codes
 

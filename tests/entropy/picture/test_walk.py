@@ -9,7 +9,6 @@ import pytest
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.visitors import (
-    CodesChooser,
     CodesConcealer,
     CodesDecoder,
     CodesEncoder,
@@ -17,6 +16,7 @@ from luxvox.entropy.picture.visitors import (
     fixed_source,
 )
 from luxvox.entropy.picture.walk import walk
+from luxvox.entropy.visitors import CodesChooser
 from luxvox.errors import FormatError
 from luxvox.tests.entropy.conftest import GRIDS, drawn_codes
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from luxvox.entropy.coders import CONSTRICTION
+from luxvox.entropy.visitors import CodesChooser
 from luxvox.entropy.voice.plan import voice_plan
 from luxvox.entropy.voice.visitors import (
-    CodesChooser,
     CodesDecoder,
     CodesEncoder,
     CodesMeter,

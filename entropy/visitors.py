@@ -1,0 +1,94 @@
+"""What visitors of both kinds share: choosing without writing, a range coder a section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from luxvox.entropy import coders
+from luxvox.errors import FormatError
+
+Predicted = TypeVar("Predicted")
+Chosen = TypeVar("Chosen")
+
+
+class CodesChooser(Generic[Predicted, Chosen]):
+    """Visitor that takes codes from a source and writes nothing."""
+
+    def __init__(self, source: Callable[[Predicted], Chosen]) -> None:
+        self._source = source
+
+    def wants(self, section: int) -> bool:
+        """Want everything."""
+        return section > 0
+
+    def visit(self, prediction: Predicted) -> Chosen:
+        """Return what the source gives."""
+        return self._source(prediction)
+
+
+class SectionEncoders:
+    """A range coder for each section that is written.
+
+    Args:
+        coder: number of the range coder.
+    """
+
+    def __init__(self, coder: int) -> None:
+        self._coder = coder
+        self._encoders: dict[int, coders.Encoder] = {}
+        self._not_null: set[int] = set()
+
+    def of(self, section: int, is_null: bool) -> coders.Encoder:
+        """Return the coder of a section, told whether the codes that come are all null."""
+        if not is_null:
+            self._not_null.add(section)
+        if section not in self._encoders:
+            self._encoders[section] = coders.encoder(self._coder)
+        return self._encoders[section]
+
+    def finish(self) -> dict[int, bytes]:
+        """Return the bytes of each section; none for a section whose codes are all null."""
+        return {number: self._encoders[number].finish() for number in sorted(self._not_null)}
+
+
+class SectionDecoders:
+    """A range coder for each section that holds something.
+
+    Args:
+        sections: their bytes by number; empty ones count as missing.
+        coder: number of the range coder.
+    """
+
+    def __init__(self, sections: Mapping[int, bytes], coder: int) -> None:
+        self._decoders: dict[int, coders.Decoder] = {}
+        for number, data in sections.items():
+            if data:
+                with _named(number):
+                    self._decoders[number] = coders.decoder(coder, data)
+
+    def __contains__(self, section: object) -> bool:
+        return section in self._decoders
+
+    @contextmanager
+    def of(self, section: int) -> Iterator[coders.Decoder]:
+        """Give the coder of a section; what is wrong with its bytes is told with its name."""
+        with _named(section):
+            yield self._decoders[section]
+
+    def finish(self, unread: frozenset[int] = frozenset()) -> None:
+        """Check that all bytes were used, except for those of some sections."""
+        for number, coder in self._decoders.items():
+            if number not in unread:
+                with _named(number):
+                    coder.finish()
+
+
+@contextmanager
+def _named(section: int) -> Iterator[None]:
+    """Put the name of a section before what is wrong with it."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"codes {section}: {error}") from None
