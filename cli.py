@@ -22,9 +22,16 @@ from luxvox.commands.process import (
     hide_warnings,
     open_standard_descriptors,
 )
-from luxvox.errors import SystemFailure
+from luxvox.errors import SystemFailure, UsageError
 
 _INTERRUPTED = 130
+_FIRST_STEPS = """luxvox makes photographs and voices small.
+
+  luxvox compress photo.jpg       writes photo.lvx
+  luxvox decompress photo.lvx     writes photo.png
+  luxvox compress voice.wav -b 3  writes voice.lvx at 3 kbit/s
+
+luxvox --help names all commands, and luxvox compress --help what one of them takes."""
 _COMMANDS = ("compress", "decompress", "evaluate", "info", "test", "train", "truncate")
 
 
@@ -80,9 +87,14 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="luxvox")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> int:
     """Compress photographs and voices with a learned codec.
 
     \b
@@ -95,3 +107,7 @@ def commands() -> None:
 
     Exit codes: 0 done, 1 environment, 2 usage, 3 corrupt or unsupported input, 4 internal error.
     """
+    if context.invoked_subcommand is not None:
+        return 0
+    say(_FIRST_STEPS)
+    return UsageError.exit_code

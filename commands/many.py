@@ -11,6 +11,7 @@ import click
 
 from luxvox.commands import paths
 from luxvox.commands.batch import BatchOptions, Work, run_jobs
+from luxvox.commands.options import complete_files
 from luxvox.commands.sources import Search, Source, find_sources
 
 
@@ -46,6 +47,7 @@ _FINDING = (
     click.option(
         "--files-from",
         metavar="LIST",
+        shell_complete=complete_files,
         help="Read more inputs from a file, a line each; - for stdin.",
     ),
     click.option("-r", "--recursive", is_flag=True, help="Search the folders in folders, too."),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from luxvox.codec import files
 from luxvox.errors import SystemFailure
@@ -20,11 +21,29 @@ def _plain_inputs(_: click.Context, __: click.Parameter, paths: tuple[str, ...])
     return tuple(files.plain_name(path, 0) for path in paths)
 
 
-_output = functools.partial(click.option, "-o", "--output", metavar="OUT", callback=_plain_output)
+def complete_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the names of files and folders."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+_output = functools.partial(
+    click.option,
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=_plain_output,
+    shell_complete=complete_files,
+)
 output_option = _output(help="File, folder (for several inputs; made if missing), or - for a pipe.")
 required_output_option = _output(required=True, help="File, folder, or - for a pipe.")
 force_option = click.option("-f", "--force", is_flag=True, help="Replace files that exist.")
-inputs_argument = click.argument("inputs", metavar="IN...", nargs=-1, callback=_plain_inputs)
+inputs_argument = click.argument(
+    "inputs",
+    metavar="IN...",
+    nargs=-1,
+    callback=_plain_inputs,
+    shell_complete=complete_files,
+)
 
 
 SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}

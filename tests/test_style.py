@@ -15,6 +15,7 @@ ROOMS = (
     "evaluate",
     "fuzz",
     "models",
+    "share",
     "tests",
 )
 MODULES = [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
