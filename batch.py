@@ -23,9 +23,10 @@ from typing import Any
 from luxvox.codec import folders
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE
 from luxvox.commands import paths as names
-from luxvox.commands.batch import Job, Outcome, Work, result_of, run_job
 from luxvox.commands.compress import CompressRequest, compress_file, only_target
 from luxvox.commands.decompress import DecompressRequest, decompress_file, plain_endings
+from luxvox.commands.executors import result_of
+from luxvox.commands.jobs import Job, Outcome, Work, run_job
 from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
 from luxvox.models.cards import preferred

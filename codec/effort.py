@@ -46,7 +46,7 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     """Return what an effort does for a picture.
 
     Raises:
-        UsageError: if the effort is not a whole number of 1 … 9, or the tuning is not one of `TUNINGS`.
+        UsageError: if the effort is not a whole number of 1 … 9, or the tuning is unknown.
     """
     check_types(tune=tune)
     if tune not in TUNINGS:

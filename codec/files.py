@@ -186,7 +186,9 @@ def check_standard_output() -> None:
 
 def is_special(path: str) -> bool:
     """Return whether a path leads to a pipe or a device, which are read once and never replaced."""
-    return _descriptor_of(path) is not None or (os.path.exists(path) and not os.path.isfile(path))
+    if _descriptor_of(path) is not None:
+        return True
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def plain_name(path: str, number: int) -> str:

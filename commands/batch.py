@@ -8,40 +8,23 @@ stopped with `--skip-existing`.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    wait,
-)
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Final
 
 import click
 
-from luxvox import cautions
 from luxvox.codec import files, folders, remote
 from luxvox.commands import console, paths
 from luxvox.commands.console import Sizes
-from luxvox.commands.executors import dask_executor, process_pool
+from luxvox.commands.executors import Ended, dask_executor, run_in, run_in_processes
+from luxvox.commands.jobs import Job, Outcome, Work, failure, run_job
 from luxvox.commands.progress_bar import BatchProgress
 from luxvox.errors import LuxvoxError, SystemFailure, UsageError
 
-_WINDOW = 2  # jobs that wait or run, for each process
-
-NOWHERE: Final = ""
-"""The target of a job that makes no file."""
-
-Work = Callable[[str, str], Sizes | None]
-"""Makes a target of a source and returns the bytes of both; None if it makes no file."""
+_BYTES_A_FILE = 100_000  # of a photograph, that take as long as opening and writing any file
 
 
 @dataclass(frozen=True)
@@ -57,6 +40,7 @@ class BatchOptions:
         verbose: name files that are left out, too.
         as_json: write a JSON object a file to standard output.
         makes_folders: whether missing folders of outputs are made.
+        has_bar: whether a progress bar is drawn; results on standard output would break it.
         dask: address of the scheduler of a Dask cluster that does the work.
     """
 
@@ -68,34 +52,8 @@ class BatchOptions:
     verbose: bool = False
     as_json: bool = False
     makes_folders: bool = False
+    has_bar: bool = True
     dask: str | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """One file to make of another."""
-
-    source: str
-    target: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a job.
-
-    Attributes:
-        job: the job.
-        exit_code: 0 if it was done.
-        sizes: bytes before and after, if it made a file.
-        lines: what is said on standard error.
-        seconds: how long it took.
-    """
-
-    job: Job
-    exit_code: int = 0
-    sizes: Sizes | None = None
-    lines: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass
@@ -121,12 +79,11 @@ class _Tally:
                 console.say(line)
         if self.options.as_json:
             _print_json(outcome)
-        self.progress.advance(outcome.sizes)
+        self.progress.draw()
 
     def skip(self, job: Job) -> None:
         """Leave out a job that is done already."""
         self.n_skipped += 1
-        self.progress.advance(None)
         if self.options.verbose:
             console.say(f"{job.source}: {job.target} is there and not older")
 
@@ -147,15 +104,21 @@ def run_jobs(
     """
     jobs = [Job(*pair) for pair in zip(sources, targets, strict=True)]
     clashes = paths.find_clashes(sources, targets)
-    progress = BatchProgress(len(jobs), None if options.quiet else sys.stderr)
+    has_bar = options.has_bar and not options.quiet
+    progress = BatchProgress([_weight(job) for job in jobs], sys.stderr if has_bar else None)
     tally = _Tally(options, progress)
     waiting = list(_to_do(jobs, clashes, tally))
     try:
         if options.dry_run:
-            for job in waiting:
-                click.echo(f"{job.source} → {job.target}")
+            for position in waiting:
+                _print_plan(jobs[position], options)
         else:
-            for outcome in _outcomes(waiting, work, options):
+            chosen = [jobs[position] for position in waiting]
+
+            def ended(number: int, outcome: Outcome) -> None:
+                progress.advance(waiting[number], outcome.sizes)
+
+            for outcome in _outcomes(chosen, work, options, ended):
                 tally.add(outcome)
     finally:
         progress.close()
@@ -166,16 +129,30 @@ def run_jobs(
     return tally.exit_code
 
 
-def _to_do(jobs: Sequence[Job], clashes: dict[int, str], tally: _Tally) -> Iterator[Job]:
-    """Yield the jobs that can be done and are not done yet."""
+def _to_do(jobs: Sequence[Job], clashes: dict[int, str], tally: _Tally) -> Iterator[int]:
+    """Yield the positions of the jobs that can be done and are not done yet."""
     times = folders.ModificationTimes()
     for position, job in enumerate(jobs):
         if position in clashes:
-            tally.add(_failure(job, UsageError(clashes[position])))
+            tally.progress.skip(position)
+            tally.add(failure(job, UsageError(clashes[position])))
         elif tally.options.skip_existing and _is_done(job, times):
+            tally.progress.skip(position)
             tally.skip(job)
         else:
-            yield job
+            yield position
+
+
+def _weight(job: Job) -> int:
+    """Return about how much work a job is: bytes, and what every file takes, in bytes."""
+    with contextlib.suppress(OSError, ValueError):
+        return _BYTES_A_FILE + os.stat(job.source).st_size
+    return _BYTES_A_FILE  # a pipe, a URL, or no file
+
+
+def _print_plan(job: Job, options: BatchOptions) -> None:
+    plan = json.dumps(asdict(job), ensure_ascii=False)
+    click.echo(plan if options.as_json else f"{job.source} → {job.target}")
 
 
 def _is_done(job: Job, times: folders.ModificationTimes) -> bool:
@@ -186,20 +163,29 @@ def _is_done(job: Job, times: folders.ModificationTimes) -> bool:
     return False
 
 
-def _outcomes(jobs: Sequence[Job], work: Work, options: BatchOptions) -> Iterator[Outcome]:
-    """Run the jobs, where the options say, and yield what comes of each as it ends."""
+def _outcomes(
+    jobs: Sequence[Job], work: Work, options: BatchOptions, ended: Ended
+) -> Iterator[Outcome]:
+    """Run the jobs, where the options say, and yield what comes of each in their order.
+
+    Args:
+        jobs, work, options: as for `run_jobs`.
+        ended: is told of each as soon as it has ended.
+    """
     if options.makes_folders:
         jobs = list(_with_folders(jobs))
     if options.dask is not None:
         with dask_executor(options.dask) as executor:
-            yield from _run_in(executor, jobs, work, n_waiting=len(jobs))
+            yield from run_in(executor, jobs, work, len(jobs), ended)
         return
     n_processes = min(options.n_processes or os.cpu_count() or 1, len(jobs))
     if n_processes < 2 or any(_is_of_this_process(job) for job in jobs):
-        for job in jobs:
-            yield run_job(job, work, is_watched=len(jobs) == 1 and not options.quiet)
+        for number, job in enumerate(jobs):
+            outcome = run_job(job, work, is_watched=len(jobs) == 1 and not options.quiet)
+            ended(number, outcome)
+            yield outcome
         return
-    yield from _run_in_processes(jobs, work, n_processes)
+    yield from run_in_processes(jobs, work, n_processes, ended)
 
 
 def _is_of_this_process(job: Job) -> bool:
@@ -216,118 +202,6 @@ def _with_folders(jobs: Iterable[Job]) -> Iterator[Job]:
             with contextlib.suppress(OSError):  # the job says why its output cannot be written
                 folders.make_folder_of(job.target)
         yield job
-
-
-def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool = False) -> Outcome:
-    """Do one job; whatever it raises becomes an exit code and a line.
-
-    Args:
-        job: what is to be done.
-        work: does it.
-        weights: folder of weights that come before those shipped; a process does not inherit it.
-        is_watched: whether it may draw its progress on standard error itself.
-    """
-    from luxvox.models.cards import use_weights
-
-    start_s = time.monotonic()
-    lines: list[str] = []
-    try:
-        with contextlib.ExitStack() as stack:
-            found = stack.enter_context(cautions.collected())
-            stack.enter_context(console.said_to(lines, is_watched))
-            if weights is not None:
-                stack.enter_context(use_weights(weights))
-            sizes = work(job.source, job.target)
-            lines += console.warning_lines(found, job.source)
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        return _failure(job, error)
-    return Outcome(job, 0, sizes, tuple(lines), time.monotonic() - start_s)
-
-
-def _failure(job: Job, error: Exception) -> Outcome:
-    exit_code, line = console.failure_line(error, job.source)
-    return Outcome(job, exit_code, lines=(line,))
-
-
-def _run_in_processes(jobs: Sequence[Job], work: Work, n_processes: int) -> Iterator[Outcome]:
-    """Run jobs in a pool of processes; one that dies takes none but its own file with it."""
-    n_threads = max(1, (os.cpu_count() or 1) // n_processes)
-    rest = list(jobs)
-    while rest:
-        try:
-            with process_pool(n_processes, n_threads) as pool:
-                for outcome in _run_in(pool, tuple(rest), work, _WINDOW * n_processes):
-                    rest.remove(outcome.job)
-                    yield outcome
-        except _PoolDied as death:
-            # Any of those that were in its hands may have killed it: each gets a pool of its own.
-            alone = (_run_alone(job, work) for job in death.lost)
-            for outcome in itertools.chain(death.ended, alone):
-                rest.remove(outcome.job)
-                yield outcome
-
-
-class _PoolDied(Exception):
-    """Tell what a pool had in its hands when one of its processes died."""
-
-    def __init__(self, lost: Sequence[Job], ended: Sequence[Outcome]) -> None:
-        super().__init__("a process died")
-        self.lost = lost
-        self.ended = ended
-
-
-def _run_in(
-    executor: Executor, jobs: Sequence[Job], work: Work, n_waiting: int
-) -> Iterator[Outcome]:
-    """Hand jobs to an executor, a few ahead of those that run, and yield outcomes in their order.
-
-    Raises:
-        _PoolDied: a process died; it tells what was not done.
-    """
-    from luxvox.models.cards import preferred
-
-    waiting = iter(enumerate(jobs))
-    running: dict[Future[Outcome], int] = {}
-    ended: dict[int, Outcome] = {}
-    n_yielded = 0
-    try:
-        while n_yielded < len(jobs):
-            while len(running) < n_waiting and (pair := next(waiting, None)) is not None:
-                running[executor.submit(run_job, pair[1], work, preferred())] = pair[0]
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                ended[running[future]] = result_of(future, jobs[running[future]])
-                del running[future]
-            while n_yielded in ended:
-                yield ended.pop(n_yielded)
-                n_yielded += 1
-    except BrokenExecutor:
-        lost = [jobs[position] for position in running.values()]
-        raise _PoolDied(lost, tuple(ended.values())) from None
-
-
-def result_of(future: Future[Outcome], job: Job) -> Outcome:
-    """Return what came of a job; what an executor itself raises is the fault of one file alone.
-
-    Raises:
-        BrokenExecutor: a process of a pool died, and all that it had in its hands is lost.
-    """
-    try:
-        return future.result()
-    except BrokenExecutor:
-        raise
-    except Exception as error:
-        return _failure(job, SystemFailure(f"its worker failed: {type(error).__name__}: {error}"))
-
-
-def _run_alone(job: Job, work: Work) -> Outcome:
-    try:
-        with process_pool(1, n_threads=os.cpu_count() or 1) as pool:
-            return next(_run_in(pool, [job], work, 1))
-    except _PoolDied:
-        message = "the process that worked on it died; is there too little memory?"
-        return _failure(job, SystemFailure(message))
 
 
 def _remove(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Where the jobs of a run are done: in a pool of processes, or on a Dask cluster."""
+"""Where the jobs of a run are done: in a pool of processes, on a Dask cluster, on any executor."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import importlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
+from luxvox.commands.jobs import Job, Outcome, Work, failure, run_job
 from luxvox.commands.process import EndedBySignal, hide_warnings, raise_ending_signal
 from luxvox.errors import SystemFailure
+
+_WINDOW = 2  # jobs that wait or run, for each process
+
+Ended = Callable[[int, Outcome], None]
+"""Is told of a job, by its number, as soon as it has ended."""
 
 
 @contextlib.contextmanager
@@ -58,3 +65,111 @@ def dask_executor(address: str) -> Iterator[Executor]:
         raise SystemFailure(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         yield client.get_executor(pure=False, retries=2)
+
+
+def run_in_processes(
+    jobs: Sequence[Job], work: Work, n_processes: int, ended: Ended
+) -> Iterator[Outcome]:
+    """Run jobs in a pool of processes; one that dies takes none but its own file with it.
+
+    Args:
+        jobs: what is to be done.
+        work: does one; it is sent to the processes.
+        n_processes: how many at a time.
+        ended: is told of each job as soon as it has ended; what is yielded is in their order.
+    """
+    n_threads = max(1, (os.cpu_count() or 1) // n_processes)
+    rest = list(range(len(jobs)))
+    while rest:
+        numbers = tuple(rest)  # what a pool calls 0 may be the tenth of all
+
+        def ended_here(number: int, outcome: Outcome, numbers: tuple[int, ...] = numbers) -> None:
+            ended(numbers[number], outcome)
+
+        try:
+            with process_pool(n_processes, n_threads) as pool:
+                chosen = [jobs[number] for number in numbers]
+                outcomes = run_in(pool, chosen, work, _WINDOW * n_processes, ended_here)
+                for number, outcome in zip(numbers, outcomes, strict=True):
+                    rest.remove(number)
+                    yield outcome
+        except _PoolDied as death:
+            for number, outcome in death.ended.items():
+                rest.remove(numbers[number])
+                yield outcome
+            # Any of those that were in its hands may have killed it: each gets a pool of its own.
+            for number in death.lost:
+                outcome = _run_alone(jobs[numbers[number]], work)
+                ended_here(number, outcome)
+                rest.remove(numbers[number])
+                yield outcome
+
+
+class _PoolDied(Exception):
+    """Tell what a pool had in its hands when one of its processes died, by their numbers."""
+
+    def __init__(self, lost: Sequence[int], ended: Mapping[int, Outcome]) -> None:
+        super().__init__("a process died")
+        self.lost = lost
+        self.ended = ended
+
+
+def run_in(
+    executor: Executor, jobs: Sequence[Job], work: Work, n_waiting: int, ended: Ended
+) -> Iterator[Outcome]:
+    """Hand jobs to an executor, a few ahead of those that run, and yield outcomes in their order.
+
+    Args:
+        executor: anything whose `submit` returns futures of `concurrent.futures`.
+        jobs, work, ended: as for `run_in_processes`.
+        n_waiting: how many jobs the executor has at a time.
+
+    Raises:
+        _PoolDied: a process died; it tells what was not done.
+    """
+    from luxvox.models.cards import preferred
+
+    waiting = iter(enumerate(jobs))
+    arrived: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    running: dict[Future[Outcome], int] = {}
+    held: dict[int, Outcome] = {}
+    n_yielded = 0
+    try:
+        while n_yielded < len(jobs):
+            while len(running) < n_waiting and (pair := next(waiting, None)) is not None:
+                future = executor.submit(run_job, pair[1], work, preferred())
+                running[future] = pair[0]
+                future.add_done_callback(arrived.put)
+            future = arrived.get()
+            number = running[future]
+            held[number] = result_of(future, jobs[number])
+            del running[future]
+            ended(number, held[number])
+            while n_yielded in held:
+                yield held.pop(n_yielded)
+                n_yielded += 1
+    except BrokenExecutor:
+        raise _PoolDied(tuple(running.values()), held) from None
+
+
+def result_of(future: Future[Outcome], job: Job) -> Outcome:
+    """Return what came of a job; what an executor itself raises is the fault of one file alone.
+
+    Raises:
+        BrokenExecutor: a process of a pool died, and all that it had in its hands is lost.
+    """
+    try:
+        return future.result()
+    except BrokenExecutor:
+        raise
+    except Exception as error:
+        return failure(job, SystemFailure(f"its worker failed: {type(error).__name__}: {error}"))
+
+
+def _run_alone(job: Job, work: Work) -> Outcome:
+    try:
+        with process_pool(1, n_threads=os.cpu_count() or 1) as pool:
+            return next(run_in(pool, [job], work, 1, lambda *_: None))
+    except _PoolDied:
+        message = "the process that worked on it died; is there too little memory?"
+        return failure(job, SystemFailure(message))

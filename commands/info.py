@@ -11,8 +11,9 @@ import click
 
 from luxvox.codec import files
 from luxvox.commands import paths
-from luxvox.commands.batch import NOWHERE, BatchOptions, run_jobs
+from luxvox.commands.batch import BatchOptions, run_jobs
 from luxvox.commands.console import shown
+from luxvox.commands.jobs import NOWHERE
 from luxvox.commands.many import ManyFiles, finds_many_files
 from luxvox.commands.options import inputs_argument, weights_option
 
@@ -28,7 +29,7 @@ def info(many: ManyFiles) -> int:
     """
     names = [source.path for source in many.sources(paths.is_compressed)]
     work = functools.partial(_say, as_json=many.options.as_json, is_one=len(names) == 1)
-    return run_jobs(names, [NOWHERE] * len(names), work, BatchOptions())
+    return run_jobs(names, [NOWHERE] * len(names), work, BatchOptions(has_bar=False))
 
 
 def _say(source: str, _: str, *, as_json: bool, is_one: bool) -> None:

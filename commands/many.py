@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from luxvox.commands import paths
-from luxvox.commands.batch import BatchOptions, Work, run_jobs
+from luxvox.commands.batch import BatchOptions, run_jobs
+from luxvox.commands.jobs import Work
 from luxvox.commands.options import complete_files
 from luxvox.commands.sources import Search, Source, find_sources
 

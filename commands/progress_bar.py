@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 _PATIENCE_S = 1.0
@@ -54,34 +54,52 @@ class Progress:
 class BatchProgress:
     """Draw how many files of a run are done, what that saved, and how long the rest takes.
 
+    The bar is as long as the work that is done, so that it moves evenly over small and large files.
+
     Args:
-        n_files: files in all; nothing is drawn for one.
+        weights: the work of each file, in any unit; nothing is drawn for one file.
         stream: where to draw; None, or no terminal: nowhere.
         clock: gives seconds.
     """
 
     def __init__(
-        self, n_files: int, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
+        self,
+        weights: Sequence[float],
+        stream: TextIO | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        is_drawn = stream is not None and n_files > 1 and stream.isatty()
+        is_drawn = stream is not None and len(weights) > 1 and stream.isatty()
         self._stream = stream if is_drawn else None
-        self._n_files = n_files
+        self._weights = weights
         self._clock = clock
         self._start_s = clock()
+        self._to_do = float(sum(weights))
+        self._done = 0.0
         self._n_done = self._saved = 0
         self._is_shown = False
 
-    def advance(self, sizes: tuple[int, int] | None) -> None:
-        """Count a file; `sizes` are its bytes before and after, if another was made of it."""
+    def advance(self, position: int, sizes: tuple[int, int] | None) -> None:
+        """Count a file by its position; `sizes` are its bytes before and after, if it has both."""
         self._n_done += 1
+        self._done += self._weights[position]
         if sizes is not None:
             self._saved += sizes[0] - sizes[1]
-        if self._stream is None:
+        self.draw()
+
+    def skip(self, position: int) -> None:
+        """Count a file that took no work, before the work on others begins."""
+        self._n_done += 1
+        self._to_do -= self._weights[position]
+        self._start_s = self._clock()
+
+    def draw(self) -> None:
+        """Draw the bar as far as it is, once a file is done."""
+        if self._stream is None or not self._done:
             return
-        share = self._n_done / self._n_files
+        share = min(self._done / self._to_do, 1.0)
         left_s = (self._clock() - self._start_s) * (1.0 / share - 1.0)
         bar = ("#" * round(share * _CELLS)).ljust(_CELLS, "-")
-        counts = f"{self._n_done:,} of {self._n_files:,} files"
+        counts = f"{self._n_done:,} of {len(self._weights):,} files"
         saved = f", {self._saved:,} bytes saved" if self._saved > 0 else ""
         self._stream.write(f"{_WIPE}[{bar}] {counts}{saved}, {left_s:.0f} s left")
         self._stream.flush()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luxvox.codec import files, remote
-from luxvox.errors import SystemFailure, UsageError
+from luxvox.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def find_sources(
     """Return all files that inputs stand for, those of folders in the order of their names.
 
     Files and folders whose names begin with a dot are left out, and so are folders that a
-    symbolic link leads to, which may lead in a circle.
+    symbolic link leads to, which may lead in a circle. A folder that cannot be read is returned as
+    if it were a file.
 
     Args:
         inputs: paths or URLs of files and folders, or `-`.
@@ -56,7 +57,7 @@ def find_sources(
 
     Raises:
         UsageError: there are none.
-        SystemFailure: the list, or a folder, cannot be read.
+        SystemFailure: the list, or a folder at a URL, cannot be read.
     """
     named = [*inputs, *(_listed(files_from) if files_from is not None else ())]
     if not named:
@@ -100,11 +101,17 @@ def _sources_at(url: str, search: Search) -> Iterable[Source]:
 
 
 def _files_in(folder: str, search: Search) -> Iterator[str]:
+    """Yield paths of files; a folder that cannot be read stands for itself: its job says why."""
+    refused: list[str] = []
+
     def refuse(error: OSError) -> None:
-        raise SystemFailure(f"{error.filename} cannot be read: {files.reason(error)}") from error
+        refused.append(os.fspath(error.filename))
 
     for place, folders, names in os.walk(folder, onerror=refuse):
+        yield from refused
+        refused.clear()
         folders[:] = sorted(n for n in folders if not n.startswith(".") and search.is_recursive)
         for name in sorted(names):
             if not name.startswith(".") and search.is_wanted(name):
                 yield str(Path(place) / name)
+    yield from refused

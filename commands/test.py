@@ -8,8 +8,9 @@ import click
 
 from luxvox.codec import files
 from luxvox.commands import paths
-from luxvox.commands.batch import NOWHERE, run_jobs
+from luxvox.commands.batch import run_jobs
 from luxvox.commands.console import say, shown, watched
+from luxvox.commands.jobs import NOWHERE
 from luxvox.commands.many import ManyFiles, reads_many_files
 from luxvox.commands.options import inputs_argument, weights_option
 

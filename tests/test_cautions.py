@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from luxvox import cautions
-from luxvox.commands.batch import Job, run_job
+from luxvox.commands.jobs import Job, run_job
 from luxvox.errors import LossWarning
 
 

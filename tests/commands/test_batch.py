@@ -1,11 +1,13 @@
 """Many files in one run: found, named, worked on in processes, told of."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ import pytest
 from PIL import Image
 
 from luxvox import cli
-from luxvox.commands.batch import BatchOptions, Job, Outcome, run_job, run_jobs
+from luxvox.commands.batch import BatchOptions, run_jobs
+from luxvox.commands.executors import run_in
+from luxvox.commands.jobs import Job, Outcome, run_job
 from luxvox.commands.sources import Search, find_sources
 from luxvox.errors import InputError, UsageError
 
@@ -129,6 +133,113 @@ def test_quiet_says_failures_only(tmp_path, capsys):
     sources, targets = made(tmp_path, "a", "bad")
     run_jobs(sources, targets, copy, BatchOptions(quiet=True))
     assert capsys.readouterr().err.splitlines() == [f"luxvox: {sources[1]}: not a picture"]
+
+
+def test_a_plan_can_be_json(tmp_path, capsys):
+    sources, targets = made(tmp_path, "a", "b")
+    run_jobs(sources, targets, copy, BatchOptions(dry_run=True, as_json=True))
+    plans = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert plans[1] == {"source": sources[1], "target": targets[1]}
+
+
+class Backwards(Executor):
+    """An executor that ends the jobs it has from the last to the first."""
+
+    def __init__(self, n_jobs):
+        self.n_jobs = n_jobs
+        self.begun = []
+
+    def submit(self, *words, **__):
+        future: Future[Outcome] = Future()
+        self.begun.append((future, words))
+        if len(self.begun) == self.n_jobs:
+            for one, (work, *arguments) in reversed(self.begun):
+                one.set_result(work(*arguments))
+        return future
+
+
+def test_what_has_ended_is_told_at_once_and_said_in_order(tmp_path):
+    jobs = [Job(*pair) for pair in zip(*made(tmp_path, "a", "bad", "c"), strict=True)]
+    told: list[int] = []
+    outcomes = run_in(Backwards(3), jobs, copy, 3, lambda number, _: told.append(number))
+    assert [outcome.job for outcome in outcomes] == jobs
+    assert told == [1, 0, 2]  # the last one ends before anybody waits for it
+
+
+def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch, capsys):
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert cli.run(["compress", "in", "-r", "-o", "out", "--jobs", "1", "-q", "1"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("luxvox: ")] == [
+        f"luxvox: {Path('in/deep')}: cannot be read: Is a directory"
+    ]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.lvx", "b.lvx"]
+
+
+def said_of(capsys, *words):
+    exit_code = cli.run(["compress", *words, "--jobs", "1", "-q", "1"])
+    lines = capsys.readouterr().err.splitlines()
+    return exit_code, [line for line in lines if line.startswith("luxvox: ")]
+
+
+def test_two_inputs_with_one_output(tree, capsys):
+    exit_code, lines = said_of(capsys, "in/a.bmp", "in/a.bmp", "-o", "out")
+    clash = f"{Path('out/a.bmp.lvx')} is already the output of in/a.bmp; use -o"
+    assert (exit_code, lines) == (2, [f"luxvox: in/a.bmp: {clash}"])
+    assert Path("out/a.bmp.lvx").exists()
+
+
+def test_a_file_with_the_name_of_a_folder(tree, capsys):
+    Path("in/a.lvx").mkdir()
+    Path("in/b.png").rename("in/a.lvx/b.png")
+    exit_code, lines = said_of(capsys, "in", "-r", "-o", "out")
+    assert exit_code == 2
+    assert lines == [f"luxvox: {Path('in/a.bmp')}: {Path('out/a.lvx')} is a folder"]
+    assert Path("out/a.lvx/b.lvx").exists() and Path("out/deep/c.lvx").exists()
+
+    exit_code, lines = said_of(capsys, "in/a.bmp", "in/deep/c.png", "-o", "in/notes.txt")
+    assert exit_code == 2
+    assert lines == ["luxvox: 2 inputs need a folder as output, not in/notes.txt"]
+    exit_code, lines = said_of(capsys, "in/a.bmp", "-o", "in/notes.txt/")
+    assert exit_code == 1
+    assert len(lines) == 1 and "cannot be written" in lines[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+def test_links_that_lead_in_a_circle(tree, capsys):
+    Path("in/here.png").symlink_to("there.png")
+    Path("in/there.png").symlink_to("here.png")
+    exit_code, lines = said_of(capsys, "in", "-r", "-o", "out")
+    assert exit_code == 1
+    assert [line.partition(": cannot be read: ")[2] for line in lines] == [
+        "Too many levels of symbolic links"
+    ] * 2
+    assert len(list(Path("out").rglob("*.lvx"))) == 3
+
+
+def test_a_disk_that_is_full_for_a_while(tree, monkeypatch, capsys):
+    fsync, failures = os.fsync, [OSError(errno.ENOSPC, "No space left on device")]
+
+    def fail_once(descriptor):
+        if failures:
+            raise failures.pop()
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    exit_code, lines = said_of(capsys, "in", "-o", "out")
+    assert exit_code == 1
+    assert lines == [
+        f"luxvox: {Path('in/a.bmp')}: {Path('out/a.lvx')} cannot be written: "
+        "No space left on device"
+    ]
+    assert [path.name for path in Path("out").iterdir()] == ["b.lvx"]
 
 
 def test_a_job_says_what_came_of_it(tmp_path):

@@ -2,7 +2,7 @@
 
 import io
 
-from luxvox.commands.progress_bar import Progress
+from luxvox.commands.progress_bar import BatchProgress, Progress
 
 
 class Terminal(io.StringIO):
@@ -41,3 +41,36 @@ def test_odd_fractions_are_clipped():
     drawn = run(Terminal(), [(2, -1.0), (4, 7.0)])
     assert "  0%" in drawn
     assert "100%" in drawn
+
+
+def test_the_bar_of_many_files_moves_with_the_work():
+    now_s, stream = [0.0], Terminal()
+    progress = BatchProgress([10, 10, 60, 20], stream, lambda: now_s[0])
+    progress.skip(0)
+    progress.draw()
+    assert stream.getvalue() == "", "nothing is known of the speed yet"
+    now_s[0] = 1.0
+    progress.advance(1, (100, 40))
+    now_s[0] = 7.0
+    progress.advance(2, (100, 130))
+    progress.clear()
+    progress.draw()
+    progress.advance(3, None)
+    progress.close()
+    assert stream.getvalue().split("\r\x1b[K") == [
+        "",
+        "[###---------------------] 2 of 4 files, 60 bytes saved, 8 s left",
+        "[###################-----] 3 of 4 files, 30 bytes saved, 2 s left",
+        "",
+        "[###################-----] 3 of 4 files, 30 bytes saved, 2 s left",
+        "[########################] 4 of 4 files, 30 bytes saved, 0 s left",
+        "",
+    ]
+
+
+def test_one_file_or_a_pipe_has_no_bar_of_files():
+    for weights, stream in (([1], Terminal()), ([1, 1], io.StringIO()), ([1, 1], None)):
+        progress = BatchProgress(weights, stream)
+        progress.advance(0, None)
+        progress.close()
+        assert stream is None or stream.getvalue() == ""

@@ -1,0 +1,81 @@
+"""A job: one file to make of another, done whatever happens, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from luxvox import cautions
+from luxvox.commands import console
+from luxvox.commands.console import Sizes
+
+NOWHERE: Final = ""
+"""The target of a job that makes no file."""
+
+Work = Callable[[str, str], Sizes | None]
+"""Makes a target of a source and returns the bytes of both; None if it makes no file."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to make of another."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        job: the job.
+        exit_code: 0 if it was done.
+        sizes: bytes before and after, if it made a file.
+        lines: what is said on standard error.
+        seconds: how long it took.
+    """
+
+    job: Job
+    exit_code: int = 0
+    sizes: Sizes | None = None
+    lines: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool = False) -> Outcome:
+    """Do one job; whatever it raises becomes an exit code and a line.
+
+    Args:
+        job: what is to be done.
+        work: does it.
+        weights: folder of weights that come before those shipped; a process does not inherit it.
+        is_watched: whether it may draw its progress on standard error itself.
+    """
+    from luxvox.models.cards import use_weights
+
+    start_s = time.monotonic()
+    lines: list[str] = []
+    try:
+        with contextlib.ExitStack() as stack:
+            found = stack.enter_context(cautions.collected())
+            stack.enter_context(console.said_to(lines, is_watched))
+            if weights is not None:
+                stack.enter_context(use_weights(weights))
+            sizes = work(job.source, job.target)
+            lines += console.warning_lines(found, job.source)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return failure(job, error)
+    return Outcome(job, 0, sizes, tuple(lines), time.monotonic() - start_s)
+
+
+def failure(job: Job, error: Exception) -> Outcome:
+    """Return what came of a job that failed."""
+    exit_code, line = console.failure_line(error, job.source)
+    return Outcome(job, exit_code, lines=(line,))
