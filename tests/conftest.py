@@ -1,7 +1,8 @@
 """What all tests share.
 
 They run from a bare checkout: a link named `luxvox` makes its root importable. Hypothesis has no
-deadlines, since the machine may be busy.
+deadlines, since the machine may be busy. Of several processes (`pytest -n auto`) each computes in
+one thread, or they would wait for one another.
 """
 
 import atexit
@@ -14,8 +15,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from luxvox.tests.buckets import Bucket, start_server
-
 if importlib.util.find_spec("luxvox") is None:
     folder = tempfile.TemporaryDirectory(prefix="luxvox-")
     atexit.register(folder.cleanup)
@@ -24,6 +23,9 @@ if importlib.util.find_spec("luxvox") is None:
     # The tests of the command line start processes, which need the link too.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (folder.name, os.getenv("PYTHONPATH"))))
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("luxvox", deadline=None)
 settings.load_profile("luxvox")
 
@@ -31,6 +33,8 @@ settings.load_profile("luxvox")
 @pytest.fixture(scope="session")
 def s3_server():
     """Run an S3 server, and let this process and those that it starts find it."""
+    from luxvox.tests.buckets import start_server
+
     server = start_server()
     host, port = server.get_host_and_port()
     variables = {
@@ -49,5 +53,7 @@ def s3_server():
 @pytest.fixture
 def bucket(s3_server):
     """Make an empty bucket on the S3 server."""
+    from luxvox.tests.buckets import Bucket
+
     with Bucket(s3_server._server) as made:
         yield made
