@@ -1,0 +1,216 @@
+"""Measure archives: files a second in one process, in two and on a cluster; memory over many files.
+
+    python benchmarks/batch.py image-val/
+
+Each run is a command of its own, so its start counts. Memory is read from /proc while the command
+runs: of the process itself, and of those that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image
+
+from luxvox.benchmarks.origin import describe_packages, repeat_command
+from luxvox.evaluate.inputs import picture_paths
+from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.timing import machine
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+WAYS = ("one process", "two processes", "Dask, two workers")
+_SMALL_SIDE = 32
+_N_SAMPLES = 8
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long a folder of pictures took.
+
+    Attributes:
+        way: of `WAYS`.
+        files, megapixels: how much was compressed.
+        seconds: from the start of the command to its end.
+    """
+
+    way: str
+    files: int
+    megapixels: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the processes of a run held when some files were done.
+
+    Attributes:
+        files: done so far.
+        own_mib: resident memory of the command's own process.
+        others_mib: of all processes that it started.
+    """
+
+    files: int
+    own_mib: float
+    others_mib: float
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--small", default=10_000, show_default=True, help="Small files to watch memory over."
+)
+@click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
+def main(folder: Path, small: int, docs: Path) -> None:
+    """Compress the pictures of FOLDER in each way, and many small ones; renew docs/results.md."""
+    with tempfile.TemporaryDirectory(prefix="luxvox-") as scratch:
+        speeds = [measured(folder, way, Path(scratch, f"out{n}")) for n, way in enumerate(WAYS)]
+        make_small_files(Path(scratch, "small"), small)
+        memory = watched(Path(scratch, "small"), Path(scratch, "small-out"), small)
+    record = {
+        "command": repeat_command(folder),
+        "machine": machine(),
+        "packages": describe_packages("torch", "numpy", "distributed"),
+        "speeds": [asdict(speed) for speed in speeds],
+        "memory": [asdict(one) for one in memory],
+    }
+    (docs / "results" / "batch.json").write_text(json.dumps(record, indent=1) + "\n")
+    text = laid_out(record)
+    splice(docs / "results.md", "batch", text)
+    click.echo(text)
+
+
+def measured(folder: Path, way: str, out: Path) -> Speed:
+    """Compress a folder in a way, with one thread a process."""
+    paths = picture_paths(folder)
+    pixels = 0
+    for path in paths:
+        with Image.open(path) as image:
+            pixels += image.width * image.height
+    with _options(way) as options:
+        start_s = time.monotonic()
+        subprocess.run(
+            _command(folder, out, *options), check=True, env=_environment(), stderr=subprocess.PIPE
+        )
+        seconds = time.monotonic() - start_s
+    return Speed(way, len(paths), round(pixels / 1e6, 2), round(seconds, 2))
+
+
+@contextlib.contextmanager
+def _options(way: str) -> Iterator[list[str]]:
+    """Give the options of a way; a cluster runs meanwhile, its start does not count."""
+    if way != WAYS[2]:
+        yield ["--jobs", str(1 + WAYS.index(way))]
+        return
+    distributed = importlib.import_module("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    os.environ.update(_environment())
+    with distributed.LocalCluster(**options) as cluster:
+        yield ["--dask", cluster.scheduler_address]
+
+
+def _command(folder: Path, out: Path, *options: str) -> list[str]:
+    words = ["compress", str(folder), "-o", str(out), "--device", "cpu", *options]
+    return [sys.executable, "-m", "luxvox", *words]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def make_small_files(folder: Path, n_files: int) -> None:
+    """Make pictures of 32×32 pixels of noise, no two alike."""
+    folder.mkdir()
+    for number in range(n_files):
+        noise = np.random.default_rng(number).normal(128, 30, (_SMALL_SIDE, _SMALL_SIDE, 3))
+        Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{number:06}.png")
+
+
+def watched(folder: Path, out: Path, n_files: int) -> list[Memory]:
+    """Compress a folder in two processes, and read memory at equal steps of the files done."""
+    command = _command(folder, out, "--jobs", "2", "--quiet")
+    marks = [max(1, n_files * step // _N_SAMPLES) for step in range(1, _N_SAMPLES + 1)]
+    rows: list[Memory] = []
+    with subprocess.Popen(command, env=_environment()) as process:
+        while process.poll() is None:
+            n_done = sum(1 for _ in out.glob("*.lvx"))
+            if len(rows) < len(marks) and n_done >= marks[len(rows)]:
+                own, others = resident_mib(process.pid)
+                if own:  # it has not ended meanwhile
+                    rows.append(Memory(n_done, own, others))
+            time.sleep(_PAUSE_S)
+    if process.returncode:
+        raise click.ClickException(f"the run ended with exit code {process.returncode}")
+    return rows
+
+
+def resident_mib(number: int) -> tuple[float, float]:
+    """Return the resident memory of a process, and of all those below it, in MiB."""
+    return _mib_of(number), sum(sum(resident_mib(child)) for child in _children(number))
+
+
+def _mib_of(number: int) -> float:
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{number}/status").read_text(encoding="utf-8")
+        _, found, rest = status.partition("VmRSS:")
+        return round(int(rest.split()[0]) / 1024, 1) if found else 0.0
+    return 0.0
+
+
+def _children(number: int) -> list[int]:
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{number}/task").iterdir():
+            children += map(int, (task / "children").read_text(encoding="ascii").split())
+    return children
+
+
+def laid_out(record: dict[str, Any]) -> str:
+    """Lay a record out for the page of results."""
+    first = record["speeds"][0]["seconds"]
+    speeds = [
+        [
+            row["way"],
+            str(row["files"]),
+            f"{row['seconds']:.1f}",
+            f"{row['files'] / row['seconds']:.2f}",
+            f"{row['megapixels'] / row['seconds']:.2f}",
+            f"{first / row['seconds']:.2f}×",
+        ]
+        for row in record["speeds"]
+    ]
+    memory = [
+        [f"{row['files']:,}", f"{row['own_mib']:.0f}", f"{row['others_mib']:.0f}"]
+        for row in record["memory"]
+    ]
+    origin = f"`{record['command']}`, {record['machine']}, {record['packages']}."
+    head = ["", "files", "s", "files/s", "megapixels/s", "speed-up"]
+    return "\n\n".join(
+        [
+            "Photographs, one thread a process; the start of the command counts, that of the "
+            "cluster does not.",
+            table(head, speeds),
+            f"Pictures of {_SMALL_SIDE}×{_SMALL_SIDE} pixels in two processes: resident memory "
+            "while they are compressed.",
+            table(["files done", "the command, MiB", "its processes, MiB"], memory),
+            textwrap.fill(origin, 100, break_long_words=False, break_on_hyphens=False),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

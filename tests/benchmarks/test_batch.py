@@ -1,0 +1,44 @@
+"""The benchmark of archives: a few small pictures, and its tables."""
+
+import subprocess
+import sys
+
+import pytest
+
+from luxvox.benchmarks import batch
+
+
+def test_a_folder_is_measured(tmp_path):
+    batch.make_small_files(tmp_path / "in", 2)
+    speed = batch.measured(tmp_path / "in", "one process", tmp_path / "out")
+    assert (speed.files, speed.megapixels) == (2, round(2 * 32 * 32 / 1e6, 2))
+    assert 0 < speed.seconds < 120
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_process_and_those_below_it():
+    code = "import subprocess, sys; subprocess.run(['cat'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        while not batch._children(process.pid):
+            assert process.poll() is None
+        own, others = batch.resident_mib(process.pid)
+        process.communicate()
+    assert 3 < own < 100 and 0 < others < own
+    assert batch.resident_mib(process.pid) == (0.0, 0)
+
+
+def test_the_tables():
+    record = {
+        "command": "python x",
+        "machine": "m",
+        "packages": "torch 2",
+        "speeds": [
+            {"way": "one process", "files": 10, "megapixels": 5.0, "seconds": 20.0},
+            {"way": "two processes", "files": 10, "megapixels": 5.0, "seconds": 10.0},
+        ],
+        "memory": [{"files": 1250, "own_mib": 50.4, "others_mib": 800.6}],
+    }
+    text = batch.laid_out(record)
+    assert "| two processes | 10 | 10.0 | 1.00 | 0.50 | 2.00× |" in text
+    assert "| 1,250 | 50 | 801 |" in text
