@@ -18,7 +18,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES_OF_ROOT = ("FORMAT.md", "SECURITY.md", "CHANGELOG.md")
-ATTACHED = ("evaluate/results.schema.json",)
+ATTACHED = ("evaluate/results.schema.json", "examples/train_on_tokens.py")
 
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
