@@ -144,6 +144,14 @@ def _cores() -> int:
     metavar="CODEC",
     help="Print bits at equal quality against this codec; pages compare with it, too.",
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(("compressai", "svg", "latex")),
+    help="Write results in another form, too, into a folder of its name: curves for CompressAI's"
+    " plot tool, plots, tables for papers.",
+)
 @told_weights_option
 @click.option("--fresh", is_flag=True, help="Measure again what is cached, and keep nothing.")
 def evaluate(as_json: bool, **options: Any) -> int:
@@ -154,7 +162,7 @@ def evaluate(as_json: bool, **options: Any) -> int:
     """
     evaluation = importlib.import_module("luxvox.evaluate.evaluation")
     pages = importlib.import_module("luxvox.evaluate.report.pages")
-    paths = options.pop("pages")
+    paths, formats = options.pop("pages"), options.pop("formats")
     layout = pages.Layout(options.pop("anchors"), options.pop("page_set"))
     del options["weights"]  # which are preferred from here on
     results = evaluation.evaluate(_plan(evaluation, **options), _watch)
@@ -164,14 +172,26 @@ def evaluate(as_json: bool, **options: Any) -> int:
     pages.check_anchors(records, layout.anchors)
     for path in paths:
         pages.write(path, records, layout)
-    if layout.anchors and not as_json:
+    for result in results:
+        evaluation.export(result, formats, layout.anchors)
+    if not as_json:
         for record in records.values():
-            for anchor in pages.anchors_of(record, layout.anchors):
-                click.echo(pages.differences(record, anchor) + "\n")
+            _print_tables(record, layout.anchors)
     if as_json:
         to_json = importlib.import_module("luxvox.evaluate.results").to_json
         click.echo(to_json(records).decode(), nl=False)
     return 0
+
+
+def _print_tables(record: Any, anchors: Sequence[str]) -> None:
+    """Print a table that fits a terminal, or those of Markdown against the anchors asked for."""
+    if not anchors:
+        terminal = importlib.import_module("luxvox.evaluate.report.terminal")
+        click.echo(f"\n{terminal.summary(record)}")
+        return
+    pages = importlib.import_module("luxvox.evaluate.report.pages")
+    for anchor in pages.anchors_of(record, anchors):
+        click.echo(pages.differences(record, anchor) + "\n")
 
 
 def _plan(evaluation: Any, **options: Any) -> Any:

@@ -18,6 +18,7 @@ from luxvox.evaluate.measure import Job, run_all
 from luxvox.evaluate.metrics import Metric, Setting
 from luxvox.evaluate.metrics import choose as choose_metrics
 from luxvox.evaluate.peers import OWN, Absent, Codec, PeerSpec
+from luxvox.evaluate.report import exports
 from luxvox.evaluate.report.page import page
 from luxvox.evaluate.report.samples import samples
 from luxvox.evaluate.study import Study, gather
@@ -115,6 +116,25 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
             write(folder / "report.html", page(record, shown).encode())
         results_of_kinds.append(Result(study, record, folder))
     return results_of_kinds
+
+
+def export(result: Result, formats: Sequence[str], anchors: Sequence[str] = ()) -> None:
+    """Write results in forms of other programs, each into a folder of its name.
+
+    Args:
+        result: of one kind.
+        formats: names in `exports.FORMATS`.
+        anchors: codecs that tables compare with; none for the usual ones.
+
+    Raises:
+        SystemFailure: a folder cannot be written.
+    """
+    for name in formats:
+        texts = exports.FORMATS[name](result.record, anchors)
+        if texts:
+            _make(result.folder / name)
+        for file, text in texts.items():
+            write(result.folder / name / file, text.encode())
 
 
 def write(path: Path, data: bytes) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 
-from luxvox.evaluate.report import plots
+from luxvox.evaluate.report import plots, speeds
 from luxvox.evaluate.report.plots import Axes, Line
 from luxvox.evaluate.report.wording import (
     RATE_DIGITS,
@@ -22,18 +23,38 @@ _BEYOND = (0.7, 1.4)
 _MAX_SHOWN_FOREIGN = 6  # more curves from elsewhere begin hidden
 
 
-def curves(record: Record) -> str:
-    """Draw every scale against rate."""
+@dataclass(frozen=True)
+class Drawn:
+    """A scale that is drawn: its entry in the record, its curves, and what its axes say."""
+
+    scale: Record
+    lines: list[Line]
+    axes: Axes
+
+
+def drawn_scales(record: Record) -> list[Drawn]:
+    """Return what is drawn of a record, a plot for each scale that has a curve."""
     styles = styles_of(record)
-    drawings = []
+    drawn = []
     for scale in record["scales"]:
         if scale["name"] == "ms_ssim":  # its decibels are drawn
             continue
         lines = _lines(record, scale, styles)
         if lines:
             axes = Axes(record["rate_unit"], scale_label(scale), scale["digits"])
-            note = _files_note(record, scale)
-            drawings.append(_figure(scale_label(scale), note, plots.plot(lines, axes)))
+            drawn.append(Drawn(scale, lines, axes))
+    return drawn
+
+
+def curves(record: Record) -> str:
+    """Draw every scale against rate."""
+    styles = styles_of(record)
+    drawings = [
+        _figure(
+            drawn.axes.figure, _files_note(record, drawn.scale), plots.plot(drawn.lines, drawn.axes)
+        )
+        for drawn in drawn_scales(record)
+    ]
     legend = _legend(record, styles)
     return (
         f'<section id="curves"><h2>Curves</h2>\n{legend}\n'
@@ -132,7 +153,8 @@ def times(record: Record) -> str:
         drawings.append(_figure(caption, "", plots.plot(lines, axes)))
     threads = f"{taken['threads']} thread" + ("s" if taken["threads"] != 1 else "")
     return (
-        f'<section id="times"><h2>Time</h2>\n<div class="plots">{"".join(drawings)}</div>\n'
+        f'<section id="times"><h2>Time</h2>\n{speeds.table(record)}\n'
+        f'<div class="plots">{"".join(drawings)}</div>\n'
         f'<p class="quiet">Warm, the median of {taken["runs"]} runs with {threads}, one codec at'
         f" a time; means over {len(taken['files'])} files ({escape(', '.join(taken['files']))});"
         f" {escape(taken['machine'])}.</p></section>"

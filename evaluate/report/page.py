@@ -7,10 +7,19 @@ from html import escape
 from importlib.resources import files
 
 from luxvox.evaluate.peers import is_own
+from luxvox.evaluate.report import worst
 from luxvox.evaluate.report.curves import curves, times
 from luxvox.evaluate.report.samples import ORIGINAL, Sample, Tile
 from luxvox.evaluate.report.tables import compared, means
 from luxvox.evaluate.report.wording import RATE_DIGITS, Record, number, short_unit
+
+_FAR = 0.1  # a tile whose bytes differ by more says so
+_TOOLS = (
+    '<p class="tools" hidden>Zoom <button data-zoom="1" class="on">1×</button>'
+    '<button data-zoom="2">2×</button><button data-zoom="4">4×</button> Show'
+    ' <button data-view="decoded" class="on">pictures</button>'
+    '<button data-view="difference">differences ×4</button></p>\n'
+)
 
 
 def page(record: Record, shown: Sequence[Sample]) -> str:
@@ -27,6 +36,7 @@ def page(record: Record, shown: Sequence[Sample]) -> str:
     sections = [
         _head(record, title),
         compared(record),
+        worst.table(record),
         curves(record),
         times(record),
         _shown(record, shown),
@@ -61,7 +71,8 @@ def _shown(record: Record, shown: Sequence[Sample]) -> str:
         return ""
     is_picture = record["kind"] == "pictures"
     how = (
-        "The same piece by every codec at the closest bytes. Hover, or tap, to see the original."
+        "The same piece by every codec at the closest bytes. Hover, or tap, to see the original;"
+        " zoomed in, click to see it, and drag to move. Grey in a difference is none."
         if is_picture
         else "The same piece by every codec at the closest bytes: 0 to 8 kHz, 75 dB."
     )
@@ -74,21 +85,30 @@ def _shown(record: Record, shown: Sequence[Sample]) -> str:
 
 
 def _exhibit(record: Record, sample: Sample) -> str:
-    tiles = "".join(_tile(record, sample, tile) for tile in sample.tiles)
-    return f'<h3>{escape(sample.file)}</h3>\n<div class="strip {record["kind"]}">{tiles}</div>\n'
+    yardstick = next((tile for tile in sample.tiles if tile.row is not None), None)
+    tiles = "".join(_tile(record, sample, tile, yardstick) for tile in sample.tiles)
+    tools = _TOOLS if record["kind"] == "pictures" else ""
+    return (
+        f'<div class="exhibit"><h3>{escape(sample.file)}</h3>\n{tools}'
+        f'<div class="strip {record["kind"]}">{tiles}</div></div>\n'
+    )
 
 
-def _tile(record: Record, sample: Sample, tile: Tile) -> str:
+def _tile(record: Record, sample: Sample, tile: Tile, yardstick: Tile | None) -> str:
     words = f"{sample.file}, {tile.label}"
     image = f'<img src="{tile.image}" alt="{escape(words, quote=True)}">'
+    if record["kind"] == "pictures":
+        image = f'<span class="window">{image}</span>'
     if tile.codec != ORIGINAL and record["kind"] == "pictures":
         said = escape(f"{tile.label}: show the original", quote=True)
-        image = f'<button class="swap" aria-label="{said}">{image}<span>original</span></button>'
+        note = '<span class="said">original</span>'
+        image = f'<button class="swap" aria-label="{said}">{image}{note}</button>'
     sound = f'<audio controls preload="none" src="{tile.sound}"></audio>' if tile.sound else ""
     mine = " own" if is_own(tile.codec) else ""
     return (
         f'<figure class="tile{mine}" data-codec="{escape(tile.codec, quote=True)}">{image}{sound}'
-        f"<figcaption><b>{escape(tile.label)}</b>{_tile_figures(record, tile)}</figcaption>"
+        f"<figcaption><b>{escape(tile.label)}</b>{_tile_figures(record, tile)}"
+        f"{_distance(tile, yardstick)}</figcaption>"
         "</figure>"
     )
 
@@ -104,6 +124,18 @@ def _tile_figures(record: Record, tile: Tile) -> str:
             value = number(figure, scale["digits"])
             words.append(f"{scale['label']} {value} {scale['unit']}".rstrip())
     return "".join(f"<span>{escape(word)}</span>" for word in words)
+
+
+def _distance(tile: Tile, yardstick: Tile | None) -> str:
+    """Say by how much a file misses the bytes of the yardstick, where that is far."""
+    if tile.row is None or yardstick is None or yardstick.row is None:
+        return ""
+    share = tile.row.n_bytes / yardstick.row.n_bytes - 1.0
+    if abs(share) <= _FAR:
+        return ""
+    more = "more" if share > 0 else "fewer"
+    words = f"{100 * abs(share):.0f} % {more} bytes than {yardstick.label}"
+    return f'<span class="far">{escape(words)}</span>'
 
 
 def _taking_part(record: Record) -> str:

@@ -111,7 +111,7 @@ def tables(record: Record, anchors: Sequence[str] = ()) -> str:
             *(differences(record, anchor) for anchor in anchors_of(record, anchors)),
             *_steps(record),
             "Means over the files:",
-            _means(record),
+            table(*mean_cells(record)),
             _origin(record),
         ]
     )
@@ -168,13 +168,18 @@ def _compared(record: Record) -> list[Record]:
 
 def differences(record: Record, reference: str) -> str:
     """Lay out bits at equal quality against one codec, in percent, with intervals."""
+    return table(*difference_cells(record, reference))
+
+
+def difference_cells(record: Record, reference: str) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of the table of differences from one codec."""
     labels, scales = labels_of(record), _compared(record)
     rows = [
         [labels[name], *(_cell(_rate(record, scale, reference, name)) for scale in scales)]
         for name in labels
         if any(_rate(record, scale, reference, name) for scale in scales)
     ]
-    return table([f"against {labels[reference]}", *(scale_label(scale) for scale in scales)], rows)
+    return [f"against {labels[reference]}", *(scale_label(scale) for scale in scales)], rows
 
 
 def _rate(record: Record, scale: Record, reference: str, codec: str) -> Record | None:
@@ -220,7 +225,8 @@ def _steps(record: Record) -> list[str]:
     ]
 
 
-def _means(record: Record) -> str:
+def mean_cells(record: Record) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of the table of means at every point."""
     labels, scales = labels_of(record), record["scales"]
     rows = [
         [
@@ -236,7 +242,7 @@ def _means(record: Record) -> str:
         + (f" ({scale['files']} files)" if scale["files"] < len(record["files"]) else "")
         for scale in scales
     ]
-    return table(["codec", "point", short_unit(record), *heads], rows)
+    return ["codec", "point", short_unit(record), *heads], rows
 
 
 def _mean(figure: Record | None, scale: Record) -> str:

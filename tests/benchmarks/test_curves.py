@@ -3,7 +3,8 @@
 import csv
 from xml.etree import ElementTree
 
-from luxvox.benchmarks.curves import PLOTS, drawing, lines_of
+from luxvox.benchmarks.curves import PLOTS, lines_of
+from luxvox.evaluate.report.standalone import drawing
 
 
 def test_a_curve_a_codec(tmp_path):

@@ -264,6 +264,23 @@ def test_results_can_be_printed(pictures, evaluate, capsys):
     assert json.loads(capsys.readouterr().out) == records
 
 
+def test_other_forms_and_a_table_at_the_end(pictures, evaluate, tmp_path, capsys):
+    words = ["--peers", "jpeg", "--metrics", "psnr", "--points", "jpeg=10,80"]
+    words += [word for name in ("compressai", "svg", "latex") for word in ("--format", name)]
+    code, _ = evaluate(pictures, *words)
+    assert code == 0
+    report = tmp_path / "report"
+    assert sorted(path.name for path in (report / "compressai").iterdir()) == [
+        "jpeg.json",
+        "luxvox.json",
+    ]
+    assert (report / "svg/psnr.svg").is_file()
+    assert (report / "latex/against-jpeg.tex").is_file()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].startswith("against JPEG (optimize, progressive)")
+    assert printed[2].startswith("luxvox")
+
+
 def test_pages_get_their_tables(pictures, evaluate, tmp_path):
     page = tmp_path / "page.md"
     parts = ("pictures", "pictures-summary")

@@ -1,6 +1,7 @@
 """The report as a browser shows it: narrow and wide, without errors and without a network."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,10 @@ def test_it_fits_and_needs_nothing_else(kind, width, browser, reports):
     ]
     images = "[...document.images].every((image) => image.complete && image.naturalWidth > 0)"
     assert browser.value(images)
+    opacity = (
+        "[...document.images].every((image) => getComputedStyle(image.parentElement).opacity > 0)"
+    )
+    assert browser.value(opacity)
     heights = (
         "[...document.querySelectorAll('.plots svg text')]"
         ".map((text) => text.getBoundingClientRect().height)"
@@ -98,6 +103,46 @@ def test_a_tap_shows_the_original(browser, reports):
     assert browser.value(same)
     browser.tap("[data-codec=jpeg] .swap")
     assert not browser.value(same)
+
+
+def test_differences_can_be_shown(browser, reports):
+    browser.open(reports["pictures"], 1280)
+    source = "document.querySelector('[data-codec=jpeg] img').src"
+    decoded = browser.value(source)
+    waits = """new Promise((done) => {
+        const image = document.querySelector('[data-codec=jpeg] img');
+        image.addEventListener('load', () => {
+            const canvas = document.createElement('canvas');
+            canvas.width = image.naturalWidth;
+            canvas.height = image.naturalHeight;
+            const context = canvas.getContext('2d');
+            context.drawImage(image, 0, 0);
+            const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+            done(data.filter((_, k) => k % 4 === 1).reduce((a, b) => a + b) / (data.length / 4));
+        }, { once: true });
+        document.querySelector('[data-view=difference]').click();
+    })"""
+    assert browser.value(waits) == pytest.approx(128.0, abs=8.0)  # grey where nothing differs
+    assert browser.value(source) != decoded
+    browser.value("document.querySelector('[data-view=decoded]').click()")
+    assert browser.value(source) == decoded
+
+
+def test_zoom_magnifies_all_tiles_at_one_place(browser, reports):
+    browser.open(reports["pictures"], 390)
+    browser.tap("[data-zoom='4']")
+    width = "document.querySelector('[data-codec={}] img').getBoundingClientRect().width"
+    frame = "document.querySelector('[data-codec=jpeg] .window').getBoundingClientRect().width"
+    assert browser.value(width.format("jpeg")) == pytest.approx(4 * browser.value(frame))
+    assert browser.value(width.format("original")) == pytest.approx(4 * browser.value(frame))
+    assert browser.value("document.documentElement.scrollWidth") == 390
+    browser.tap("[data-zoom='1']")
+    assert browser.value(width.format("jpeg")) == pytest.approx(browser.value(frame))
+
+
+def test_far_bytes_are_told(reports):
+    page = Path(reports["pictures"]).read_text(encoding="utf-8")
+    assert re.search(r'class="far">\d+ % (more|fewer) bytes than luxvox', page)
 
 
 def test_a_dash_says_why(browser, reports):
