@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from luxvox import cli
@@ -24,9 +25,19 @@ _FENCE = re.compile(
 _RENEWED = re.compile(r"<!-- ([\w-]+):begin -->.*?<!-- \1:end -->", re.DOTALL)
 _INSTALLS = re.compile(r"^pip install .*?(?:&&(?: \\)?\s+|$)", re.MULTILINE)
 _NEEDS_A_SHELL = re.compile(r"[|<>$*&=]")
-# The variants on a page write the same outputs.
-_OVERWRITING = ("compress", "decompress", "truncate")
+_WRITING = ("compress", "decompress", "truncate")
+_IN_TURN = (*_WRITING, "test", "evaluate")
 _SKIPPING = ("--skip-existing", "--dry-run")
+_PROCESSES = ("--jobs", "--dask")
+# Two points a codec, and one metric: examples of an evaluation show options, not figures.
+_POINTS = {
+    "luxvox": "3,6",
+    "jpeg": "10,80",
+    "webp": "10,80",
+    "avif": "30,60",
+    "jxl": "30,60",
+    "jpeg2000": "0.5,2",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def _run_command(command, folder):
     """Run a command: luxvox in this process where no shell is needed, else bash."""
     words = shlex.split(command)
     if words[0] == "luxvox" and not _NEEDS_A_SHELL.search(command):
-        return cli.run(_overwriting(words[1:]))
+        return cli.run(_quick(words[1:]))
     tools = Path(folder, ".tools")
     if not tools.exists():
         tools.mkdir()
@@ -91,10 +102,32 @@ def _run_command(command, folder):
     path = os.pathsep.join([str(tools), os.environ["PATH"]])
     words = ["bash", "-euo", "pipefail", "-c", command]
     return subprocess.run(
-        words, check=False, timeout=120, env={**os.environ, "PATH": path}
+        words, check=False, timeout=600, env={**os.environ, "PATH": path}
     ).returncode
 
 
-def _overwriting(words):
-    is_plain = words[0] in _OVERWRITING and not set(words) & set(_SKIPPING)
-    return [*words, "-f"] if is_plain else words
+def _quick(words):
+    """Add what lets an example run again and again, in this process and in seconds.
+
+    The variants on a page write the same outputs. Starting processes takes seconds, too.
+    """
+    if words[0] in _WRITING and not set(words) & set(_SKIPPING):
+        words = [*words, "-f"]
+    if words[0] in _IN_TURN and not set(words) & set(_PROCESSES):
+        words = [*words, "--jobs", "1"]
+    return [*words, *_quick_options(words)] if words[0] == "evaluate" else words
+
+
+def _quick_options(words):
+    given = [value for option, value in pairwise(words) if option == "--points"]
+    settled = {value.partition("=")[0] for value in given}
+    peers = [value for option, value in pairwise(words) if option == "--peers"]
+    codecs = ["luxvox", *peers[0].split(",")] if peers else [*_POINTS]
+    options = [
+        word
+        for codec in codecs
+        if codec in _POINTS and codec not in settled
+        for word in ("--points", f"{codec}={_POINTS[codec]}")
+    ]
+    metrics = [] if "--metrics" in words else ["--metrics", "psnr,stoi"]
+    return [*options, *metrics, "--timed-files", "0", "--shown-files", "1"]
