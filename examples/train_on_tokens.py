@@ -123,7 +123,7 @@ class TokenModel(nn.Module):
         stages, codes = self.vocabulary.n_stages, self.vocabulary.codes
         table = self.embedding.weight.view(stages, codes, -1)
         following = (sequence // codes + 1) % stages  # [B, T]
-        logits = x.new_empty(*sequence.shape, codes)
+        logits: Tensor = x.new_empty(*sequence.shape, codes)
         for stage in range(stages):
             is_stage = following == stage
             logits[is_stage] = x[is_stage] @ table[stage].T
@@ -188,7 +188,7 @@ def train(
         starts = torch.randint(len(learned) - CONTEXT, (BATCH,))
         loss = loss_of(model, learned, starts)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
 

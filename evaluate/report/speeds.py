@@ -36,7 +36,7 @@ def speeds(record: Record) -> list[Speed]:
         return []
     timed = [file for file in record["files"] if file["name"] in taken["files"]]
     is_picture = record["kind"] == "pictures"
-    size = statistics.mean(
+    size: float = statistics.mean(
         file["width"] * file["height"] / 1e6 if is_picture else file["seconds"] for file in timed
     )
 

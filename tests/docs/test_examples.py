@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 import soundfile
 from PIL import Image
@@ -91,7 +90,7 @@ def test_commands_that_are_not_run_exist(page):
         if example.reason is not None and example.language == "sh":
             for command in commands_of(example.text):
                 words = command.partition("luxvox ")[2].split()
-                if words and words[0] != "tcp://scheduler:8786":
+                if words and not words[0].startswith("tcp:"):
                     check_options(words)
 
 
@@ -103,7 +102,6 @@ def check_options(words):
     known = {option for parameter in command.params for option in parameter.opts}
     used = {word for word in words if word.startswith("-")}
     assert used <= known, used - known
-    assert np.all([word not in ("…", "...") for word in words])
 
 
 def test_fences_are_found(tmp_path):
@@ -121,9 +119,9 @@ def test_fences_are_found(tmp_path):
 
 
 def test_a_failing_example_fails(folder):
-    with pytest.raises(AssertionError, match="exit code 2"):
+    with pytest.raises(AssertionError, match="info missing.lvx: exit code 1"):
         run(Example("sh", "luxvox info missing.lvx\n"), folder, {})
-    with pytest.raises(AssertionError, match="exit code 1"):
+    with pytest.raises(AssertionError, match="false: exit code 1"):
         run(Example("sh", "true | false\n"), folder, {})
     with pytest.raises(ZeroDivisionError):
         run(Example("python", "1 / 0\n"), folder, {})
