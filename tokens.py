@@ -11,6 +11,8 @@ numbers of quantiser steps around 0. Arrays may be tensors everywhere; what come
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,8 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.arguments import as_array
+from luxvox.codec.arguments import as_array, check_types
 from luxvox.errors import UsageError
+from luxvox.models.cards import preferred, use_weights
 
 if TYPE_CHECKING:
     import torch
@@ -97,12 +100,16 @@ def flatten_voice(codes: Numbers) -> NDArray[np.int64]:
 
     Returns:
         int64 [frames × stages]; stage s has the tokens s · 1024 … s · 1024 + 1023.
+
+    Raises:
+        UsageError: if the shape or a code is not legal.
     """
-    array = as_array("codes", codes)
-    if array.ndim != 2:
-        raise UsageError(f"codes of shape {array.shape}, legal: [stages, frames]")
-    offsets = np.arange(len(array)) * _codebook_size()
-    tokens: NDArray[np.int64] = (array.T.astype(np.int64) + offsets).ravel()
+    codes, size = _whole_numbers("codes", codes), _codebook_size()
+    if codes.ndim != 2:
+        raise UsageError(f"codes of shape {codes.shape}, legal: [stages, frames]")
+    _check_range("codes", codes, 0, size - 1)
+    offsets = np.arange(len(codes)) * size
+    tokens: NDArray[np.int64] = (codes.T + offsets).ravel()
     return tokens
 
 
@@ -116,11 +123,14 @@ def unflatten_voice(tokens: Numbers, n_stages: int | None = None) -> NDArray[np.
     Raises:
         UsageError: if tokens are not whole frames, or are of another stage than their place.
     """
-    array, size = as_array("tokens", tokens), _codebook_size()
-    stages = n_stages or vocabulary("voice")["stages"]
-    if array.ndim != 1 or len(array) % stages:
-        raise UsageError(f"tokens of shape {array.shape}, legal: a multiple of {stages} of them")
-    codes = array.reshape(-1, stages).T - (np.arange(stages) * size)[:, None]
+    check_types(n_stages=n_stages)
+    tokens, size = _whole_numbers("tokens", tokens), _codebook_size()
+    stages = vocabulary("voice")["stages"] if n_stages is None else n_stages
+    if stages < 1:
+        raise UsageError(f"{stages} stages, legal: 1 or more")
+    if tokens.ndim != 1 or len(tokens) % stages:
+        raise UsageError(f"tokens of shape {tokens.shape}, legal: a multiple of {stages} of them")
+    codes = tokens.reshape(-1, stages).T - (np.arange(stages) * size)[:, None]
     if codes.size and not (codes.min() >= 0 and codes.max() < size):
         raise UsageError("a token is of another stage than its place")
     whole: NDArray[np.uint16] = codes.astype(np.uint16)
@@ -136,11 +146,22 @@ def flatten_picture(
 
     Returns:
         int64 [codes].
+
+    Raises:
+        UsageError: if a level is missing, or its shape or a code is not legal.
     """
+    from luxvox.entropy.picture.layers import CODE_MAX
     from luxvox.models.picture.conditions import LEVELS
 
-    parts = [as_array("codes", codes[level]).transpose(1, 2, 0).ravel() for level in LEVELS]
-    tokens: NDArray[np.int64] = np.concatenate(parts).astype(np.int64)
+    if not isinstance(codes, Mapping) or set(codes) != set(LEVELS):
+        raise UsageError(f"codes of a picture are wanted, by level: {', '.join(LEVELS)}")
+    arrays = [_whole_numbers(level, codes[level]) for level in LEVELS]
+    for level, array in zip(LEVELS, arrays, strict=True):
+        if array.ndim != 3:
+            raise UsageError(f"{level} of shape {array.shape}, legal: [channels, height, width]")
+        _check_range(level, array, -CODE_MAX, CODE_MAX)
+    parts = [array.transpose(1, 2, 0).ravel() for array in arrays]
+    tokens: NDArray[np.int64] = np.concatenate(parts)
     return tokens
 
 
@@ -148,10 +169,16 @@ def unflatten_picture(tokens: Numbers, height: int, width: int) -> dict[str, NDA
     """Undo `flatten_picture` for a picture of a size in pixels.
 
     Raises:
-        UsageError: if there are more or fewer tokens than such a picture has.
+        UsageError: if there are more or fewer tokens than such a picture has, or one is no code.
     """
+    from luxvox.entropy.picture.layers import CODE_MAX
     from luxvox.models.picture.tiling import grid_shapes
 
+    check_types(height=height, width=width)
+    if min(height, width) < 1:
+        raise UsageError(f"{width}×{height} pixels, legal: sides of at least 1")
+    tokens = _whole_numbers("tokens", tokens)
+    _check_range("tokens", tokens, -CODE_MAX, CODE_MAX)
     levels = {one["name"]: one["channels"] for one in vocabulary("picture")["levels"]}
     shapes = {level: (*grid_shapes(height, width)[level], n) for level, n in levels.items()}
     sizes = {level: int(np.prod(shape)) for level, shape in shapes.items()}
@@ -177,7 +204,9 @@ class CodeDataset:
         transform: applied to the codes of a file, as `flatten_voice`.
 
     Raises:
-        UsageError: if there are no files.
+        UsageError: if there are no files, or a single name is not that of a folder.
+
+    Files are decoded with the weights that are in use where the data set is made.
     """
 
     def __init__(
@@ -185,11 +214,14 @@ class CodeDataset:
         files: str | Path | Iterable[str | Path],
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        if isinstance(files, str | Path):
+        if not isinstance(files, str | os.PathLike):
+            self.paths = [Path(one) for one in files]
+        elif os.path.isdir(files):
             self.paths = sorted(Path(files).rglob("*.lvx"))
         else:
-            self.paths = [Path(one) for one in files]
+            raise UsageError(f"{os.fspath(files)}: not a folder; name files in a list")
         self.transform = transform
+        self._weights = preferred()  # which worker processes do not inherit
         if not self.paths:
             raise UsageError(f"{files}: no .lvx files")
 
@@ -199,8 +231,22 @@ class CodeDataset:
     def __getitem__(self, index: int) -> Any:
         from luxvox.codec.lvx import codes
 
-        found = codes(self.paths[index].read_bytes())
+        own = contextlib.nullcontext() if self._weights is None else use_weights(self._weights)
+        with own:
+            found = codes(self.paths[index].read_bytes())
         return found if self.transform is None else self.transform(found)
+
+
+def _whole_numbers(name: str, values: Any) -> NDArray[np.int64]:
+    array = as_array(name, values)
+    if array.dtype.kind not in "iu":
+        raise UsageError(f"{name} of {array.dtype}, legal: whole numbers")
+    return array.astype(np.int64)
+
+
+def _check_range(name: str, array: NDArray[Any], low: int, high: int) -> None:
+    if array.size and not low <= int(array.min()) <= int(array.max()) <= high:
+        raise UsageError(f"{name} are out of range, legal: {low}..{high}")
 
 
 def _codebook_size() -> int:

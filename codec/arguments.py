@@ -5,6 +5,7 @@ An argument of a name means the same in all public functions, so each name has o
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 import re
@@ -175,7 +176,9 @@ def _is_flag(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not _is_flag(value)
+    if not isinstance(value, numbers.Real) or _is_flag(value):
+        return False
+    return not math.isnan(value)  # nothing is above NaN, so no limit would hold
 
 
 def _is_whole(value: object) -> bool:
@@ -217,6 +220,12 @@ _RULES: Final[Mapping[str, _Rule]] = {
         lambda value: value is None or _is_crop(value),
     ),
     "max_seconds": _NUMBER,
+    "frames": _WHOLE,
+    "whence": _WHOLE,
+    "blocksize": _WHOLE,
+    "n_stages": _WHOLE_OR_NONE,
+    "height": _WHOLE,
+    "width": _WHOLE,
     "effort": _WHOLE,
     "sections": _WHOLE_OR_NONE,
     "model": _WHOLE_OR_NONE,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from luxvox.cautions import warn
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, file_bytes
+from luxvox.codec.arguments import FileBytes, check_types, file_bytes
 from luxvox.codec.container import CUT, Container, VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.voices import stream_speech
@@ -59,6 +59,7 @@ class SpeechFile:
         file: FileBytes,
         max_seconds: float = DEFAULT_MAX_SECONDS,
     ) -> None:
+        check_types(max_seconds=max_seconds)
         self.name = os.fspath(file) if isinstance(file, str | os.PathLike) else "<bytes>"
         self._content = container.read(file_bytes(file))
         header = self._content.header
@@ -128,6 +129,9 @@ class SpeechFile:
             UsageError: if there is no such position.
         """
         origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.frames}
+        check_types(frames=frames, whence=whence)
+        if self.closed:
+            raise UsageError("the file is closed")
         if whence not in origins:
             raise UsageError(f"whence {whence} is unknown, legal: 0, 1, 2")
         position = origins[whence] + frames
@@ -152,6 +156,7 @@ class SpeechFile:
         """
         if self.closed:
             raise UsageError("the file is closed")
+        check_types(frames=frames)
         if dtype not in _TYPES:
             raise UsageError(f"dtype {dtype!r} is unknown, legal: {', '.join(_TYPES)}")
         left = self.frames - self._position
@@ -164,6 +169,7 @@ class SpeechFile:
         self, blocksize: int, dtype: str = "float64", always_2d: bool = False
     ) -> Iterator[NDArray[Any]]:
         """Yield the rest of the file in blocks of so many samples a channel."""
+        check_types(blocksize=blocksize)
         if blocksize < 1:
             raise UsageError(f"a block of {blocksize} samples, legal: 1 or more")
         while self._position < self.frames:

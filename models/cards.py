@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from luxvox.errors import ModelError, UnsupportedError
+from luxvox.errors import ModelError, UnsupportedError, UsageError
 
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "weights"
 VARIABLE: Final = "LUXVOX_WEIGHTS"
@@ -64,7 +64,7 @@ def use_weights(folder: str | os.PathLike[str]) -> Iterator[None]:
         folder: holds model cards, `*.json`, with their weights, `*.safetensors`, next to them.
 
     Raises:
-        ModelError: if there is no such folder.
+        ModelError: if there is no such folder, or no card in it.
     """
     token = _preferred.set(_folder(folder, "weights"))
     try:
@@ -82,7 +82,7 @@ def folders() -> tuple[Path, ...]:
     """Return the folders that are searched for weights, one's own first.
 
     Raises:
-        ModelError: if `LUXVOX_WEIGHTS` names no folder.
+        ModelError: if `LUXVOX_WEIGHTS` names no folder, or one without cards.
     """
     own = _preferred.get()
     if own is None and (named := os.environ.get(VARIABLE)):
@@ -177,7 +177,16 @@ def _of_kind(folder: Path, kind: str) -> list[ModelCard]:
 
 
 def _folder(path: str | os.PathLike[str], what: str) -> Path:
+    """Take a path as a folder of weights; one without any would be passed over without a word."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{what}: a folder is named by a path, not by {type(path).__name__}")
     folder = Path(path)
-    if not folder.is_dir():
-        raise ModelError(f"{what}: there is no folder {folder}")
+    try:
+        names = os.listdir(folder)
+    except PermissionError:
+        raise ModelError(f"{what}: the folder {folder} cannot be read") from None
+    except (OSError, ValueError):
+        raise ModelError(f"{what}: there is no folder {folder}") from None
+    if not any(name.endswith(".json") for name in names):
+        raise ModelError(f"{what}: there are no model cards in {folder}")
     return folder

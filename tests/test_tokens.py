@@ -1,6 +1,7 @@
 """Codes become tokens and come back; data sets read them when asked."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from PIL import Image
 import luxvox
 from luxvox import tokens
 from luxvox.errors import UsageError
+from luxvox.models.cards import use_weights
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "eileen_collins.png"
+TINY = Path(__file__).resolve().parent / "golden" / "weights"
 
 
 def codes_of(data: bytes) -> Any:
@@ -106,5 +109,48 @@ def test_data_sets_read_files_when_asked(tmp_path, voice_file):
     loader: Any = torch.utils.data.DataLoader(data, batch_size=2, num_workers=1)  # type: ignore[arg-type]
     (batch,) = list(loader)
     assert torch.equal(batch[0], torch.from_numpy(tokens.flatten_voice(codes_of(voice_file))))
+
+
+def test_a_data_set_without_files_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no .lvx files"):
-        tokens.CodeDataset(tmp_path / "none")
+        tokens.CodeDataset(tmp_path)
+    (tmp_path / "a.lvx").touch()
+    for name in ("a.lvx", "none"):
+        with pytest.raises(UsageError, match="not a folder; name files in a list"):
+            tokens.CodeDataset(str(tmp_path / name))
+
+
+def test_workers_of_a_data_set_use_the_weights_of_its_maker(tmp_path):
+    with use_weights(TINY):
+        (tmp_path / "a.lvx").write_bytes(luxvox.compress_image(np.zeros((9, 7, 3), np.uint8)))
+        data = tokens.CodeDataset(tmp_path)
+    assert pickle.loads(pickle.dumps(data))[0]["apex"].shape[1:] == (1, 1)
+
+
+anything: Any = tokens  # whose arguments are not checked
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: anything.flatten_voice([[0.5]]), "whole numbers"),
+        (lambda: anything.flatten_voice([[1024]]), "out of range, legal: 0..1023"),
+        (lambda: anything.flatten_voice([[-1]]), "out of range"),
+        (lambda: anything.unflatten_voice([0.0] * 28), "whole numbers"),
+        (lambda: anything.unflatten_voice([0], 0), "0 stages"),
+        (lambda: anything.unflatten_voice([0], 1.5), "n_stages has to be"),
+        (lambda: anything.flatten_picture({"apex": np.zeros((1, 1, 1), int)}), "by level: apex"),
+        (lambda: anything.unflatten_picture([0], 0, 8), "sides of at least 1"),
+        (lambda: anything.unflatten_picture([1e9], 8, 8), "whole numbers"),
+        (lambda: anything.unflatten_picture([70_000], 8, 8), "out of range"),
+    ],
+)
+def test_what_is_no_code_or_token_is_refused(call, said):
+    with pytest.raises(UsageError, match=said):
+        call()
+
+
+def test_tokens_may_be_unsigned():
+    codes = np.zeros((28, 2), np.uint16)
+    sequence = tokens.flatten_voice(codes).astype(np.uint64)
+    assert np.array_equal(tokens.unflatten_voice(sequence, 28), codes)

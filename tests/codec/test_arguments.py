@@ -133,6 +133,7 @@ def test_a_released_view_is_refused():
         ("quality", True),
         ("quality", [50]),
         ("quality", 50j),
+        ("size", float("nan")),
         ("quality", np.array([50.0])),
         ("bpp", "1"),
         ("size", b"100"),
@@ -185,6 +186,7 @@ def test_options_of_compress_speech(name, value):
         ("conceal", 1),
         ("max_pixels", "100"),
         ("max_pixels", None),
+        ("max_pixels", float("nan")),
         ("as_pil", "yes"),
         ("progress", 5),
     ],
@@ -202,10 +204,14 @@ def test_other_options(picture_file, voice_file):
         luxvox.decompress_speech(voice_file, max_seconds="60")
     with pytest.raises(UsageError, match="max_seconds"):
         luxvox.stream_speech(voice_file, max_seconds=None)
+    with pytest.raises(UsageError, match="max_seconds"):
+        luxvox.stream_speech(voice_file, max_seconds=np.float32("nan"))
     with pytest.raises(UsageError, match="max_pixels"):
         luxvox.codes(picture_file, max_pixels="1")
     with pytest.raises(UsageError, match="size"):
         luxvox.truncate(picture_file, size="1kB")
+    with pytest.raises(UsageError, match="size"):
+        luxvox.truncate(picture_file, size=float("nan"))
     with pytest.raises(UsageError, match="sections"):
         luxvox.truncate(picture_file, sections=1.5)
     with pytest.raises(UsageError, match="model"):

@@ -1,6 +1,7 @@
 """Voices are read as recordings are: by seeking, in blocks, in the types of soundfile."""
 
 import io
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -36,6 +37,22 @@ def test_attributes(voice):
         assert file.seekable()
     with pytest.raises(UsageError, match="closed"):
         file.read(1)
+
+
+def test_wrong_arguments_are_refused(voice):
+    file: Any = open_speech(voice[0])
+    for call in (
+        lambda: file.read(2.5),
+        lambda: file.seek("0"),
+        lambda: file.seek(0.5),
+        lambda: next(file.blocks(None)),
+        lambda: open_speech(voice[0], max_seconds=cast(Any, "long")),
+    ):
+        with pytest.raises(UsageError, match="has to be a"):
+            call()
+    file.close()
+    with pytest.raises(UsageError, match="the file is closed"):
+        file.seek(5)
 
 
 def test_reading_in_blocks_is_the_whole(voice):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from luxvox.errors import ModelError, UnsupportedError
+from luxvox.errors import ModelError, UnsupportedError, UsageError
 from luxvox.models.cards import SHIPPED, cards, find_card, read_card, use_weights
 from luxvox.models.picture.weights import load_picture_codec, picture_codec
 from luxvox.models.voice.weights import load_voice_codec, voice_codec
@@ -72,6 +72,24 @@ def test_cards_are_listed_by_number(card):
         assert find_card("voice", 3).path == folder / "voice-3.json"
 
 
+def test_a_folder_without_cards_is_refused(tmp_path, monkeypatch):
+    """It would be passed over, and shipped weights used, without a word."""
+    with pytest.raises(ModelError, match="no model cards in"), use_weights(tmp_path):
+        pass
+    monkeypatch.setenv("LUXVOX_WEIGHTS", str(tmp_path))
+    with pytest.raises(ModelError, match="LUXVOX_WEIGHTS: there are no model cards"):
+        find_card("voice")
+    monkeypatch.setenv("LUXVOX_WEIGHTS", __file__)
+    with pytest.raises(ModelError, match="there is no folder"):
+        find_card("voice")
+
+
+@pytest.mark.parametrize("folder", [None, 3, b"weights"])
+def test_what_is_no_path_is_refused(folder):
+    with pytest.raises(UsageError, match="a folder is named by a path"), use_weights(folder):
+        pass
+
+
 def test_own_weights_come_before_shipped_ones(card, monkeypatch):
     shipped = find_card("voice")
     number, print_ = shipped.number, bytes.fromhex(shipped.fingerprint)
@@ -103,8 +121,11 @@ def test_folders_that_are_none_are_named(card, monkeypatch, named):
         find_card("voice")
 
 
-def test_no_weights_are_named(tmp_path):
-    with use_weights(tmp_path), pytest.raises(ModelError, match="no tune weights in .*; reinstall"):
+def test_no_weights_are_named(card):
+    with (
+        use_weights(card.parent),
+        pytest.raises(ModelError, match="no tune weights in .*; reinstall"),
+    ):
         find_card("tune")
 
 
