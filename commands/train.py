@@ -108,10 +108,13 @@ def train_speech(widen: bool, stages: int | None, **options: Any) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to write to; otherwise the one luxvox loads weights from.",
 )
-@click.option("--model-id", help="Name of the model; otherwise the run's own.")
-def train_export(run: Path, weights_dir: Path | None, model_id: str | None) -> None:
+@click.option("--model-id", metavar="KIND-NUMBER", help="Name of the model; otherwise number 1.")
+@click.option("--overwrite", is_flag=True, help="Replace weights of that name.")
+def train_export(
+    run: Path, weights_dir: Path | None, model_id: str | None, overwrite: bool
+) -> None:
     """Freeze the tables of a RUN to integers and write its weights and model card."""
     from luxvox.models.training.export import export_run
 
-    written = export_run(run=run, weights_dir=weights_dir, model_id=model_id)
+    written = export_run(run, weights_dir, model_id, overwrite=overwrite)
     click.echo(f"wrote {written}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from luxvox.entropy.picture.layers import check_sums
 from luxvox.entropy.voice.layers import check_accumulators
-from luxvox.errors import InputError
+from luxvox.errors import InputError, UsageError
 from luxvox.models.cards import SHIPPED
 from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
 from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
@@ -24,13 +25,20 @@ from luxvox.models.voice.networks import LEVEL
 from luxvox.models.voice.weights import VOICE_KIND, pack_speech
 from luxvox.models.weights import fingerprint
 
+_NUMBERS = range(1 << 16)  # what the header of a file can name
 NEEDED = {
     PICTURE_KIND: (PARTS_FILE,),
     VOICE_KIND: (MODEL_FILE, "context.safetensors"),
 }
 
 
-def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None = None) -> Path:
+def export_run(
+    run: Path,
+    weights_dir: Path | None = None,
+    model_id: str | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Write `MODEL_ID.safetensors` and `MODEL_ID.json` from a run folder.
 
     Args:
@@ -38,12 +46,14 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
             (voices).
         weights_dir: where to write; the package's own weights by default.
         model_id: KIND-NUMBER; picture-1 or voice-1 by default.
+        overwrite: replace weights of that name; without it only the same ones are written again.
 
     Returns:
         The path of the model card.
 
     Raises:
-        InputError: if a part of the run is missing or the id is not of that form.
+        InputError: if a part of the run is missing or unreadable, or the id is not of that form.
+        UsageError: if there are other weights of that name.
         ModelError: if an accumulator of the context model could overflow.
     """
     run_kind = VOICE_KIND if (run / MODEL_FILE).exists() else PICTURE_KIND
@@ -52,8 +62,11 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
         raise InputError(f"{run}: {', '.join(missing)} missing; train its phases first")
     name = model_id or f"{run_kind}-1"
     kind, _, number = name.rpartition("-")
-    if kind != run_kind or not number.isdigit():
+    if kind != run_kind or not re.fullmatch("[0-9]{1,5}", number):
         raise InputError(f"model id {name!r} is not of the form {run_kind}-NUMBER")
+    if int(number) not in _NUMBERS:
+        raise InputError(f"model number {number}, legal: {_NUMBERS[0]}..{_NUMBERS[-1]}")
+    record = training_record(run)
     config, tensors = (_speech_parts if kind == VOICE_KIND else _picture_parts)(run)
     data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
     folder = weights_dir or SHIPPED
@@ -66,14 +79,25 @@ def export_run(run: Path, weights_dir: Path | None = None, model_id: str | None 
         "fingerprint": fingerprint(tensors).hex(),
         "licence": "MIT",
         "config": config,
-        **training_record(run),
+        **record,
     }
-    partial = folder / f"{name}.partial"
-    partial.write_bytes(data)
-    partial.replace(folder / f"{name}.safetensors")
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
+    if not overwrite and path.exists() and path.read_bytes() != text:
+        raise UsageError(f"{path} exists; name another model, or replace it with --overwrite")
+    _write(path.with_suffix(".safetensors"), data)
+    _write(path, text)
     return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 Parts = tuple[dict[str, Any], dict[str, Tensor]]
@@ -98,9 +122,13 @@ def _speech_parts(run: Path) -> Parts:
 
 def training_record(run: Path) -> dict[str, object]:
     """Return commands, hours and machine of each phase, and the sources of the pictures."""
-    phases = [json.loads(p.read_text()) for p in sorted(run.glob("summary-*.json"))]
-    settings = json.loads((run / "run.json").read_text())
+    try:
+        phases = [json.loads(p.read_text()) for p in sorted(run.glob("summary-*.json"))]
+        settings = json.loads((run / "run.json").read_text())
+        hours = round(core_hours(run), 2)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run}: the record of the run cannot be read: {error!r}") from None
     return {
-        "training": {"core_hours": round(core_hours(run), 2), "phases": phases},
+        "training": {"core_hours": hours, "phases": phases},
         "data": settings.get("sources", []),
     }

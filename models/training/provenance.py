@@ -27,10 +27,10 @@ def sources(folders: list[Path], noun: str) -> list[dict[str, object]]:
     for folder in folders:
         table = folder / "SOURCES.tsv"
         if table.exists():
-            with table.open(encoding="utf-8", newline="") as file:
+            with table.open(encoding="utf-8", errors="replace", newline="") as file:
                 for row in csv.DictReader(file, delimiter="\t"):
                     licence = row.get("licence_as_stated") or row.get("licence") or "not stated"
-                    counts[row["source"], licence] += 1
+                    counts[row.get("source") or "not stated", licence] += 1
     return [
         {"source": source, "licence": licence, noun: n}
         for (source, licence), n in counts.most_common()

@@ -145,6 +145,30 @@ def test_export_refuses_other_ids(run, tmp_path, model_id):
     assert not (tmp_path / "weights").exists()
 
 
+@pytest.mark.parametrize("model_id", ["picture-65536", "picture-99999"])
+def test_export_refuses_numbers_that_no_file_can_name(run, tmp_path, model_id):
+    with pytest.raises(InputError, match=r"legal: 0\.\.65535"):
+        export_run(run, tmp_path / "weights", model_id)
+
+
+def test_export_replaces_no_other_weights(run, tmp_path):
+    path = export_run(run, tmp_path)
+    assert export_run(run, tmp_path) == path
+    mine = path.read_bytes().replace(b'"core_hours": ', b'"core_hours": 9')
+    path.write_bytes(mine)
+    with pytest.raises(UsageError, match=r"picture-1.json exists; .* --overwrite"):
+        export_run(run, tmp_path)
+    assert path.read_bytes() == mine
+    assert export_run(run, tmp_path, overwrite=True).read_bytes() != mine
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_export_of_a_damaged_record_is_refused(run, tmp_path):
+    (run / "run.json").write_text("{")
+    with pytest.raises(InputError, match="the record of the run cannot be read"):
+        export_run(run, tmp_path)
+
+
 def test_export_names_what_is_missing(run, tmp_path):
     (run / "parts.safetensors").unlink()
     with pytest.raises(InputError, match=r"parts.safetensors missing; train its phases first"):

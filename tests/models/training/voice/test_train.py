@@ -290,6 +290,16 @@ def test_export_refuses_other_ids(run, tmp_path, model_id):
         export_run(run, tmp_path / "weights", model_id)
 
 
+def test_a_finished_run_is_kept(run, voices):
+    before = (run / "model.safetensors").read_bytes()
+    for phase in (None, "start"):
+        with pytest.raises(UsageError, match=r"holds a run of phase .*--overwrite"):
+            train_as(voices, run, A_STEP, phase, overwrite=False)
+    assert (run / "model.safetensors").read_bytes() == before
+    train_as(voices, run, A_STEP, "start", overwrite=True)
+    assert not (run / "summary-3.json").exists()
+
+
 def test_refusals(voices, tmp_path, monkeypatch):
     use_tiny_sizes(monkeypatch)
     with pytest.raises(UsageError, match="legal: start, joint, context, synthesis"):
