@@ -15,7 +15,6 @@ from torch import Tensor
 from luxvox.entropy.picture.layers import check_sums
 from luxvox.entropy.voice.layers import check_accumulators
 from luxvox.errors import InputError, UsageError
-from luxvox.models.cards import SHIPPED
 from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
 from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
 from luxvox.models.training.provenance import core_hours
@@ -42,8 +41,8 @@ def export_run(
     """Write `MODEL_ID.safetensors` and `MODEL_ID.json` from a run folder.
 
     Args:
-        run: folder of a run that has been through the joint phase (pictures), or phases 0 and 1
-            (voices).
+        run: folder of a run that has been through the joint phase (pictures), or the joint
+            and context phases (voices).
         weights_dir: where to write; the package's own weights by default.
         model_id: KIND-NUMBER; picture-1 or voice-1 by default.
         overwrite: replace weights of that name; without it only the same ones are written again.
@@ -56,21 +55,12 @@ def export_run(
         UsageError: if there are other weights of that name.
         ModelError: if an accumulator of the context model could overflow.
     """
-    run_kind = VOICE_KIND if (run / MODEL_FILE).exists() else PICTURE_KIND
-    missing = [name for name in (*NEEDED[run_kind], "run.json") if not (run / name).exists()]
-    if missing:
-        raise InputError(f"{run}: {', '.join(missing)} missing; train its phases first")
-    name = model_id or f"{run_kind}-1"
-    kind, _, number = name.rpartition("-")
-    if kind != run_kind or not re.fullmatch("[0-9]{1,5}", number):
-        raise InputError(f"model id {name!r} is not of the form {run_kind}-NUMBER")
-    if int(number) not in _NUMBERS:
-        raise InputError(f"model number {number}, legal: {_NUMBERS[0]}..{_NUMBERS[-1]}")
+    kind, number = _checked_identity(run, model_id)
+    name = f"{kind}-{number}"
     record = training_record(run)
+
     config, tensors = (_speech_parts if kind == VOICE_KIND else _picture_parts)(run)
     data = save_tensors({key: value.contiguous() for key, value in tensors.items()})
-    folder = weights_dir or SHIPPED
-    folder.mkdir(parents=True, exist_ok=True)
     card = {
         "id": name,
         "number": int(number),
@@ -81,6 +71,10 @@ def export_run(
         "config": config,
         **record,
     }
+
+    # The card comes last, so that no card speaks of weights that are not there.
+    folder = weights_dir or SHIPPED
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     text = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
     if not overwrite and path.exists() and path.read_bytes() != text:
@@ -100,6 +94,22 @@ def _write(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _checked_identity(run: Path, model_id: str | None) -> tuple[str, str]:
+    """Return the kind and the number of a model id that fits a whole run."""
+    run_kind = VOICE_KIND if (run / MODEL_FILE).exists() else PICTURE_KIND
+    missing = [name for name in (*NEEDED[run_kind], "run.json") if not (run / name).exists()]
+    if missing:
+        raise InputError(f"{run}: {', '.join(missing)} missing; train its phases first")
+
+    name = model_id or f"{run_kind}-1"
+    kind, _, number = name.rpartition("-")
+    if kind != run_kind or not re.fullmatch("[0-9]{1,5}", number):
+        raise InputError(f"model id {name!r} is not of the form {run_kind}-NUMBER")
+    if int(number) not in _NUMBERS:
+        raise InputError(f"model number {number}, legal: {_NUMBERS[0]}..{_NUMBERS[-1]}")
+    return kind, number
+
+
 Parts = tuple[dict[str, Any], dict[str, Tensor]]
 """The configuration of a model, and its tensors as the weights file holds them."""
 
@@ -107,8 +117,11 @@ Parts = tuple[dict[str, Any], dict[str, Tensor]]
 def _picture_parts(run: Path) -> Parts:
     parts = load_parts(run)
     tables = parts.context.integers()
+
+    # Exact integers need sums below 2²⁴, which training does not see to.
     for level in parts.context.plan:
         check_sums(level, tables[level.name])
+
     tensors = pack_picture(parts.model, tables, parts.counts.numpy())
     return dataclasses.asdict(parts.model.config), tensors
 
@@ -116,6 +129,8 @@ def _picture_parts(run: Path) -> Parts:
 def _speech_parts(run: Path) -> Parts:
     model = load_speech_model(run)
     level = load_speech_context(model, run).runtime_level(LEVEL)
+
+    # As for pictures: sums of 2²⁴ and more are not exact in float32.
     check_accumulators(LEVEL, level.tensors)
     return dataclasses.asdict(model.config), pack_speech(model, level)
 

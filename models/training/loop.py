@@ -86,33 +86,30 @@ class Progress:
 def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) -> None:
     """Train one phase for `minutes` (counted over resumes) and write its part of the codec."""
     learner = _learner(phase)
-    parameters, optimiser = learner.parameters, learner.optimiser
     progress = Progress()
     state_path = run / f"phase-{phase.name}"
     if resume and state_path.with_suffix(".json").exists():
         progress = _load_state(state_path, learner)
         log.info("phase %s: resumed at step %d", phase.name, progress.step)
+
     start = time.monotonic() - progress.elapsed_s
     last_report = last_checkpoint = time.monotonic()
     sums: dict[str, float] = {}
     n_sums = 0
     while progress.elapsed_s < minutes * 60.0:
+        # The schedule goes by the clock: the rate has fallen when the minutes are over.
         rate = _schedule(progress.step, progress.elapsed_s / (minutes * 60.0))
-        for group in optimiser.param_groups:
+        for group in learner.optimiser.param_groups:
             group["lr"] = phase.learning_rate * rate * group["factor"]
+
+        # A batch follows from the number of its step, so a resume sees the batches of a whole run.
         generator = torch.Generator().manual_seed(batch_seed(seed, progress.step))
-        loss, figures = phase.loss(generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        average_gradients(parameters.values())
-        nn.utils.clip_grad_norm_(parameters.values(), MAX_GRADIENT_NORM)
-        optimiser.step()
+        loss, figures = _learn(phase, learner, generator)
         progress.step += 1
         progress.elapsed_s = _agreed(time.monotonic() - start)
-        decay = min(EMA_DECAY, progress.step / (progress.step + 20.0))
-        with torch.no_grad():
-            now_values: list[Tensor] = [parameters[name] for name in learner.means]
-            torch._foreach_lerp_(list(learner.means.values()), now_values, 1.0 - decay)
+        _update_means(learner, progress.step)
+
+        # Reports give means since the last report, as single batches differ much.
         for key, value in {"loss": loss.item(), **figures}.items():
             sums[key] = sums.get(key, 0.0) + value
         n_sums += 1
@@ -120,11 +117,38 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
         if now - last_report > REPORT_S:
             means = {key: value / n_sums for key, value in sums.items()}
             _report(phase, run, progress, means, minutes)
-            sums, n_sums, last_report = {}, 0, now
+            sums, n_sums = {}, 0
+            last_report = now
+
         if now - last_checkpoint > CHECKPOINT_S:
             _checkpoint(phase, run, progress, learner, minutes)
             last_checkpoint = time.monotonic()
+
     _checkpoint(phase, run, progress, learner, minutes)
+
+
+def _learn(
+    phase: Phase, learner: Learner, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Take one step of the optimiser; return the loss of its batch and figures to log."""
+    loss, figures = phase.loss(generator)
+    learner.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+
+    # Gradients are averaged before they are clipped, so all processes take the same step.
+    average_gradients(learner.parameters.values())
+    nn.utils.clip_grad_norm_(learner.parameters.values(), MAX_GRADIENT_NORM)
+    learner.optimiser.step()
+    return loss, figures
+
+
+def _update_means(learner: Learner, step: int) -> None:
+    """Move the running means towards the parameters as they are after a number of steps."""
+    # Early means forget faster, or they would keep the values that training started from.
+    decay = min(EMA_DECAY, step / (step + 20.0))
+    with torch.no_grad():
+        now_values: list[Tensor] = [learner.parameters[name] for name in learner.means]
+        torch._foreach_lerp_(list(learner.means.values()), now_values, 1.0 - decay)
 
 
 def batch_seed(seed: int, step: int) -> int:
@@ -136,6 +160,8 @@ def _agreed(seconds: float) -> float:
     """Return the first process's clock, so that all stop at the same step."""
     if not distributed.is_initialized():
         return seconds
+
+    # A Python float is a float64, so the clock loses nothing on its way.
     clock = torch.tensor([seconds], dtype=torch.float64)
     distributed.broadcast(clock, 0)
     return float(clock)
@@ -155,14 +181,20 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over all processes that train together."""
     if not distributed.is_initialized():
         return
+
+    # All processes must send the same tensors, whatever their batches made use of.
     parameters = list(parameters)
     for parameter in parameters:
         if parameter.grad is None:  # another process may have used it
             parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
+
+    # One message is quicker than one a parameter: all gradients in one row [n].
     flat = torch.cat([g.flatten() for g in gradients])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
+
+    # [n] -> pieces in the shapes of the parameters.
     offset = 0
     for gradient in gradients:
         gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
@@ -171,18 +203,24 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 def _learner(phase: Phase) -> Learner:
     parameters = {n: p for n, p in phase.trained().named_parameters() if p.requires_grad}
+
+    # The optimiser has one learning rate a group, so parameters of one factor share a group.
     by_factor: dict[float, list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         by_factor.setdefault(phase.learning_rate_factor(name), []).append(parameter)
     groups = [{"params": some, "factor": factor} for factor, some in by_factor.items()]
     optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.99), fused=True)
+
     means = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     return Learner(parameters, means, optimiser, phase.memory())
 
 
 def _schedule(step: int, share: float) -> float:
+    """Return the factor on learning rates at a step, and at a share of the minutes."""
+    # Half a cosine down to a hundredth; linear up over the first steps, when Adam knows little.
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
-    return warm_up * max(0.5 * (1.0 + math.cos(math.pi * min(share, 1.0))), 0.01)
+    cosine = 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+    return warm_up * max(cosine, 0.01)
 
 
 def _checkpoint(
@@ -192,6 +230,8 @@ def _checkpoint(
     if process_rank() > 0:
         return
     _save_state(run / f"phase-{phase.name}", progress, learner)
+
+    # The phase validates and writes its own module, so the means stand in it meanwhile.
     live = {name: p.detach().clone() for name, p in learner.parameters.items()}
     with torch.no_grad():
         for name, mean in learner.means.items():
@@ -200,18 +240,22 @@ def _checkpoint(
         phase.finish(run)
         for name, value in live.items():
             learner.parameters[name].copy_(value)
+
     _report(phase, run, progress, {f"val_{k}": v for k, v in figures.items()}, minutes)
     record_phase(run, phase.name, progress)
 
 
 def _save_state(path: Path, progress: Progress, learner: Learner) -> None:
     tensors = {f"memory/{name}": tensor.contiguous() for name, tensor in learner.memory.items()}
+
+    # What Adam remembers is kept by name: its own numbers depend on the groups.
     for name, parameter in learner.parameters.items():
         tensors[f"live/{name}"] = parameter.detach().contiguous()
         tensors[f"mean/{name}"] = learner.means[name].contiguous()
         for key, value in learner.optimiser.state[parameter].items():
             tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
     save_atomically(tensors, path.with_suffix(".safetensors"))
+
     record = {"step": progress.step, "elapsed_s": progress.elapsed_s}
     write_json(path.with_suffix(".json"), record)
 
@@ -219,9 +263,12 @@ def _save_state(path: Path, progress: Progress, learner: Learner) -> None:
 def _load_state(path: Path, learner: Learner) -> Progress:
     tensors = load_file(path.with_suffix(".safetensors"))
     with torch.no_grad():
+        # Memory that a checkpoint lacks stays as the phase starts it.
         for name, tensor in learner.memory.items():
             if f"memory/{name}" in tensors:
                 tensor.copy_(tensors[f"memory/{name}"])
+
+        # Adam has nothing to remember of a parameter before its first step.
         for name, parameter in learner.parameters.items():
             parameter.copy_(tensors[f"live/{name}"])
             learner.means[name].copy_(tensors[f"mean/{name}"])
@@ -230,6 +277,7 @@ def _load_state(path: Path, learner: Learner) -> Progress:
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"adam/{key}/{name}" in tensors
             }
+
     record = json.loads(path.with_suffix(".json").read_text())
     return Progress(record["step"], record["elapsed_s"])
 
@@ -263,6 +311,8 @@ def _report(
     left_min = max(0.0, minutes - progress.elapsed_s / 60.0)
     text = "  ".join(f"{key} {value:.4g}" for key, value in figures.items())
     log.info("phase %s  step %d  %s  %.0f min left", phase.name, progress.step, text, left_min)
+
+    # A row a figure: training and validation do not log the same ones.
     with (run / f"phase-{phase.name}.csv").open("a", newline="") as file:
         rows = csv.writer(file)
         for key, value in figures.items():
@@ -287,6 +337,7 @@ def record_phase(run: Path, name: str, progress: Progress) -> None:
 
 def training_command(argv: Sequence[str]) -> str:
     """Return the command line with folders reduced to their names."""
+    # The command goes into model cards; where folders lie is of use to nobody else.
     words = ["luxvox", *(Path(word).name if "/" in word else word for word in argv[1:])]
     return shlex.join(words)
 

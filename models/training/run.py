@@ -130,11 +130,13 @@ def train_model(recipe: Recipe[Data], job: Job) -> None:
     job.run.mkdir(parents=True, exist_ok=True)
     data = recipe.read(job.data)
 
+    # A resume goes on from the parts that the run folder holds.
     if job.phase in (None, START) and not (job.resume and (job.run / RUN_FILE).exists()):
         _begin(recipe, job, data[0])
     if not (job.run / RUN_FILE).exists():
         raise UsageError(f"{job.run}: phase {job.phase} needs phase {START} first")
 
+    # A phase on its own gets all the minutes, all phases together share them.
     for name, share in recipe.shares.items():
         if job.phase in (None, name):
             minutes = job.minutes * (share if job.phase is None else 1.0)
@@ -148,6 +150,8 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
         raise UsageError(f"phase {job.phase!r} is unknown, legal: {', '.join(phases)}")
     if not job.minutes > 0:
         raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
+
+    # Hours of training are not lost to a command that is given twice.
     if job.resume or job.overwrite:
         return
     names = phases if job.phase is None else (job.phase,)
@@ -169,8 +173,11 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
     """Write the parts to start from, and what the run is; one process does it alone."""
     if process_rank() == 0:
         start = time.monotonic()
+
+        # Checkpoints and summaries of an earlier run would be taken for this one's.
         for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
             stale.unlink(missing_ok=True)
+
         torch.manual_seed(SEED)
         started = recipe.start(job, training)
         record = {
@@ -180,6 +187,8 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
         }
         write_json(job.run / RUN_FILE, record)
         record_phase(job.run, START, Progress(elapsed_s=time.monotonic() - start))
+
+    # The others read what the first one writes.
     if distributed.is_initialized():
         distributed.barrier()
 
@@ -189,6 +198,8 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
     assert job.phase is not None
     torch.manual_seed(SEED)
     phase = recipe.phase(job.phase, job, data)
+
+    # A fit has no batches to share out, so one process does it alone.
     if not callable(phase):
         train(phase, job.run, job.minutes, job.resume, SEED)
     elif process_rank() == 0:
@@ -200,6 +211,8 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
 def _say_what_is_next(recipe: Recipe[Data], job: Job) -> None:
     if process_rank() > 0:
         return
+
+    # After the last phase only the export is left.
     phases = [START, *recipe.shares]
     number = len(phases) - 1 if job.phase is None else phases.index(job.phase)
     if number + 1 < len(phases):

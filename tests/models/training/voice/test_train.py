@@ -297,7 +297,7 @@ def test_a_finished_run_is_kept(run, voices):
             train_as(voices, run, A_STEP, phase, overwrite=False)
     assert (run / "model.safetensors").read_bytes() == before
     train_as(voices, run, A_STEP, "start", overwrite=True)
-    assert not (run / "summary-3.json").exists()
+    assert not (run / "summary-joint.json").exists()
 
 
 def test_refusals(voices, tmp_path, monkeypatch):
