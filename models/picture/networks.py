@@ -117,7 +117,10 @@ class StepMap(nn.Module):
         # [B, 24, H, W] -> [B, 16, H, W] -> [B, 4, 2 H, 2 W] -> [B, n_channels, 2 H, 2 W]
         maps = F.pixel_shuffle(self.maps(torch.log1p(energy)), 2)
         logarithm = F.conv2d(maps, self.mix).float()
-        return torch.exp(at.tune * F.hardtanh(logarithm, -MAX_LOG_FACTOR, MAX_LOG_FACTOR))
+
+        # A factor lies between exp(−1.5) and exp(1.5); at tune 0 all of them are 1.
+        logarithm = F.hardtanh(logarithm, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
+        return torch.exp(at.tune * logarithm)
 
 
 class Analysis(nn.Module):
@@ -293,6 +296,7 @@ class PictureModel(nn.Module):
         placed: dict[str, Tensor] = {}
         quantised: dict[str, Tensor] = {}
 
+        # The synthesis asks for a level when it has the factors that decoding will have there.
         def source(level: str, factor: Tensor) -> Tensor:
             placed[level] = latents[level] / factor
             quantised[level] = quantise(placed[level])
@@ -310,7 +314,8 @@ class PictureModel(nn.Module):
             latents: [B, C, H, W] in steps, by level.
             before, after: the setting they are made for and the new one.
         """
-        old, new = self.conditions_at(before), self.conditions_at(after)
+        old = self.conditions_at(before)
+        new = self.conditions_at(after)
         with torch.no_grad():
             return {
                 level: y * (self.scale(level, old) / self.scale(level, new)).to(y.device)
@@ -324,6 +329,7 @@ class PictureModel(nn.Module):
 
     def conditions(self, step: Tensor, tune: Tensor) -> Conditions:
         """Return what networks are told of steps [B] in 8-bit levels and tunings [B]."""
+        # [B] -> [B, 1, 1, 1], to multiply features [B, C, H, W]
         where = log_step(step, self.config)[:, None, None, None]
         gain = (step / PIXELS_PER_UNIT)[:, None, None, None]
         return Conditions(where, gain, tune[:, None, None, None])
@@ -339,8 +345,11 @@ def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:
     """Count multiply–accumulates a pixel of all convolutions of a network."""
     total = 0.0
     for name, layer in module.named_modules():
+        # Each weight is used once at each position of the layer's grid.
         if isinstance(layer, nn.Conv2d):
             total += layer.weight.numel() / _stride(name) ** 2
+
+        # The mix is no module of its own, and works on the finer grid.
         elif isinstance(layer, StepMap):
             total += layer.mix.numel() / (_stride(f"{name}.mix") // 2) ** 2
     return total

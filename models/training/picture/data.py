@@ -43,8 +43,11 @@ class Pictures:
     def __init__(self, folders: Sequence[Path]) -> None:
         paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
         log.info("reading %d pictures", len(paths))
+
+        # Decoders of Pillow run side by side in threads.
         with ThreadPoolExecutor(2) as pool:
             loaded = list(pool.map(_load, paths))
+
         self.pictures = [p for p in loaded if min(p.shape[1:]) >= MIN_SIDE]
         self.drawings: list[Tensor] = []
         if not self.pictures:
@@ -59,11 +62,13 @@ class Pictures:
         """
         if len(self) < 2:
             raise InputError("one picture is not enough: training needs 2 or more")
-        parts = copy.copy(self), copy.copy(self)
-        parts[0].pictures = [p for n, p in enumerate(self.pictures) if n % every]
-        parts[0].drawings = [drawing(seed) for seed in range(N_DRAWINGS)]
-        parts[1].pictures = self.pictures[::every]
-        return parts
+        training = copy.copy(self)
+        training.pictures = [p for n, p in enumerate(self.pictures) if n % every]
+        training.drawings = [drawing(seed) for seed in range(N_DRAWINGS)]
+
+        held_back = copy.copy(self)
+        held_back.pictures = self.pictures[::every]
+        return training, held_back
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -73,23 +78,30 @@ class Pictures:
         return torch.stack([self._crop(size, generator) for _ in range(n)])
 
     def _crop(self, size: int, generator: torch.Generator) -> Tensor:
+        # In turn: a drawing, enlarged, how much, flipped, noisy, how much.
         chances = torch.rand(6, generator=generator).tolist()
         drawn = bool(self.drawings) and chances[0] < DRAWING_SHARE
         source = self.drawings if drawn else self.pictures
         picture = source[int(torch.randint(len(source), (1,), generator=generator))]
 
+        # Drawings stay as sharp and clean as they are rendered.
         enlarged = not drawn and chances[1] < ENLARGED_SHARE
         factor = 1.2 + (MAX_ENLARGEMENT - 1.2) * chances[2] if enlarged else 1.0
+
+        # [3, H, W] -> [3, part, part]
         part = math.ceil(size / factor)
-        top, left = (
-            int(torch.randint(full - part + 1, (1,), generator=generator))
-            for full in picture.shape[1:]
-        )
+        height, width = picture.shape[1:]
+        top = int(torch.randint(height - part + 1, (1,), generator=generator))
+        left = int(torch.randint(width - part + 1, (1,), generator=generator))
         crop = picture[:, top : top + part, left : left + part].float()
+
+        # [3, part, part] -> [3, size, size]; bicubic curves may swing out of the legal range.
         if enlarged:
             crop = F.interpolate(crop[None], (size, size), mode="bicubic")[0].clamp(0.0, 255.0)
         if chances[3] < 0.5:
             crop = crop.flip(2)
+
+        # The square makes faint noise more frequent than strong noise.
         if not drawn and chances[4] < NOISY_SHARE:
             noise = torch.randn(crop.shape, generator=generator)
             noise = noise * (0.5 + MAX_NOISE * chances[5] ** 2)
@@ -108,4 +120,6 @@ def _load(path: Path) -> Tensor:
             pixels: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
     except OSError as error:
         raise InputError(f"{path}: not a picture: {error}") from None
+
+    # [H, W, 3] -> [3, H, W]; a copy, since Pillow's array cannot be written to.
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()

@@ -19,29 +19,40 @@ def drawing(seed: int) -> Tensor:
     chance = random.Random(seed)
     image = Image.new("RGB", (SIZE, SIZE), _colour(chance))
     canvas = ImageDraw.Draw(image)
+
+    # A third of the seeds give text, a third shapes, a third text over shapes.
     if seed % 3:
         _shapes(canvas, chance)
     if seed % 3 != 1:
         _text(canvas, chance)
+
+    # [H, W, 3] -> [3, H, W]; a copy, since Pillow's array cannot be written to.
     pixels: NDArray[np.uint8] = np.asarray(image)
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
 
 
 def _colour(chance: random.Random) -> tuple[int, int, int]:
     """Return a colour; most are black, white or saturated."""
+    # Pages and their print: black, white, and the greys next to them.
     if chance.random() < 0.4:
         return chance.choice([(0, 0, 0), (255, 255, 255), (240, 240, 240), (30, 30, 30)])
+
+    # Saturated colours are the corners of the RGB cube.
     if chance.random() < 0.5:
         red, green, blue = (chance.choice([0, 255]) for _ in range(3))
         return red, green, blue
+
     red, green, blue = (chance.randrange(256) for _ in range(3))
     return red, green, blue
 
 
 def _shapes(canvas: ImageDraw.ImageDraw, chance: random.Random) -> None:
     for _ in range(chance.randint(4, 14)):
-        x, y = chance.randrange(-40, SIZE), chance.randrange(-40, SIZE)
+        # Shapes may begin outside, so that some are cut off by the border.
+        x = chance.randrange(-40, SIZE)
+        y = chance.randrange(-40, SIZE)
         box = (x, y, x + chance.randint(8, 220), y + chance.randint(8, 220))
+
         kind = chance.randrange(3)
         if kind == 0:
             canvas.rectangle(box, fill=_colour(chance))
@@ -55,12 +66,13 @@ def _text(canvas: ImageDraw.ImageDraw, chance: random.Random) -> None:
     y = chance.randint(0, 20)
     colour = _colour(chance)
     while y < SIZE:
+        # Spaces are frequent, so that a line falls into words; it crosses most of the drawing.
         size = chance.choice([10, 12, 14, 16, 20, 28, 40])
         letters = string.ascii_letters + string.digits + "    .,;:-()"
         line = "".join(chance.choice(letters) for _ in range(600 // size))
-        canvas.text(
-            (chance.randint(0, 30), y), line, fill=colour, font=ImageFont.load_default(size)
-        )
+        x = chance.randint(0, 30)
+        canvas.text((x, y), line, fill=colour, font=ImageFont.load_default(size))
+
         y += size + chance.randint(2, 16)
         if chance.random() < 0.2:
             colour = _colour(chance)

@@ -27,14 +27,17 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
         pictures: [3, H, W] in units, sides of at least 64.
         config: of the networks.
     """
+    # Mean powers need no more than some pictures, taken from the whole list.
     passed = dict(zip((32, 16, 8), config.passed, strict=True))
     every = max(1, len(pictures) // N_MEASURED)
     statistics = measure_channels(pictures[::every], passed)
+
     model = PictureModel(config)
     with torch.no_grad():
         _set_outer_layers(model, statistics)
         _set_haar_steps(model, statistics)
         _set_latents(model)
+
         for network in (model.analysis, model.synthesis):
             for number, level in enumerate(LEVELS):
                 for block in blocks_of(network, number):
@@ -47,8 +50,13 @@ def _set_outer_layers(model: PictureModel, statistics: ChannelStatistics) -> Non
     order = statistics.orders[8]
     forward, backward = (lapped_matrix(k, colour_matrix()) for k in lapped_kernels())
     _fill(model.analysis.front, forward[order])
+
     # A block of samples gets what the four blocks around its shifted place give.
-    _fill(model.synthesis.back, backward.flip(2, 3).transpose(0, 1)[:, order])
+    # [coefficients, samples, 2, 2] -> [samples, coefficients, 2, 2]
+    transposed = backward.flip(2, 3).transpose(0, 1)
+    _fill(model.synthesis.back, transposed[:, order])
+
+    # Signs of the mirrored borders go with the coefficients.
     rows, columns = frequency_signs()
     model.synthesis.row_signs[:192].copy_(rows[order])
     model.synthesis.column_signs[:192].copy_(columns[order])
@@ -61,16 +69,20 @@ def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
     for number in range(len(LEVELS) - 1):
         stride = STRIDES[LEVELS[number]]
         n_passed = config.passed[number]
+
+        # [n, 4 · n_passed]: rows in order of power, columns in the order channel × (row, column).
         haar = torch.kron(torch.eye(n_passed), haar_matrix())[statistics.orders[stride]]
         n = len(haar)  # 4 · n_passed
 
-        # [n, 4 · n_passed], columns in the order channel × (row, column)
+        # [n, 4 · n_passed] -> [n, n_passed, 2, 2]; the features past n have no part in the
+        # transform, and start small.
         down = _convolution(model.analysis.down[number])
         weight = torch.zeros(down.weight.shape)
         weight[n:] = 0.02 * torch.randn(weight[n:].shape, generator=generator)
         weight[:n, :n_passed] = haar.reshape(n, n_passed, 2, 2)
         _fill(down, weight)
 
+        # The matrix is orthonormal, so its transpose is the way back.
         up = _convolution(model.synthesis.up[number])
         weight = torch.zeros(up.weight.shape)
         weight[: 4 * n_passed, :n, 0, 0] = haar.T
@@ -81,10 +93,13 @@ def _set_latents(model: PictureModel) -> None:
     """Let the latents be the features that do not go on to a coarser grid."""
     config = model.config
     for number, n_channels in enumerate(config.channels):
+        # Features are in order of power, and the first ones go on; from the coarsest grid none do.
         first = 0 if number == 0 else config.passed[number - 1]
         matrix = torch.zeros(n_channels, config.widths[number])
         index = torch.arange(n_channels)
         matrix[index, first + index] = 1.0
+
+        # [n_channels, width] -> [n_channels, width, 1, 1], and transposed.
         _fill(model.analysis.to_latents[number], matrix[:, :, None, None])
         _fill(model.synthesis.from_latents[number], matrix.T[:, :, None, None])
 

@@ -47,6 +47,7 @@ class _Companded(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # Companding follows 8 log2(1 + 4 |code|), whose slope is 32 / ln 2 / (1 + 4 |code|).
         (codes,) = ctx.saved_tensors
         slope = codes.sign().abs_().mul_(32.0 / math.log(2.0))  # none at zero
         by_codes: Tensor = gradient * slope / codes.abs().mul_(4.0).add_(1.0)
@@ -64,8 +65,11 @@ class _Activated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor, factor: float) -> Tensor:
+        # [C] -> [C, 1, 1], added to [B, C, H, W]; the rest works in place, on that sum.
         y = x + bias[:, None, None].to(x.dtype)
         y.mul_(factor).add_(0.5).floor_()
+
+        # All that the gradient needs of the values is which of them the clamp leaves.
         ctx.factor = factor
         ctx.save_for_backward((y >= 0.0) & (y <= ACTIVATION_MAX))
         return y.clamp_(0.0, ACTIVATION_MAX)
@@ -75,7 +79,10 @@ class _Activated(torch.autograd.Function):
         (inside,) = ctx.saved_tensors
         to_x = gradient * inside
         to_x.mul_(ctx.factor)
-        return to_x, to_x.sum((0, 2, 3), dtype=torch.float32), None
+
+        # [B, C, H, W] -> [C], summed in float32 whatever the precision of the layer.
+        to_bias = to_x.sum((0, 2, 3), dtype=torch.float32)
+        return to_x, to_bias, None
 
 
 def activated(x: Tensor, bias: Tensor, layer: str) -> Tensor:
@@ -91,29 +98,45 @@ class _LogisticBits(torch.autograd.Function):
     def forward(ctx: Any, value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
         # An index is a quarter of an octave; 0 is a width of a twentieth of a step.
         inverse = torch.exp2(scale.clamp(0, N_SCALES - 1).mul_(-0.25)).mul_(20.0)
+
+        # Logistics are symmetric: in the lower tail differences of sigmoids keep their precision.
         difference = value - mean * 0.125
         distance = difference.abs()
+
         total = torch.zeros_like(distance)
-        by_distance, by_width = torch.zeros_like(distance), torch.zeros_like(distance)
+        by_distance = torch.zeros_like(distance)
+        by_width = torch.zeros_like(distance)
         for share, ratio in ((1.0 - TAIL_SHARE, 1.0), (TAIL_SHARE, TAIL_RATIO)):
+            # The probability of a step is the sigmoid at its upper end less that at its lower one.
             pace = inverse if ratio == 1.0 else inverse / ratio
-            high, low = (0.5 - distance).mul_(pace), (-0.5 - distance).mul_(pace)
-            upper, lower = torch.sigmoid(high), torch.sigmoid(low)
+            high = (0.5 - distance).mul_(pace)
+            low = (-0.5 - distance).mul_(pace)
+            upper = torch.sigmoid(high)
+            lower = torch.sigmoid(low)
             total.add_(upper - lower, alpha=share)
-            d_upper, d_lower = upper.mul_(1.0 - upper), lower.mul_(1.0 - lower)
+
+            # σ' = σ (1 − σ); both ends move with the distance, and with the logarithm of the width.
+            d_upper = upper.mul_(1.0 - upper)
+            d_lower = lower.mul_(1.0 - lower)
             by_width.add_(high.mul_(d_upper).sub_(low.mul_(d_lower)), alpha=-share)
             by_distance.add_(d_upper.sub_(d_lower).mul_(pace), alpha=-share)
+
+        # −log2 has the slope −1 / (ln 2 · total); at the floor bits do not change.
         legal = total > 1e-8
         total.clamp_(min=1e-8)
         per_total = (-1.0 / math.log(2.0)) / total * legal
         by_value = by_distance.mul_(per_total).mul_(difference.sign())
+
+        # An index more is a quarter of an octave of width; beyond the ends the index is clamped.
         in_range = (scale > 0) & (scale < N_SCALES - 1)
         by_scale = by_width.mul_(per_total).mul_(0.25 * math.log(2.0)).mul_(in_range)
+
         ctx.save_for_backward(by_value, by_scale)
         return -torch.log2(total)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # A mean is in eighths of a step, and moves against the value.
         by_value, by_scale = ctx.saved_tensors
         to_value = gradient * by_value
         return to_value, to_value * -0.125, gradient * by_scale

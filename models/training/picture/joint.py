@@ -71,13 +71,16 @@ class JointPhase:
         settings: JointSettings = JointSettings(),  # noqa: B008 – frozen
     ) -> None:
         self.learning_rate = settings.learning_rate
-        self.crop, self.batch = settings.crop, settings.batch
+        self.crop = settings.crop
+        self.batch = settings.batch
+        self.bfloat16 = settings.bfloat16
         self.parts = parts.to(settings.device)
         self.pictures, self.held_back = data
         self.device = torch.device(settings.device)
+
+        # Convolutions are quicker where the channels of a position lie next to each other.
         for module in (parts.model.analysis, parts.model.synthesis):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.bfloat16 = settings.bfloat16
 
     def compile(self) -> None:
         """Compile the blocks of the networks: a minute or two at the start, a sixth of the time."""
@@ -97,6 +100,8 @@ class JointPhase:
         """
         if parameter_name.startswith("context."):
             return 1.4
+
+        # Blocks and step maps are no part of the exact transform.
         factor = 1.0 if ".synthesis." in parameter_name else ANALYSIS_FACTOR
         free = ".blocks." in parameter_name or ".step_maps." in parameter_name
         return factor if free else factor * SKELETON_FACTOR
@@ -109,19 +114,17 @@ class JointPhase:
         """Return distortion plus rate of a batch of crops at random steps and both tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        low, high = TRAINED_STEPS
-        # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
-        share = (
-            torch.arange(self.batch) + torch.rand(self.batch, generator=generator)
-        ) / self.batch
-        step = (low * (high / low) ** (share**COARSE_SHARE)).to(self.device)
-        tune = (torch.randperm(self.batch, generator=generator) % 2).float().to(self.device)
+        step, tune = self._drawn_settings(generator)
         at = self.parts.model.conditions(step, tune)
+
+        # Of the large levels one pass of each slice is enough to estimate the rate.
         odd = {
             level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")
         }
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             decoded, bits = self._coded(pixels, at, generator, odd)
+
+        # Errors [B] are in squared steps: in those a bit is worth the same at every rate.
         n_pixels = self.crop * self.crop
         total = sum(bits.values(), torch.zeros(()))
         gain = step / PIXELS_PER_UNIT
@@ -131,12 +134,26 @@ class JointPhase:
             decoded[eyes], pixels[eyes], gain[eyes], _any_channel(generator)
         )
         cost = (error + BIT * total) / (3.0 * n_pixels)
+
         figures = {
             "psnr": psnr(decoded.detach(), pixels).mean().item(),
             "bpp": total.mean().item() / n_pixels,
             **{level: b.mean().item() / n_pixels for level, b in bits.items()},
         }
         return (cost * gain**STEP_WEIGHT).mean(), figures
+
+    def _drawn_settings(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw steps [B] in 8-bit levels, and tunings [B], 0 or 1."""
+        # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
+        low, high = TRAINED_STEPS
+        share = (
+            torch.arange(self.batch) + torch.rand(self.batch, generator=generator)
+        ) / self.batch
+        step = (low * (high / low) ** (share**COARSE_SHARE)).to(self.device)
+
+        # Half of the crops are tuned for the eye, whatever their steps.
+        tune = (torch.randperm(self.batch, generator=generator) % 2).float().to(self.device)
+        return step, tune
 
     def _coded(
         self,
@@ -145,9 +162,12 @@ class JointPhase:
         generator: torch.Generator,
         odd: dict[str, int] | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return decoded pixels [B, 3, H, W] in units, and the bits [B] of each level."""
         model = self.parts.model
         latents = model.latents(pixels, at)
         placed, quantised, decoded = model.coded(latents, at, straight_through)
+
+        # Noise as wide as a step stands for the rounding, so that the rate has a gradient.
         noisy = {
             level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
             for level, y in placed.items()
@@ -160,21 +180,29 @@ class JointPhase:
         """Measure rate and distortion of held-back pictures, quantised by plain rounding."""
         figures: dict[str, float] = {}
         model = self.parts.model
+
+        # Crops of one size [B, 3, 256, 256] are measured in one batch.
         centres = [_centre(p) for p in self.held_back.pictures[:N_VALIDATED]]
         pixels = torch.stack(centres).to(self.device)
+        n_pixels = pixels[0, 0].numel()
+
         for step, (tune, tuned) in itertools.product((20.0, 60.0), enumerate(("psnr", "eye"))):
+            # [2, 1] -> [2, B]: step and tuning, the same for all.
             told = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
             at = model.conditions(*told)
+
+            # All passes count and nothing is drawn, so validations can be compared.
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 latents = model.latents(pixels, at)
                 _, quantised, decoded = model.coded(latents, at, dead_zone)
                 log_step = at.log_step.flatten()
                 bits = self.parts.context.level_bits(quantised, quantised, log_step)
+
             total = sum(bits.values(), torch.zeros(()))
             decoded = decoded.float()
-            eye = eye_error(decoded, pixels).mean().item() / pixels[0, 0].numel()
+            eye = eye_error(decoded, pixels).mean().item() / n_pixels
             figures |= {
-                f"{tuned}_bpp_{step:g}": total.mean().item() / pixels[0, 0].numel(),
+                f"{tuned}_bpp_{step:g}": total.mean().item() / n_pixels,
                 f"{tuned}_psnr_{step:g}": psnr(decoded, pixels).mean().item(),
                 f"{tuned}_eye_{step:g}": -10.0 * math.log10(eye),
                 f"{tuned}_structure_{step:g}": structural_error(decoded, pixels).mean().item(),
@@ -200,16 +228,21 @@ def _error_for_the_eye(
         gain: step [B] in units.
         channel: the mix of R, G and B whose structure counts, too.
     """
+    # Some squared error keeps colours, which the luma errors do not see.
     local = (1.0 - EYE_SHARE) * squared_error(decoded, pixels)
     local = local + EYE_SHARE * eye_error(decoded, pixels)
 
+    # Structural errors are counted in the bits that they are worth at this step.
     structure = (1.0 - CHANNEL_SHARE) * structural_error(decoded, pixels)
     structure = structure + CHANNEL_SHARE * structural_error(decoded, pixels, channel)
     n_pixels = pixels.shape[2] * pixels.shape[3]
     bits = n_pixels * STRUCTURE_BITS * gain**STRUCTURE_SLOPE * structure
+
     return (1.0 - STRUCTURE_SHARE) * local / gain.square() + STRUCTURE_SHARE * BIT * bits
 
 
 def _centre(picture: Tensor, size: int = 256) -> Tensor:
+    """Cut [3, size, size] out of the middle of a picture [3, H, W], in units."""
     top, left = ((n - size) // 2 for n in picture.shape[1:])
-    return (picture[:, top : top + size, left : left + size].float() - 128.0) / PIXELS_PER_UNIT
+    crop = picture[:, top : top + size, left : left + size]
+    return (crop.float() - 128.0) / PIXELS_PER_UNIT

@@ -30,6 +30,7 @@ BLUR_RADIUS = 4
 
 def psnr(decoded: Tensor, pixels: Tensor) -> Tensor:
     """Return the PSNR in dB of each picture [B] of [B, 3, H, W] in units, unrounded."""
+    # [B, 3, H, W] -> [B], from squared units to squared 8-bit levels.
     error = (decoded - pixels).square().mean(dim=(1, 2, 3)) * PIXELS_PER_UNIT**2
     return 10.0 * torch.log10(255.0**2 / error)
 
@@ -48,12 +49,18 @@ def eye_error(decoded: Tensor, pixels: Tensor) -> Tensor:
     Args:
         decoded, pixels: [B, 3, H, W] in units; H and W multiples of 8.
     """
+    # [B, 3, H, W] -> [B, 1, H, W]
     luma = torch.tensor(LUMA, device=pixels.device)[None, :, None, None]
     error = ((decoded - pixels) * luma).sum(1, keepdim=True)
     original = (pixels * luma).sum(1, keepdim=True)
+
     total = torch.zeros(len(pixels), device=pixels.device)
     for size, contrast, weight in EYE_SCALES:
-        coarse, plane = (F.avg_pool2d(v, size) if size > 1 else v for v in (error, original))
+        # [B, 1, H, W] -> [B, 1, H / size, W / size]
+        coarse = F.avg_pool2d(error, size) if size > 1 else error
+        plane = F.avg_pool2d(original, size) if size > 1 else original
+
+        # Texture hides errors: [B, 1, H / size, W / size] -> [B]
         hiding = contrast / (local_variance(plane) + contrast)
         total = total + weight * (coarse.square() * hiding).sum((1, 2, 3))
     return total
@@ -61,6 +68,7 @@ def eye_error(decoded: Tensor, pixels: Tensor) -> Tensor:
 
 def local_variance(plane: Tensor) -> Tensor:
     """Return the variance of a plane [B, 1, H, W] within 5×5 pixels."""
+    # The window has fewer pixels at the borders: nothing is made up beyond them.
     mean, power = (
         F.avg_pool2d(v, 5, 1, 2, count_include_pad=False) for v in (plane, plane.square())
     )
@@ -79,13 +87,21 @@ def structural_error(
         decoded, pixels: [B, 3, H, W] in units; H and W multiples of 16.
         mix: of R, G and B to the plane; luma by default.
     """
+    # [B, 3, H, W] -> [B, 1, H, W], in shares of full scale.
     shares = torch.tensor(mix, device=pixels.device)[None, :, None, None] / FULL_SCALE
     plane, original = ((v * shares).sum(1, keepdim=True) for v in (decoded, pixels))
+
     total = torch.zeros(len(pixels), device=pixels.device)
     for size, mean_weight, worst_weight in STRUCTURE_SCALES:
+        # [B, 1, H, W] -> [B, 1, H / 2, W / 2], from each scale to the next.
         if size > 1:
-            plane, original = F.avg_pool2d(plane, 2), F.avg_pool2d(original, 2)
+            plane = F.avg_pool2d(plane, 2)
+            original = F.avg_pool2d(original, 2)
+
+        # The finest scale would take most of the time; every other row and column stands for all.
         error = _dissimilarity(plane, original, stride=2 if size == 1 else 1)
+
+        # [B, 1, h, w] -> [B]; the small number keeps the slope of the root finite at zero.
         total = total + mean_weight * error.mean((1, 2, 3))
         fourth_power = error.square().square().mean((1, 2, 3))
         total = total + worst_weight * (fourth_power + 1e-8).sqrt().sqrt()
@@ -94,17 +110,19 @@ def structural_error(
 
 def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
     """Return 1 − SSIM of planes [B, 1, H, W] at every place, or every n-th."""
+    # [B, 1, H, W] twice -> [B, 2, h, w] -> twice [B, 1, h, w]; the original needs no gradient.
     with torch.no_grad():
         moments = _blurred(torch.cat([original, original.square()], 1), stride)
         mean, power = moments.chunk(moments.shape[1], 1)
         variance = (power - mean.square()).clamp(min=0.0)
 
-    # [B, 1, H, W] three times -> [B, 3, H, W], blurred in one go
+    # [B, 1, H, W] three times -> [B, 3, h, w], blurred in one go -> three times [B, 1, h, w]
     moments = _blurred(torch.cat([plane, plane.square(), plane * original], 1), stride)
     decoded_mean, decoded_power, product = moments.chunk(moments.shape[1], 1)
     decoded_variance = decoded_power - decoded_mean.square()
     covariance = product - decoded_mean * mean
 
+    # Contrast and structure as in SSIM; the means by their distance alone, as in SSIMULACRA2.
     alike = (2.0 * covariance + STRUCTURE_CONTRAST) / (
         variance + decoded_variance + STRUCTURE_CONTRAST
     )
@@ -115,13 +133,25 @@ def _blurred(planes: Tensor, stride: int) -> Tensor:
     """Blur planes [B, C, H, W] by a Gaussian cut off at the borders, and keep every n-th place."""
     taps = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=planes.device)
     kernel = torch.exp(-0.5 * (taps / BLUR).square())
+
+    # What of the Gaussian lies inside the picture, [1, 1, h, w]; the mean is over that alone.
     inside = torch.ones_like(planes[:1, :1])
     mass = _filtered(inside, kernel, stride)
     return _filtered(planes, kernel, stride) / mass
 
 
 def _filtered(planes: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    radius, n = len(kernel) // 2, planes.shape[1]
+    """Filter each plane of [B, C, H, W] by a kernel [taps], first along columns, then along rows.
+
+    Returns:
+        [B, C, h, w], the sizes divided by the stride and rounded up.
+    """
+    radius = len(kernel) // 2
+    n = planes.shape[1]
+
+    # [taps] -> [C, 1, taps]: a separable Gaussian, the same for each plane.
     kernel = kernel.expand(n, 1, -1)
+
+    # [B, C, H, W] -> [B, C, h, W] -> [B, C, h, w]
     rows = F.conv2d(planes, kernel[..., None], None, (stride, 1), (radius, 0), 1, n)
     return F.conv2d(rows, kernel[:, :, None], None, (1, stride), (0, radius), 1, n)

@@ -42,16 +42,19 @@ def save_parts(parts: PictureParts, run: Path) -> None:
 
 def parts_of_weights(path: Path) -> tuple[PictureParts, float]:
     """Return the parts of a model card's weights, and the core-hours that made them."""
+    # Weights are loaded to be run; here they learn again.
     codec = load_picture_codec(path.with_suffix(".json"))
     parts = PictureParts(codec.model.requires_grad_(True))
     parts.context.start_from_integers(codec.context.tensors)
     parts.counts.copy_(torch.from_numpy(codec.context.counts))
+
     hours: float = codec.card.extra.get("training", {}).get("core_hours", 0.0)
     return parts, hours
 
 
 def load_parts(run: Path) -> PictureParts:
     """Read the parts of a run folder."""
+    # Tensors alone do not say what networks they are of; the run's configuration does.
     config = json.loads((run / "run.json").read_text())["config"]
     parts = PictureParts(PictureModel(config_from_json(config)))
     parts.load_state_dict(load_file(run / PARTS_FILE))

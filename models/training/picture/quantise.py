@@ -10,6 +10,7 @@ DEAD_ZONE = 0.06  # in steps; the encoder's choice of codes prefers small ones, 
 
 def dead_zone(latents: Tensor) -> Tensor:
     """Round to whole numbers, those near a half towards zero."""
+    # Magnitudes are rounded, so both signs have the same zone.
     return latents.sign() * torch.floor(latents.abs() + (0.5 - DEAD_ZONE))
 
 

@@ -52,28 +52,37 @@ def _symbols_seen(
     model = parts.model.eval()
     context = LatticeContext(parts.context.plan, parts.context.integers(), counts)
     seen = np.zeros((N_TABLES, N_SYMBOLS))
+
     every = max(1, len(pictures) // N_CODED)
     chosen = pictures.pictures[::every][:N_CODED]
     low, high = TRAINED_STEPS
     for number, picture in enumerate(chosen):
         step = low * (high / low) ** ((number * 0.618) % 1.0)  # spread evenly in any prefix
-        pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
         setting = Setting(step, float(number % 2))
+
+        # [3, H, W] -> [256, 256, 3], as the encoder takes pictures.
+        pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
         latents = analyse(model, pixels, setting, lambda share: None)
+
+        # The walk of the encoder, with a visitor that counts where the encoder's writes.
         choice = RateAwareChoice(LAMBDA)
         log_step_int = int(torch.floor(model.conditions_at(setting).log_step * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
         one = Walk(context, shapes, log_step_int, _Counter(choice.choose, seen))
+
+        # Factors on the steps of a level follow from the codes of the coarser one.
         placement = Placement(model, setting)
         for depth, level in enumerate(LEVELS):
             placed = latents[level] / placement.factors(depth)
             choice.begin(level, placed)
-            placement.know(depth, torch.from_numpy(one.next_level()).float()[None])
+            codes = torch.from_numpy(one.next_level()).float()
+            placement.know(depth, codes[None])  # [C, H, W] -> [1, C, H, W]
     return seen
 
 
 def _smoothed(seen: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return tables of counts for symbols seen [N_TABLES, 64]."""
+    # Tables that few codes use stay near those of the start.
     total = seen + PRIOR * start_tables() / TOTAL
     return counts_from_shares(total / total.sum(axis=1, keepdims=True))
 
@@ -82,7 +91,8 @@ class _Counter:
     """Visitor that counts the symbols of the codes that a source gives."""
 
     def __init__(self, source: Source, seen: NDArray[np.float64]) -> None:
-        self._source, self._seen = source, seen
+        self._source = source
+        self._seen = seen
 
     def wants(self, section: int) -> bool:
         """Want everything."""
@@ -92,8 +102,12 @@ class _Counter:
         """Count the symbols of a prediction's codes."""
         codes = self._source(prediction)
         coding = prediction.coding
+
+        # A symbol is the difference from the base, divided by 2^shift, or an escape beyond reach.
         quotient = (codes - coding.base) >> coding.shift
         symbols = np.where(np.abs(quotient) > REACH, ESCAPE, quotient + REACH)
+
+        # [N, channels] -> [n]: silent codes are not written, so they don't count.
         coded = ~coding.silent
         np.add.at(self._seen, (coding.table[coded], symbols[coded]), 1.0)
         return codes

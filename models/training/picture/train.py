@@ -78,11 +78,14 @@ class PictureRecipe:
             pictures = [to_units(p) for p in training.pictures]
             parts = PictureParts(untrained_model(pictures, PictureConfig()))
         else:
+            # A run folder keeps parts as training left them; weights keep them rounded.
             log.info("starting from %s", job.init)
             if job.init.is_dir():
-                parts, hours = load_parts(job.init), core_hours(job.init)
+                parts = load_parts(job.init)
+                hours = core_hours(job.init)
             else:
                 parts, hours = parts_of_weights(job.init)
+
         save_parts(parts, job.run)
         return Started(parts.model.config, hours)
 
@@ -91,6 +94,8 @@ class PictureRecipe:
         parts = load_parts(job.run)
         if name == TABLES:
             return lambda: _fit_tables(parts, job.run, data[0])
+
+        # Hours before this run say that its weights were trained.
         rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
         settings = JointSettings(job.device, job.bfloat16, rate, self.crop, self.batch)
         phase = JointPhase(parts, data, settings)

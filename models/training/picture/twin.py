@@ -44,16 +44,20 @@ class LevelTwin(nn.Module):
         for number, hidden in enumerate(level.pass_hidden):
             start = _pass_start(level, level.passes[number], hidden)
             values |= {f"p{number}_{name}": value for name, value in start.items()}
+
+        # The finest level hands no state on.
         if level.n_up:
             n_inputs = level.n_channels + level.n_state + N_STEP_INPUTS
             values["spread"] = _normal(level.n_up, n_inputs, 3, 3)
             values["spreadbias"] = torch.zeros(level.n_up)
             values["grow"] = _normal(4 * n_next, level.n_up, 1, 1)
             values["growbias"] = torch.zeros(4 * n_next)
+
         self.values = nn.ParameterDict({k: nn.Parameter(v) for k, v in values.items()})
 
     def whole(self, name: str) -> Tensor:
         """Return a weight as whole numbers −127 … 127."""
+        # Past the ends of int8 there is no gradient, so no weight runs away.
         unit = UNITS[name.rpartition("_")[2]]
         return rounded(F.hardtanh(self.values[name] * unit, -WEIGHT_MAX, WEIGHT_MAX))
 
@@ -69,10 +73,14 @@ class LevelTwin(nn.Module):
             state: [B, n_state, H, W], or None.
             step: planes of the log-step [B, 2, H, W].
         """
+        # [B, C + n_state + 2, H, W] -> [B, n_up, H, W]
         parts = [comp, step] if state is None else [comp, state, step]
         x = F.conv2d(_cl(torch.cat(parts, 1)), self.whole("spread"), padding=1)
         x = activated(x, self.bias("spreadbias", "spread"), "spread")
-        x = activated(F.conv2d(x, self.whole("grow")), self.bias("growbias", "grow"), "grow")
+
+        # [B, n_up, H, W] -> [B, 4 · n_next, H, W] -> [B, n_next, 2 H, 2 W]
+        x = F.conv2d(x, self.whole("grow"))
+        x = activated(x, self.bias("growbias", "grow"), "grow")
         return F.pixel_shuffle(x, 2)
 
     def predict(
@@ -87,26 +95,42 @@ class LevelTwin(nn.Module):
             state, step: as in `next_state`.
         """
         one = self.level.passes[number]
+
+        # [B, n_state + 2, H, W] and [B, n_known, H, W] -> [B, hidden, H, W]
         inputs = step if state is None else torch.cat([state, step], 1)
         x = F.conv2d(_cl(inputs), self.whole(f"p{number}_state"))
         if one.n_known:
             x = x + F.conv2d(_cl(_known(one, comp)), self.whole(f"p{number}_own"), padding=1)
         x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
+
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
         x = activated(x, self.bias(f"p{number}_midbias", "mid"), "mid")
+
+        # [B, hidden, H, W] -> [B, 2 · n, H, W] -> twice [B, n, H, W]; means may be larger than
+        # bfloat16 tells apart, so they are in float32 from here on.
         x = F.conv2d(x, self.whole(f"p{number}_out")).float()
         x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
         mean, scale = rounded(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
-        return (mean + self._lean(one, number, own) if one.known else mean), scale
+
+        # Companded inputs cannot tell large codes apart: the first channels also lean on codes
+        # as they are.
+        if one.known:
+            mean = mean + self._lean(one, number, own)
+        return mean, scale
 
     def _lean(self, one: LatticePass, number: int, own: Tensor) -> Tensor:
         """Return what the first channels of a pass take from their own known neighbours."""
         taps = self.whole(f"p{number}_line")
         n = len(taps)
+
+        # [B, C, H, W] -> [B, n, H, W]; a 3×3 kernel a channel, [n, 9] -> [n, 1, 3, 3].
         known = own[:, one.first : one.first + n] * _mask(one.known, own)
+        kernels = taps.reshape(n, 1, 3, 3)
         with torch.autocast(own.device.type, enabled=False):
-            lean = F.conv2d(known, taps.reshape(n, 1, 3, 3), padding=1, groups=n)
+            lean = F.conv2d(known, kernels, padding=1, groups=n)
         lean = rounded(lean * 2.0 ** -SHIFTS["line"])
+
+        # [B, n, H, W] -> [B, end − first, H, W]; the other channels do not lean.
         return F.pad(lean, (0, 0, 0, 0, 0, one.end - one.first - n))
 
     @torch.no_grad()
@@ -114,31 +138,43 @@ class LevelTwin(nn.Module):
         """Return the tables of the integer network, by its names."""
         tables = {}
         for name in self.values:
-            head, _, rest = name.rpartition("_")
-            prefix = f"pass{head[1:]}." if head else ""
-            layer, is_bias = (rest.removesuffix("bias") or "own"), rest.endswith("bias")
-            if is_bias:
+            prefix, layer, kind = self._table_name(name)
+            if kind == "bias":
                 tables[f"{prefix}{layer}.bias"] = self.bias(name, layer)
                 continue
+
+            # Taps on codes that are never known only meet zeros, and have learnt nothing.
             weight = self.whole(name)
             if layer == "own":
-                one = self.level.passes[int(head[1:])]
+                one = self.level.passes[int(name.partition("_")[0][1:])]
                 unknown = sorted(set(range(9)) - set(known_taps(one)))
                 weight.flatten(2)[:, one.first :, unknown] = 0.0
+
+            # 1×1 kernels are matrices there: [out, in, 1, 1] -> [out, in].
             shape = weight.shape[:2] if layer in ("state", "mid", "out", "grow") else weight.shape
             tables[f"{prefix}{layer}.weight"] = weight.reshape(shape)
         return tables
+
+    @staticmethod
+    def _table_name(name: str) -> tuple[str, str, str]:
+        """Return the prefix, the layer and the kind (bias, weight) of the table of a value."""
+        head, _, rest = name.rpartition("_")
+        prefix = f"pass{head[1:]}." if head else ""
+
+        # The first layer of a pass has two weights and one bias, which is that of `own`.
+        layer = rest.removesuffix("bias") or "own"
+        return prefix, layer, "bias" if rest.endswith("bias") else "weight"
 
     @torch.no_grad()
     def start_from_integers(self, tables: Mapping[str, Tensor]) -> None:
         """Take over exported tables; rounding them again gives the same integers."""
         for name, value in self.values.items():
-            head, _, rest = name.rpartition("_")
-            prefix = f"pass{head[1:]}." if head else ""
-            layer = rest.removesuffix("bias") or "own"
-            kind = "bias" if rest.endswith("bias") else "weight"
+            prefix, layer, kind = self._table_name(name)
             unit = 2.0 ** SHIFTS[layer] if kind == "bias" else UNITS[layer]
-            value.copy_((tables[f"{prefix}{layer}.{kind}"].float() / unit).reshape(value.shape))
+
+            # [out, in] -> [out, in, 1, 1] where a kernel is 1×1.
+            learnt = tables[f"{prefix}{layer}.{kind}"].float() / unit
+            value.copy_(learnt.reshape(value.shape))
 
 
 class ContextTwin(nn.Module):
@@ -147,6 +183,8 @@ class ContextTwin(nn.Module):
     def __init__(self, levels: tuple[LatticeLevel, ...]) -> None:
         super().__init__()
         self.plan = levels
+
+        # A level makes the state of the next one, so it must know how wide that is.
         states = [level.n_state for level in levels[1:]] + [0]
         self.levels = nn.ModuleDict(
             {level.name: LevelTwin(level, n) for level, n in zip(levels, states, strict=True)}
@@ -189,9 +227,12 @@ class ContextTwin(nn.Module):
         for plan in self.plan:
             twin = self.levels[plan.name]
             assert isinstance(twin, LevelTwin)
-            own, paid = codes[plan.name], values[plan.name]
+            own = codes[plan.name]
+            paid = values[plan.name]
             comp = companded(own)
             step = step_planes(log_step, own)
+
+            # The state is handed on in float32: the next level may not take bfloat16.
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
                 bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, odd)
                 if plan.n_up:
@@ -213,9 +254,13 @@ class ContextTwin(nn.Module):
             twin = self.levels[plan.name]
             assert isinstance(twin, LevelTwin)
             own = codes[plan.name]
-            comp, step = companded(own), step_planes(log_step, own)
-            means, scales = torch.zeros_like(own), torch.zeros_like(own)
+            comp = companded(own)
+            step = step_planes(log_step, own)
+            means = torch.zeros_like(own)
+            scales = torch.zeros_like(own)
+
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
+                # Every code belongs to one pass: the masked passes add up to the whole grid.
                 for number, one in enumerate(plan.passes):
                     mean, scale = twin.predict(number, own, comp, state, step)
                     mask = _mask(one.phases, own)
@@ -229,20 +274,27 @@ class ContextTwin(nn.Module):
     def _bits(
         self, twin: LevelTwin, inputs: _Inputs, paid: Tensor, odd: Mapping[str, int] | None
     ) -> Tensor:
-        level, own = twin.level, inputs.own
+        """Return the bits [B] of a level, or their estimate from one pass of each slice."""
+        level = twin.level
+        own = inputs.own
         chosen = None if odd is None else odd.get(level.name)
+
         total = own.new_zeros(len(own))
         number = 0
         for order in level.orders:
+            # A pass that is looked at alone stands for all passes of its slice.
+            n_stood_for = 1 if chosen is None else len(order)
             for turn, _ in enumerate(order):
                 if chosen is None or chosen == turn:
                     one = level.passes[number]
                     mean, scale = twin.predict(
                         number, own, inputs.companded, inputs.state, inputs.step
                     )
+
+                    # [B, end − first, H, W] -> [B]; what other passes predict is not counted.
                     cost = logistic_bits(paid[:, one.first : one.end], mean, scale)
                     cost = cost * _mask(one.phases, own)
-                    total = total + cost.sum((1, 2, 3)) * (1 if chosen is None else len(order))
+                    total = total + cost.sum((1, 2, 3)) * n_stood_for
                 number += 1
         return total
 
@@ -265,6 +317,7 @@ class _Inputs:
 
 def step_planes(log_step: Tensor, like: Tensor) -> Tensor:
     """Return planes of the log-step and its square, whole numbers, [B, 2, H, W]."""
+    # [B] -> [B, 2] -> [B, 2, H, W]
     whole = torch.floor(log_step * 127.0 + 0.5)
     planes = torch.stack([whole, torch.floor(whole * whole / 128.0)], 1)
     return planes[:, :, None, None].expand(-1, -1, *like.shape[2:])
@@ -278,11 +331,15 @@ def _half_precision(level: str, like: Tensor) -> bool:
 def _pass_start(level: LatticeLevel, one: LatticePass, hidden: int) -> dict[str, Tensor]:
     """Return what the values of a pass start from."""
     n_inputs = level.n_state + N_STEP_INPUTS
+
+    # Both weights add up in one layer; of its 9 neighbours a code knows about half.
     spread = math.sqrt(2.0 / (n_inputs + 4.5 * one.n_known))
-    n = one.end - one.first
     values = {"state": torch.randn(hidden, n_inputs, 1, 1) * spread}
     if one.n_known:
         values["own"] = torch.randn(hidden, one.n_known, 3, 3) * spread
+
+    # A pass starts with means of zero, and one width for all codes.
+    n = one.end - one.first
     values |= {
         "bias": torch.zeros(hidden),
         "mid": _normal(hidden, hidden, 1, 1),
@@ -303,6 +360,8 @@ def _normal(*shape: int) -> Tensor:
 def _line_start(one: LatticePass, first_level: bool) -> Tensor:
     """Return taps [n, 9]; the first channel of all starts with the mean of its neighbours."""
     taps = torch.zeros(min(one.end - one.first, N_LINES), 9)
+
+    # Where one phase is known its positions lie at the corners, where two are, at the sides.
     if first_level and one.first == 0:
         corners = len(one.known) == 1
         taps[0, [0, 2, 6, 8] if corners else [1, 3, 5, 7]] = 0.25
@@ -310,14 +369,18 @@ def _line_start(one: LatticePass, first_level: bool) -> Tensor:
 
 
 def _known(one: LatticePass, comp: Tensor) -> Tensor:
+    """Return what a pass knows of codes [B, C, H, W] of its level, [B, n_known, H, W]."""
     before = comp[:, : one.first]
     if not one.known:
         return before
+
+    # Earlier slices are known everywhere, its own one where earlier passes were.
     own = comp[:, one.first : one.end] * _mask(one.known, comp)
     return torch.cat([before, own], 1)
 
 
 def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
+    """Return 1 where some phases lie, and 0 elsewhere, [1, 1, H, W]."""
     mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
     return mask.to(like.device, like.dtype)[None, None]
 
