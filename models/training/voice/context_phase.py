@@ -69,24 +69,24 @@ def store_speech_codes(
     generator = torch.Generator().manual_seed(seed)
     pieces, log_steps, places = [], [], []
     for count, index in enumerate(_drawn(voices, generator)):
+        # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
         n = latents.shape[3]
         if n < PIECE_FRAMES:
             continue
-        draws = torch.randperm(len(CORRECTIONS), generator=generator)
-        draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
-        drawn = torch.floor(draws * 254.0 - 127.0 + 0.5).tolist()
-        for log_step_int, n_steps in zip(drawn, CORRECTIONS, strict=True):
-            codes = _codes_at(
-                model, _Analysed(samples, latents), int(log_step_int), n_steps, context
-            )
-            starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
+
+        # The last piece overlaps the one before it, so that the end is not lost.
+        starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
+        for log_step_int, n_steps in zip(_drawn_log_steps(generator), CORRECTIONS, strict=True):
+            voice = _Analysed(samples, latents)
+            codes = _codes_at(model, voice, log_step_int, n_steps, context)
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
-            log_steps += [int(log_step_int)] * len(starts)
+            log_steps += [log_step_int] * len(starts)
             places += [(index, s) for s in starts]
         if count % 50 == 0:
             log.info("coded %d of %d recordings at most", count, len(voices.samples))
+
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
     arrays: dict[str, NDArray[Any]] = {
@@ -95,6 +95,15 @@ def store_speech_codes(
         "codes.npy": np.stack(pieces).astype(np.uint16),
     }
     _replace_folder(folder, arrays, digest(model))
+
+
+def _drawn_log_steps(generator: torch.Generator) -> list[int]:
+    """Draw a log-step −127 … 127 for each coding of a recording."""
+    # One from each equal part of the range, so each recording is coded finely and coarsely.
+    draws = torch.randperm(len(CORRECTIONS), generator=generator)
+    draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
+    drawn = torch.floor(draws * 254.0 - 127.0 + 0.5)
+    return [int(log_step_int) for log_step_int in drawn.tolist()]
 
 
 @dataclass(frozen=True)
@@ -113,31 +122,37 @@ def _codes_at(
     context: Context | None,
 ) -> Codes:
     """Return codes [stages, F] at a log-step, of latents corrected in `n_steps` steps."""
-    corrected = voice.latents[0]
-    power = power_db(voice.latents)[0, 0].numpy()
+    corrected = voice.latents[0]  # [1, n_channels, 1, F] -> [n_channels, 1, F]
+    power = power_db(voice.latents)[0, 0].numpy()  # [1, 1, F] -> [F]
     depths_of = functools.partial(_depths, model, log_step_int / 127.0, power)
     depths = depths_of(np.zeros_like(power))
     if n_steps:
         result = corrected_latents(model, corrected, voice.samples, depths_of, n_steps)
-        corrected, depths = result.latents, depths_of(result.heard_db)
+        corrected = result.latents
+        depths = depths_of(result.heard_db)
 
+    # [stages, 1, 1, F] -> [stages, F]
     if n_steps and context is not None:
         choice = VoiceChoice(model.vq, corrected, depths)
         shapes = {LEVEL: (1, corrected.shape[2])}
         return walk(context, shapes, log_step_int, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
 
+    # Codes of all stages, cut to the depth of each frame.
     codes: Codes = model.choose(corrected[None])[0]
     return codes * (np.arange(len(codes))[:, None] < depths)
 
 
 def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
     """Write arrays and what coded them to a folder, in place of one that is there."""
+    # A kill may leave half of a partial folder, but never half of the folder itself.
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+
     for name, array in arrays.items():
         np.save(partial / name, array)
     write_json(partial / MADE_BY, {"coder": coder})
+
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -155,7 +170,10 @@ def _depths(
 def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
     """Return which recordings are coded, at random, in their order."""
     drawn = torch.randperm(len(voices.samples), generator=generator)
-    seconds = torch.tensor([len(s) / SAMPLE_RATE_HZ for s in voices.samples])[drawn].cumsum(0)
+
+    # Recordings up to the limit in the order they are drawn in, and one in any case.
+    lengths = torch.tensor([len(s) / SAMPLE_RATE_HZ for s in voices.samples])
+    seconds = lengths[drawn].cumsum(0)
     kept: list[int] = drawn[seconds <= max(MAX_STORED_S, float(seconds[0]))].tolist()
     return sorted(kept)
 
@@ -206,26 +224,34 @@ class SpeechContextPhase:
         total = torch.zeros(())
         chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
         for index in chosen.tolist():
+            # Codes lie in a mapped file, which is read quicker in ascending order.
             picks = torch.randint(len(self.log_steps), (BATCH,), generator=generator).numpy()
-            codes = _as_level(self.codes[np.sort(picks)])
-            log_step_int = torch.from_numpy(self.log_steps[np.sort(picks)]).float()
+            picks = np.sort(picks)
+            codes = _as_level(self.codes[picks])
+            log_step_int = torch.from_numpy(self.log_steps[picks]).float()
             costs = self.twins.bits(LEVEL, codes, log_step_int, index, tensors)
             total = total + torch.stack(list(costs.values())).sum()
+
+        # The chosen passes stand for all. At 50 frames a second a bit a frame is 0.05 kbit/s.
         bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure kbit/s on held-back codes, by stage, and against the static tables."""
+        # Pieces from all over, the same each time.
         some = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
         codes = _as_level(self.held_back[0][some])
         log_step_int = torch.from_numpy(self.held_back[1][some]).float()
         static = float(self.model.vq.static_bits(codes[LEVEL], log_step_int / 127.0).sum())
+
+        # A stage has several passes, whose bits add up.
         figures: dict[str, float] = {}
         for index in range(len(self.twins.plan[0].passes)):
             for stage, bits in self.twins.bits(LEVEL, codes, log_step_int, index).items():
                 key = f"stage_{stage + 1}"
                 figures[key] = figures.get(key, 0.0) + bits.item()
+
         total = sum(figures.values())
         unit = 0.05 / (len(some) * PIECE_FRAMES)
         by_stage = {key: value * unit for key, value in figures.items()}
@@ -252,6 +278,7 @@ def fitting_context(model: SpeechModel, run: Path) -> Context | None:
 
 def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
     """Return the twins of a run folder."""
+    # No file says how large the network is; its tensors do.
     state = load_file(run / CONTEXT_FILE)
     hidden, width = state[f"levels.{LEVEL}.values.head_weight"].shape[2:]
     twins = speech_twins(model, width, hidden)

@@ -50,6 +50,8 @@ class Recordings:
         """
         if len(self.samples) < 2:
             raise InputError("one recording is not enough: training needs 2 or more")
+
+        # Samples are not copied: each part refers to its own.
         parts = copy.copy(self), copy.copy(self)
         for part, held_back in zip(parts, (False, True), strict=True):
             chosen = [n for n in range(len(self.samples)) if (n % every == 0) == held_back]
@@ -69,6 +71,8 @@ class Recordings:
     def whole(self, index: int) -> Tensor:
         """Return a recording [T] at the common level, T a multiple of 320."""
         samples = torch.from_numpy(self.samples[index].astype(np.float32)) / 32768.0
+
+        # Silence fills up the last frame.
         padding = -len(samples) % HOP
         return torch.nn.functional.pad(samples * self.gains[index], (0, padding))
 
@@ -76,15 +80,22 @@ class Recordings:
         """Return samples [size] of a recording at the common level, silence beyond its end."""
         samples = self.samples[index][start : start + size].astype(np.float32) / 32768.0
         part = torch.from_numpy(samples * np.float32(self.gains[index]))
+
+        # [size or less] -> [size]
         return torch.nn.functional.pad(part, (0, size - len(part)))
 
     def _crop(self, index: int, size: int, generator: torch.Generator) -> Tensor:
+        """Return a random crop [size] of a recording, in a room and with noise by chance."""
         whole = self.samples[index]
         start = int(torch.randint(max(len(whole) - size, 0) + 1, (1,), generator=generator))
         part = torch.from_numpy(whole[start : start + size].astype(np.float32)) / 32768.0
+
+        # Levels vary about the common one, so that the networks do not rely on it.
         jitter = math.pow(10.0, JITTER_DB * float(torch.randn(1, generator=generator)) / 20.0)
         part = torch.nn.functional.pad(part, (0, size - len(part)))
         part = part * (self.gains[index] * jitter)
+
+        # Noise is added last, so it has no reverberation.
         if _happens(ROOM_SHARE, generator):
             part = _reverberant(part, generator)
         if _happens(NOISE_SHARE, generator):
@@ -108,21 +119,28 @@ def _decibels(low_high: tuple[float, float], generator: torch.Generator) -> floa
 
 def _room_noise(size: int, generator: torch.Generator) -> Tensor:
     """Return noise [size] of an RMS of 1 that falls by up to 6 dB an octave above 60 Hz."""
+    # (f / 60)² to the power −slope falls by 12 · slope decibels an octave.
     hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
     slope = _between((0.0, 0.5), generator)
     shape = (1.0 + (hertz / 60.0).square()).pow(-slope)
-    noise = torch.fft.irfft(torch.fft.rfft(torch.randn(size, generator=generator)) * shape, size)
+
+    # [size] -> [size // 2 + 1] -> [size]
+    white = torch.fft.rfft(torch.randn(size, generator=generator))
+    noise = torch.fft.irfft(white * shape, size)
     normal: Tensor = noise / noise.square().mean().sqrt()
     return normal
 
 
 def _reverberant(part: Tensor, generator: torch.Generator) -> Tensor:
     """Add exponentially decaying reverberation to samples [T]."""
+    # Noise under a straight line in decibels, 60 down at its end, models a diffuse room.
     decay_s = _between(DECAY_S, generator)
     tail = torch.randn(int(decay_s * SAMPLE_RATE_HZ), generator=generator)
     tail *= torch.pow(10.0, torch.arange(len(tail)) * (-3.0 / len(tail)))
     tail *= _decibels(ROOM_DB, generator) / tail.square().sum().sqrt()
-    tail[0] = 1.0
+    tail[0] = 1.0  # the voice itself
+
+    # The transforms are long enough that nothing wraps around: [T] -> [n] -> [T].
     n = len(part) + len(tail)
     heard: Tensor = torch.fft.irfft(torch.fft.rfft(part, n) * torch.fft.rfft(tail, n), n)
     return heard[: len(part)]

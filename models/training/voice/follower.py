@@ -32,9 +32,11 @@ class CodebookFollower:
         self.vq = vq
         self.restart_share = restart_share
         self.even_from = even_from
+
+        # Codewords count as if they had been chosen already, or the first batch would move them.
         self.usage = torch.exp2(-vq.bits) * PRIOR_COUNT  # [bins, stages, groups, K]
-        self.counts = self.usage.mean(0)
-        self.sums = vq.codebooks * self.counts[..., None]
+        self.counts = self.usage.mean(0)  # [stages, groups, K]
+        self.sums = vq.codebooks * self.counts[..., None]  # [stages, groups, K, width]
 
     def memory(self) -> dict[str, Tensor]:
         """Return the tensors that change as codebooks follow."""
@@ -51,42 +53,63 @@ class CodebookFollower:
         self, latents: Tensor, codes: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> None:
         """Take in one batch: latents [B, C, 1, F] in steps and their codes."""
-        rest = self.vq.group(latents)[0].contiguous()  # [N, C]
-        codewords = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()  # [stages, N]
+        # [B, C, 1, F] -> [1, B · F, C] -> [N, C]
+        rest = self.vq.group(latents)[0].contiguous()
+        # [B, stages, 1, 1, F] -> [B, stages, 1, F] -> [stages, N]
+        codewords = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()
+        # [B] -> [N]
         bins = rate_bin(log_step).repeat_interleave(latents.shape[2] * latents.shape[3])
+
         for stage in range(self.vq.n_stages):
             if not len(rest):
                 break
             chosen = codewords[stage]
             left = rest - self.vq.codebooks[stage, 0].index_select(0, chosen)
+
+            # What codewords leave is taken before they move: they coded the batch as they were.
             self._learn_means(stage, rest, chosen)
             self._learn_usage(stage, chosen, bins)
             restarted = self._restart(stage, rest, chosen, generator)
             self._publish(stage, torch.cat([chosen, restarted]))
+
+            # A null ends its frame: later stages learn from the others alone.
             alive = torch.nonzero(chosen)[:, 0]
-            rest, codewords, bins = left[alive], codewords[:, alive], bins[alive]
+            rest = left[alive]
+            codewords = codewords[:, alive]
+            bins = bins[alive]
+
+        # A codeword that was never chosen still has a finite cost.
         usage = self.usage + 0.05
         self.vq.bits.copy_(-torch.log2(usage / usage.sum(-1, keepdim=True)))
 
     def _learn_means(self, stage: int, vectors: Tensor, codewords: Tensor) -> None:
         """Follow what codewords [N] code, vectors [N, C]."""
         size = self.vq.codebooks.shape[2]
-        counts, sums = self.counts[stage, 0], self.sums[stage, 0]
+        counts = self.counts[stage, 0]
+        sums = self.sums[stage, 0]
         counts *= FOLLOW_DECAY
         sums *= FOLLOW_DECAY
+
+        # [N] -> [K], [N, C] -> [K, C]
         if stage < self.even_from:
             counts += torch.bincount(codewords, minlength=size)
             sums.index_add_(0, codewords, vectors)
             return
+
+        # Weights of 1 on average: counts stay those of vectors, whatever their lengths.
         weights = (vectors.square().sum(1) + 1.0).rsqrt()
         weights /= weights.mean()
         counts += torch.bincount(codewords, weights, minlength=size)
         sums.index_add_(0, codewords, vectors * weights[:, None])
 
     def _learn_usage(self, stage: int, codewords: Tensor, bins: Tensor) -> None:
+        """Follow how often codewords [N] are chosen in the ranges of the log-step [N]."""
+        # [N] -> [bins · K] -> [bins, K]
         size = self.vq.codebooks.shape[2]
         joint = torch.bincount(bins * size + codewords, minlength=N_RATE_BINS * size)
         joint = joint.reshape(N_RATE_BINS, size)
+
+        # Ranges that this batch does not touch keep their counts.
         decay = torch.where(joint.sum(1, keepdim=True) > 0, FOLLOW_DECAY, 1.0)
         self.usage[:, stage, 0] *= decay
         self.usage[:, stage, 0] += joint
@@ -101,26 +124,36 @@ class CodebookFollower:
 
         Returns the codewords that were dead.
         """
-        counts, sums = self.counts[stage, 0], self.sums[stage, 0]
+        counts = self.counts[stage, 0]
+        sums = self.sums[stage, 0]
+
+        # Null stays as it is, however seldom it is chosen.
         typical = float(counts.mean())
         dead = counts < self.restart_share * typical
         dead[0] = False
         numbers = torch.nonzero(dead)[:, 0]
+
         step = min(1.0, math.sqrt(2.0 * math.log(len(counts)) / self.vq.n_channels))
         for codeword in numbers.tolist():
+            # A vector drawn at random is most often coded by a busy codeword.
             pick = int(torch.randint(len(vectors), (1,), generator=generator))
             busy = int(codewords[pick])
             start = self.vq.codebooks[stage, 0, busy]
+
+            # Both share what the busy one was chosen for.
             counts[busy] *= 0.5
             sums[busy] *= 0.5
             self.usage[:, stage, 0, busy] *= 0.5
             self.usage[:, stage, 0, codeword] = self.usage[:, stage, 0, busy]
+
+            # It counts as half of the busy one, or as one that is just alive.
             counts[codeword] = max(float(counts[busy]), self.restart_share * typical)
             sums[codeword] = counts[codeword] * (start + step * (vectors[pick] - start))
         return numbers
 
     def _publish(self, stage: int, codewords: Tensor) -> None:
         """Put codewords where their means are; those of all others have not moved."""
+        # Null stays zero; sums over next to no count give no mean.
         moved = torch.unique(codewords)
         moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= MIN_COUNT)]
         means = self.sums[stage, 0, moved] / self.counts[stage, 0, moved, None]

@@ -42,17 +42,27 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
     """
     generator = torch.Generator().manual_seed(seed)
     model = SpeechModel(config)
+
+    # [B, T] -> [B, 642, F] -> [B, 2 · n_bands, F]
     compressed = spectrum(voices.crops(N_CROPS, CROP_FRAMES, generator))
-    n_envelopes = min(config.n_channels // 4, 2 * config.n_bands)
     heard = envelopes(compressed, config.n_bands)
+
+    # Envelopes have no more directions than they have numbers.
+    n_envelopes = min(config.n_channels // 4, 2 * config.n_bands)
     model.down.zero_()
     model.down[:n_envelopes, N_REALS:] = ENVELOPE_SCALE * principal_directions(heard, n_envelopes)
+
+    # Directions are found in the weighted spectrum, and must weight what they are applied to.
     weights = spectrum_weights()
     directions = principal_directions(
         compressed * weights[:, None], config.n_channels - n_envelopes
     )
     model.down[n_envelopes:, :N_REALS] = directions * weights
+
+    # [B, 642, F] -> [B, n_channels, 1, F]; some at once, as the side path takes much memory.
     latents = torch.cat([model.latents(part) for part in torch.split(compressed, 50)])
+
+    # Each fit needs those before it: depths the reference, tables the codebooks, and so on.
     model.reference_db.copy_(typical_db(latents))
     fit_codebooks(model, latents, generator)
     fit_static_bits(model, latents)
@@ -62,14 +72,19 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
 
 def spectrum_weights() -> Tensor:
     """Return what each of the 642 numbers of a compressed spectrum counts."""
+    # [321] -> [642]: real and imaginary parts count the same.
     hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, N_BINS)
-    return (1.0 / (1.0 + (hertz / LOW_HZ).square())).clamp(min=MIN_WEIGHT).repeat(2)
+    weights = 1.0 / (1.0 + (hertz / LOW_HZ).square())
+    return weights.clamp(min=MIN_WEIGHT).repeat(2)
 
 
 def principal_directions(values: Tensor, n: int) -> Tensor:
     """Return the n uncentred principal directions [n, C] of frames [B, C, F]."""
+    # [B, C, F] -> [B · F, C] -> [C, C]
     frames = values.transpose(1, 2).flatten(0, 1).double()
     _, vectors = torch.linalg.eigh(frames.T @ frames)
+
+    # Eigenvectors are columns in ascending order: [C, C] -> [n, C].
     directions: Tensor = vectors.flip(1)[:, :n].T.float().contiguous()
     return directions
 
@@ -81,12 +96,17 @@ def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> No
     codes = model.vq.encode(
         latents, log_step, model.config.rate_weight, model.depths(latents, log_step)
     )
+
+    # [B, n_channels, F] -> [N, n_channels], [B, 642, F] -> [N, 642]
     known, wanted = (
         x.transpose(1, 2).flatten(0, 1).double()
         for x in (model.vq.decode(codes).squeeze(2), compressed / model.config.unit)
     )
+
     # One squared step a frame: directions that the codes leave out are not blown up.
     ridge = torch.eye(known.shape[1], dtype=torch.float64) * len(known)
+
+    # Least squares: [n_channels, 642] -> [642, n_channels]
     model.up.copy_(torch.linalg.solve(known.T @ known + ridge, known.T @ wanted).T)
 
 
@@ -94,11 +114,12 @@ def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> No
 def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generator) -> None:
     """Fit all stages by k-means, each to what the earlier ones leave."""
     vq = model.vq
-    rest = vq.group(latents)[0].contiguous()
+    rest = vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
     start_power = rest.square().sum(1).mean()
     for stage in range(vq.n_stages):
-        vq.codebooks[stage, 0] = _fitted(rest, vq, generator)
-        rest = rest - vq.codebooks[stage, 0][nearest(rest, vq.codebooks[stage, 0])]
+        book = _fitted(rest, vq, generator)
+        vq.codebooks[stage, 0] = book
+        rest = rest - book[nearest(rest, book)]
         left = float(rest.square().sum(1).mean() / start_power)
         log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * left)
 
@@ -117,6 +138,8 @@ def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
     )
     sizes = {name: getattr(config, name) for name in names}
     wide = SpeechModel(dataclasses.replace(model.config, **sizes))
+
+    # New paths keep the start of their own, which gives zero.
     wide.load_state_dict({**wide.state_dict(), **model.state_dict()})
     return wide
 
@@ -135,42 +158,63 @@ def with_stages(
     the same bitrate gives a frame the same number of them.
     """
     generator = torch.Generator().manual_seed(seed)
-    old = model.config
-    growth = n_stages / old.n_stages
-    config = dataclasses.replace(
-        old,
-        n_stages=n_stages,
-        finest_depth=old.finest_depth * growth,
-        slope_rise=old.slope_rise * growth ** (1.0 / DEPTH_POWER),
-    )
-    more = SpeechModel(config)
-    state, new = model.state_dict(), more.vq
-    kept = min(old.n_stages * 3 // 5, n_stages)
+    more = SpeechModel(_config_of_stages(model.config, n_stages))
+
+    # Everything but the later stages and the static tables is taken over.
+    new = more.vq
+    kept = min(model.config.n_stages * 3 // 5, n_stages)
     new.codebooks[:kept] = model.vq.codebooks[:kept]
-    more.load_state_dict({**state, "vq.codebooks": new.codebooks, "vq.bits": new.bits})
+    own = {"vq.codebooks": new.codebooks, "vq.bits": new.bits}
+    more.load_state_dict({**model.state_dict(), **own})
+
     latents = _latents_of_crops(more, voices, generator)
     depths = _depths_at_all_rates(more, latents)
-    rest = new.group(latents)[0].contiguous()
+    rest = new.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
     for stage in range(n_stages):
+        # Frames that no rate brings to this stage have no part in it: [rates, N] -> [N].
         shares = (depths > stage).float().mean(0)
-        rest, depths, shares = rest[shares > 0], depths[:, shares > 0], shares[shares > 0]
+        reached = shares > 0
+        rest = rest[reached]
+        depths = depths[:, reached]
+        shares = shares[reached]
+
+        # A frame counts by the share of rates that bring it here, and by the inverse of its length.
         if stage >= kept:
             length = rest.square().sum(1).add(1.0).sqrt()
             new.codebooks[stage, 0] = _fitted(rest, new, generator, shares / length)
-        rest -= new.codebooks[stage, 0][nearest(rest, new.codebooks[stage, 0])]
+        book = new.codebooks[stage, 0]
+        rest -= book[nearest(rest, book)]
+
     fit_static_bits(more, latents)
     return more, kept
 
 
+def _config_of_stages(config: SpeechConfig, n_stages: int) -> SpeechConfig:
+    """Return a configuration with another number of stages, and depths that grow with it."""
+    # A depth now comes at a fineness that is smaller by growth^(1 / `DEPTH_POWER`); the slope of a
+    # frame of that depth is to stay.
+    growth = n_stages / config.n_stages
+    return dataclasses.replace(
+        config,
+        n_stages=n_stages,
+        finest_depth=config.finest_depth * growth,
+        slope_rise=config.slope_rise * growth ** (1.0 / DEPTH_POWER),
+    )
+
+
 def _latents_of_crops(model: SpeechModel, voices: Recordings, generator: torch.Generator) -> Tensor:
     """Return latents [N_REFIT_CROPS, n_channels, 1, F]; samples, as large, are let go."""
+    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], of 50 crops at a time.
     crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
     return torch.cat([model.latents(spectrum(part)) for part in torch.split(crops, 50)])
 
 
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
     """Return the stages of frames [rates, N], a typical one's evenly spaced up to the finest."""
+    # Depths grow as fineness to a power, so evenly spaced depths take the inverse of it.
     fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
+
+    # [rates] -> [rates, B]; depths of each rate [B, 1, F] -> [N].
     log_steps = (1.0 - 2.0 * fineness)[:, None].expand(-1, len(latents))
     return torch.stack([model.depths(latents, log_step).flatten() for log_step in log_steps])
 
@@ -185,7 +229,7 @@ def _fitted(
     """
     size = vq.codebooks.shape[2]
     book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]
-    book[0] = 0.0
+    book[0] = 0.0  # null
     book, _ = entropy_constrained_lloyd(
         rest,
         book,
@@ -200,9 +244,14 @@ def _fitted(
 @torch.no_grad()
 def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> None:
     """Fit the static tables to the codes that are chosen with them, at log-steps all over."""
-    vq, size = model.vq, model.vq.codebooks.shape[2]
+    vq = model.vq
+    size = vq.codebooks.shape[2]
+
+    # Before anything is counted, all codewords cost the same, and null less.
     vq.bits.fill_(9.0)
     vq.bits[..., 0] = 4.0
+
+    # Tables and choices depend on each other, so they take turns.
     log_step = torch.linspace(-0.999, 0.999, len(latents))
     for _ in range(n_rounds):
         limits = model.depths(latents, log_step)
@@ -210,6 +259,8 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
         for number in range(N_RATE_BINS):
             some = rate_bin(log_step) == number
             vq.bits[number] = bits_from_counts(codeword_counts(codes[some], size).float())
+
+    # What the last round chose says how well the codebooks are used.
     for stage, table in enumerate(codeword_counts(codes, size)):
         alive, perplexity = usage(table.float())
         text = "stage %d: %.1f %% of the codewords used, perplexity %.1f, %d places"

@@ -60,7 +60,9 @@ class JointSpeechPhase:
         learning_rate: float = 5e-4,
     ) -> None:
         self.learning_rate = learning_rate
-        self.model, self.voices, self.held_back = model, voices, held_back
+        self.model = model
+        self.voices = voices
+        self.held_back = held_back
         self.half_precision = half_precision
         self.follower = CodebookFollower(model.vq, RESTART_SHARE, model.config.n_stages * 3 // 7)
 
@@ -80,16 +82,26 @@ class JointSpeechPhase:
         """Return the distortion of a batch of crops of 1.5 s at random rates."""
         samples = self.voices.crops(BATCH, CROP_FRAMES, generator)
         log_step = random_log_steps(BATCH, self.model.config, generator)
+
+        # [B, T] -> [B, 642, F] -> [B, n_channels, 1, F]
         half = self.half_precision
         latents = self.model.latents(spectrum(samples), half)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
             quantised, bits = self._quantised(latents, log_step, generator)
+
+        # [B, n_channels, 1, F] -> [B, T]; the error of quantisation counts as fixed, so gradients
+        # pass it straight through.
         decoded = self.model.samples(latents + (quantised - latents).detach(), half)
-        shift = int(torch.randint(HOP // 2, (1,), generator=generator))  # or pulses hide between
+
+        # Spectra start a little later each time, or pulses could hide between fixed windows.
+        shift = int(torch.randint(HOP // 2, (1,), generator=generator))
         pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
         distortion, figures = distortions(*pair)
+
+        # Latents are drawn to their codewords, relative to the power of all of them.
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
+
         seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
         figures["kbps"] = bits / 1000.0 / seconds
         figures["alive"] = self.follower.alive_share()
@@ -98,14 +110,20 @@ class JointSpeechPhase:
     def _quantised(
         self, latents: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, float]:
-        vq, config = self.model.vq, self.model.config
+        """Return latents as they are decoded, and the bits of all codes by the static tables."""
+        vq = self.model.vq
+        config = self.model.config
+
+        # Depths are chosen against a typical frame, which moves with the analysis.
         if self.model.training:
             self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
         limits = self.model.depths(latents, log_step)
         codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
         bits = float(vq.static_bits(codes, log_step).sum())
+
+        # Codebooks learn afterwards: codewords that have seen the batch fit it too well.
         quantised = self._prefixes(codes, generator)
-        if self.model.training:  # afterwards: codewords that have seen the batch fit it too well
+        if self.model.training:
             self.follower.learn(latents, codes, log_step, generator)
         return quantised, bits
 
@@ -114,7 +132,10 @@ class JointSpeechPhase:
         config = self.model.config
         drops = torch.rand(len(codes), generator=generator) < PREFIX_SHARE
         stages = torch.arange(config.n_stages)[None, :, None, None, None]
-        kept = codes * ~(drops[:, None, None, None, None] & (stages >= config.first_stages))
+
+        # [B] and [1, stages, 1, 1, 1] -> [B, stages, 1, 1, 1]; null in the stages that are cut.
+        cut = drops[:, None, None, None, None] & (stages >= config.first_stages)
+        kept = codes * ~cut
         return self.model.vq.decode(kept)
 
     @torch.no_grad()
@@ -127,14 +148,19 @@ class JointSpeechPhase:
         for value in VALIDATION_LOG_STEPS:
             sums: dict[str, float] = {}
             for index in range(n):
-                samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]
+                # Ten seconds of each voice are enough to hear and to measure.
+                samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]  # [1, T]
                 codes, decoded, bits = coded(self.model, samples, value)
                 counts = counts + codeword_counts(codes, self.model.config.codebook_size)
+
+                # 16 samples are a millisecond, and a bit a millisecond is a kbit/s.
                 one = {"kbps": bits * 16.0 / samples.shape[1], **_scores(samples[0], decoded[0])}
                 sums = {key: sums.get(key, 0.0) + number / n for key, number in one.items()}
                 if index < 2:
                     write_sample(samples[0], decoded[0], folder / f"{index}_{value:+.1f}")
             figures |= {f"{key}@{value:+.1f}": number for key, number in sums.items()}
+
+        # Codewords are counted over all rates: rare ones are chosen at some only.
         for stage, table in enumerate(counts):
             alive, perplexity = usage(table.float())
             figures[f"used_{stage + 1}"] = alive
@@ -163,9 +189,13 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         half_precision: bool = False,
     ) -> None:
         super().__init__(model.eval(), voices, held_back, half_precision, SYNTHESIS_RATE)
+
+        # Stored codes are of this analysis and these codebooks, so both must stay.
         model.requires_grad_(False)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
+
+        # [pieces, stages, 128] -> stages a frame of each piece [pieces]
         self.codes = np.load(folder / "codes.npy", mmap_mode="r")
         self.places = np.load(folder / "places.npy")
         depths = np.array([np.count_nonzero(piece) / piece.shape[1] for piece in self.codes])
@@ -177,12 +207,18 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s, whatever rates they have."""
+        # Codes lie in a mapped file, which is read quicker in ascending order.
         picks = torch.randint(len(self.pieces), (BATCH,), generator=generator).numpy()
         picks = np.sort(self.pieces[picks])
+
+        # [pieces, stages, 128] -> [B, stages, 75] -> [B, stages, 1, 1, 75]
         spare = self.codes.shape[2] - CROP_FRAMES
         first = int(torch.randint(spare + 1, (1,), generator=generator))
         kept = self.codes[picks, :, first : first + CROP_FRAMES].astype(np.int64)
         codes = torch.from_numpy(kept)[:, :, None, None]
+
+        # The samples of those frames [B, T]; frames have their middles at multiples of a hop, so
+        # n frames decode to n − 1 hops.
         size = (CROP_FRAMES - 1) * HOP
         samples = torch.stack(
             [
@@ -190,6 +226,8 @@ class SpeechSynthesisPhase(JointSpeechPhase):
                 for index, start in self.places[picks]
             ]
         )
+
+        # [B, stages, 1, 1, F] -> [B, n_channels, 1, F] -> [B, T]
         quantised = self._prefixes(codes, generator)
         decoded = self.model.samples(quantised, self.half_precision)
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))
@@ -202,19 +240,29 @@ def random_log_steps(n: int, config: SpeechConfig, generator: torch.Generator) -
     One from the whole range; the others so that a typical frame gets from 2 stages to nearly all,
     each as often, stratified over them: crops of less teach little.
     """
+    # One from each of n − 1 equal parts of 0 … 1.
     u = (torch.arange(n - 1) + torch.rand(n - 1, generator=generator)) / max(n - 1, 1)
-    few, many = 2.0, 0.9 * config.n_stages
-    fineness = ((few + (many - few) * u) / config.finest_depth).pow(1.0 / DEPTH_POWER)
+
+    # A typical frame has `finest_depth` stages times a power of fineness; here is its inverse.
+    few = 2.0
+    many = 0.9 * config.n_stages
+    depth = few + (many - few) * u
+    fineness = (depth / config.finest_depth).pow(1.0 / DEPTH_POWER)
+
+    # [n − 1] and [1] -> [n]
     anything = torch.rand(1, generator=generator)
     return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), anything])
 
 
 def coded(model: SpeechModel, samples: Tensor, log_step: float) -> tuple[Tensor, Tensor, float]:
     """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
+    # [1, T] -> [1, n_channels, 1, F] -> [1, stages, 1, 1, F]
     where = torch.tensor([log_step])
     latents = model.latents(spectrum(samples))
     limits = model.depths(latents, where)
     codes = model.vq.encode(latents, torch.zeros(1), model.config.rate_weight, limits)
+
+    # [1, stages, 1, 1, F] -> [1, n_channels, 1, F] -> [1, T]
     decoded = model.samples(model.vq.decode(codes))
     bits = float(model.vq.static_bits(codes, where).sum())
     return codes, decoded[:, : samples.shape[1]], bits
@@ -222,7 +270,9 @@ def coded(model: SpeechModel, samples: Tensor, log_step: float) -> tuple[Tensor,
 
 def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
     """Return the scores whose packages are installed."""
-    pair, scores = (samples.numpy(), decoded.numpy()), {}
+    # Training needs neither of them, so both are optional.
+    pair = samples.numpy(), decoded.numpy()
+    scores = {}
     with contextlib.suppress(ImportError):
         scores["pesq"] = float(importlib.import_module("pesq").pesq(SAMPLE_RATE_HZ, *pair, "wb"))
     with contextlib.suppress(ImportError):
@@ -232,14 +282,19 @@ def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
 
 def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
     """Write a WAV file of the decoded voice, and both spectrograms as PNG, one above the other."""
+    # Half of the common level leaves room for peaks.
     audible = (decoded * 0.5).clamp(-1.0, 1.0).numpy()
     soundfile.write(f"{path}.wav", audible, SAMPLE_RATE_HZ)
+
+    # [T] -> [642, F] -> [321, F], from −30 to 15 decibels, high frequencies on top.
     rows = [spectrum(x[None])[0] for x in (samples, decoded)]
     images = []
     for row in rows:
         real, imaginary = row.chunk(2)
         decibels = 10.0 * torch.log10(real.square() + imaginary.square() + 1e-6)
         images.append(((decibels + 30.0) / 45.0).clamp(0.0, 1.0).flip(0))
+
+    # Twice [321, F] -> [642, F]
     array = (torch.cat(images).numpy() * 255.0).astype(np.uint8)
     Image.fromarray(array).save(f"{path}.png")
 
@@ -249,5 +304,7 @@ def load_speech_model(run: Path) -> SpeechModel:
     config = SpeechConfig(**json.loads((run / "run.json").read_text())["config"])
     model = SpeechModel(config)
     model.load_state_dict(load_file(run / MODEL_FILE))
+
+    # Codes and context model must be those of the codebooks that are shipped.
     model.vq.codebooks.copy_(rounded_codebooks(model.vq.codebooks))
     return model

@@ -106,14 +106,20 @@ class VoiceRecipe:
         """Write a linear codec, or the networks that training goes on from."""
         if job.init is None and (self.stages is not None or self.widen):
             raise UsageError("stages and wide paths need weights to start from")
+
+        # Codes and context models of an earlier run are not of this one's networks.
         for stale in job.run.glob("context.*"):
             stale.unlink()
         for folder in _codes(job.run):
             shutil.rmtree(folder, ignore_errors=True)
+
+        hours = 0.0
         if job.init is None:
-            model, hours = untrained_speech_model(training, self.config, SEED), 0.0
+            model = untrained_speech_model(training, self.config, SEED)
         else:
-            model, hours = self._started(job.run, job.init, training), _hours_of(job.init)
+            model = self._started(job.run, job.init, training)
+            hours = _hours_of(job.init)
+
         save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
         return Started(model.config, hours)
 
@@ -123,6 +129,8 @@ class VoiceRecipe:
         model, twins = _loaded(init)
         if self.widen:
             model = widened(model, self.config)
+
+        # Codebooks stay, and with them what the context model predicts.
         if self.stages in (None, model.config.n_stages):
             save_speech_context(model, twins, run)
             return model
@@ -141,12 +149,16 @@ class VoiceRecipe:
         if name == JOINT:
             rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
             return JointSpeechPhase(model, *data, job.bfloat16, rate)
+
+        # Codes of an earlier analysis say nothing about the latents of this one.
         folders = _codes(job.run)
         fit = all(codes_fit(model, folder) for folder in folders)
         if name == SYNTHESIS:
             if not fit:
                 raise UsageError(f"{job.run}: phase {SYNTHESIS} needs the codes of {CONTEXT}")
             return SpeechSynthesisPhase(model, *data, folders[0], job.bfloat16)
+
+        # A resume goes on with the codes that it was trained on.
         if not (job.resume and fit):
             _store(model, job.run, data)
         phase = SpeechContextPhase(model, *folders)
@@ -160,6 +172,8 @@ def _loaded(init: Path) -> tuple[SpeechModel, ContextTwins]:
     if init.is_dir():
         model = load_speech_model(init)
         return model, load_speech_context(model, init)
+
+    # Weights have the integers of the context model; its twin starts from these.
     codec = load_voice_codec(init.with_suffix(".json"))
     level = codec.context.levels[LEVEL]
     twins = speech_twins(codec.model, level.shape.width, level.shape.hidden)

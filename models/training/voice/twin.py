@@ -41,13 +41,18 @@ class ContextTwin(nn.Module):
 
     def __init__(self, shape: LevelShape, plan: LevelPlan) -> None:
         super().__init__()
-        self.shape, self.plan = shape, plan
+        self.shape = shape
+        self.plan = plan
+
+        # Biases start at zero, and so does the embedding.
         spreads = {"head.weight": 0.02, "flag.weight": 0.3, "table.weight": 0.1}
         values = {}
         for name, size in table_shapes(shape, plan).items():
             spread = _he(size) if name.startswith("conv") else spreads.get(name, 0.0)
             random = name.endswith("weight") and spread
             values[name] = torch.randn(size) * spread if random else torch.zeros(size)
+
+        # Names of parameters must not have dots in them.
         self.values = nn.ParameterDict(
             {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
         )
@@ -56,12 +61,17 @@ class ContextTwin(nn.Module):
     @torch.no_grad()
     def start_from_static(self, vq: ResidualVQ) -> None:
         """Set the biases to the static tables and the tables to functions of the codewords."""
+        # [bins, stages, 1, K] -> [stages, 1, K] -> [stages, 1]
         probability = torch.exp2(-vq.bits).mean(0)
         null = probability[..., 0].clamp(1e-4, 1 - 1e-4)
         self.values["flag_bias"].copy_(torch.log2(null / (1.0 - null)))
+
+        # Codewords [stages, 1, K − 1] are coded where the flag says that the code is not null.
         codewords = probability[..., 1:] / (1.0 - null)[..., None]
         self.values["table_bias"].copy_(torch.log2(codewords.clamp(min=2.0**-15)))
-        table = self.values["table_weight"]
+
+        # [K − 1, size] -> [K − 1, 2 · size], of which as many are taken as there are features.
+        table = self.values["table_weight"]  # [stages, 1, K − 1, hidden]
         for stage in range(self.plan.n_stages):
             features = codeword_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
             n = min(features.shape[1], table.shape[-1])
@@ -87,22 +97,28 @@ class ContextTwin(nn.Module):
 
         Later passes start from those of its last stage, later heads from the last of the first.
         """
+        # For each pass the one in the other plan that it starts from.
         like = [
             plan.passes.index(replace(one, stage=min(one.stage, plan.n_stages - 1)))
             for one in self.plan.passes
         ]
+
         for name in self.names:
-            value, exported = self.values[name.replace(".", "_")], tensors[name].float()
-            exported = exported / _scale(name)
+            value = self.values[name.replace(".", "_")]
+            exported = tensors[name].float() / _scale(name)
             if name.startswith("conv"):
                 value.copy_(exported[like] if name == "conv1.bias" else exported)
                 continue
+
+            # The embedding has no entry for the last stage, which no other one follows. Tables are
+            # of codewords, so those of later stages stay as they are.
             n = n_stages - 1 if name == "embedding" else n_stages
             value[:n].copy_(exported[:n])
             if name.startswith(("head", "flag")):
                 value[n:].copy_(exported[n - 1])
 
     def _integer(self, name: str, value: Tensor) -> Tensor:
+        """Return a value as whole numbers; weights are int8, biases as wide as accumulators."""
         scaled = value * _scale(name)
         return _round(scaled if name.endswith("bias") else scaled.clamp(-127, 127))
 
@@ -112,6 +128,8 @@ def _scale(name: str) -> float:
     layer, _, kind = name.partition(".")
     if name == "embedding":
         return 1.0
+
+    # Biases of the last layers are learnt in bits, as the static tables are.
     unit = LOGITS_PER_BIT if kind == "bias" and layer in ("flag", "table") else 1
     return float(unit << SHIFTS[layer])
 
@@ -121,13 +139,18 @@ def _he(size: tuple[int, ...]) -> float:
 
 
 def _round(value: Tensor) -> Tensor:
-    return value + (torch.floor(value.detach() + 0.5) - value.detach())
+    """Round half up; gradients pass straight through."""
+    error = torch.floor(value.detach() + 0.5) - value.detach()
+    return value + error
 
 
 def codeword_features(codewords: Tensor) -> Tensor:
     """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
+    # Logarithms tell small numbers apart that would be lost next to large ones.
     scaled = codewords.sign() * torch.log2(1.0 + codewords.abs())
     scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
+
+    # [K, size] -> [K, 2 · size]: signs shift a distribution, magnitudes widen it.
     features = torch.cat([scaled, scaled.abs()], 1)
     features = features - features.mean(0)
     return features / features.std(0).clamp(min=1e-3)
@@ -202,24 +225,30 @@ class ContextTwins(nn.Module):
         twin = self.twin(name)
         tensors = twin.integers() if tensors is None else tensors
         stage = twin.plan.passes[index].stage
-        whole = codes[name][:, :, 0, 0]  # [B, stages, F]
+        whole = codes[name][:, :, 0, 0]  # [B, stages, 1, 1, F] -> [B, stages, F]
         lines = self._known_lines(name, whole, log_step_int, index)
 
         # Flat positions that are predicted [N], and their codes [stages, N].
         rows = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
         codewords = whole.transpose(0, 1).flatten(1)[:, rows]
+
+        # After a null nothing is coded: [N] -> those that are alive [n].
         previous: Tensor | None = None
         if stage > 0:
             alive = codewords[stage - 1] != 0
-            rows, codewords = rows[alive], codewords[:, alive]
+            rows = rows[alive]
+            codewords = codewords[:, alive]
             previous = codewords[stage - 1]
+
+        # [n] -> [n, width] -> [n, hidden]
         features = line_features(lines, tensors, index, rows)
         hidden = hidden_features(features, tensors, stage, previous)
         return {stage: _stage_bits(hidden, tensors, stage, codewords[stage])}
 
     def _known_lines(self, name: str, codes: Tensor, log_step_int: Tensor, index: int) -> Lines:
         """Return what is known of codes [B, stages, F] before a pass."""
-        plan, length = self.twin(name).plan, codes.shape[2]
+        plan = self.twin(name).plan
+        length = codes.shape[2]
         one = plan.passes[index]
         known = codes * known_mask(plan, index, length)
 
@@ -227,8 +256,11 @@ class ContextTwins(nn.Module):
         n = one.stage + 1
         codewords = known[:, :n].transpose(1, 2).flatten(0, 1)
         own = codeword_sum(codewords, self.codewords[name][:n, 0])
+
+        # [B, stages, F] -> [B, F] -> [B · F]
+        depth = depth_input(known != 0).flatten()
         mask = torch.from_numpy(one.mask(length)).float()
-        return Lines(own, depth_input(known != 0).flatten(), mask, log_step_int)
+        return Lines(own, depth, mask, log_step_int)
 
 
 def integer_codewords(vq: ResidualVQ) -> Tensor:
@@ -246,10 +278,13 @@ def known_mask(plan: LevelPlan, index: int, n_frames: int) -> Tensor:
 
 def _stage_bits(hidden: Tensor, tensors: Mapping[str, Tensor], stage: int, codes: Tensor) -> Tensor:
     """Return the cross-entropy in bits of codes [N] of one stage under hidden vectors."""
+    # Logits in 1/16 bit become natural ones, which torch takes.
     unit = math.log(2) / LOGITS_PER_BIT
     logits = flag_logits(hidden, tensors, stage) * unit
     null = (codes == 0).to(logits.dtype)
     total = nn.functional.binary_cross_entropy_with_logits(logits, null, reduction="sum")
+
+    # Where the code is not null its codeword is coded, too: [N, hidden] -> [n, K − 1].
     chosen = torch.nonzero(codes)[:, 0]
     if len(chosen):
         codewords = code_logits(hidden[chosen], tensors, stage) * unit
