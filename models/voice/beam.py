@@ -30,11 +30,12 @@ def beam_codes(
     Returns:
         Codes int64 [stages, F]; null where a place has ended.
     """
+    # Some frames at once, since the costs of all beams and codewords take much memory.
+    some_latents = torch.split(latents, _FRAMES_AT_ONCE)
+    some_depths = torch.split(depths, _FRAMES_AT_ONCE)
     parts = [
         _codes(vq, some, depth, width, costs_of_bits)
-        for some, depth in zip(
-            torch.split(latents, _FRAMES_AT_ONCE), torch.split(depths, _FRAMES_AT_ONCE), strict=True
-        )
+        for some, depth in zip(some_latents, some_depths, strict=True)
     ]
     return torch.cat(parts, 1)
 
@@ -42,6 +43,7 @@ def beam_codes(
 def _codes(
     vq: ResidualVQ, latents: Tensor, depths: Tensor, width: int, costs_of_bits: Tensor
 ) -> Tensor:
+    """Return codes [stages, n] of latents [n, width of the VQ], as `beam_codes`."""
     n = len(latents)
     rest = latents[:, None]  # [n, beams, width of the VQ]
     spent = latents.new_zeros(n, 1)  # worth of the bits so far
@@ -54,24 +56,33 @@ def _codes(
 
         # ‖r − c‖² plus what all bits so far are worth, by beam and codeword [n, beams, K].
         book = vq.codebooks[stage, 0]
-        left = rest.square().sum(-1, keepdim=True) - 2.0 * rest @ book.T + book.square().sum(-1)
-        total = left + spent[..., None] + costs_of_bits[stage]  # [n, beams, K]
+        lengths = rest.square().sum(-1, keepdim=True)  # [n, beams, 1]
+        left = lengths - 2.0 * rest @ book.T + book.square().sum(-1)
+        total = left + spent[..., None] + costs_of_bits[stage]
 
         # Beams that have ended stay as they are, as null.
         stays = torch.full_like(total, torch.inf)
         stays[..., 0] = rest.square().sum(-1) + spent
         total = torch.where(open_[..., None], total, stays)
 
-        # [n, beams · K] -> the best `width` pairs of beam and codeword.
-        kept = total.flatten(1).topk(min(width, total.shape[1] * total.shape[2]), largest=False)
-        beam, codeword = kept.indices // len(book), kept.indices % len(book)
+        # [n, beams, K] -> [n, beams · K] -> the best pairs of beam and codeword [n, kept].
+        n_kept = min(width, total.shape[1] * total.shape[2])
+        kept = total.flatten(1).topk(n_kept, largest=False)
+        beam = kept.indices // len(book)
+        codeword = kept.indices % len(book)
 
-        # Each kept pair takes over what its beam had left, spent and coded.
-        rest = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2])) - book[codeword]
+        # Each kept pair takes over what its beam had left: [n, beams, width] -> [n, kept, width].
+        before = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2]))
+        rest = before - book[codeword]
+
+        # And what it had spent, and whether it had ended; pairs out of reach never win.
         paid = costs_of_bits[stage][codeword] * open_.gather(1, beam)
         spent = (spent.gather(1, beam) + paid).where(kept.values.isfinite(), torch.inf)
         ended = ended.gather(1, beam) | (codeword == 0)
-        codes = torch.cat([codes.gather(2, beam.expand(len(codes), -1, -1)), codeword[None]])
+
+        # [stages, n, beams] -> [stages + 1, n, kept]
+        known = codes.gather(2, beam.expand(len(codes), -1, -1))
+        codes = torch.cat([known, codeword[None]])
 
     # [n, beams] -> [n]; stages after the last one that any frame reached are null.
     best = (rest.square().sum(-1) + spent).argmin(1)

@@ -71,6 +71,7 @@ class Spectra:
     @functools.cached_property
     def magnitudes(self) -> dict[int, Tensor]:
         """|X|^½ [B, bins, frames] by window length."""
+        # The floor grows with the window as powers do; it keeps the slope of roots finite.
         floored = {w: power + POWER_FLOOR * power.shape[1] for w, power in self.powers.items()}
         return {w: power.sqrt().sqrt() for w, power in floored.items()}
 
@@ -82,6 +83,7 @@ class Spectra:
     @functools.cached_property
     def texture(self) -> Tensor:
         """Smoothed and compressed powers [B, 1, bins, frames]."""
+        # [B, bins, frames] -> [B, 1, bins − 2, (frames − 9) // 3 + 1]
         power = self.powers[WINDOW]
         smooth = functional.avg_pool2d(power[:, None], TEXTURE_SPAN, stride=TEXTURE_STRIDE)
         return (smooth + POWER_FLOOR * power.shape[1]).pow(TEXTURE_POWER)
@@ -89,6 +91,7 @@ class Spectra:
     @functools.cached_property
     def third_octaves(self) -> Tensor:
         """Magnitudes of thirds of octaves over 0.4 s [B, 15, segments, 38]."""
+        # [B, bins, frames] -> [B, 15, frames] -> [B, 15, segments, 38]
         power = torch.einsum("mf,bft->bmt", _third_octaves(), self.powers[WINDOW])
         return power.clamp(min=1e-6).sqrt().unfold(2, STOI_FRAMES, STOI_STRIDE)
 
@@ -116,6 +119,7 @@ def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, fl
 
 def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
     """Return the squared difference of |X|^½ at four window lengths, relative."""
+    # Short windows see when a sound begins, long ones which harmonics it has.
     total = torch.zeros(())
     for window in HOPS:
         one, other = (x.magnitudes[window] for x in (decoded, wanted))
@@ -130,6 +134,8 @@ def mel_distance(decoded: Spectra, wanted: Spectra, window: int) -> Tensor:
     vowels: what is relative to the power of all bands forgets them.
     """
     power, target = (x.mels[window] for x in (decoded, wanted))
+
+    # [B, mels, frames] -> [B, 1, 1]: the floor of a voice goes by its loudest band.
     floor = MEL_FLOOR * target.amax((1, 2), keepdim=True) + POWER_FLOOR
     return torch.log10((power + floor) / (target + floor)).abs().mean()
 
@@ -153,28 +159,48 @@ def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
     level, of linear filtering and of gain; what was added counts once more.
     Samples at an RMS of 0.1 are played at the standard's level.
     """
-    threshold = _thresholds()[None, :, None]
-    added, wanted = _levelled(decoded.barks, original.barks), original.barks
-    average, reference = added.mean(2, keepdim=True), wanted.mean(2, keepdim=True)
+    threshold = _thresholds()[None, :, None]  # [42] -> [1, 42, 1]
+    added = _levelled(decoded.barks, original.barks)
+    wanted = original.barks
+
+    # A filter is compensated in the original: one factor a band, [B, 42, F] -> [B, 42, 1].
+    average, reference = (x.mean(2, keepdim=True) for x in (added, wanted))
     filtered = (average + AVERAGE_FLOOR) / (reference + AVERAGE_FLOOR)
     wanted = wanted * filtered.clamp(0.01, 100.0)
+
+    # A gain is compensated in the decoded voice: one factor a frame, smoothed, [B, 1, F].
     frame_power = _audible(wanted, threshold)
     gain = (frame_power + 5e3) / (_audible(added, threshold) + 5e3)
     before = functional.pad(gain, (1, 0), mode="replicate")[:, :, :-1]
     added = added * (0.8 * gain + 0.2 * before).clamp(3e-4, 5.0)
+    symmetric, asymmetric = _disturbances(added, wanted, threshold)
+
+    # Disturbances are heard less in loud frames: [B, 1, F] -> [B, F].
+    weight = ((frame_power[:, 0] + 1e5) / 1e7).pow(-0.04)
+    total = SYMMETRIC_WEIGHT * _overall(symmetric * weight)
+    return total + ASYMMETRIC_WEIGHT * _overall(asymmetric * weight)
+
+
+def _disturbances(added: Tensor, wanted: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how disturbed frames are [B, F]: by all differences, and by what was added.
+
+    Powers [B, 42, F] are those of the decoded voice and of the original, compensated.
+    """
+    # Differences within a share of the softer sound are masked.
     one, other = (_loudness(p, threshold) for p in (added, wanted))
     masked = MASKED_SHARE * torch.minimum(one, other)
     difference = functional.relu((one - other).abs() - masked)
+
+    # Added sound has a ratio above 1: below the range it does not count, above it no more.
     ratio = ((added + AUDIBLE_POWER) / (wanted + AUDIBLE_POWER)).pow(ASYMMETRY_POWER)
     low, high = ASYMMETRY_RANGE
     asymmetry = torch.where(ratio < low, 0.0, ratio.clamp(max=high))
+
+    # [B, 42, F] -> [B, F]
     width = BARK_WIDTH * N_BARKS
     symmetric = width * (difference.square().mean(1) + 1e-6).sqrt()
     asymmetric = width * (difference * asymmetry).mean(1)
-    weight = ((frame_power[:, 0] + 1e5) / 1e7).pow(-0.04)
-    return SYMMETRIC_WEIGHT * _overall(symmetric * weight) + ASYMMETRIC_WEIGHT * _overall(
-        asymmetric * weight
-    )
+    return symmetric, asymmetric
 
 
 def timbre_distance(decoded: Spectra, original: Spectra) -> Tensor:
@@ -182,6 +208,7 @@ def timbre_distance(decoded: Spectra, original: Spectra) -> Tensor:
 
     `loudness_distance` forgives a gain and a filter, as its standard does; listeners do not.
     """
+    # [B, 42, F] -> [B, 42]
     added, wanted = (x.barks.mean(2) + AVERAGE_FLOOR for x in (decoded, original))
     return torch.log10(added / wanted).square().mean()
 
@@ -193,14 +220,22 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
     decoded ones brought to the others' energy and clipped at an SDR of −15 dB.  Here at 16 kHz
     with a window of 40 ms, and stretches of silence count little instead of being cut out.
     """
-    part, target = decoded.third_octaves, original.third_octaves
+    # Envelopes [B, 15, segments, 38], energies [B, 15, segments, 1].
+    part, target = (x.third_octaves for x in (decoded, original))
     energy = target.square().sum(3, keepdim=True)
+
+    # Clipping bounds what one bad frame can do to the correlation of a stretch.
     scaled = part * (energy / part.square().sum(3, keepdim=True)).sqrt()
     clipped = torch.minimum(scaled, target * STOI_CLIP)
+
+    # [B, 15, segments, 38] -> [B, 15, segments]; the small term is for bands that do not vary.
     one, other = (x - x.mean(3, keepdim=True) for x in (clipped, target))
     norms = one.square().sum(3) * other.square().sum(3)
     correlation = (one * other).sum(3) / (norms + 1e-10 * energy[..., 0].square()).sqrt()
-    weight = energy.sum((1, 3)) > STOI_SILENCE * energy.sum((1, 3)).amax(1, keepdim=True)
+
+    # [B, 15, segments, 1] -> [B, segments]: stretches in which something is said share the weight.
+    stretch = energy.sum((1, 3))
+    weight = stretch > STOI_SILENCE * stretch.amax(1, keepdim=True)
     heard = weight.float() / weight.sum(1, keepdim=True)
     return 1.0 - (correlation.mean(1) * heard).sum(1).mean()
 
@@ -208,6 +243,8 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
 def _overall(disturbance: Tensor) -> Tensor:
     """Average the disturbances of frames [B, F]: the worst of each syllable, then all."""
     frames = (disturbance + 1e-3).clamp(max=45.0)
+
+    # [B, F] -> [B, syllables, 20] -> [B, syllables]: a 6-norm, which the worst frames decide.
     syllables = frames.unfold(1, SYLLABLE_FRAMES, SYLLABLE_HOP).pow(SYLLABLE_POWER).mean(2)
     worst = syllables.pow(1.0 / SYLLABLE_POWER)
     return worst.square().mean(1).sqrt().mean()
@@ -218,6 +255,7 @@ def _levelled(added: Tensor, wanted: Tensor) -> Tensor:
 
     Without this a voice that is too soft is disturbed less, and training makes it so.
     """
+    # [B, 42, F] -> [B, 1, 1]
     level, reference = (
         x[:, LEVEL_BANDS].mean(dim=(1, 2), keepdim=True) + AVERAGE_FLOOR for x in (added, wanted)
     )
@@ -225,26 +263,32 @@ def _levelled(added: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _audible(powers: Tensor, threshold: Tensor) -> Tensor:
-    return (powers * (powers > threshold)).sum(1, keepdim=True)
+    return (powers * (powers > threshold)).sum(1, keepdim=True)  # [B, 42, F] -> [B, 1, F]
 
 
 def _bark_powers(samples: Tensor) -> Tensor:
+    """Return powers [B, 42, F] of half Barks of samples [B, T], in units of 0 dB SPL."""
     powers = _powers(samples, LOUDNESS_WINDOW, LOUDNESS_WINDOW // 2)
+
+    # Bins of an RMS of r add up to r² · 512 / 2 · Σ w² (Parseval); w² of a Hann window is 0.375.
     window_energy = 0.375 * LOUDNESS_WINDOW
     scale = HEARD_POWER / (REFERENCE**2 * LOUDNESS_WINDOW / 2 * window_energy)
+
     return scale * torch.einsum("mf,bft->bmt", _bark_bands(), powers)
 
 
 def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
+    """Return the loudness of powers [B, 42, F] by Zwicker's law, none below the threshold."""
     compressed = (0.5 + 0.5 * powers / threshold).pow(ZWICKER_POWER) - 1.0
     loudness = LOUDNESS_SCALE * (threshold / 0.5).pow(ZWICKER_POWER) * compressed
+
     return functional.relu(loudness)
 
 
 def _powers(samples: Tensor, window: int, hop: int) -> Tensor:
     """Return |X|² [B, bins, frames] of samples [B, T] in Hann windows, the hop a part of them."""
     powers: Tensor = _PowerSpectrum.apply(samples, window, hop)  # type: ignore[no-untyped-call]
-    return powers.transpose(1, 2)
+    return powers.transpose(1, 2)  # [B, frames, bins] -> [B, bins, frames]
 
 
 class _PowerSpectrum(torch.autograd.Function):
@@ -255,8 +299,10 @@ class _PowerSpectrum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, samples: Tensor, window: int, hop: int) -> Tensor:
+        # [B, T] -> [B, frames, window] -> [B, frames, bins]
         shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
         bins = torch.fft.rfft(samples.unfold(1, window, hop) * shape)
+
         ctx.save_for_backward(bins)
         ctx.sizes = window, hop, samples.shape[1]
         powers: Tensor = bins.real.square() + bins.imag.square()
@@ -267,20 +313,28 @@ class _PowerSpectrum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (bins,) = ctx.saved_tensors
         window, hop, n_samples = ctx.sizes
+
+        # The slope of |X|² is 2 X. The inverse counts all bins twice but the first and the last.
         weighted = bins * gradient
-        weighted[:, :, [0, -1]] *= 2.0  # all others stand for two
+        weighted[:, :, [0, -1]] *= 2.0
+
+        # [B, frames, bins] -> [B, frames, window]
         shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
         frames = torch.fft.irfft(weighted, window, norm="forward") * shape
         batch, n_frames, _ = frames.shape
+
+        # Windows overlap and add up, a hop at a time: [B, hops, hop] -> [B, hops · hop].
         total = frames.new_zeros(batch, n_frames + window // hop - 1, hop)
         for number, piece in enumerate(frames.split(hop, 2)):
             total[:, number : number + n_frames] += piece
         flat = total.flatten(1)
+
+        # No window saw the last samples, if they do not fill a hop: [B, hops · hop] -> [B, T].
         return functional.pad(flat, (0, n_samples - flat.shape[1])), None, None
 
 
 def _mel(power: Tensor) -> Tensor:
-    return torch.einsum("mf,bft->bmt", _mel_bands(power.shape[1]), power)
+    return torch.einsum("mf,bft->bmt", _mel_bands(power.shape[1]), power)  # [B, mels, frames]
 
 
 @functools.lru_cache(maxsize=1)
@@ -289,17 +343,19 @@ def _bark_bands() -> Tensor:
     barks = _barks(_hertz(LOUDNESS_WINDOW))
     share = (barks - barks[0]) / (barks[-1] - barks[0])
     bands = (share * N_BARKS).long().clamp(max=N_BARKS - 1)
-    return functional.one_hot(bands, N_BARKS).T.float()
+    return functional.one_hot(bands, N_BARKS).T.float()  # [257] -> [257, 42] -> [42, 257]
 
 
 @functools.lru_cache(maxsize=1)
 def _third_octaves() -> Tensor:
     """Return which bins [15, 321] belong to which third of an octave from 150 Hz on."""
     hertz = _hertz(WINDOW)
-    centres = (
-        LOWEST_THIRD_HZ * torch.exp2(torch.arange(N_THIRDS, dtype=torch.float32) / 3.0)[:, None]
-    )
-    low, high = centres * 2.0 ** (-1.0 / 6.0), centres * 2.0 ** (1.0 / 6.0)
+    thirds = torch.arange(N_THIRDS, dtype=torch.float32) / 3.0
+    centres = LOWEST_THIRD_HZ * torch.exp2(thirds)[:, None]  # [15] -> [15, 1]
+
+    # A band reaches half of a third to either side: [15, 1] and [321] -> [15, 321].
+    low = centres * 2.0 ** (-1.0 / 6.0)
+    high = centres * 2.0 ** (1.0 / 6.0)
     inside: Tensor = (hertz >= low) & (hertz < high)
     return inside.float()
 
@@ -310,6 +366,8 @@ def _thresholds() -> Tensor:
     kilohertz = (_hertz(LOUDNESS_WINDOW) / 1000.0).clamp(min=0.04)
     decibels = 3.64 * kilohertz.pow(-0.8) + 1e-3 * kilohertz.pow(4)
     decibels = decibels - 6.5 * torch.exp(-0.6 * (kilohertz - 3.3).square())
+
+    # [257] -> [42]: the mean of the bins of each band.
     bands = _bark_bands()
     of_bands = (bands @ decibels) / bands.sum(1).clamp(min=1.0)
     return torch.pow(10.0, of_bands.clamp(max=80.0) / 10.0)
@@ -329,10 +387,13 @@ def _barks(hertz: Tensor) -> Tensor:
 def _mel_bands(n_bins: int) -> Tensor:
     """Return triangular bands [mels, n_bins] that sum to 1, evenly spaced in mel to 8 kHz."""
     low, high = (2595.0 * math.log10(1.0 + f / 700.0) for f in (60.0, SAMPLE_RATE_HZ / 2))
-    n_mels = N_MELS[2 * (n_bins - 1)]
+    window = 2 * (n_bins - 1)
+    n_mels = N_MELS[window]
     mels = torch.linspace(low, high, n_mels + 2, dtype=torch.float32)
     edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
-    hertz = _hertz(2 * (n_bins - 1))
+
+    # A band rises from the edge before its middle and falls to the one after: [mels, n_bins].
+    hertz = _hertz(window)
     rise = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     bands = torch.minimum(rise, fall).clamp(min=0.0)

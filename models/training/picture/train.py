@@ -72,6 +72,7 @@ class PictureRecipe:
 
     def start(self, job: Job, training: Pictures) -> Started:
         """Write the linear transform, or the parts that training goes on from."""
+        # The linear transform is exact as it is; pictures only say which channels matter most.
         hours = 0.0
         if job.init is None:
             log.info("measuring the linear transform on %d pictures", len(training))
@@ -92,6 +93,7 @@ class PictureRecipe:
     def phase(self, name: str, job: Job, data: tuple[Pictures, Pictures]) -> Phase | Fit:
         """Return the joint phase, or the fit of the tables."""
         parts = load_parts(job.run)
+        # Counts have no gradient: they are fitted to codes, whatever minutes that takes.
         if name == TABLES:
             return lambda: _fit_tables(parts, job.run, data[0])
 

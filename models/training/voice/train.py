@@ -146,6 +146,8 @@ class VoiceRecipe:
     def phase(self, name: str, job: Job, data: tuple[Recordings, Recordings]) -> Phase | Fit:
         """Return a phase; that of the context model stores codes first."""
         model = load_speech_model(job.run)
+
+        # Trained weights are moved more gently than those of a linear codec.
         if name == JOINT:
             rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
             return JointSpeechPhase(model, *data, job.bfloat16, rate)
