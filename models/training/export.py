@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from luxvox.entropy.picture.layers import check_sums
 from luxvox.entropy.voice.layers import check_accumulators
 from luxvox.errors import InputError, UsageError
+from luxvox.models.cards import SHIPPED
 from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
 from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
 from luxvox.models.training.provenance import core_hours
@@ -71,17 +73,21 @@ def export_run(
         "config": config,
         **record,
     }
+    path = (weights_dir or SHIPPED) / f"{name}.json"
+    _write_model(path, card, data, overwrite)
+    return path
 
-    # The card comes last, so that no card speaks of weights that are not there.
-    folder = weights_dir or SHIPPED
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
+
+def _write_model(path: Path, card: Mapping[str, Any], data: bytes, overwrite: bool) -> None:
+    """Write a card and its weights, unless there are others of that name."""
     text = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
     if not overwrite and path.exists() and path.read_bytes() != text:
         raise UsageError(f"{path} exists; name another model, or replace it with --overwrite")
+
+    # The card comes last, so that no card speaks of weights that are not there.
+    path.parent.mkdir(parents=True, exist_ok=True)
     _write(path.with_suffix(".safetensors"), data)
     _write(path, text)
-    return path
 
 
 def _write(path: Path, data: bytes) -> None:
