@@ -1,5 +1,6 @@
 """Every example of README.md and of the pages in docs/ runs, in the order of its page."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,8 @@ PAGES = [
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     if examples_of(page)
 ]
-CLUSTER = "tcp://scheduler:8786"
+CLUSTER, BUCKET = "tcp://scheduler:8786", "s3://bucket/"
+HAS_SERVER = all(map(importlib.util.find_spec, ("moto", "flask", "s3fs")))  # luxvox[test]
 
 
 def name(page):
@@ -73,6 +75,13 @@ def cluster():
         yield found.scheduler_address
 
 
+@pytest.fixture
+def pictures_in_a_bucket(bucket):
+    """Return the URL of a bucket with a picture in a folder."""
+    bucket.put("photos/a.png", Path("photos/a.png").read_bytes())
+    return bucket.url
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_examples_run(page, files, known, request):
     for example in examples_of(page):
@@ -80,6 +89,9 @@ def test_examples_run(page, files, known, request):
             text = example.text
             if CLUSTER in text:
                 text = text.replace(CLUSTER, request.getfixturevalue("cluster"))
+            if BUCKET in text and HAS_SERVER:
+                text = text.replace(BUCKET, request.getfixturevalue("pictures_in_a_bucket"))
+            text = "".join(line for line in text.splitlines(True) if BUCKET not in line)
             run(Example(example.language, text), files, known)
 
 
