@@ -40,7 +40,7 @@ def test_inner_block_keeps_what_it_collects():
 def test_jobs_in_threads_leave_the_process_as_it_was():
     """The first job ends while the second runs, which would leave its streams and filters."""
     began, ended = threading.Event(), threading.Event()
-    lines = {}
+    lines: dict[str, tuple[str, ...]] = {}
 
     def first(source, _):
         assert began.wait(60)

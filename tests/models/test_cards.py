@@ -85,7 +85,7 @@ def test_a_folder_without_cards_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", [None, 3, b"weights"])
-def test_what_is_no_path_is_refused(folder):
+def test_what_is_no_path_is_refused(folder: Any):
     with pytest.raises(UsageError, match="a folder is named by a path"), use_weights(folder):
         pass
 
