@@ -177,6 +177,23 @@ def n_processes() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def of_all_processes(tensor: Tensor) -> Tensor:
+    """Return the tensors [B, …] of all processes that train together, as one [processes · B, …]."""
+    if not distributed.is_initialized():
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(n_processes())]
+    distributed.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)
+
+
+def shared_generator(generator: torch.Generator) -> torch.Generator:
+    """Return a generator that is the same in all processes, seeded by the first one's draw."""
+    seed = torch.randint(2**62, (1,), generator=generator)
+    if distributed.is_initialized():
+        distributed.broadcast(seed, 0)
+    return torch.Generator().manual_seed(int(seed))
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over all processes that train together."""
     if not distributed.is_initialized():

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.loop import of_all_processes, save_atomically, shared_generator
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.follower import CodebookFollower
 from luxvox.models.training.voice.lloyd import codeword_counts, usage
@@ -114,17 +114,20 @@ class JointSpeechPhase:
         vq = self.model.vq
         config = self.model.config
 
-        # Depths are chosen against a typical frame, which moves with the analysis.
+        # Depths are chosen against a typical frame of all processes, which moves with the analysis.
         if self.model.training:
-            self.model.reference_db.lerp_(typical_db(latents), REFERENCE_STEP)
+            typical = typical_db(of_all_processes(latents.detach()))
+            self.model.reference_db.lerp_(typical, REFERENCE_STEP)
         limits = self.model.depths(latents, log_step)
         codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
         bits = float(vq.static_bits(codes, log_step).sum())
 
-        # Codebooks learn afterwards: codewords that have seen the batch fit it too well.
+        # Codebooks learn afterwards: codewords that have seen the batch fit it too well. They learn
+        # from the batches of all processes, and so stay the same in all.
         quantised = self._prefixes(codes, generator)
         if self.model.training:
-            self.follower.learn(latents, codes, log_step, generator)
+            seen = [of_all_processes(x) for x in (latents.detach(), codes.int(), log_step)]
+            self.follower.learn(seen[0], seen[1], seen[2], shared_generator(generator))
         return quantised, bits
 
     def _prefixes(self, codes: Tensor, generator: torch.Generator) -> Tensor:

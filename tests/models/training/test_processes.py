@@ -13,6 +13,8 @@ from torch.distributed import FileStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import spawn
 
 from luxvox.models.training import loop
+from luxvox.models.training.voice.follower import CodebookFollower
+from luxvox.models.voice.rvq import ResidualVQ
 
 N_RANKS = 2
 N_STEPS = 5
@@ -91,6 +93,45 @@ def test_two_processes_learn_what_one_with_twice_the_batch_learns(tmp_path):
     for name, value in alone.items():
         if name.startswith("live/"):
             torch.testing.assert_close(together[name], value, rtol=1e-4, atol=1e-6)
+
+
+def follow(latents, codes, log_step):
+    """Let codebooks follow a batch, as joint training of voices does; return what they become."""
+    torch.manual_seed(1)
+    vq = ResidualVQ((6,), 3, 16)
+    vq.codebooks.copy_(torch.randn(vq.codebooks.shape))
+    vq.bits.fill_(4.0)
+    follower = CodebookFollower(vq, 0.05, 2)
+    seen = [loop.of_all_processes(x) for x in (latents, codes.int(), log_step)]
+    generator = torch.Generator().manual_seed(loop.process_rank())
+    follower.learn(seen[0], seen[1], seen[2], loop.shared_generator(generator))
+    return follower.memory()
+
+
+def a_batch():
+    """Return latents [4, 6, 1, 50], codes [4, 3, 1, 1, 50] and log-steps [4] of four voices."""
+    generator = torch.Generator().manual_seed(2)
+    latents = torch.randn(4, 6, 1, 50, generator=generator)
+    codes = torch.randint(16, (4, 3, 1, 1, 50), generator=generator).to(torch.uint8)
+    return latents, codes, torch.linspace(-0.9, 0.9, 4)
+
+
+def follow_as_rank(rank, folder):
+    torch.set_num_threads(1)
+    store = FileStore(str(folder / "store"), N_RANKS)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=N_RANKS)
+    half = slice(2 * rank, 2 * rank + 2)
+    loop.save_atomically(follow(*(x[half] for x in a_batch())), folder / f"{rank}.safetensors")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="gloo over a file store")
+def test_codebooks_follow_the_batches_of_all_processes(tmp_path):
+    spawn(follow_as_rank, (tmp_path,), nprocs=N_RANKS)
+    alone = follow(*a_batch())
+    for rank in range(N_RANKS):
+        found = load_file(tmp_path / f"{rank}.safetensors")
+        assert all(torch.equal(found[name], value) for name, value in alone.items())
 
 
 def test_hours_count_all_processes(tmp_path, monkeypatch):
