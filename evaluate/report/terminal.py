@@ -8,7 +8,7 @@ from luxvox.evaluate.report import pages, speeds
 from luxvox.evaluate.report.speeds import Speed
 from luxvox.evaluate.report.wording import Record, labels_of
 
-_MAX_LABEL = 34
+_MAX_LABEL = 44
 
 
 def summary(record: Record, anchors: Sequence[str] = ()) -> str:
