@@ -120,7 +120,11 @@ class PictureEncoder:
         return sum(len(one.payload) for one in self._others if one.type > LAST_CRITICAL)
 
     def at(
-        self, quality: Quality, lambda_factor: float = 1.0, advance: Advance = silent
+        self,
+        quality: Quality,
+        lambda_factor: float = 1.0,
+        advance: Advance = silent,
+        is_exact: bool = False,
     ) -> CodedPicture:
         """Return the file at a quality.
 
@@ -128,8 +132,10 @@ class PictureEncoder:
             quality: of the file.
             lambda_factor: on what a bit is worth.
             advance: called with the share of the work done.
+            is_exact: do not start from what was computed for a quality nearby, so that the file is
+                the same whatever was tried before it.
         """
-        prepared = self._prepared_near(quality, part_of(advance, 0.0, 0.5))
+        prepared = self._prepared_near(quality, part_of(advance, 0.0, 0.5), is_exact)
         header = self._header(quality)
         bands = self._bands(header, part_of(advance, 0.5, 0.5))
         lambda_ = 0.0 if prepared.saved else self._work.lambda_ * lambda_factor
@@ -183,9 +189,9 @@ class PictureEncoder:
 
         return begin
 
-    def _prepared_near(self, quality: Quality, advance: Advance) -> _Prepared:
-        """Return latents for a quality, from one nearby if there is one."""
-        near = _first_near(self._prepared, quality)
+    def _prepared_near(self, quality: Quality, advance: Advance, is_exact: bool) -> _Prepared:
+        """Return latents for a quality, from one nearby if there is one that will do."""
+        near = None if is_exact else _first_near(self._prepared, quality)
         if near is None:
             self._prepared[quality] = self._prepare(quality, advance)
             return self._prepared[quality]

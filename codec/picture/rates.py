@@ -6,13 +6,20 @@ Within a few units of quality latents are rescaled, so that a try costs one choi
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.picture.decoding import drawn
 from luxvox.codec.picture.encoding import CodedPicture, PictureEncoder
-from luxvox.codec.picture.plateau import best_up_to, is_saturated
+from luxvox.codec.picture.plateau import (
+    best_up_to,
+    fixed_qualities,
+    has_plateau,
+    is_small,
+    lower_qualities,
+)
 from luxvox.codec.quality import FINEST, Quality
 from luxvox.codec.search import (
     PICTURE_NUMBERS,
@@ -37,6 +44,7 @@ _LOG_BYTES_OF_LAMBDA, _PSNR_OF_LAMBDA_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the numbers where λ is searched
 _MAX_BYTES, _MAX_DB = 2.0**40, 200.0  # beyond these no search need look
 _LAMBDA_TRIES = 10
+_CLIMB = 25  # hundredths of quality, which take about a hundredth of the bytes
 
 
 def at_target(
@@ -57,29 +65,42 @@ def at_target(
     search = _Search(encoder, target)
     chosen = find(search.measure, search.window, PICTURE_NUMBERS, search.forecast)
     advance(0.7)
-    if search.window.holds(search.tried(chosen)[0]):
-        return search.tried(chosen)[1], None
-    if (finest := search.largest_within()) is not None:
+    kept, missed = _nearest(search, chosen)
+    return search.best_instead_of(kept, missed)
+
+
+def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
+    """Return what comes nearest to a target, by λ where no quality meets it.
+
+    Args:
+        search: for the target.
+        chosen: the number that comes nearest.
+    """
+    search.try_lower(chosen)
+    if search.window.holds(search.tried(chosen).value):
+        return search.largest_near(chosen), None
+    if (finest := search.finest_within()) is not None:
         return finest
     search.refuse_if_out_of_reach()
 
     # Small pictures take few different sizes; λ is searched near the quality found, too.
     low, high = PICTURE_NUMBERS[0], PICTURE_NUMBERS[-1]
     for number in (chosen, chosen - _ASIDE, chosen + _ASIDE):
-        value, data = search.with_finer_lambda(min(max(number, low), high))
-        if search.window.holds(value):
-            return data, None
-    value, data = search.best()
-    return data, search.miss(value)
+        found = search.with_finer_lambda(min(max(number, low), high))
+        if search.window.holds(found.value):
+            return found, None
+    found = search.best()
+    return found, search.miss(found.value)
 
 
 def _at_quality(encoder: PictureEncoder, quality: Quality, advance: Advance) -> bytes:
     """Return the file at a quality, or at a lower one that is better and no larger."""
     coded = encoder.at(quality, advance=advance)
-    if is_saturated(encoder.pixels):
+    if has_plateau(encoder.pixels):
+        is_exact = is_small(encoder.pixels)
         coded = best_up_to(
             coded,
-            encoder.at,
+            lambda other: encoder.at(other, is_exact=is_exact),
             lambda tried: squared_error(encoder.codec, encoder.pixels, tried),
         )
     return coded.data
@@ -91,6 +112,21 @@ def squared_error(codec: PictureCodec, pixels: NDArray[np.uint8], coded: CodedPi
     return float(np.square(decoded.astype(np.float32) - pixels).mean(dtype=np.float64))
 
 
+@dataclass(frozen=True)
+class _Try:
+    """A file that was tried.
+
+    Attributes:
+        value: what is searched for: the logarithm of bytes, or PSNR in dB.
+        data: the file.
+        error: mean squared error in levels; 0 where nobody asks for it.
+    """
+
+    value: float
+    data: bytes
+    error: float
+
+
 class _Search:
     """What is searched for, and what was tried."""
 
@@ -98,7 +134,9 @@ class _Search:
         self._encoder = encoder
         self._codec, self._pixels = encoder.codec, encoder.pixels
         self._target = target
-        self._tried: dict[tuple[int, int], tuple[float, bytes]] = {}
+        self._tried: dict[tuple[int, int], _Try] = {}
+        self._has_plateau = has_plateau(encoder.pixels)
+        self._fixed = [quality.hundredths for quality in fixed_qualities(encoder.pixels)]
         n_pixels = encoder.pixels.shape[0] * encoder.pixels.shape[1]
         if target.what == "psnr":
             aim = min(target.value, _MAX_DB)
@@ -116,56 +154,101 @@ class _Search:
 
     def measure(self, number: int) -> float:
         """Return the measure of the file of a number."""
-        return self.tried(number)[0]
+        return self.tried(number).value
 
-    def with_finer_lambda(self, number: int) -> tuple[float, bytes]:
-        """Return the measure and the file that fits best at a number, λ varied by up to 2."""
+    def with_finer_lambda(self, number: int) -> _Try:
+        """Return the file that fits best at a number, λ varied by up to 2."""
         steps = range(-_LAMBDA_STEPS, _LAMBDA_STEPS + 1)
         forecast = LineForecast(0, self._lambda_slope)
 
         def measure(finer: int) -> float:
-            return self.tried(number, finer)[0]
+            return self.tried(number, finer).value
 
         finer = find(measure, self.window, steps, forecast, _LAMBDA_TRIES)
         return self.tried(number, finer)
 
-    def tried(self, number: int, finer: int = 0) -> tuple[float, bytes]:
-        """Return the measure and the file at a number and a finer λ, coded at most once."""
+    def tried(self, number: int, finer: int = 0) -> _Try:
+        """Return the file at a number and a finer λ, coded at most once."""
         key = number, finer
         if key not in self._tried:
             quality, factor = quality_and_lambda_factor(number)
-            coded = self._encoder.at(quality, factor * 2.0 ** (-finer / _LAMBDA_STEPS))
-            self._tried[key] = self._value(coded), coded.data
+            factor *= 2.0 ** (-finer / _LAMBDA_STEPS)
+            is_exact = number in self._fixed and finer == 0
+            coded = self._encoder.at(quality, factor, is_exact=is_exact)
+            self._tried[key] = self._measured(coded)
         return self._tried[key]
 
-    def best(self) -> tuple[float, bytes]:
+    def try_lower(self, number: int) -> None:
+        """Try what may beat a number, for pictures that more bits make no better."""
+        if self._has_plateau:
+            n_pixels = self._pixels.shape[0] * self._pixels.shape[1]
+            lower = [one.hundredths for one in lower_qualities(Quality(number), n_pixels)]
+            for other in self._fixed or lower:
+                self.tried(other)
+
+    def largest_near(self, number: int) -> _Try:
+        """Return the file of a number that meets the target, or of a finer one that does, too.
+
+        Of the files within a size the largest is wanted: otherwise a search for a little more could
+        end at a little less.
+        """
+        found = self.tried(number)
+        if self._target.what != "size":
+            return found
+        for finer in range(number + _CLIMB, min(number + 4 * _CLIMB, FINEST.hundredths), _CLIMB):
+            other = self.tried(finer)
+            if other.value > self.window.high:
+                break
+            found = max(found, other, key=lambda one: one.value)
+        return found
+
+    def best_instead_of(self, kept: _Try, missed: str | None) -> tuple[bytes, str | None]:
+        """Return a better file that takes no more, where the picture has a plateau.
+
+        Args:
+            kept: the file that comes nearest to the target.
+            missed: how it misses the target, if it does.
+        """
+        is_psnr = self._target.what == "psnr"
+        if is_psnr:
+            enough = [one for one in self._tried.values() if one.value >= self.window.low]
+            best = min(enough, key=lambda one: (len(one.data), one.error), default=kept)
+        else:
+            fixed = [self.tried(number) for number in self._fixed] or self._tried.values()
+            enough = [one for one in fixed if one.value <= self.window.high]
+            best = min(enough, key=lambda one: (one.error, len(one.data)), default=kept)
+        if not self._has_plateau or best.data == kept.data:
+            return kept.data, missed
+        if self.window.holds(best.value):
+            return best.data, None
+        why = "takes fewer bytes" if is_psnr else "is at least as good"
+        return best.data, f"{self._said()} is asked for, but {self._shown(best.value)} {why}"
+
+    def best(self) -> _Try:
         """Return the best file tried; one above a size that was asked for only if all are."""
-        return min(self._tried.values(), key=lambda result: self.window.fault(result[0]))
+        return min(self._tried.values(), key=lambda one: self.window.fault(one.value))
 
-    def _value(self, coded: CodedPicture) -> float:
-        """Return what is searched for: the logarithm of bytes, or PSNR in dB."""
-        if self._target.what != "psnr":
-            return math.log(len(coded.data))
-        error = squared_error(self._codec, self._pixels, coded)
-        return 10.0 * math.log10(255.0**2 / max(error, 1e-6))
+    def _measured(self, coded: CodedPicture) -> _Try:
+        is_psnr = self._target.what == "psnr"
+        is_compared = is_psnr or self._has_plateau
+        error = squared_error(self._codec, self._pixels, coded) if is_compared else 0.0
+        psnr_db = 10.0 * math.log10(255.0**2 / max(error, 1e-6))
+        return _Try(psnr_db if is_psnr else math.log(len(coded.data)), coded.data, error)
 
-    def largest_within(self) -> tuple[bytes, str] | None:
-        """Return the file of quality 100, and a note, if a size is above all that are found."""
+    def finest_within(self) -> tuple[_Try, str] | None:
+        """Return the finest file of all, and a note, if a size is above all that are found."""
         if self._target.what != "size":
             return None
-        data = self.tried(FINEST.hundredths)[1]
-        if (
-            len(data) > self._target.value
-            or not self.window.low > self.tried(PICTURE_NUMBERS[-1])[0]
-        ):
+        finest = self.tried(PICTURE_NUMBERS[-1])
+        if not self.window.low > finest.value:
             return None
-        return data, f"{self._said()} are more than this picture takes: {len(data)} at quality 100"
+        return finest, f"{self._said()} are more than this picture takes: {len(finest.data)}"
 
     def refuse_if_out_of_reach(self) -> None:
         """Raise UsageError if the target lies beyond all that was tried, and both ends."""
         self.tried(PICTURE_NUMBERS[0])
         self.tried(PICTURE_NUMBERS[-1])
-        values = [value for value, _ in self._tried.values()]
+        values = [one.value for one in self._tried.values()]
         if self.window.high < min(values) or self.window.low > max(values):
             low, high = self._shown(min(values)), self._shown(max(values))
             reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"
