@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from luxvox.commands.options import told_weights_option
 from luxvox.commands.progress_bar import Progress
 from luxvox.errors import UsageError
+
+if TYPE_CHECKING:
+    from luxvox.evaluate.evaluation import Plan, Result
 
 _NONE = "none"
 
@@ -154,62 +157,106 @@ def _cores() -> int:
 )
 @told_weights_option
 @click.option("--fresh", is_flag=True, help="Measure again what is cached, and keep nothing.")
-def evaluate(as_json: bool, **options: Any) -> int:
+def evaluate(**options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.
 
     Writes report.html, results.json and results.csv; a folder with both kinds gives two reports.
     What is measured is kept: an interrupted run goes on where it was.
     """
-    evaluation = importlib.import_module("luxvox.evaluate.evaluation")
-    pages = importlib.import_module("luxvox.evaluate.report.pages")
-    paths, formats = options.pop("pages"), options.pop("formats")
-    layout = pages.Layout(options.pop("anchors"), options.pop("page_set"))
-    del options["weights"]  # which are preferred from here on
-    results = evaluation.evaluate(_plan(evaluation, **options), _watch)
+    return _evaluate(EvaluateRequest(**options))
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What an evaluation was asked for, by its options; see `luxvox.evaluate.evaluation.Plan`."""
+
+    inputs: tuple[Path, ...]
+    peers: tuple[str, ...] | None
+    own_peers: tuple[str, ...]
+    metrics: tuple[str, ...] | None
+    out: Path
+    limit: int | None
+    jobs: int | None
+    as_json: bool
+    points: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    recogniser: str | None
+    slow_every: int
+    timed_files: int
+    shown_files: int
+    against: tuple[Path, ...]
+    against_names: tuple[str, ...]
+    pages: tuple[Path, ...]
+    page_set: str
+    anchors: tuple[str, ...]
+    formats: tuple[str, ...]
+    fresh: bool
+    weights: Path | None  # which are preferred from here on
+
+    def plan(self) -> Plan:
+        """Return what is to be measured."""
+        from luxvox.evaluate.evaluation import Plan
+        from luxvox.evaluate.metrics import Setting
+
+        checkpoints: dict[str, tuple[str, ...]] = {}
+        for name, path in _pairs(self.checkpoints):
+            checkpoints[name] = (*checkpoints.get(name, ()), path)
+        return Plan(
+            inputs=self.inputs,
+            out=self.out,
+            command=_command_line(self.inputs, self.out),
+            peers=self.peers,
+            own_peers=self.own_peers,
+            metrics=self.metrics,
+            points={name: _numbers(name, words) for name, words in _pairs(self.points)},
+            checkpoints=checkpoints,
+            limit=self.limit,
+            n_processes=self.jobs or _cores(),
+            setting=Setting(recogniser=self.recogniser),
+            slow_every=self.slow_every,
+            timed_files=self.timed_files,
+            shown_files=self.shown_files,
+            is_fresh=self.fresh,
+            against=self.against,
+            against_names=self.against_names,
+        )
+
+
+def _evaluate(request: EvaluateRequest) -> int:
+    from luxvox.evaluate import evaluation
+    from luxvox.evaluate.report import pages
+    from luxvox.evaluate.results import to_json
+
+    layout = pages.Layout(request.anchors, request.page_set)
+    results = evaluation.evaluate(request.plan(), _watch)
     for result in results:
         _tell(result)
-    records = {result.study.kind: result.record for result in results}
+
+    # Anchors are checked before anything is renewed.
+    records: dict[str, Any] = {result.study.kind: result.record for result in results}
     pages.check_anchors(records, layout.anchors)
-    for path in paths:
+    for path in request.pages:
         pages.write(path, records, layout)
     for result in results:
-        evaluation.export(result, formats, layout.anchors)
-    if not as_json:
-        for record in records.values():
-            _print_tables(record, layout.anchors)
-    if as_json:
-        to_json = importlib.import_module("luxvox.evaluate.results").to_json
+        evaluation.export(result, request.formats, layout.anchors)
+
+    if request.as_json:
         click.echo(to_json(records).decode(), nl=False)
+        return 0
+    for record in records.values():
+        _print_tables(record, layout.anchors)
     return 0
 
 
-def _print_tables(record: Any, anchors: Sequence[str]) -> None:
+def _print_tables(record: Mapping[str, Any], anchors: Sequence[str]) -> None:
     """Print a table that fits a terminal, or those of Markdown against the anchors asked for."""
+    from luxvox.evaluate.report import pages, terminal
+
     if not anchors:
-        terminal = importlib.import_module("luxvox.evaluate.report.terminal")
         click.echo(f"\n{terminal.summary(record)}")
         return
-    pages = importlib.import_module("luxvox.evaluate.report.pages")
     for anchor in pages.anchors_of(record, anchors):
         click.echo(pages.differences(record, anchor) + "\n")
-
-
-def _plan(evaluation: Any, **options: Any) -> Any:
-    metrics = importlib.import_module("luxvox.evaluate.metrics")
-    setting = metrics.Setting(recogniser=options.pop("recogniser"))
-    points = {name: _numbers(name, words) for name, words in _pairs(options.pop("points"))}
-    checkpoints: dict[str, tuple[str, ...]] = {}
-    for name, path in _pairs(options.pop("checkpoints")):
-        checkpoints[name] = (*checkpoints.get(name, ()), path)
-    return evaluation.Plan(
-        command=_command_line(options["inputs"], options["out"]),
-        setting=setting,
-        points=points,
-        checkpoints=checkpoints,
-        n_processes=options.pop("jobs") or _cores(),
-        is_fresh=options.pop("fresh"),
-        **options,
-    )
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -268,7 +315,7 @@ def _watch(label: str) -> Iterator[Callable[[float], None]]:
         progress.close()
 
 
-def _tell(result: Any) -> None:
+def _tell(result: Result) -> None:
     study = result.study
     for absent in study.absent:
         remedy = f"; {absent.install}" if absent.install else ""
