@@ -101,7 +101,7 @@ class PictureEncoder:
         coder: int,
         work: PictureWork,
     ) -> None:
-        self.codec, self._work = codec, work
+        self.codec, self.work = codec, work
         self._raster = raster
         self._pixels = _as_rgb(raster.pixels)
         self._others = other_sections
@@ -138,14 +138,14 @@ class PictureEncoder:
         prepared = self._prepared_near(quality, part_of(advance, 0.0, 0.5), is_exact)
         header = self._header(quality)
         bands = self._bands(header, part_of(advance, 0.5, 0.5))
-        lambda_ = 0.0 if prepared.saved else self._work.lambda_ * lambda_factor
+        lambda_ = 0.0 if prepared.saved else self.work.lambda_ * lambda_factor
         choices = self._choices(bands, lambda_)
         begin = self._beginner(prepared, bands, choices)
         codes, parts = encode_codes(bands, [choice.choose for choice in choices], begin)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
     def _setting(self, quality: Quality) -> Setting:
-        return Setting(quality_to_step(quality.value, self.codec.model.config), self._work.tune)
+        return Setting(quality_to_step(quality.value, self.codec.model.config), self.work.tune)
 
     def _header(self, quality: Quality) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
@@ -156,7 +156,7 @@ class PictureEncoder:
             height=height,
             colour=channels > 1,
             alpha=self._raster.alpha is not None,
-            eye=self._work.tune > 0.0,
+            eye=self.work.tune > 0.0,
             profile=self._profile,
             coder=self._coder,
             quality=quality,

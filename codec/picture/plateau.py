@@ -2,8 +2,9 @@
 
 The networks do not reach flat colours exactly, least of all saturated ones. From some quality on,
 finer steps make such a picture larger and, if anything, worse. The same is true of the few pixels
-of a tiny picture. For these, lower qualities are tried, too, and the best file that is no larger is
-kept.
+of a tiny picture. And a single code where there is nothing to see can cost a hundred times its own
+bits, for what is finer is predicted from it. For these, lower qualities are tried, too, and the
+file is kept that costs least in error and bits.
 """
 
 from __future__ import annotations
@@ -55,22 +56,22 @@ def is_saturated(pixels: NDArray[np.uint8]) -> bool:
 def best_up_to(
     coded: CodedPicture,
     code: Callable[[Quality], CodedPicture],
-    error: Callable[[CodedPicture], float],
+    cost: Callable[[CodedPicture], float],
 ) -> CodedPicture:
-    """Return a picture coded at a lower quality if it is no larger and has less of an error.
+    """Return a picture coded at a lower quality if it is no larger and costs less.
 
     Args:
         coded: the picture at the quality that is asked for.
         code: gives the picture at another quality.
-        error: what is to be small.
+        cost: what is to be small: errors, with bits at what they are worth.
     """
     header = coded.header
     n_pixels = header.width * header.height
-    best, min_error, n_failed = coded, error(coded), 0
+    best, min_cost, n_failed = coded, cost(coded), 0
     for quality in lower_qualities(header.quality, n_pixels):
         tried = code(quality)
-        if len(tried.data) <= len(coded.data) and (found := error(tried)) < min_error:
-            best, min_error, n_failed = tried, found, 0
+        if len(tried.data) <= len(coded.data) and (found := cost(tried)) < min_cost:
+            best, min_cost, n_failed = tried, found, 0
         elif (n_failed := n_failed + 1) == _MAX_FAILED and n_pixels > _SMALL:
             break
     return best

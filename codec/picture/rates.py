@@ -30,6 +30,7 @@ from luxvox.codec.search import (
 )
 from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, Target
 from luxvox.errors import UsageError
+from luxvox.models.picture.conditions import quality_to_step
 from luxvox.models.picture.weights import PictureCodec
 from luxvox.progress import Advance
 
@@ -94,16 +95,19 @@ def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
 
 
 def _at_quality(encoder: PictureEncoder, quality: Quality, advance: Advance) -> bytes:
-    """Return the file at a quality, or at a lower one that is better and no larger."""
+    """Return the file at a quality, or at a lower one that costs less in error and bits."""
     coded = encoder.at(quality, advance=advance)
-    if has_plateau(encoder.pixels):
-        is_exact = is_small(encoder.pixels)
-        coded = best_up_to(
-            coded,
-            lambda other: encoder.at(other, is_exact=is_exact),
-            lambda tried: squared_error(encoder.codec, encoder.pixels, tried),
-        )
-    return coded.data
+    if not has_plateau(encoder.pixels):
+        return coded.data
+    step = quality_to_step(quality.value, encoder.codec.model.config)
+    is_exact = is_small(encoder.pixels)
+
+    def cost(tried: CodedPicture) -> float:
+        """Return squared steps of error, and what the bits are worth, as codes are chosen by."""
+        error = squared_error(encoder.codec, encoder.pixels, tried) * encoder.pixels.size
+        return error / step**2 + encoder.work.lambda_ * 8.0 * len(tried.data)
+
+    return best_up_to(coded, lambda other: encoder.at(other, is_exact=is_exact), cost).data
 
 
 def squared_error(codec: PictureCodec, pixels: NDArray[np.uint8], coded: CodedPicture) -> float:

@@ -32,11 +32,11 @@ STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the 
 N_VALIDATED = 12
 TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
 COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
-ANALYSIS_FACTOR, SKELETON_FACTOR = 0.5, 0.2
+ANALYSIS_FACTOR, SKELETON_FACTOR = 0.5, 0.15
 # What structural errors are worth, so that a step has about the rate it has by squared error:
 # bits a pixel at a step of one unit, and the exponent of the step. Share of it for the eye.
 STRUCTURE_BITS, STRUCTURE_SLOPE = 80.0, -2.13
-STRUCTURE_SHARE = 0.85
+STRUCTURE_SHARE = 0.95
 CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 CHANNEL_SHARE = 1 / 2  # of the structural error: of one channel at random, the rest of luma
 

@@ -26,7 +26,7 @@ from luxvox.models.training.picture.parts import (
     save_parts,
 )
 from luxvox.models.training.picture.tables import fit_tables
-from luxvox.models.training.provenance import core_hours, earlier_core_hours
+from luxvox.models.training.provenance import core_hours
 from luxvox.models.training.run import Fit, Job, Started
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,12 @@ class PictureRecipe:
 
     Attributes:
         held_back: every n-th picture is never trained on, but validated on.
-        first_rate, later_rate: learning rates from the linear transform, and from weights that
-            were trained: at 4e-4 their loss rose by a third before it fell.
+        learning_rate: of the blocks of the synthesis; others learn more slowly.
         crop, batch: side in pixels of the crops of a step, and their number.
     """
 
     held_back: int = 50
-    first_rate: float = 4e-4
-    later_rate: float = 3e-4
+    learning_rate: float = 4e-4
     crop: int = 256
     batch: int = 8
 
@@ -97,9 +95,9 @@ class PictureRecipe:
         if name == TABLES:
             return lambda: _fit_tables(parts, job.run, data[0])
 
-        # Hours before this run say that its weights were trained.
-        rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
-        settings = JointSettings(job.device, job.bfloat16, rate, self.crop, self.batch)
+        settings = JointSettings(
+            job.device, job.bfloat16, self.learning_rate, self.crop, self.batch
+        )
         phase = JointPhase(parts, data, settings)
         if job.compiled:
             phase.compile()
