@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from luxvox.codec.arguments import check_types
 from luxvox.errors import UsageError
 
 DEFAULT_EFFORT: Final = 5
@@ -48,8 +47,7 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     Raises:
         UsageError: if the effort is not a whole number of 1 … 9, or the tuning is unknown.
     """
-    check_types(tune=tune)
-    if tune not in TUNINGS:
+    if not isinstance(tune, str) or tune not in TUNINGS:
         raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
     check_effort(effort)
     return PictureWork(TUNINGS[tune], LAMBDAS[tune])

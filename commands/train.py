@@ -116,5 +116,5 @@ def train_export(
     """Freeze the tables of a RUN to integers and write its weights and model card."""
     from luxvox.models.training.export import export_run
 
-    written = export_run(run, weights_dir, model_id, overwrite=overwrite)
+    written = export_run(run=run, weights_dir=weights_dir, model_id=model_id, overwrite=overwrite)
     click.echo(f"wrote {written}", err=True)

@@ -87,7 +87,7 @@ def lower_qualities(quality: Quality, n_pixels: int) -> list[Quality]:
 
 
 def fixed_qualities(pixels: NDArray[np.uint8]) -> tuple[Quality, ...]:
-    """Return the qualities that files of a size are chosen from; none for most.
+    """Return the qualities that files of few bytes are chosen from; none for most.
 
     Small pictures of hardly any content take few sizes, and their errors are chance. Only a choice
     among the same files for all sizes never gives a worse one for more bytes.

@@ -45,6 +45,7 @@ _LOG_BYTES_OF_LAMBDA, _PSNR_OF_LAMBDA_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the numbers where λ is searched
 _MAX_BYTES, _MAX_DB = 2.0**40, 200.0  # beyond these no search need look
 _LAMBDA_TRIES = 10
+_FEW_BYTES = 256  # up to which smooth pictures have few sizes, and errors by chance
 _CLIMB = 25  # hundredths of quality, which take about a hundredth of the bytes
 
 
@@ -218,13 +219,17 @@ class _Search:
             enough = [one for one in self._tried.values() if one.value >= self.window.low]
             best = min(enough, key=lambda one: (len(one.data), one.error), default=kept)
         else:
-            fixed = [self.tried(number) for number in self._fixed] or self._tried.values()
-            enough = [one for one in fixed if one.value <= self.window.high]
+            is_tiny = self.window.high <= math.log(_FEW_BYTES)
+            fixed = [self.tried(number) for number in self._fixed] if is_tiny else []
+            tries = fixed or self._tried.values()
+            enough = [one for one in tries if one.value <= self.window.high]
             best = min(enough, key=lambda one: (one.error, len(one.data)), default=kept)
         if not self._has_plateau or best.data == kept.data:
             return kept.data, missed
         if self.window.holds(best.value):
             return best.data, None
+        if best.error > kept.error and not is_psnr:
+            return best.data, self.miss(best.value)
         why = "takes fewer bytes" if is_psnr else "is at least as good"
         return best.data, f"{self._said()} is asked for, but {self._shown(best.value)} {why}"
 

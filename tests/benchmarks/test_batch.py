@@ -22,9 +22,9 @@ def test_memory_of_a_process_and_those_below_it():
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
         while not batch._children(process.pid):
             assert process.poll() is None
-        own, others = batch.resident_mib(process.pid)
+        own, others = batch.resident_mib(process.pid)  # the other may be a copy of the first still
         process.communicate()
-    assert 3 < own < 100 and 0 < others < own
+    assert 3 < own < 100 and 0 < others <= own
     assert batch.resident_mib(process.pid) == (0.0, 0)
 
 

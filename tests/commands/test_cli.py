@@ -282,7 +282,7 @@ def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
         seen.update(dataclasses.asdict(job), command=recipe.command)
 
     monkeypatch.setattr(training_run, "train_model", train_model)
-    export = types.SimpleNamespace(export_run=lambda **options: "weights/x.safetensors")
+    export = types.SimpleNamespace(export_run=lambda *_, **__: "weights/x.safetensors")
     monkeypatch.setitem(sys.modules, "luxvox.models.training.export", export)
     words = ["--data", ".", "--out", "run", "--minutes", "2.5", "--device", "cpu"]
     assert run("cli", "train", "image", *words) == 0

@@ -159,7 +159,7 @@ def test_a_picture_is_refused():
         voices.decompress_speech(data)
 
 
-@pytest.mark.parametrize("limit", [0.99, 0, -1, float("nan")])
+@pytest.mark.parametrize("limit", [0.99, 0, -1])
 def test_too_long_voices_are_refused_before_any_work(limit):
     data = voices.compress_speech(tone(8000), 8000, quality=30)
     voices.decompress_speech(data, max_seconds=1)
