@@ -6,12 +6,15 @@ site FORMAT.md is a page like the others, and a folder is the page of its README
 
 from __future__ import annotations
 
+import atexit
 import os
 import posixpath
 import re
+import tempfile
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
@@ -22,6 +25,17 @@ ATTACHED = ("evaluate/results.schema.json", "examples/train_on_tokens.py")
 
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+@event_priority(100)  # before mkdocstrings looks for the paths
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Let the Python API be read from this checkout, whatever its folder is called."""
+    folder = tempfile.TemporaryDirectory(prefix="luxvox-")
+    atexit.register(folder.cleanup)
+    (Path(folder.name) / "luxvox").symlink_to(ROOT)
+    python = config.plugins["mkdocstrings"].config["handlers"]["python"]
+    python["paths"] = [folder.name]
+    return config
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
