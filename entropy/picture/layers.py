@@ -52,12 +52,12 @@ def table_shapes(level: LatticeLevel, n_next: int) -> dict[str, tuple[int, ...]]
         n_next: features of the state of the next level; 0 for the last.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    for number, (one, hidden) in enumerate(zip(level.passes, level.pass_hidden, strict=True)):
-        n = one.end - one.first
+    for number, (pass_, hidden) in enumerate(zip(level.passes, level.pass_hidden, strict=True)):
+        n = pass_.end - pass_.first
         name = f"pass{number}"
         shapes[f"{name}.state.weight"] = (hidden, level.n_state + N_STEP_INPUTS)
-        if one.n_known:
-            shapes[f"{name}.own.weight"] = (hidden, one.n_known, 3, 3)
+        if pass_.n_known:
+            shapes[f"{name}.own.weight"] = (hidden, pass_.n_known, 3, 3)
         shapes |= {
             f"{name}.own.bias": (hidden,),
             f"{name}.mid.weight": (hidden, hidden),
@@ -65,7 +65,7 @@ def table_shapes(level: LatticeLevel, n_next: int) -> dict[str, tuple[int, ...]]
             f"{name}.out.weight": (2 * n, hidden),
             f"{name}.out.bias": (2 * n,),
         }
-        if one.known:
+        if pass_.known:
             shapes[f"{name}.line.weight"] = (min(n, N_LINES), 9)
     if level.n_up:
         n_inputs = level.n_channels + level.n_state + N_STEP_INPUTS
@@ -113,14 +113,14 @@ def companded(codes: Tensor) -> Tensor:
     return compand(codes.clamp(-CODE_MAX, CODE_MAX) * _COMPAND_INPUT)
 
 
-def known_taps(one: LatticePass) -> tuple[int, ...]:
+def known_taps(pass_: LatticePass) -> tuple[int, ...]:
     """Return which of the 9 neighbours know the channels of the pass itself."""
     # All phases of a pass see the same phases around them, so the first one stands for all.
-    row, column = one.phases[0]
+    row, column = pass_.phases[0]
     taps = []
     for tap in range(9):
         place = ((row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2)
-        if place in one.known:
+        if place in pass_.known:
             taps.append(tap)
     return tuple(taps)
 
@@ -157,7 +157,7 @@ def next_state(
 
 
 def predict(
-    one: LatticePass,
+    pass_: LatticePass,
     tensors: Tensors,
     number: int,
     inputs: tuple[Tensor | None, Tensor | None, Tensor | None],
@@ -166,7 +166,7 @@ def predict(
     """Return means in eighths of a step and scale indices at some positions, [N, channels].
 
     Args:
-        one: the pass.
+        pass_: the pass.
         tensors: of its level.
         number: of the pass.
         inputs: state at the positions [N, n_state] and companded codes around them
@@ -182,7 +182,7 @@ def predict(
     if state is not None:
         weights["state"] = tensors[f"{name}.state.weight"][:, : state.shape[1]]
     if around is not None:
-        weights["own"] = own_matrix(one, tensors[f"{name}.own.weight"])
+        weights["own"] = own_matrix(pass_, tensors[f"{name}.own.weight"])
     x = _first_layer([part for part in (state, around) if part is not None], weights, bias)
 
     x = int8.linear(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"])
@@ -205,25 +205,25 @@ def predict(
     return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
 
 
-def _first_layer(rows: list[Tensor], weights: Mapping[str, Tensor], bias: Tensor) -> Tensor:
+def _first_layer(positions: list[Tensor], weights: Mapping[str, Tensor], bias: Tensor) -> Tensor:
     """Return the hidden features [N, hidden] of a pass; state and own codes may not exist."""
-    if not rows:
+    if not positions:
         return _activate(bias[None].clone(), "own")
     return _activate(
-        int8.linear(torch.cat(rows, 1), torch.cat([*weights.values()], 1), bias), "own"
+        int8.linear(torch.cat(positions, 1), torch.cat([*weights.values()], 1), bias), "own"
     )
 
 
-def own_matrix(one: LatticePass, weight: Tensor) -> Tensor:
+def own_matrix(pass_: LatticePass, weight: Tensor) -> Tensor:
     """Lay out the weights of known codes as `around` is laid out, [hidden, terms]."""
     # [hidden, known, 3, 3] -> [hidden, 9 · first]
-    before = weight[:, : one.first].flatten(2).transpose(1, 2).flatten(1)
+    before = weight[:, : pass_.first].flatten(2).transpose(1, 2).flatten(1)
 
-    if not one.known:
+    if not pass_.known:
         return before
 
     # Of its own channels a pass sees the known taps alone: [hidden, taps · (end − first)].
-    own = weight[:, one.first :].flatten(2)[:, :, list(known_taps(one))]
+    own = weight[:, pass_.first :].flatten(2)[:, :, list(known_taps(pass_))]
     return torch.cat([before, own.transpose(1, 2).flatten(1)], 1)
 
 
@@ -233,22 +233,24 @@ def first_bias(tensors: Tensors, number: int, n_state: int, step: Tensor) -> Ten
     return tensors[f"pass{number}.own.bias"] + (weight * step).sum(1)
 
 
-def neighbours(plane: Tensor, rows: Tensor, width: int, taps: tuple[int, ...]) -> Tensor:
+def neighbours(plane: Tensor, positions: Tensor, width: int, taps: tuple[int, ...]) -> Tensor:
     """Return values around some positions of a grid, [N, taps, channels].
 
     Args:
         plane: [(H + 2) · (W + 2), channels], with a border of zeros.
-        rows: flat positions [N] of the grid without border.
+        positions: flat positions [N] of the grid without border.
         width: of the grid, W.
         taps: 0 … 8, row by row; 4 is the position itself.
     """
     # Positions in the plane with its border; the tap at the top left has the same number.
-    padded = (rows // width) * (width + 2) + rows % width
-    shifts = torch.tensor([tap // 3 * (width + 2) + tap % 3 for tap in taps], device=rows.device)
+    padded = (positions // width) * (width + 2) + positions % width
+    shifts = torch.tensor(
+        [tap // 3 * (width + 2) + tap % 3 for tap in taps], device=positions.device
+    )
 
     # [N] -> [N, taps] -> [N, taps, channels]
     index = padded[:, None] + shifts
-    return plane.index_select(0, index.flatten()).reshape(len(rows), len(taps), plane.shape[1])
+    return plane.index_select(0, index.flatten()).reshape(len(positions), len(taps), plane.shape[1])
 
 
 def _rescale(accumulator: Tensor, shift: int) -> Tensor:

@@ -21,7 +21,7 @@ class Prediction:
     Attributes:
         level, section: where the codes belong.
         first, end: range of channels.
-        rows: flat positions [N], ascending.
+        positions: flat positions [N], ascending.
         coding: how each code is coded, arrays [N, channels].
         mean: in eighths of a step, int32 [N, channels].
         counts: tables that `coding` refers to.
@@ -31,7 +31,7 @@ class Prediction:
     section: int
     first: int
     end: int
-    rows: NDArray[np.int64]
+    positions: NDArray[np.int64]
     coding: Coding
     mean: NDArray[np.int32]
     counts: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Prediction:
     def pick(self, codes: LatticeCodes) -> NDArray[np.int32]:
         """Take the codes [N, channels] that this is about from those of the level."""
         flat = codes[self.first : self.end].reshape(self.end - self.first, -1)
-        return np.ascontiguousarray(flat[:, self.rows].T.astype(np.int32))
+        return np.ascontiguousarray(flat[:, self.positions].T.astype(np.int32))
 
     def guess(self) -> NDArray[np.int32]:
         """Return the means rounded to legal codes [N, channels]."""

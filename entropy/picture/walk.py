@@ -31,7 +31,7 @@ from luxvox.entropy.picture.layers import (
 from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.tables import check_counts, coding_of
 
-ROWS_AT_ONCE = 1 << 14  # positions that the network is evaluated at together, to bound memory
+POSITIONS_AT_ONCE = 1 << 14  # positions that the network is evaluated at together, to bound memory
 ALL_TAPS = tuple(range(9))
 
 
@@ -170,45 +170,45 @@ class _LevelWalk:
 
     def look(self, number: int, section: int, counts: NDArray[np.int64]) -> Prediction:
         """Predict a pass."""
-        one = self._level.passes[number]
-        rows = np.flatnonzero(one.mask(*self._codes.shape[1:]))
+        pass_ = self._level.passes[number]
+        positions = np.flatnonzero(pass_.mask(*self._codes.shape[1:]))
         bias = first_bias(self._tensors, number, self._level.n_state, self._step)
-        means = np.zeros((len(rows), one.end - one.first), np.int32)
+        means = np.zeros((len(positions), pass_.end - pass_.first), np.int32)
         scales = np.zeros_like(means)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = slice(start, start + ROWS_AT_ONCE)
-            inputs = self._inputs(one, torch.from_numpy(rows[some]))
-            mean, scale = predict(one, self._tensors, number, inputs, bias)
+        for start in range(0, len(positions), POSITIONS_AT_ONCE):
+            some = slice(start, start + POSITIONS_AT_ONCE)
+            inputs = self._inputs(pass_, torch.from_numpy(positions[some]))
+            mean, scale = predict(pass_, self._tensors, number, inputs, bias)
             means[some], scales[some] = mean.numpy(), scale.numpy()
         coding = coding_of(means, scales)
         return Prediction(
-            self._level.name, section, one.first, one.end, rows, coding, means, counts
+            self._level.name, section, pass_.first, pass_.end, positions, coding, means, counts
         )
 
     def _inputs(
-        self, one: LatticePass, rows: Tensor
+        self, pass_: LatticePass, positions: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        state = None if self._state is None else self._state.index_select(0, rows)
+        state = None if self._state is None else self._state.index_select(0, positions)
         around = []
-        if one.first:
-            before = neighbours(self._companded[:, : one.first], rows, self._width, ALL_TAPS)
+        if pass_.first:
+            before = neighbours(self._companded[:, : pass_.first], positions, self._width, ALL_TAPS)
             around.append(before.flatten(1))
         leaning: Tensor | None = None
-        if one.known:
-            own = self._companded[:, one.first : one.end]
-            around.append(neighbours(own, rows, self._width, known_taps(one)).flatten(1))
-            n = min(one.end - one.first, N_LINES)
-            lines = self._known[:, one.first : one.first + n]
-            leaning = neighbours(lines, rows, self._width, ALL_TAPS).transpose(1, 2)
+        if pass_.known:
+            own = self._companded[:, pass_.first : pass_.end]
+            around.append(neighbours(own, positions, self._width, known_taps(pass_)).flatten(1))
+            n = min(pass_.end - pass_.first, N_LINES)
+            lines = self._known[:, pass_.first : pass_.first + n]
+            leaning = neighbours(lines, positions, self._width, ALL_TAPS).transpose(1, 2)
         return state, torch.cat(around, 1) if around else None, leaning
 
     def learn(self, prediction: Prediction, codes: NDArray[np.int32]) -> None:
         """Take the codes [N, channels] of a prediction into what is known."""
         channels = slice(prediction.first, prediction.end)
         flat = self._codes.reshape(len(self._codes), -1)
-        flat[channels, prediction.rows] = codes.T
-        rows = torch.from_numpy(prediction.rows)
-        padded = (rows // self._width + 1) * (self._width + 2) + rows % self._width + 1
+        flat[channels, prediction.positions] = codes.T
+        positions = torch.from_numpy(prediction.positions)
+        padded = (positions // self._width + 1) * (self._width + 2) + positions % self._width + 1
         leaning = slice(prediction.first, min(prediction.first + N_LINES, prediction.end))
         self._known[padded, leaning] = torch.from_numpy(codes[:, :N_LINES]).float()
         self._companded[padded, channels] = torch.from_numpy(COMPANDED[codes + CODE_MAX])

@@ -45,25 +45,25 @@ class Prediction:
         self,
         tensors: Tensors,
         cell: tuple[str, int, int],
-        rows: NDArray[np.int64],
+        positions: NDArray[np.int64],
         hidden: Tensor,
     ) -> None:
         self.level, self.stage, self.section = cell
-        self.rows = rows
+        self.positions = positions
         self._tensors = tensors
         self._hidden = hidden
         self._kept: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None
 
     def nulls(self) -> Codes:
         """Return null codes [N], of the type that holds this level's codes."""
-        return np.zeros(len(self.rows), code_type(self._tensors["table.bias"].shape[2] + 1))
+        return np.zeros(len(self.positions), code_type(self._tensors["table.bias"].shape[2] + 1))
 
     def pick(self, codes: Codes) -> Codes:
         """Take the codes [N] that this is about from those of the level [stages, 1, 1, F]."""
-        some: Codes = codes[self.stage, 0, 0, self.rows]
+        some: Codes = codes[self.stage, 0, 0, self.positions]
         return some
 
-    def code_logits(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    def code_logits(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return logits [n, K − 1] in 1/16 bit of codewords, for some of the frames by their index.
 
         Indices ascend. Few logits are kept: whoever chooses a code by them asks again to code it.
@@ -71,17 +71,17 @@ class Prediction:
         # Whoever chooses a code by its logits asks for them again to code it.
         if self._kept is not None:
             known, kept = self._kept
-            index = np.searchsorted(known, rows).clip(max=len(known) - 1)
-            if np.array_equal(known[index], rows):
+            index = np.searchsorted(known, positions).clip(max=len(known) - 1)
+            if np.array_equal(known[index], positions):
                 some: NDArray[np.int32] = kept[index]
                 return some
 
         # [n, hidden] -> [n, K − 1]
-        hidden = self._hidden[torch.from_numpy(rows)]
+        hidden = self._hidden[torch.from_numpy(positions)]
         logits = _int32(code_logits(hidden, self._tensors, self.stage))
 
         if 0 < logits.size <= MAX_KEPT:
-            self._kept = rows, logits
+            self._kept = positions, logits
         return logits
 
     def flag_counts(self) -> NDArray[np.int64]:
@@ -90,9 +90,9 @@ class Prediction:
         logits = _int32(flag_logits(self._hidden, self._tensors, self.stage))
         return counts_from_logits(np.stack([logits, np.zeros_like(logits)], 1))
 
-    def code_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def code_counts(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return counts [n, K − 1] of the codewords that are not null, for some of the frames."""
-        return counts_from_logits(self.code_logits(rows))
+        return counts_from_logits(self.code_logits(positions))
 
 
 def _int32(values: Tensor) -> NDArray[np.int32]:
@@ -161,34 +161,34 @@ class _Walk:
         """Predict what a pass is about; None if nothing of it is left to code."""
         one, tensors = self._plan.passes[index], self._level.tensors
         mask = one.mask(self._codes.shape[1])
-        rows = np.flatnonzero(mask)
+        positions = np.flatnonzero(mask)
 
         # A frame whose last code was null has ended, and is not coded again.
         previous: Tensor | None = None
         if one.stage > 0:
-            codewords = self._codes[one.stage - 1, rows]
-            rows, codewords = rows[codewords != 0], codewords[codewords != 0]
+            codewords = self._codes[one.stage - 1, positions]
+            positions, codewords = positions[codewords != 0], codewords[codewords != 0]
             previous = torch.from_numpy(codewords.astype(np.int64))
 
-        if not len(rows):
+        if not len(positions):
             return None
 
         # What is known of all frames -> features of the predicted ones [N, width] -> [N, hidden].
         depth = depth_input(torch.from_numpy(self._codes != 0))
         lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._log_step_int)
-        features = line_features(lines, tensors, index, torch.from_numpy(rows))
+        features = line_features(lines, tensors, index, torch.from_numpy(positions))
         hidden = hidden_features(features, tensors, one.stage, previous)
 
         cell = self._plan.name, one.stage, self._plan.sections[one.stage]
-        return Prediction(tensors, cell, rows, hidden)
+        return Prediction(tensors, cell, positions, hidden)
 
     def learn(self, prediction: Prediction, codes: Codes) -> None:
         """Take the codes [N] of a prediction into what is known."""
         stage = prediction.stage
-        self._codes[stage, prediction.rows] = codes
+        self._codes[stage, prediction.positions] = codes
 
         # Codewords of the new codes are added to what is known of their frames.
         used = codes != 0
         codewords = torch.from_numpy(codes[used].astype(np.int64))[:, None]
-        rows = torch.from_numpy(prediction.rows[used])
-        self._own[rows] += codeword_sum(codewords, self._level.codewords[stage : stage + 1, 0])
+        positions = torch.from_numpy(prediction.positions[used])
+        self._own[positions] += codeword_sum(codewords, self._level.codewords[stage : stage + 1, 0])

@@ -114,22 +114,22 @@ class LineTaps:
     second: Tensor
 
 
-def line_taps(rows: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
-    """Find what the trunk looks at for flat positions `rows` [N] of `n_lines` lines."""
+def line_taps(positions: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
+    """Find what the trunk looks at for flat positions `positions` [N] of `n_lines` lines."""
     # The trunk has two layers with taps, so its inputs are found from the output backwards.
-    middle, second = _neighbours(rows, n_lines, length, n_taps)
+    middle, second = _neighbours(positions, n_lines, length, n_taps)
     frames, first = _neighbours(middle, n_lines, length, n_taps)
     return LineTaps(frames, first, second)
 
 
-def _neighbours(rows: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
+def _neighbours(positions: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
     """Return the positions within reach of some [M], and where in them each tap is [N, taps]."""
     # [N] -> [N, taps]: the flat positions that each tap looks at; taps beyond an end are outside.
-    cell = rows[:, None] + torch.arange(n_taps, device=rows.device) - n_taps // 2
-    inside = cell // length == rows[:, None] // length
+    cell = positions[:, None] + torch.arange(n_taps, device=positions.device) - n_taps // 2
+    inside = cell // length == positions[:, None] // length
 
     # Each position is computed once, however many taps look at it.
-    near = torch.zeros(n_lines * length, dtype=torch.bool, device=rows.device)
+    near = torch.zeros(n_lines * length, dtype=torch.bool, device=positions.device)
     near[cell[inside]] = True
 
     # Taps as indices into those positions; the one after the last stands for silence.
@@ -140,20 +140,20 @@ def _neighbours(rows: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[T
     return near.nonzero()[:, 0], taps
 
 
-def line_features(lines: Lines, tensors: Tensors, index: int, rows: Tensor) -> Tensor:
+def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor) -> Tensor:
     """Evaluate the trunk at some frames of lines, by no more than they depend on.
 
     Args:
         lines: what is known of them.
         tensors: `conv1.weight` … `conv4.bias`; `conv1.bias` is [n_passes, width].
         index: the pass.
-        rows: flat positions [N].
+        positions: flat positions [N].
 
     Returns:
         Features [N, width], whole numbers 0 … 127.
     """
     taps = line_taps(
-        rows, len(lines.log_step_int), len(lines.mask), tensors["conv1.weight"].shape[3]
+        positions, len(lines.log_step_int), len(lines.mask), tensors["conv1.weight"].shape[3]
     )
 
     # [M, n_inputs] -> [L, taps · n_inputs] -> [L, width]
@@ -167,14 +167,14 @@ def line_features(lines: Lines, tensors: Tensors, index: int, rows: Tensor) -> T
     return _activate(_linear(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
 
 
-def _windows(rows: Tensor, taps: Tensor) -> Tensor:
+def _windows(positions: Tensor, taps: Tensor) -> Tensor:
     """Return the rows of each window one after the other [N, taps · channels]; zeros beyond."""
     # A row of zeros at the end stands for what lies beyond the ends of a line.
-    padded = F.pad(rows, (0, 0, 0, 1))
+    padded = F.pad(positions, (0, 0, 0, 1))
 
     # [N + 1, channels] -> [N · taps, channels] -> [N, taps · channels]
     windows = padded.index_select(0, taps.flatten())
-    return windows.reshape(len(taps), taps.shape[1] * rows.shape[1])
+    return windows.reshape(len(taps), taps.shape[1] * positions.shape[1])
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

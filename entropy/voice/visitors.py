@@ -82,8 +82,8 @@ class CodesMeter:
         """Add the cost of a prediction's codes."""
         codes = self._source(prediction)
         total = bits_of(prediction.flag_counts(), (codes != 0).astype(np.int64))
-        rows = np.flatnonzero(codes)
-        total += bits_of(prediction.code_counts(rows), codes[rows].astype(np.int64) - 1)
+        positions = np.flatnonzero(codes)
+        total += bits_of(prediction.code_counts(positions), codes[positions].astype(np.int64) - 1)
         key = (prediction.level, prediction.stage)
         self.bits[key] = self.bits.get(key, 0.0) + total
         return codes
@@ -92,14 +92,14 @@ class CodesMeter:
 def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> None:
     """Write the codes [N] of one prediction: flags, then the codewords that are not null."""
     coder.push((codes != 0).astype(np.int64), prediction.flag_counts())
-    rows = np.flatnonzero(codes)
-    coder.push(codes[rows].astype(np.int64) - 1, prediction.code_counts(rows))
+    positions = np.flatnonzero(codes)
+    coder.push(codes[positions].astype(np.int64) - 1, prediction.code_counts(positions))
 
 
 def pull_codes(coder: coders.Decoder, prediction: Prediction) -> Codes:
     """Read the codes [N] of one prediction."""
     codes = prediction.nulls()
     codes[:] = coder.pull(prediction.flag_counts())
-    rows = np.flatnonzero(codes)
-    codes[rows] = coder.pull(prediction.code_counts(rows)) + 1
+    positions = np.flatnonzero(codes)
+    codes[positions] = coder.pull(prediction.code_counts(positions)) + 1
     return codes

@@ -42,20 +42,20 @@ class RateAwareChoice:
         """Return the codes [N, channels] of a prediction."""
         channels = slice(prediction.first, prediction.end)
         # [C, H · W] -> [channels, N] -> [N, channels]
-        latents = self._latents[prediction.level][channels][:, prediction.rows].T
+        latents = self._latents[prediction.level][channels][:, prediction.positions].T
         codes = prediction.guess()
 
         # Where the nearest whole number is the rounded mean nothing can be better.
         nearest = np.clip(np.rint(latents), -CODE_MAX, CODE_MAX).astype(np.int32)
         open_places = (nearest != codes) & ~prediction.coding.silent
-        rows, columns = np.nonzero(open_places)
-        if not len(rows):
+        positions, columns = np.nonzero(open_places)
+        if not len(positions):
             return codes
 
         # From here on codes are a list [n]: those of which the choice is open.
-        part = _part(prediction, rows, columns)
-        y = latents[rows, columns]
-        mean, near = codes[rows, columns], nearest[rows, columns]
+        part = _part(prediction, positions, columns)
+        y = latents[positions, columns]
+        mean, near = codes[positions, columns], nearest[positions, columns]
         towards = near + np.sign(mean - near)
 
         # Candidates: the rounded mean, the nearest number, and its neighbour towards the mean.
@@ -65,7 +65,7 @@ class RateAwareChoice:
             best = np.where(cost < min_cost, candidate, best)
             min_cost = np.minimum(cost, min_cost)
 
-        codes[rows, columns] = best
+        codes[positions, columns] = best
         return codes
 
     def _costs(
@@ -80,15 +80,15 @@ class RateAwareChoice:
 
 
 def _part(
-    prediction: Prediction, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    prediction: Prediction, positions: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> Prediction:
     """Return the prediction of some codes only, as a list."""
     coding = prediction.coding
     some = replace(
         coding,
-        base=coding.base[rows, columns],
-        table=coding.table[rows, columns],
-        shift=coding.shift[rows, columns],
-        silent=coding.silent[rows, columns],
+        base=coding.base[positions, columns],
+        table=coding.table[positions, columns],
+        shift=coding.shift[positions, columns],
+        silent=coding.silent[positions, columns],
     )
     return replace(prediction, coding=some)

@@ -46,13 +46,13 @@ class VoiceChoice:
     def choose(self, prediction: Prediction) -> Codes:
         """Return the codes [N] for a prediction of a walk."""
         codes = prediction.nulls()
-        some = np.flatnonzero(self._depths[prediction.rows] > prediction.stage)
+        some = np.flatnonzero(self._depths[prediction.positions] > prediction.stage)
 
         if len(some):
-            rows = torch.from_numpy(prediction.rows[some])
+            positions = torch.from_numpy(prediction.positions[some])
             # Codewords but null [K − 1, C], and what earlier stages leave of the frames [n, C].
             codewords = self._vq.codebooks[prediction.stage, 0, 1:]
-            vectors = self._residuals[rows]
+            vectors = self._residuals[positions]
 
             logits = torch.from_numpy(prediction.code_logits(some)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
@@ -63,6 +63,6 @@ class VoiceChoice:
             chosen = torch.addcmul(gain, worth, logits).argmax(1)
             ended = gain.amax(1) <= 0.0
 
-            self._residuals[rows] = vectors - codewords[chosen]
+            self._residuals[positions] = vectors - codewords[chosen]
             codes[some] = torch.where(ended, 0, chosen + 1).numpy()
         return codes

@@ -196,7 +196,7 @@ def test_memory_layouts_do_not_matter(small_picture, picture_case, laid_out):
 @pytest.mark.parametrize("rows", [1, 7, 50])
 def test_batches_do_not_matter(picture_case, monkeypatch, rows):
     expected = picture_case.outcome()
-    monkeypatch.setattr(lattice_walk, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(lattice_walk, "POSITIONS_AT_ONCE", rows)
     picture_case.outcome().assert_equals(expected)
 
 

@@ -94,13 +94,13 @@ class LevelTwin(nn.Module):
             comp: the same, companded.
             state, step: as in `next_state`.
         """
-        one = self.level.passes[number]
+        pass_ = self.level.passes[number]
 
         # [B, n_state + 2, H, W] and [B, n_known, H, W] -> [B, hidden, H, W]
         inputs = step if state is None else torch.cat([state, step], 1)
         x = F.conv2d(_cl(inputs), self.whole(f"p{number}_state"))
-        if one.n_known:
-            x = x + F.conv2d(_cl(_known(one, comp)), self.whole(f"p{number}_own"), padding=1)
+        if pass_.n_known:
+            x = x + F.conv2d(_cl(_known(pass_, comp)), self.whole(f"p{number}_own"), padding=1)
         x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
 
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
@@ -114,24 +114,24 @@ class LevelTwin(nn.Module):
 
         # Companded inputs cannot tell large codes apart: the first channels also lean on codes
         # as they are.
-        if one.known:
-            mean = mean + self._lean(one, number, own)
+        if pass_.known:
+            mean = mean + self._lean(pass_, number, own)
         return mean, scale
 
-    def _lean(self, one: LatticePass, number: int, own: Tensor) -> Tensor:
+    def _lean(self, pass_: LatticePass, number: int, own: Tensor) -> Tensor:
         """Return what the first channels of a pass take from their own known neighbours."""
         taps = self.whole(f"p{number}_line")
         n = len(taps)
 
         # [B, C, H, W] -> [B, n, H, W]; a 3×3 kernel a channel, [n, 9] -> [n, 1, 3, 3].
-        known = own[:, one.first : one.first + n] * _mask(one.known, own)
+        known = own[:, pass_.first : pass_.first + n] * _mask(pass_.known, own)
         kernels = taps.reshape(n, 1, 3, 3)
         with torch.autocast(own.device.type, enabled=False):
             lean = F.conv2d(known, kernels, padding=1, groups=n)
         lean = rounded(lean * 2.0 ** -SHIFTS["line"])
 
         # [B, n, H, W] -> [B, end − first, H, W]; the other channels do not lean.
-        return F.pad(lean, (0, 0, 0, 0, 0, one.end - one.first - n))
+        return F.pad(lean, (0, 0, 0, 0, 0, pass_.end - pass_.first - n))
 
     @torch.no_grad()
     def integers(self) -> dict[str, Tensor]:
@@ -146,9 +146,9 @@ class LevelTwin(nn.Module):
             # Taps on codes that are never known only meet zeros, and have learnt nothing.
             weight = self.whole(name)
             if layer == "own":
-                one = self.level.passes[int(name.partition("_")[0][1:])]
-                unknown = sorted(set(range(9)) - set(known_taps(one)))
-                weight.flatten(2)[:, one.first :, unknown] = 0.0
+                pass_ = self.level.passes[int(name.partition("_")[0][1:])]
+                unknown = sorted(set(range(9)) - set(known_taps(pass_)))
+                weight.flatten(2)[:, pass_.first :, unknown] = 0.0
 
             # 1×1 kernels are matrices there: [out, in, 1, 1] -> [out, in].
             shape = weight.shape[:2] if layer in ("state", "mid", "out", "grow") else weight.shape
@@ -261,11 +261,11 @@ class ContextTwin(nn.Module):
 
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
                 # Every code belongs to one pass: the masked passes add up to the whole grid.
-                for number, one in enumerate(plan.passes):
+                for number, pass_ in enumerate(plan.passes):
                     mean, scale = twin.predict(number, own, comp, state, step)
-                    mask = _mask(one.phases, own)
-                    means[:, one.first : one.end] += mean * mask
-                    scales[:, one.first : one.end] += scale.clamp(0, N_SCALES - 1) * mask
+                    mask = _mask(pass_.phases, own)
+                    means[:, pass_.first : pass_.end] += mean * mask
+                    scales[:, pass_.first : pass_.end] += scale.clamp(0, N_SCALES - 1) * mask
                 if plan.n_up:
                     state = twin.next_state(comp, state, step).float()
             predicted[plan.name] = means, scales
@@ -286,14 +286,14 @@ class ContextTwin(nn.Module):
             n_stood_for = 1 if chosen is None else len(order)
             for turn, _ in enumerate(order):
                 if chosen is None or chosen == turn:
-                    one = level.passes[number]
+                    pass_ = level.passes[number]
                     mean, scale = twin.predict(
                         number, own, inputs.companded, inputs.state, inputs.step
                     )
 
                     # [B, end − first, H, W] -> [B]; what other passes predict is not counted.
-                    cost = logistic_bits(paid[:, one.first : one.end], mean, scale)
-                    cost = cost * _mask(one.phases, own)
+                    cost = logistic_bits(paid[:, pass_.first : pass_.end], mean, scale)
+                    cost = cost * _mask(pass_.phases, own)
                     total = total + cost.sum((1, 2, 3)) * n_stood_for
                 number += 1
         return total
@@ -328,18 +328,18 @@ def _half_precision(level: str, like: Tensor) -> bool:
     return level in HALF_PRECISION and torch.is_autocast_enabled(like.device.type)
 
 
-def _pass_start(level: LatticeLevel, one: LatticePass, hidden: int) -> dict[str, Tensor]:
+def _pass_start(level: LatticeLevel, pass_: LatticePass, hidden: int) -> dict[str, Tensor]:
     """Return what the values of a pass start from."""
     n_inputs = level.n_state + N_STEP_INPUTS
 
     # Both weights add up in one layer; of its 9 neighbours a code knows about half.
-    spread = math.sqrt(2.0 / (n_inputs + 4.5 * one.n_known))
+    spread = math.sqrt(2.0 / (n_inputs + 4.5 * pass_.n_known))
     values = {"state": torch.randn(hidden, n_inputs, 1, 1) * spread}
-    if one.n_known:
-        values["own"] = torch.randn(hidden, one.n_known, 3, 3) * spread
+    if pass_.n_known:
+        values["own"] = torch.randn(hidden, pass_.n_known, 3, 3) * spread
 
     # A pass starts with means of zero, and one width for all codes.
-    n = one.end - one.first
+    n = pass_.end - pass_.first
     values |= {
         "bias": torch.zeros(hidden),
         "mid": _normal(hidden, hidden, 1, 1),
@@ -347,8 +347,8 @@ def _pass_start(level: LatticeLevel, one: LatticePass, hidden: int) -> dict[str,
         "out": torch.zeros(2 * n, hidden, 1, 1),
         "outbias": torch.cat([torch.zeros(n), torch.full((n,), SCALE_START)]),
     }
-    if one.known:
-        values["line"] = _line_start(one, level.n_state == 0)
+    if pass_.known:
+        values["line"] = _line_start(pass_, level.n_state == 0)
     return values
 
 
@@ -357,25 +357,25 @@ def _normal(*shape: int) -> Tensor:
     return torch.randn(*shape) * math.sqrt(2.0 / math.prod(shape[1:]))
 
 
-def _line_start(one: LatticePass, first_level: bool) -> Tensor:
+def _line_start(pass_: LatticePass, first_level: bool) -> Tensor:
     """Return taps [n, 9]; the first channel of all starts with the mean of its neighbours."""
-    taps = torch.zeros(min(one.end - one.first, N_LINES), 9)
+    taps = torch.zeros(min(pass_.end - pass_.first, N_LINES), 9)
 
     # Where one phase is known its positions lie at the corners, where two are, at the sides.
-    if first_level and one.first == 0:
-        corners = len(one.known) == 1
+    if first_level and pass_.first == 0:
+        corners = len(pass_.known) == 1
         taps[0, [0, 2, 6, 8] if corners else [1, 3, 5, 7]] = 0.25
     return taps
 
 
-def _known(one: LatticePass, comp: Tensor) -> Tensor:
+def _known(pass_: LatticePass, comp: Tensor) -> Tensor:
     """Return what a pass knows of codes [B, C, H, W] of its level, [B, n_known, H, W]."""
-    before = comp[:, : one.first]
-    if not one.known:
+    before = comp[:, : pass_.first]
+    if not pass_.known:
         return before
 
     # Earlier slices are known everywhere, its own one where earlier passes were.
-    own = comp[:, one.first : one.end] * _mask(one.known, comp)
+    own = comp[:, pass_.first : pass_.end] * _mask(pass_.known, comp)
     return torch.cat([before, own], 1)
 
 

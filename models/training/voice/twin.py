@@ -229,19 +229,19 @@ class ContextTwins(nn.Module):
         lines = self._known_lines(name, whole, log_step_int, index)
 
         # Flat positions that are predicted [N], and their codes [stages, N].
-        rows = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
-        codewords = whole.transpose(0, 1).flatten(1)[:, rows]
+        positions = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
+        codewords = whole.transpose(0, 1).flatten(1)[:, positions]
 
         # After a null nothing is coded: [N] -> those that are alive [n].
         previous: Tensor | None = None
         if stage > 0:
             alive = codewords[stage - 1] != 0
-            rows = rows[alive]
+            positions = positions[alive]
             codewords = codewords[:, alive]
             previous = codewords[stage - 1]
 
         # [n] -> [n, width] -> [n, hidden]
-        features = line_features(lines, tensors, index, rows)
+        features = line_features(lines, tensors, index, positions)
         hidden = hidden_features(features, tensors, stage, previous)
         return {stage: _stage_bits(hidden, tensors, stage, codewords[stage])}
 

@@ -124,7 +124,7 @@ def test_a_walk_is_whole_number_arithmetic(small_picture, position):
 
     def check(prediction):
         mean, scale = (
-            np.ascontiguousarray(a.reshape(len(a), -1)[:, prediction.rows].T.astype(np.int32))
+            np.ascontiguousarray(a.reshape(len(a), -1)[:, prediction.positions].T.astype(np.int32))
             for a in next(references[prediction.level])
         )
         np.testing.assert_array_equal(prediction.mean, mean)

@@ -77,9 +77,9 @@ def test_a_frame_that_is_null_is_not_coded_again(small_voice):
 
     def source(prediction):
         seen.append(prediction.stage)
-        before = codes["frames"][:, 0, 0, prediction.rows][: prediction.stage]
+        before = codes["frames"][:, 0, 0, prediction.positions][: prediction.stage]
         assert before.all()
-        assert (np.diff(prediction.rows) > 0).all()
+        assert (np.diff(prediction.positions) > 0).all()
         assert prediction.section == plan.sections[prediction.stage]
         return prediction.pick(codes["frames"])
 

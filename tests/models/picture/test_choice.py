@@ -37,7 +37,7 @@ def latents():
 def about(plane, prediction):
     """What a prediction is about [N, channels] of a plane [1, C, H, W]."""
     whole = plane.expand(1, N_CHANNELS, *GRID)[0].flatten(1).numpy()
-    return whole[CHANNELS][:, prediction.rows].T
+    return whole[CHANNELS][:, prediction.positions].T
 
 
 def choice_of(latents, lambda_):
@@ -76,7 +76,9 @@ def test_silent_codes_are_the_predicted_ones(prediction, latents):
 def test_all_silent(prediction, latents):
     scale = np.zeros_like(prediction.mean)
     coding = coding_of(prediction.mean, scale)
-    one = Prediction("top", 1, 2, 5, prediction.rows, coding, prediction.mean, prediction.counts)
+    one = Prediction(
+        "top", 1, 2, 5, prediction.positions, coding, prediction.mean, prediction.counts
+    )
     codes = choice_of(latents, LAMBDA).choose(one)
     np.testing.assert_array_equal(codes, coding.base)
 

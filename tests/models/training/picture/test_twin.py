@@ -46,7 +46,7 @@ def test_predictions_are_the_same_integers(twin, codes):
     def check(prediction):
         mean = expected[prediction.level][0][0, prediction.first : prediction.end].flatten(1)
         seen = torch.from_numpy(prediction.mean.T).float()
-        assert torch.equal(mean[:, torch.from_numpy(prediction.rows)], seen)
+        assert torch.equal(mean[:, torch.from_numpy(prediction.positions)], seen)
         return prediction.pick(codes[prediction.level])
 
     walk(runtime(twin), GRIDS, POSITION, CodesMeter(check))
