@@ -140,6 +140,12 @@ def is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def unstacked(values: Any, n_dimensions: int) -> list[Any] | None:
+    """Return the items of an array or a tensor of n dimensions; None of everything else."""
+    is_stack = isinstance(values, np.ndarray) or is_tensor(values)
+    return list(values) if is_stack and values.ndim == n_dimensions else None
+
+
 def array_of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
     """Return a tensor's values, wherever they are; halves of floats become float32."""
     plain = tensor.detach().cpu()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from luxvox.cautions import warn_all
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, check_types, file_bytes, is_tensor
+from luxvox.codec.arguments import FileBytes, check_types, file_bytes, is_tensor, unstacked
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_TUNE
@@ -177,4 +177,4 @@ def _batch_of_codes(codes: Any) -> list[Any] | None:
     if isinstance(codes, list | tuple):
         is_batch = any(isinstance(one, Mapping | np.ndarray) or is_tensor(one) for one in codes)
         return list(codes) if is_batch else None
-    return list(codes) if getattr(codes, "ndim", 0) == 3 else None
+    return unstacked(codes, 3)

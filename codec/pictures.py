@@ -258,74 +258,66 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
         InputError: if it has more than `max_pixels` pixels.
     """
     check_types(as_pil=as_pil)
-    options = Reading(sections, scale, crop, strict, conceal, max_pixels)
-    raster, cautions = _decompressed(data, options, progress)
+    reading = PictureReading(sections, scale, crop, strict, conceal, max_pixels, progress)
+    raster, cautions = reading.read(file_bytes(data))
     warn_all(cautions, stacklevel=2)
     return to_pil(raster) if as_pil else to_array(raster)
 
 
-def decompress_raster(  # noqa: PLR0913 – as above
-    data: FileBytes,
-    sections: int | None = None,
-    *,
-    scale: float = 1.0,
-    crop: Crop | None = None,
-    strict: bool = False,
-    conceal: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    progress: Advance | None = None,
-) -> Raster:
-    """Decompress a picture with its metadata; see `decompress_image`."""
-    options = Reading(sections, scale, crop, strict, conceal, max_pixels)
-    raster, cautions = _decompressed(data, options, progress)
-    warn_all(cautions, stacklevel=2)
-    return raster
-
-
 @dataclass(frozen=True)
-class Reading:
+class PictureReading:
     """What is asked of decoding a picture; see `decompress_image`."""
 
-    sections: int | None
-    scale: float
-    crop: Crop | None
-    strict: bool
-    conceal: bool
-    max_pixels: int
+    sections: int | None = None
+    scale: float = 1.0
+    crop: Crop | None = None
+    strict: bool = False
+    conceal: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    progress: Advance | None = None
 
     def __post_init__(self) -> None:
         check_types(sections=self.sections, scale=self.scale, crop=self.crop)
         check_types(strict=self.strict, conceal=self.conceal, max_pixels=self.max_pixels)
+        check_types(progress=self.progress)
 
-
-def _decompressed(
-    data: FileBytes, asked: Reading, progress: Advance | None
-) -> tuple[Raster, tuple[Warning, ...]]:
-    """Decode a picture; return what its caller is to be warned of, too."""
-    load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import (
-        decoded_view,
-        metadata_of,
-        open_picture_file,
-        open_repaired,
-    )
-    from luxvox.torch_state import usual_state
-
-    check_types(progress=progress)
-    data, view = file_bytes(data), view_of(asked.sections, asked.scale, asked.crop)
-    with usual_state():
-        file, cautions = open_repaired(data) if asked.conceal else (container.open_file(data), ())
-        picture = open_picture_file(
-            file, asked.max_pixels, strict=asked.strict, conceal=asked.conceal
+    def read(self, data: bytes) -> tuple[Raster, tuple[Warning, ...]]:
+        """Decode a picture; return what its reader is to be warned of, too."""
+        load(*FOR_PICTURES)
+        from luxvox.codec.picture.decoding import (
+            decoded_view,
+            metadata_of,
+            open_picture_file,
+            open_repaired,
         )
-        header, content = picture.header, picture.content
-        check_view(view, header.width, header.height)
-        metadata = metadata_of(content)
-        payload = content.payload(ALPHA)
-        alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-        pixels = decoded_view(picture, view, progress or silent)
-    raster = Raster(pixels, None if alpha is None else alpha_of_view(alpha, view), *metadata)
-    return raster, (*cautions, *picture.cautions)
+        from luxvox.torch_state import usual_state
+
+        view = view_of(self.sections, self.scale, self.crop)
+        with usual_state():
+            file, cautions = (
+                open_repaired(data) if self.conceal else (container.open_file(data), ())
+            )
+            picture = open_picture_file(
+                file, self.max_pixels, strict=self.strict, conceal=self.conceal
+            )
+            header, content = picture.header, picture.content
+            check_view(view, header.width, header.height)
+            metadata = metadata_of(content)
+            payload = content.payload(ALPHA)
+            alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
+            pixels = decoded_view(picture, view, self.progress or silent)
+        raster = Raster(pixels, None if alpha is None else alpha_of_view(alpha, view), *metadata)
+        return raster, (*cautions, *picture.cautions)
+
+
+def decompress_raster(
+    data: FileBytes,
+    reading: PictureReading = PictureReading(),  # noqa: B008 – frozen
+) -> Raster:
+    """Decompress a picture with its metadata; see `decompress_image`."""
+    raster, cautions = reading.read(file_bytes(data))
+    warn_all(cautions, stacklevel=2)
+    return raster
 
 
 def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:

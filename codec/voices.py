@@ -28,7 +28,7 @@ from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_VOICES, load
 from luxvox.progress import Advance, part_of, silent
-from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
+from luxvox.timeline import FRAME_SAMPLES
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from luxvox.codec.voice.inputs import Voice
     from luxvox.codec.voice.recordings import OpenRecording
     from luxvox.models.voice.networks import SpeechConfig
-
-BANDWIDTH_HZ = CODED_RATE_HZ // 2
 
 
 @overload

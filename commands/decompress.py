@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,11 @@ from luxvox.commands.options import (
     weights_option,
 )
 from luxvox.errors import SystemFailure, UsageError
+from luxvox.progress import Advance
+
+if TYPE_CHECKING:
+    from luxvox.codec.pictures import PictureReading
+    from luxvox.codec.voices import VoiceReading
 
 _REQUESTS = 16  # at a time, where answers take longer than questions
 
@@ -44,6 +49,26 @@ class DecompressRequest:
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_seconds: float = DEFAULT_MAX_SECONDS
     force: bool = False
+
+    def picture_reading(self, progress: Advance) -> PictureReading:
+        """Return what is asked of decoding a picture."""
+        from luxvox.codec.pictures import PictureReading
+
+        return PictureReading(
+            self.sections,
+            self.scale,
+            self.crop,
+            self.strict,
+            self.conceal,
+            self.max_pixels,
+            progress,
+        )
+
+    def voice_reading(self, progress: Advance) -> VoiceReading:
+        """Return what is asked of decoding a voice."""
+        from luxvox.codec.voices import VoiceReading
+
+        return VoiceReading(self.sections, self.strict, self.conceal, self.max_seconds, progress)
 
 
 @click.command()
@@ -187,16 +212,7 @@ def _decompress_picture(
     formats.find_format(ending)
     raster = watched(
         f"decompressing {source}",
-        lambda progress: pictures.decompress_raster(
-            data,
-            sections=request.sections,
-            scale=request.scale,
-            crop=request.crop,
-            strict=request.strict,
-            conceal=request.conceal,
-            max_pixels=request.max_pixels,
-            progress=progress,
-        ),
+        lambda progress: pictures.decompress_raster(data, request.picture_reading(progress)),
     )
     written = rasters.to_bytes(raster, ending)
     files.write(target, written, request.force, source)
@@ -209,17 +225,13 @@ def _decompress_voice(
     ends: tuple[str, str], data: bytes, ending: str, request: DecompressRequest
 ) -> Sizes:
     from luxvox.codec.voice import formats
-    from luxvox.codec.voices import VoiceReading
 
     source, target = ends
     start_s = time.monotonic()
     formats.find_format(ending)
 
-    def decode(progress: Callable[[float], None]) -> tuple[int, float]:
-        reading = VoiceReading(
-            request.sections, request.strict, request.conceal, request.max_seconds, progress
-        )
-        voice, cautions = reading.open(data)
+    def decode(progress: Advance) -> tuple[int, float]:
+        voice, cautions = request.voice_reading(progress).open(data)
         warn_all(cautions, stacklevel=2)
         with files.open_output(target, request.force, source) as stream:
             shape, rate_hz = (voice.n_samples, voice.channels), voice.sample_rate_hz

@@ -33,7 +33,7 @@ def _test(source: str, _: str) -> None:
 
     data = files.read(source)
     start_s = time.monotonic()
-    decode = voices.decompress_speech if lvx.is_voice(data) else pictures.decompress_raster
+    decode = voices.decompress_speech if lvx.is_voice(data) else pictures.decompress_image
     watched(f"testing {source}", lambda progress: decode(data, strict=True, progress=progress))
     seconds = time.monotonic() - start_s
     say(f"{shown(source, 'standard input')}: whole, {len(data):,} bytes, {seconds:.2f} s")

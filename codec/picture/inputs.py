@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.arguments import (
@@ -13,6 +12,7 @@ from luxvox.codec.arguments import (
     foreign_file,
     is_file,
     is_tensor,
+    unstacked,
 )
 from luxvox.codec.picture import reading
 from luxvox.codec.picture.rasters import Raster, as_raster
@@ -37,10 +37,8 @@ def split_batch(pictures: Any) -> tuple[list[Any], bool]:
     """
     if isinstance(pictures, list | tuple):
         return list(pictures), True
-    is_stack = isinstance(pictures, np.ndarray) or is_tensor(pictures)
-    if is_stack and pictures.ndim == _BATCH_DIMENSIONS:
-        return list(pictures), True
-    return [pictures], False
+    stack = unstacked(pictures, _BATCH_DIMENSIONS)
+    return ([pictures], False) if stack is None else (stack, True)
 
 
 def raster_of(picture: Picture) -> Raster:

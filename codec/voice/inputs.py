@@ -14,6 +14,7 @@ from luxvox.codec.arguments import (
     foreign_file,
     is_file,
     is_tensor,
+    unstacked,
 )
 from luxvox.codec.voice.recordings import OpenRecording, open_recording, recording_of
 from luxvox.errors import UsageError
@@ -37,10 +38,8 @@ def split_batch(voices: Any) -> tuple[list[Any], bool]:
     if isinstance(voices, list | tuple):
         is_batch = bool(voices) and all(map(_is_voice, voices))
         return (list(voices), True) if is_batch else ([voices], False)
-    is_stack = isinstance(voices, np.ndarray) or is_tensor(voices)
-    if is_stack and voices.ndim == _BATCH_DIMENSIONS:
-        return list(voices), True
-    return [voices], False
+    stack = unstacked(voices, _BATCH_DIMENSIONS)
+    return ([voices], False) if stack is None else (stack, True)
 
 
 def recording_of_input(voice: Voice, sample_rate: int | None) -> OpenRecording:

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 8
-OVERLAP = 4  # samples that a kernel reaches beyond its block, on each side
 BIORTHOGONAL_GAIN = 1.25  # 1.2 to 1.3 is best of 1 … 1.5 on training pictures
 
 

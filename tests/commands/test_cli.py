@@ -223,9 +223,9 @@ def test_options_reach_the_codec(folder, monkeypatch):
         seen.update(options)
         return compress(raster, **options)
 
-    def note_decompress(data, **options):
-        seen.update(options)
-        return decompress(data, **options)
+    def note_decompress(data, reading):
+        seen.update(vars(reading))
+        return decompress(data, reading)
 
     monkeypatch.setattr(pictures, "compress_image", note_compress)
     monkeypatch.setattr(pictures, "decompress_raster", note_decompress)
