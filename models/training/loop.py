@@ -177,6 +177,12 @@ def n_processes() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def wait_for_all() -> None:
+    """Wait until all processes that train together have come this far."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
 def of_all_processes(tensor: Tensor) -> Tensor:
     """Return the tensors [B, …] of all processes that train together, as one [processes · B, …]."""
     if not distributed.is_initialized():

@@ -26,6 +26,7 @@ from luxvox.models.training.loop import (
     process_rank,
     record_phase,
     train,
+    wait_for_all,
     write_json,
 )
 from luxvox.models.training.provenance import sources
@@ -189,13 +190,14 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
         record_phase(job.run, START, Progress(elapsed_s=time.monotonic() - start))
 
     # The others read what the first one writes.
-    if distributed.is_initialized():
-        distributed.barrier()
+    wait_for_all()
 
 
 def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
     """Train one phase."""
     assert job.phase is not None
+    # The first process may still be writing the parts of the phase before.
+    wait_for_all()
     torch.manual_seed(SEED)
     phase = recipe.phase(job.phase, job, data)
 

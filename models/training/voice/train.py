@@ -22,7 +22,7 @@ from pathlib import Path
 
 from luxvox.errors import UsageError
 from luxvox.models.cards import read_card
-from luxvox.models.training.loop import Phase, save_atomically
+from luxvox.models.training.loop import Phase, process_rank, save_atomically, wait_for_all
 from luxvox.models.training.provenance import core_hours, earlier_core_hours
 from luxvox.models.training.run import SEED, Fit, Job, Started
 from luxvox.models.training.voice.context_phase import (
@@ -162,7 +162,9 @@ class VoiceRecipe:
 
         # A resume goes on with the codes that it was trained on.
         if not (job.resume and fit):
-            _store(model, job.run, data)
+            if process_rank() == 0:
+                _store(model, job.run, data)
+            wait_for_all()
         phase = SpeechContextPhase(model, *folders)
         if (job.run / CONTEXT_FILE).exists():
             phase.twins = load_speech_context(model, job.run)
