@@ -101,12 +101,13 @@ def _at_quality(encoder: PictureEncoder, quality: Quality, advance: Advance) -> 
     if not has_plateau(encoder.pixels):
         return coded.data
     step = quality_to_step(quality.value, encoder.codec.model.config)
+    n_samples = 3 * encoder.pixels.shape[0] * encoder.pixels.shape[1]  # grey is coded as RGB
     is_exact = is_small(encoder.pixels)
 
     def cost(tried: CodedPicture) -> float:
         """Return squared steps of error, and what the bits are worth, as codes are chosen by."""
-        error = squared_error(encoder.codec, encoder.pixels, tried) * encoder.pixels.size
-        return error / step**2 + encoder.work.lambda_ * 8.0 * len(tried.data)
+        error = squared_error(encoder.codec, encoder.pixels, tried) * n_samples
+        return float(error / step**2 + encoder.work.lambda_ * 8.0 * len(tried.data))
 
     return best_up_to(coded, lambda other: encoder.at(other, is_exact=is_exact), cost).data
 
