@@ -17,12 +17,12 @@ NOWHERE: Final = ""
 """The target of a job that makes no file."""
 
 Work = Callable[[str, str], Sizes | None]
-"""Makes a target of a source and returns the bytes of both; None if it makes no file."""
+"""Makes a target from a source and returns the sizes of both in bytes; None if it makes no file."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to make of another."""
+    """One file to make from another."""
 
     source: str
     target: str
@@ -30,7 +30,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """How a job ended.
 
     Attributes:
         job: the job.

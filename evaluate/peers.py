@@ -265,7 +265,7 @@ class Adopted:
 
 
 def adopt(own: Any, name: str) -> Peer:
-    """Make a codec of an object, or of a class or function that returns one without arguments.
+    """Make a codec from an object, or from a class or function that returns one without arguments.
 
     Raises:
         UsageError: it lacks `name`, `points`, `encode` or `decode`; or its kind is unknown.

@@ -127,7 +127,7 @@ def from_pil(image: Image.Image) -> Raster:
 def raster_of(
     image: Image.Image, samples: Samples, facts: Facts, notes: tuple[str, ...] = ()
 ) -> Raster:
-    """Make a raster of the samples of an image, upright, with its metadata.
+    """Make a raster from the samples of an image, upright, with its metadata.
 
     Args:
         image: what `samples` were read from, loaded.
