@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Advance = Callable[[float], None]
+Progress = Callable[[float], None]
 
 
 def silent(share: float) -> None:
     """Ignore progress."""
 
 
-def part_of(advance: Advance, start: float, size: float) -> Advance:
+def part_of(progress: Progress, start: float, size: float) -> Progress:
     """Return what a part of the work tells its own progress: it begins at `start` of the whole."""
-    return lambda done: advance(start + size * done)
+    return lambda done: progress(start + size * done)

@@ -22,7 +22,7 @@ from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import Target, picture_target
 from luxvox.errors import InputError, LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
-from luxvox.progress import Advance, part_of, silent
+from luxvox.progress import Progress, part_of, silent
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,7 +44,7 @@ def compress_image(
     device: str = "cpu",
     strip: bool = False,
     coder: str = "constriction",
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> list[bytes]: ...
 
 
@@ -61,7 +61,7 @@ def compress_image(
     device: str = "cpu",
     strip: bool = False,
     coder: str = "constriction",
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> bytes: ...
 
 
@@ -77,7 +77,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     device: str = "cpu",
     strip: bool = False,
     coder: str = "constriction",
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> bytes | list[bytes]:
     """Compress a picture, to a quality or to a rate, size or PSNR.
 
@@ -140,7 +140,7 @@ class _File:
 
 
 def _compress_all(
-    pixels: Picture | list[Picture] | tuple[Picture, ...], request: _Request, advance: Advance
+    pixels: Picture | list[Picture] | tuple[Picture, ...], request: _Request, progress: Progress
 ) -> tuple[list[_File], bool]:
     """Code a picture, or each of a batch; return whether it is one, too."""
     load(*FOR_PICTURES)
@@ -149,13 +149,13 @@ def _compress_all(
     pictures, is_batch = split_batch(pixels)
     share = 1 / max(len(pictures), 1)
     made = [
-        _compress(picture, request, part_of(advance, number * share, share))
+        _compress(picture, request, part_of(progress, number * share, share))
         for number, picture in enumerate(pictures)
     ]
     return made, is_batch
 
 
-def _compress(picture: Picture, request: _Request, advance: Advance) -> _File:
+def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
     """Code a picture as it is asked for."""
     from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
     from luxvox.codec.picture.inputs import raster_of
@@ -181,8 +181,8 @@ def _compress(picture: Picture, request: _Request, advance: Advance) -> _File:
     with usual_state():
         codec = codec_on(request.device)
         encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder], request.work)
-        data, missed = at_target(encoder, request.target, advance)
-    advance(1.0)
+        data, missed = at_target(encoder, request.target, progress)
+    progress(1.0)
 
     lost = [LossWarning(note) for note in (*left_out, *raster.notes)]
     return _File(data, (*([TargetWarning(missed)] if missed else []), *lost))
@@ -199,7 +199,7 @@ def decompress_image(
     strict: bool = False,
     conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.uint8]: ...
 
 
@@ -214,7 +214,7 @@ def decompress_image(
     strict: bool = False,
     conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> Image.Image: ...
 
 
@@ -228,7 +228,7 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
     strict: bool = False,
     conceal: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.uint8] | Image.Image:
     """Decompress a picture.
 
@@ -274,7 +274,7 @@ class PictureReading:
     strict: bool = False
     conceal: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
-    progress: Advance | None = None
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         check_types(sections=self.sections, scale=self.scale, crop=self.crop)

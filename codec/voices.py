@@ -27,7 +27,7 @@ from luxvox.codec.voice.decoding import (
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import LossWarning, TargetWarning, UsageError
 from luxvox.late_imports import FOR_VOICES, load
-from luxvox.progress import Advance, part_of, silent
+from luxvox.progress import Progress, part_of, silent
 from luxvox.timeline import FRAME_SAMPLES
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def compress_speech(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> list[bytes]: ...
 
 
@@ -60,7 +60,7 @@ def compress_speech(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> bytes: ...
 
 
@@ -72,7 +72,7 @@ def compress_speech(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> bytes | list[bytes]:
     """Compress a voice, to a bitrate or to a size or quality.
 
@@ -118,7 +118,7 @@ def compress_recording(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
     request = _Request(bitrate, size, quality, effort)
@@ -139,7 +139,7 @@ class _Request:
 
 
 def _compress_all(
-    samples: Voice | list[Voice] | tuple[Voice, ...], asked: _Request, advance: Advance
+    samples: Voice | list[Voice] | tuple[Voice, ...], asked: _Request, progress: Progress
 ) -> tuple[list[tuple[bytes, tuple[Warning, ...]]], bool]:
     """Code a voice, or each of a batch; return whether it is one, too."""
     load(*FOR_VOICES)
@@ -151,7 +151,7 @@ def _compress_all(
         _compressed(
             recording_of_input(item, asked.sample_rate_hz),
             asked,
-            part_of(advance, number * share, share),
+            part_of(progress, number * share, share),
         )
         for number, item in enumerate(items)
     ]
@@ -159,7 +159,7 @@ def _compress_all(
 
 
 def _compressed(
-    recording: OpenRecording, asked: _Request, progress: Advance | None
+    recording: OpenRecording, asked: _Request, progress: Progress | None
 ) -> tuple[bytes, tuple[Warning, ...]]:
     """Code a recording as it is asked for; return what its maker is to be warned of, too."""
     load(*FOR_VOICES)
@@ -172,12 +172,12 @@ def _compressed(
     check_types(bitrate=asked.bitrate, size=asked.size, quality=asked.quality)
     check_types(effort=asked.effort, progress=progress)
     target = voice_target(asked.quality, asked.bitrate, asked.size)
-    work, advance = VOICE_WORK[check_effort(asked.effort)], progress or silent
+    work, progress = VOICE_WORK[check_effort(asked.effort)], progress or silent
     with usual_state():
-        encoder = VoiceEncoder(voice_codec(None), recording, work, advance)
+        encoder = VoiceEncoder(voice_codec(None), recording, work, progress)
         data, missed = at_target(encoder, target)
         data = with_level_of(encoder.codec, data, encoder.level)
-    advance(1.0)
+    progress(1.0)
     lost = [LossWarning(note) for note in recording.notes]
     if missed and (asked.bitrate or asked.size):  # of the default nobody asked for
         return data, (TargetWarning(missed), *lost)
@@ -191,7 +191,7 @@ def decompress_speech(
     strict: bool = False,
     conceal: bool = False,
     max_seconds: float = DEFAULT_MAX_SECONDS,
-    progress: Advance | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Samples, int]:
     """Decompress a voice.
 
@@ -258,7 +258,7 @@ class VoiceReading:
     strict: bool = False
     conceal: bool = False
     max_seconds: float = DEFAULT_MAX_SECONDS
-    progress: Advance | None = None
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         check_types(sections=self.sections, strict=self.strict, conceal=self.conceal)

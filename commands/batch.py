@@ -21,7 +21,7 @@ from luxvox.commands import console, paths
 from luxvox.commands.console import Sizes
 from luxvox.commands.executors import Ended, dask_executor, run_in, run_in_processes
 from luxvox.commands.jobs import Job, Outcome, Work, failure, run_job
-from luxvox.commands.progress_bar import BatchProgress
+from luxvox.commands.progress_bar import BatchProgressBar
 from luxvox.errors import LuxvoxError, SystemFailure, UsageError
 
 _BYTES_A_FILE = 100_000  # of a photograph, that take as long as opening and writing any file
@@ -61,7 +61,7 @@ class _Tally:
     """The outcomes so far, told to people and programs as they come."""
 
     options: BatchOptions
-    progress: BatchProgress
+    progress: BatchProgressBar
     exit_code: int = 0
     n_skipped: int = 0
     done: list[Sizes | None] = field(default_factory=list)
@@ -105,7 +105,7 @@ def run_jobs(
     jobs = [Job(*pair) for pair in zip(sources, targets, strict=True)]
     clashes = paths.find_clashes(sources, targets)
     has_bar = options.has_bar and not options.quiet
-    progress = BatchProgress([_weight(job) for job in jobs], sys.stderr if has_bar else None)
+    progress = BatchProgressBar([_weight(job) for job in jobs], sys.stderr if has_bar else None)
     tally = _Tally(options, progress)
     waiting = list(_to_do(jobs, clashes, tally))
     try:

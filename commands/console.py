@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 
 from luxvox.codec import files
-from luxvox.commands.progress_bar import Progress
+from luxvox.commands.progress_bar import ProgressBar
 from luxvox.errors import LossWarning, LuxvoxError, SystemFailure
 
 _DEBUG_VARIABLE = "LUXVOX_DEBUG"
@@ -105,9 +105,9 @@ def said_to(lines: list[str], is_watched: bool) -> Iterator[None]:
         _is_watched.reset(tokens[1])
 
 
-def watched(label: str, job: Callable[[Progress], Result]) -> Result:
+def watched(label: str, job: Callable[[ProgressBar], Result]) -> Result:
     """Do a job that tells its progress, and show that."""
-    progress = Progress(label, sys.stderr if _is_watched.get() else None)
+    progress = ProgressBar(label, sys.stderr if _is_watched.get() else None)
     try:
         return job(progress)
     finally:

@@ -28,7 +28,7 @@ from luxvox.commands.options import (
     weights_option,
 )
 from luxvox.errors import SystemFailure, UsageError
-from luxvox.progress import Advance
+from luxvox.progress import Progress
 
 if TYPE_CHECKING:
     from luxvox.codec.pictures import PictureReading
@@ -50,7 +50,7 @@ class DecompressRequest:
     max_seconds: float = DEFAULT_MAX_SECONDS
     force: bool = False
 
-    def picture_reading(self, progress: Advance) -> PictureReading:
+    def picture_reading(self, progress: Progress) -> PictureReading:
         """Return what is asked of decoding a picture."""
         from luxvox.codec.pictures import PictureReading
 
@@ -64,7 +64,7 @@ class DecompressRequest:
             progress,
         )
 
-    def voice_reading(self, progress: Advance) -> VoiceReading:
+    def voice_reading(self, progress: Progress) -> VoiceReading:
         """Return what is asked of decoding a voice."""
         from luxvox.codec.voices import VoiceReading
 
@@ -230,7 +230,7 @@ def _decompress_voice(
     start_s = time.monotonic()
     formats.find_format(ending)
 
-    def decode(progress: Advance) -> tuple[int, float]:
+    def decode(progress: Progress) -> tuple[int, float]:
         voice, cautions = request.voice_reading(progress).open(data)
         warn_all(cautions, stacklevel=2)
         with files.open_output(target, request.force, source) as stream:

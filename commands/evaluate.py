@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from luxvox.commands.options import told_weights_option
-from luxvox.commands.progress_bar import Progress
+from luxvox.commands.progress_bar import ProgressBar
 from luxvox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def _name(path: Path) -> str:
 
 @contextlib.contextmanager
 def _watch(label: str) -> Iterator[Callable[[float], None]]:
-    progress = Progress(label, sys.stderr)
+    progress = ProgressBar(label, sys.stderr)
     try:
         yield progress
     finally:

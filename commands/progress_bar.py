@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, for jobs that take longer than a second."""
+"""ProgressBar bars on a terminal, for jobs that take longer than a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CELLS = 24
 _WIPE = "\r\x1b[K"
 
 
-class Progress:
+class ProgressBar:
     """Draw how far a job is on a terminal, once it has taken longer than a second.
 
     Call it with the fraction done, 0..1; `close` wipes the line. Where the stream is not a
@@ -51,7 +51,7 @@ class Progress:
             self._stream.flush()
 
 
-class BatchProgress:
+class BatchProgressBar:
     """Draw how many files of a run are done, what that saved, and how long the rest takes.
 
     The bar is as long as the work that is done, so that it moves evenly over small and large files.

@@ -99,18 +99,18 @@ def run_all(
     total = max(1, sum(len(job.codec.points) for job in jobs))
     done = 0
 
-    def advance(n_points: int) -> None:
+    def count_points(n_points: int) -> None:
         nonlocal done
         done += n_points
         progress(done / total)
 
     if n_processes == 1:
         with one_thread():
-            return [run(job, advance) for job in jobs]
-    return _run_in_processes(jobs, n_processes, advance)
+            return [run(job, count_points) for job in jobs]
+    return _run_in_processes(jobs, n_processes, count_points)
 
 
-def run(job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
+def run(job: Job, count_points: Callable[[int], None] | None = None) -> Outcome:
     """Run one job, point by point; whatever a codec or metric raises becomes a failure."""
     rows: list[Row] = []
     size: Mapping[str, float] = {}
@@ -120,8 +120,8 @@ def run(job: Job, advance: Callable[[int], None] | None = None) -> Outcome:
             for point in job.codec.points:
                 row, size = _measure(job, point)
                 rows.append(row)
-                if advance is not None:
-                    advance(1)
+                if count_points is not None:
+                    count_points(1)
     except SystemFailure:
         raise
     except _Unreadable as error:
@@ -250,7 +250,7 @@ def _metric(name: str) -> Any:
 
 
 def _run_in_processes(
-    jobs: Sequence[Job], n_processes: int, advance: Callable[[int], None]
+    jobs: Sequence[Job], n_processes: int, count_points: Callable[[int], None]
 ) -> list[Outcome]:
     context = multiprocessing.get_context("spawn")
     outcomes: dict[int, Outcome] = {}
@@ -261,7 +261,7 @@ def _run_in_processes(
         }
         for future in as_completed(futures):
             outcomes[futures[future]] = future.result()
-            advance(len(jobs[futures[future]].codec.points))
+            count_points(len(jobs[futures[future]].codec.points))
     except BrokenProcessPool as error:
         raise SystemFailure(
             "a measuring process died; run again to go on, with --jobs 1 to see why"

@@ -15,7 +15,7 @@ from luxvox.entropy.picture.walk import LatticeContext, Visitor, Walk, walk
 from luxvox.errors import FormatError
 from luxvox.models.picture.conditions import LEVELS, STRIDES
 from luxvox.models.picture.tiling import grid_shapes
-from luxvox.progress import Advance
+from luxvox.progress import Progress
 
 Codes = dict[str, LatticeCodes]
 BeginLevel = Callable[[int, Codes], None]
@@ -35,7 +35,7 @@ class BandWalk:
         bands: of the picture.
         log_step_int: log-step, −127 (finest) … 127 (coarsest).
         coder: number of the range coder.
-        advance: called with the share of the bands that are done.
+        progress: called with the share of the bands that are done.
         wanted: the bands that are walked over; None for all.
     """
 
@@ -43,7 +43,7 @@ class BandWalk:
     bands: Bands
     log_step_int: int
     coder: int
-    advance: Advance
+    progress: Progress
     wanted: range | None = None
 
     def begin(self, band: int, visitor: Visitor) -> Walk:
@@ -69,7 +69,7 @@ class BandWalk:
         for band, part in zip(wanted, side_by_side(work, wanted, len(wanted)), strict=True):
             for level in LEVELS:
                 codes[level][:, self.bands.grid_rows(band, STRIDES[level])] = part[level]
-            self.advance((band - wanted.start + 1) / len(wanted))
+            self.progress((band - wanted.start + 1) / len(wanted))
         return codes
 
 
@@ -104,7 +104,7 @@ def _level_by_level(bands: BandWalk, visitors: Sequence[Visitor], begin: BeginLe
         for band, part in enumerate(side_by_side(Walk.next_level, walks, len(walks))):
             whole[:, bands.bands.grid_rows(band, STRIDES[level.name])] = part
         codes[level.name] = whole
-        bands.advance(0.25 ** (len(LEVELS) - 1 - number))
+        bands.progress(0.25 ** (len(LEVELS) - 1 - number))
     return codes
 
 

@@ -39,7 +39,7 @@ from luxvox.errors import (
 from luxvox.models.picture.conditions import STRIDES, Setting, quality_to_step
 from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
 from luxvox.models.picture.weights import PictureCodec, picture_codec
-from luxvox.progress import Advance, part_of, silent
+from luxvox.progress import Progress, part_of, silent
 
 _CODES_SHARE = 0.6  # of the time of decompressing, for progress
 
@@ -127,14 +127,14 @@ def metadata_of(content: Container) -> tuple[bytes | None, bytes | None, bytes |
 def decoded_codes(
     picture: OpenedPicture,
     n_sections: int | None = None,
-    advance: Advance = silent,
+    progress: Progress = silent,
     wanted: range | None = None,
 ) -> dict[str, LatticeCodes]:
     """Decode the codes of the first sections of a picture, all by default, in bands all or some."""
     header = picture.header
     bands = bands_of(header)
     walk = BandWalk(
-        picture.codec.context, bands, header.quality.log_step_int, header.coder, advance, wanted
+        picture.codec.context, bands, header.quality.log_step_int, header.coder, progress, wanted
     )
     last = n_sections or bands.n_sections
     payloads = {p: data for p, data in picture.content.parts.items() if p.section <= last}
@@ -142,10 +142,10 @@ def decoded_codes(
     return decode_codes(walk, payloads, lost)
 
 
-def decoded_view(picture: OpenedPicture, view: View, advance: Advance) -> NDArray[np.uint8]:
+def decoded_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArray[np.uint8]:
     """Decode what is wanted of a picture to pixels, uint8 [H, W, 3] or [H, W, 1]."""
-    reading = part_of(advance, 0.0, _CODES_SHARE)
-    drawing = part_of(advance, _CODES_SHARE, 1.0 - _CODES_SHARE)
+    reading = part_of(progress, 0.0, _CODES_SHARE)
+    drawing = part_of(progress, _CODES_SHARE, 1.0 - _CODES_SHARE)
     if view.crop is None:
         codes = decoded_codes(picture, view.n_sections, reading)
         return drawn(picture.codec, picture.header, codes, drawing, view.factor)
@@ -170,7 +170,7 @@ def drawn(
     codec: PictureCodec,
     header: PictureHeader,
     arrays: dict[str, LatticeCodes],
-    advance: Advance = silent,
+    progress: Progress = silent,
     factor: int = 1,
 ) -> NDArray[np.uint8]:
     """Draw the pixels uint8 [H, W, 3], or [H, W, 1] of a grey picture, that codes stand for.
@@ -192,7 +192,7 @@ def drawn(
         kept = part[: height - row]
         pixels[row : row + len(kept)] = kept
         row += len(kept)
-        advance(number / len(strips))
+        progress(number / len(strips))
     return pixels
 
 

@@ -38,7 +38,7 @@ from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_t
 from luxvox.models.picture.resaving import latents_of_saved
 from luxvox.models.picture.tiling import Placement, analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
-from luxvox.progress import Advance, part_of, silent
+from luxvox.progress import Progress, part_of, silent
 
 NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed again
 
@@ -123,7 +123,7 @@ class PictureEncoder:
         self,
         quality: Quality,
         lambda_factor: float = 1.0,
-        advance: Advance = silent,
+        progress: Progress = silent,
         is_exact: bool = False,
     ) -> CodedPicture:
         """Return the file at a quality.
@@ -131,13 +131,13 @@ class PictureEncoder:
         Args:
             quality: of the file.
             lambda_factor: on what a bit is worth.
-            advance: called with the share of the work done.
+            progress: called with the share of the work done.
             is_exact: do not start from what was computed for a quality nearby, so that the file is
                 the same whatever was tried before it.
         """
-        prepared = self._prepared_near(quality, part_of(advance, 0.0, 0.5), is_exact)
+        prepared = self._prepared_near(quality, part_of(progress, 0.0, 0.5), is_exact)
         header = self._header(quality)
-        bands = self._bands(header, part_of(advance, 0.5, 0.5))
+        bands = self._bands(header, part_of(progress, 0.5, 0.5))
         lambda_ = 0.0 if prepared.saved else self.work.lambda_ * lambda_factor
         choices = self._choices(bands, lambda_)
         begin = self._beginner(prepared, bands, choices)
@@ -163,9 +163,9 @@ class PictureEncoder:
             band_rows=usual_band_rows(height, width),
         )
 
-    def _bands(self, header: PictureHeader, advance: Advance) -> BandWalk:
+    def _bands(self, header: PictureHeader, progress: Progress) -> BandWalk:
         log_step = header.quality.log_step_int
-        return BandWalk(self.codec.context, bands_of(header), log_step, header.coder, advance)
+        return BandWalk(self.codec.context, bands_of(header), log_step, header.coder, progress)
 
     @staticmethod
     def _choices(bands: BandWalk, lambda_: float) -> list[RateAwareChoice]:
@@ -189,19 +189,19 @@ class PictureEncoder:
 
         return begin
 
-    def _prepared_near(self, quality: Quality, advance: Advance, is_exact: bool) -> _Prepared:
+    def _prepared_near(self, quality: Quality, progress: Progress, is_exact: bool) -> _Prepared:
         """Return latents for a quality, from one nearby if there is one that will do."""
         near = None if is_exact else _first_near(self._prepared, quality)
         if near is None:
-            self._prepared[quality] = self._prepare(quality, advance)
+            self._prepared[quality] = self._prepare(quality, progress)
             return self._prepared[quality]
         before, after = self._setting(near), self._setting(quality)
         latents = self.codec.model.at_step(self._prepared[near].latents, before, after)
         return _Prepared(after, latents)
 
-    def _prepare(self, quality: Quality, advance: Advance) -> _Prepared:
+    def _prepare(self, quality: Quality, progress: Progress) -> _Prepared:
         setting = self._setting(quality)
-        latents = analyse(self.codec.model, self._pixels, setting, advance)
+        latents = analyse(self.codec.model, self._pixels, setting, progress)
         saved = latents_of_saved(self.codec.model, self._pixels, setting, latents)
         return _Prepared(setting, saved or latents, saved is not None)
 

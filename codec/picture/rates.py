@@ -32,7 +32,7 @@ from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, T
 from luxvox.errors import UsageError
 from luxvox.models.picture.conditions import quality_to_step
 from luxvox.models.picture.weights import PictureCodec
-from luxvox.progress import Advance
+from luxvox.progress import Progress
 
 # Bits a pixel and PSNR of a typical photograph, by quality.
 _QUALITIES = (1.0, 12.0, 28.0, 44.0, 60.0, 74.0, 100.0)
@@ -50,23 +50,23 @@ _CLIMB = 25  # hundredths of quality, which take about a hundredth of the bytes
 
 
 def at_target(
-    encoder: PictureEncoder, target: Target, advance: Advance
+    encoder: PictureEncoder, target: Target, progress: Progress
 ) -> tuple[bytes, str | None]:
     """Return the file that comes nearest to a target, and how it misses the target, if it does.
 
     Args:
         encoder: of the picture.
         target: quality, size in bytes, bits a pixel, or PSNR in dB over all samples.
-        advance: called with the share of the work done.
+        progress: called with the share of the work done.
 
     Raises:
         UsageError: if the target cannot be reached; the message says what can.
     """
     if target.what == "quality":
-        return _at_quality(encoder, Quality.of(target.value), advance), None
+        return _at_quality(encoder, Quality.of(target.value), progress), None
     search = _Search(encoder, target)
     chosen = find(search.measure, search.window, PICTURE_NUMBERS, search.forecast)
-    advance(0.7)
+    progress(0.7)
     kept, missed = _nearest(search, chosen)
     return search.best_instead_of(kept, missed)
 
@@ -95,9 +95,9 @@ def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
     return found, search.miss(found.value)
 
 
-def _at_quality(encoder: PictureEncoder, quality: Quality, advance: Advance) -> bytes:
+def _at_quality(encoder: PictureEncoder, quality: Quality, progress: Progress) -> bytes:
     """Return the file at a quality, or at a lower one that costs less in error and bits."""
-    coded = encoder.at(quality, advance=advance)
+    coded = encoder.at(quality, progress=progress)
     if not has_plateau(encoder.pixels):
         return coded.data
     step = quality_to_step(quality.value, encoder.codec.model.config)

@@ -18,7 +18,7 @@ from luxvox.codec.workers import in_one_thread
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
 from luxvox.models.voice.tiling import analyse
-from luxvox.progress import Advance
+from luxvox.progress import Progress
 from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES, coded_length
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Frames:
 
 
 def analysed(
-    codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, advance: Advance
+    codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, progress: Progress
 ) -> Iterator[Tensor]:
     """Yield latents [n_channels, 1, frames], and tell of the work done."""
     total = -(-n_coded // FRAME_SAMPLES) + 1
@@ -56,7 +56,7 @@ def analysed(
     while (latents := following(stretches)) is not None:
         yield latents
         n_done += latents.shape[2]
-        advance(n_done / total)
+        progress(n_done / total)
 
 
 def _next(stretches: Iterator[Tensor]) -> Tensor | None:

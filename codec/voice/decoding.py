@@ -32,7 +32,7 @@ from luxvox.errors import (
     UnsupportedError,
     UsageError,
 )
-from luxvox.progress import Advance, silent
+from luxvox.progress import Progress, silent
 from luxvox.timeline import (
     CODED_RATE_HZ,
     FRAME_SAMPLES,
@@ -89,7 +89,7 @@ class VoiceStream:
 
 
 def voice_stream(
-    voice: OpenedVoice, sections: int | None = None, advance: Advance = silent
+    voice: OpenedVoice, sections: int | None = None, progress: Progress = silent
 ) -> VoiceStream:
     """Decode a voice, or the first n code sections of each of its segments.
 
@@ -112,7 +112,7 @@ def voice_stream(
     if whole < total:
         n_reached = min((whole * SEGMENT_FRAMES - 1) * FRAME_SAMPLES, n_coded)
         n_samples = min(samples_of_segments(whole, header.sample_rate_hz), n_samples)
-    blocks = _watched(_joined(streams, header), n_reached, advance)
+    blocks = _watched(_joined(streams, header), n_reached, progress)
     out = resample_blocks(blocks, CODED_RATE_HZ, header.sample_rate_hz, n_samples)
     return VoiceStream(header.sample_rate_hz, header.channels, n_samples, out)
 
@@ -235,9 +235,9 @@ def _joined(streams: list[Iterator[Samples]], header: VoiceHeader) -> Iterator[S
             yield from_coded(first, second, header.stereo_mode) * scale
 
 
-def _watched(blocks: Iterable[Samples], n_coded: int, advance: Advance) -> Iterator[Samples]:
+def _watched(blocks: Iterable[Samples], n_coded: int, progress: Progress) -> Iterator[Samples]:
     n_done = 0
     for block in blocks:
         yield block
         n_done += len(block)
-        advance(min(n_done / max(n_coded, 1), 1.0))
+        progress(min(n_done / max(n_coded, 1), 1.0))

@@ -33,7 +33,7 @@ from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, corrected_latents
 from luxvox.models.voice.tiling import SampleWindow
-from luxvox.progress import Advance, part_of, silent
+from luxvox.progress import Progress, part_of, silent
 from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_frames, n_segments
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class VoiceEncoder:
         codec: the networks.
         recording: is read, and analysed.
         work: what is done for the codes.
-        advance: called with the share of the work done.
+        progress: called with the share of the work done.
 
     Attributes:
         header: of its files, at the finest quality.
@@ -77,7 +77,7 @@ class VoiceEncoder:
     """
 
     def __init__(
-        self, codec: VoiceCodec, recording: OpenRecording, work: VoiceWork, advance: Advance
+        self, codec: VoiceCodec, recording: OpenRecording, work: VoiceWork, progress: Progress
     ) -> None:
         self.codec, self._work = codec, work
         self.level = measure(blocks_at_coded_rate(recording))
@@ -99,8 +99,8 @@ class VoiceEncoder:
             for channel in range(recording.channels)
         )
         share = _ANALYSIS_SHARE[self._is_to_be_corrected]
-        self._channels = self._analysed(part_of(advance, 0.0, share))
-        self._advance = part_of(advance, share, 1.0 - share)
+        self._channels = self._analysed(part_of(progress, 0.0, share))
+        self._progress = part_of(progress, share, 1.0 - share)
 
     @property
     def n_segments(self) -> int:
@@ -111,14 +111,14 @@ class VoiceEncoder:
     def _is_to_be_corrected(self) -> bool:
         return self._work.n_corrections > 0
 
-    def _analysed(self, advance: Advance) -> tuple[Frames, ...]:
+    def _analysed(self, progress: Progress) -> tuple[Frames, ...]:
         rate_hz = self.header.sample_rate_hz
         n_coded = coded_length(self.header.n_samples, rate_hz)
         code = uncoded if self._is_to_be_corrected else coded_at_full_depth
         channels = []
         for channel, read in enumerate(self._blocks):
             share = 1.0 / len(self._blocks)
-            done = part_of(advance, channel * share, share)
+            done = part_of(progress, channel * share, share)
             stretches = analysed(self.codec, read(), n_coded, done)
             coded = (code(self.codec, one, self._work.chooses_again) for one in stretches)
             channels.append(joined_frames(coded, n_frames(self.header.n_samples, rate_hz)))
@@ -135,11 +135,11 @@ class VoiceEncoder:
             n_windows = -(-total // _CORRECTED_FRAMES)
             windows = side_by_side(correct, self._windows(channel, total), n_windows)
             share = _CORRECTION_SHARE / len(self._channels)
-            done = part_of(self._advance, channel * share, share)
+            done = part_of(self._progress, channel * share, share)
             channels.append(joined_frames(_watched(windows, n_windows, done), total))
         self._channels = tuple(channels)
         self._work = replace(self._work, n_corrections=0)
-        self._advance = part_of(self._advance, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
+        self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
 
     def at(self, quality: Quality, begin: float = 0.0, share: float = 1.0) -> bytes:
         """Return the file at a quality; the first one decides what latents are corrected for.
@@ -150,16 +150,16 @@ class VoiceEncoder:
         """
         self.prepare(quality)
         header = replace(self.header, quality=min(quality, FINEST))
-        advance = part_of(self._advance, begin, share)
-        return container.write(header, self.sections(range(self.n_segments), quality, advance))
+        progress = part_of(self._progress, begin, share)
+        return container.write(header, self.sections(range(self.n_segments), quality, progress))
 
     def sections(
-        self, segments: range, quality: Quality, advance: Advance = silent
+        self, segments: range, quality: Quality, progress: Progress = silent
     ) -> list[Section]:
         """Return the sections of some segments, channel after channel in each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
         coded = side_by_side(lambda pair: self._segment(*pair, quality), pairs, len(pairs))
-        watched = _watched(coded, len(pairs), advance)
+        watched = _watched(coded, len(pairs), progress)
         return [section for sections in watched for section in sections]
 
     @property
@@ -246,7 +246,7 @@ class VoiceEncoder:
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 
 
-def _watched(items: Iterable[Item], total: int, advance: Advance) -> Iterator[Item]:
+def _watched(items: Iterable[Item], total: int, progress: Progress) -> Iterator[Item]:
     for n, item in enumerate(items, start=1):
         yield item
-        advance(n / total)
+        progress(n / total)

@@ -29,7 +29,7 @@ from luxvox.models.picture.networks import PictureModel
 STRIP_PIXELS = 1 << 20
 _ALIGNMENT = 16  # rows of pixels; the finest grid that is not cut into strips
 
-Advance = Callable[[float], None]
+Progress = Callable[[float], None]
 Size = tuple[int, int]
 
 
@@ -98,7 +98,7 @@ def padded_units(
 
 @torch.inference_mode()
 def analyse(
-    model: PictureModel, pixels: NDArray[np.uint8], setting: Setting, advance: Advance
+    model: PictureModel, pixels: NDArray[np.uint8], setting: Setting, progress: Progress
 ) -> dict[str, Tensor]:
     """Return the latents of a picture in steps, [1, channels, h, w] by level, on the CPU.
 
@@ -108,7 +108,7 @@ def analyse(
         model: on the device the work is to be done on.
         pixels: uint8 [H, W, 3].
         setting: step and tuning.
-        advance: called with the share of the work done.
+        progress: called with the share of the work done.
     """
     size = padded_size(*pixels.shape[:2])
     at = model.conditions_at(setting)
@@ -118,10 +118,10 @@ def analyse(
         detail, feature = model.analysis.fine(units, at)
         details.append(detail[:, :, strip.inner(8)].cpu())
         features.append(feature[:, :, strip.inner(16)])
-        advance(0.9 * strip.last / size[0])
+        progress(0.9 * strip.last / size[0])
     latents = model.analysis.coarse(torch.cat(features, 2), at)
     latents["detail"] = torch.cat(details, 2)
-    advance(1.0)
+    progress(1.0)
     return {level: y.cpu() / model.scale(level, at).cpu() for level, y in latents.items()}
 
 

@@ -75,7 +75,7 @@ class Learner:
 
 
 @dataclass
-class Progress:
+class PhaseState:
     """Where a phase stands; all of it is kept for a resume."""
 
     step: int = 0
@@ -86,28 +86,28 @@ class Progress:
 def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) -> None:
     """Train one phase for `minutes` (counted over resumes) and write its part of the codec."""
     learner = _learner(phase)
-    progress = Progress()
+    state = PhaseState()
     state_path = run / f"phase-{phase.name}"
     if resume and state_path.with_suffix(".json").exists():
-        progress = _load_state(state_path, learner)
-        log.info("phase %s: resumed at step %d", phase.name, progress.step)
+        state = _load_state(state_path, learner)
+        log.info("phase %s: resumed at step %d", phase.name, state.step)
 
-    start = time.monotonic() - progress.elapsed_s
+    start = time.monotonic() - state.elapsed_s
     last_report = last_checkpoint = time.monotonic()
     sums: dict[str, float] = {}
     n_sums = 0
-    while progress.elapsed_s < minutes * 60.0:
+    while state.elapsed_s < minutes * 60.0:
         # The schedule goes by the clock: the rate has fallen when the minutes are over.
-        rate = _schedule(progress.step, progress.elapsed_s / (minutes * 60.0))
+        rate = _schedule(state.step, state.elapsed_s / (minutes * 60.0))
         for group in learner.optimiser.param_groups:
             group["lr"] = phase.learning_rate * rate * group["factor"]
 
         # A batch follows from the number of its step, so a resume sees the batches of a whole run.
-        generator = torch.Generator().manual_seed(batch_seed(seed, progress.step))
+        generator = torch.Generator().manual_seed(batch_seed(seed, state.step))
         loss, figures = _learn(phase, learner, generator)
-        progress.step += 1
-        progress.elapsed_s = _agreed(time.monotonic() - start)
-        _update_means(learner, progress.step)
+        state.step += 1
+        state.elapsed_s = _agreed(time.monotonic() - start)
+        _update_means(learner, state.step)
 
         # Reports give means since the last report, as single batches differ much.
         for key, value in {"loss": loss.item(), **figures}.items():
@@ -116,15 +116,15 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
         now = time.monotonic()
         if now - last_report > REPORT_S:
             means = {key: value / n_sums for key, value in sums.items()}
-            _report(phase, run, progress, means, minutes)
+            _report(phase, run, state, means, minutes)
             sums, n_sums = {}, 0
             last_report = now
 
         if now - last_checkpoint > CHECKPOINT_S:
-            _checkpoint(phase, run, progress, learner, minutes)
+            _checkpoint(phase, run, state, learner, minutes)
             last_checkpoint = time.monotonic()
 
-    _checkpoint(phase, run, progress, learner, minutes)
+    _checkpoint(phase, run, state, learner, minutes)
 
 
 def _learn(
@@ -247,12 +247,12 @@ def _schedule(step: int, share: float) -> float:
 
 
 def _checkpoint(
-    phase: Phase, run: Path, progress: Progress, learner: Learner, minutes: float
+    phase: Phase, run: Path, state: PhaseState, learner: Learner, minutes: float
 ) -> None:
     """Save all, and write and validate the averaged weights as this phase's part of the codec."""
     if process_rank() > 0:
         return
-    _save_state(run / f"phase-{phase.name}", progress, learner)
+    _save_state(run / f"phase-{phase.name}", state, learner)
 
     # The phase validates and writes its own module, so the means stand in it meanwhile.
     live = {name: p.detach().clone() for name, p in learner.parameters.items()}
@@ -264,11 +264,11 @@ def _checkpoint(
         for name, value in live.items():
             learner.parameters[name].copy_(value)
 
-    _report(phase, run, progress, {f"val_{k}": v for k, v in figures.items()}, minutes)
-    record_phase(run, phase.name, progress)
+    _report(phase, run, state, {f"val_{k}": v for k, v in figures.items()}, minutes)
+    record_phase(run, phase.name, state)
 
 
-def _save_state(path: Path, progress: Progress, learner: Learner) -> None:
+def _save_state(path: Path, state: PhaseState, learner: Learner) -> None:
     tensors = {f"memory/{name}": tensor.contiguous() for name, tensor in learner.memory.items()}
 
     # What Adam remembers is kept by name: its own numbers depend on the groups.
@@ -279,11 +279,11 @@ def _save_state(path: Path, progress: Progress, learner: Learner) -> None:
             tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
     save_atomically(tensors, path.with_suffix(".safetensors"))
 
-    record = {"step": progress.step, "elapsed_s": progress.elapsed_s}
+    record = {"step": state.step, "elapsed_s": state.elapsed_s}
     write_json(path.with_suffix(".json"), record)
 
 
-def _load_state(path: Path, learner: Learner) -> Progress:
+def _load_state(path: Path, learner: Learner) -> PhaseState:
     tensors = load_file(path.with_suffix(".safetensors"))
     with torch.no_grad():
         # Memory that a checkpoint lacks stays as the phase starts it.
@@ -302,7 +302,7 @@ def _load_state(path: Path, learner: Learner) -> Progress:
             }
 
     record = json.loads(path.with_suffix(".json").read_text())
-    return Progress(record["step"], record["elapsed_s"])
+    return PhaseState(record["step"], record["elapsed_s"])
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
@@ -327,30 +327,30 @@ def write_json(path: Path, value: object) -> None:
 
 
 def _report(
-    phase: Phase, run: Path, progress: Progress, figures: dict[str, float], minutes: float
+    phase: Phase, run: Path, state: PhaseState, figures: dict[str, float], minutes: float
 ) -> None:
     if process_rank() > 0:
         return
-    left_min = max(0.0, minutes - progress.elapsed_s / 60.0)
+    left_min = max(0.0, minutes - state.elapsed_s / 60.0)
     text = "  ".join(f"{key} {value:.4g}" for key, value in figures.items())
-    log.info("phase %s  step %d  %s  %.0f min left", phase.name, progress.step, text, left_min)
+    log.info("phase %s  step %d  %s  %.0f min left", phase.name, state.step, text, left_min)
 
     # A row a figure: training and validation do not log the same ones.
     with (run / f"phase-{phase.name}.csv").open("a", newline="") as file:
         rows = csv.writer(file)
         for key, value in figures.items():
-            rows.writerow([progress.step, f"{progress.elapsed_s:.1f}", key, f"{value:.6g}"])
+            rows.writerow([state.step, f"{state.elapsed_s:.1f}", key, f"{value:.6g}"])
 
 
-def record_phase(run: Path, name: str, progress: Progress) -> None:
+def record_phase(run: Path, name: str, state: PhaseState) -> None:
     """Note in `run.json` what a phase has done so far, and how."""
     path = run / f"summary-{name}.json"
     write_json(
         path,
         {
             "phase": name,
-            "steps": progress.step,
-            "minutes": round(progress.elapsed_s / 60.0, 1),
+            "steps": state.step,
+            "minutes": round(state.elapsed_s / 60.0, 1),
             "threads": torch.get_num_threads() * n_processes(),
             "command": training_command(sys.argv),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",

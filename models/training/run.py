@@ -21,7 +21,7 @@ from torch import distributed
 from luxvox.errors import UsageError
 from luxvox.models.training.loop import (
     Phase,
-    Progress,
+    PhaseState,
     log_to_stderr,
     process_rank,
     record_phase,
@@ -187,7 +187,7 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
             "earlier_core_hours": started.earlier_core_hours,
         }
         write_json(job.run / RUN_FILE, record)
-        record_phase(job.run, START, Progress(elapsed_s=time.monotonic() - start))
+        record_phase(job.run, START, PhaseState(elapsed_s=time.monotonic() - start))
 
     # The others read what the first one writes.
     wait_for_all()
@@ -207,7 +207,7 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
     elif process_rank() == 0:
         start = time.monotonic()
         phase()
-        record_phase(job.run, job.phase, Progress(elapsed_s=time.monotonic() - start))
+        record_phase(job.run, job.phase, PhaseState(elapsed_s=time.monotonic() - start))
 
 
 def _say_what_is_next(recipe: Recipe[Data], job: Job) -> None:

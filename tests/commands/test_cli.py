@@ -17,7 +17,7 @@ from PIL import Image
 import luxvox
 from luxvox.codec import pictures
 from luxvox.commands import console
-from luxvox.commands.progress_bar import Progress
+from luxvox.commands.progress_bar import ProgressBar
 from luxvox.errors import FormatError
 from luxvox.models.cards import find_card
 from luxvox.models.training import run as training_run
@@ -207,9 +207,9 @@ def test_interruption_leaves_nothing(folder, monkeypatch, capsys):
 
 def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
     def hurried(label, stream):
-        return Progress(label, stream, itertools.count(step=2).__next__)
+        return ProgressBar(label, stream, itertools.count(step=2).__next__)
 
-    monkeypatch.setattr(console, "Progress", hurried)
+    monkeypatch.setattr(console, "ProgressBar", hurried)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run("photo.png") == 0
     assert "\r\x1b[Kcompressing photo.png [" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import io
 
-from luxvox.commands.progress_bar import BatchProgress, Progress
+from luxvox.commands.progress_bar import BatchProgressBar, ProgressBar
 
 
 class Terminal(io.StringIO):
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 def run(stream, fractions_at):
     now_s = [0.0]
-    progress = Progress("compressing a.png", stream, lambda: now_s[0])
+    progress = ProgressBar("compressing a.png", stream, lambda: now_s[0])
     for now_s[0], fraction in fractions_at:
         progress(fraction)
     progress.close()
@@ -45,7 +45,7 @@ def test_odd_fractions_are_clipped():
 
 def test_the_bar_of_many_files_moves_with_the_work():
     now_s, stream = [0.0], Terminal()
-    progress = BatchProgress([10, 10, 60, 20], stream, lambda: now_s[0])
+    progress = BatchProgressBar([10, 10, 60, 20], stream, lambda: now_s[0])
     progress.skip(0)
     progress.draw()
     assert stream.getvalue() == "", "nothing is known of the speed yet"
@@ -70,7 +70,7 @@ def test_the_bar_of_many_files_moves_with_the_work():
 
 def test_one_file_or_a_pipe_has_no_bar_of_files():
     for weights, stream in (([1], Terminal()), ([1, 1], io.StringIO()), ([1, 1], None)):
-        progress = BatchProgress(weights, stream)
+        progress = BatchProgressBar(weights, stream)
         progress.advance(0, None)
         progress.close()
         assert stream is None or stream.getvalue() == ""

@@ -136,6 +136,6 @@ def test_codebooks_follow_the_batches_of_all_processes(tmp_path):
 
 def test_hours_count_all_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "n_processes", lambda: 2)
-    loop.record_phase(tmp_path, "joint", loop.Progress(elapsed_s=60.0))
+    loop.record_phase(tmp_path, "joint", loop.PhaseState(elapsed_s=60.0))
     record = json.loads((tmp_path / "summary-joint.json").read_text())
     assert record["threads"] == 2 * torch.get_num_threads()
