@@ -99,7 +99,7 @@ def decompress(
     request = DecompressRequest(**options, force=overwrite)
     names = [source.path for source in sources]
     chosen = [format] * len(names) if format else plain_endings(names, {})
-    endings = [f".{one}" for one in chosen]
+    endings = [f".{ending}" for ending in chosen]
     work = functools.partial(decompress_file, held={}, ending=format, request=request)
     return _run(_jobs(sources, out, endings), work, executor)
 

@@ -179,7 +179,7 @@ def unflatten_picture(tokens: Numbers, height: int, width: int) -> dict[str, NDA
         raise UsageError(f"{width}×{height} pixels, legal: sides of at least 1")
     tokens = _whole_numbers("tokens", tokens)
     _check_range("tokens", tokens, -CODE_MAX, CODE_MAX)
-    levels = {one["name"]: one["channels"] for one in vocabulary("picture")["levels"]}
+    levels = {level["name"]: level["channels"] for level in vocabulary("picture")["levels"]}
     shapes = {level: (*grid_shapes(height, width)[level], n) for level, n in levels.items()}
     sizes = {level: int(np.prod(shape)) for level, shape in shapes.items()}
     array = as_array("tokens", tokens)
@@ -215,7 +215,7 @@ class CodeDataset:
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
         if not isinstance(files, str | os.PathLike):
-            self.paths = [Path(one) for one in files]
+            self.paths = [Path(file) for file in files]
         elif os.path.isdir(files):
             self.paths = sorted(Path(files).rglob("*.lvx"))
         else:

@@ -132,7 +132,7 @@ def _precision_of(backend: Any) -> _ProcessSetting:
 def _precisions() -> list[_ProcessSetting]:
     mkldnn: Any = torch.backends.mkldnn
     if hasattr(mkldnn, "matmul"):
-        return [_precision_of(one) for one in (mkldnn.matmul, mkldnn.conv, _cuda.matmul)]
+        return [_precision_of(backend) for backend in (mkldnn.matmul, mkldnn.conv, _cuda.matmul)]
     get, put = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     return [_ProcessSetting(get, put, ("highest",))]
 

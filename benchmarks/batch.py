@@ -86,7 +86,7 @@ def main(folder: Path, small: int, docs: Path) -> None:
         "machine": machine(),
         "packages": describe_packages("torch", "numpy", "distributed"),
         "speeds": [asdict(speed) for speed in speeds],
-        "memory": [asdict(one) for one in memory],
+        "memory": [asdict(row) for row in memory],
     }
     (docs / "results" / "batch.json").write_text(json.dumps(record, indent=1) + "\n")
     text = laid_out(record)

@@ -102,8 +102,8 @@ def count(histograms: list[Histogram], codes: LatticeCodes) -> None:
     """Count the codes [channels, H, W] of a level by channel."""
     for histogram, plane in zip(histograms, codes, strict=True):
         found = np.bincount(plane.astype(np.int64).ravel() + CODE_MAX)
-        for place in np.flatnonzero(found).tolist():
-            histogram[place] = histogram.get(place, 0) + int(found[place])
+        for index in np.flatnonzero(found).tolist():
+            histogram[index] = histogram.get(index, 0) + int(found[index])
 
 
 def entropy(counts: NDArray[np.int64]) -> float:
@@ -116,14 +116,14 @@ def entropy(counts: NDArray[np.int64]) -> float:
 
 def static_bits(histograms: list[Histogram]) -> float:
     """Return the bits of all codes of a level, each channel under its own histogram."""
-    return sum(entropy(np.array([list(one.values())])) for one in histograms)
+    return sum(entropy(np.array([list(histogram.values())])) for histogram in histograms)
 
 
 def markdown(totals: dict[float, Total], n_files: int) -> str:
     """Write the tables: of all codes, and by level."""
     whole, parts = [], []
     for quality, total in totals.items():
-        static = {level: static_bits(some) for level, some in total.histograms.items()}
+        static = {level: static_bits(histograms) for level, histograms in total.histograms.items()}
         ideal = sum(total.cross.values())
         whole.append(
             [

@@ -57,7 +57,7 @@ class DamagedFile:
     def n_sections(self) -> int:
         """Return the number of code sections."""
         entries = container.list_sections(self.data).entries
-        return sum(one.type <= LAST_CODES for one in entries)
+        return sum(entry.type <= LAST_CODES for entry in entries)
 
     def whole(self) -> Scores:
         """Return the figures of the file as it is."""
@@ -106,8 +106,8 @@ def with_null_codes(data: bytes, first: int) -> bytes:
         kept = {part: payload for part, payload in content.parts.items() if part.section in numbers}
         return container.write(content.header, content.sections, kept)
     sections = [
-        Section(one.type, b"") if one.type <= LAST_CODES and n >= first else one
-        for n, one in enumerate(content.sections)
+        Section(section.type, b"") if section.type <= LAST_CODES and n >= first else section
+        for n, section in enumerate(content.sections)
     ]
     return container.write(content.header, sections)
 

@@ -91,7 +91,7 @@ def main(  # noqa: PLR0913 – one argument an option
         recording(paths, scores)
         for paths in in_groups(sorted(voices.glob("*.flac")), CLIPS)[:recordings]
     ]
-    sectioned = [Row.of(one, 0.0, n, (n,)) for one in drawn for n in range(one.n_sections)]
+    sectioned = [Row.of(voice, 0.0, n, (n,)) for voice in drawn for n in range(voice.n_sections)]
     of_pictures, of_voices = at_random(drawn, draws), at_random(spoken, draws)
     write_csv(docs / "results" / "loss.csv", sectioned, ("psnr_db",))
     write_csv(docs / "results" / "loss_pictures.csv", of_pictures, ("psnr_db",))
@@ -181,8 +181,8 @@ def random_table(rows: Sequence[Row], labels: Sequence[str], digits: Sequence[in
     """Write the mean of each metric by the probability of damage."""
     body = []
     for probability in PROBABILITIES:
-        some = [row for row in rows if row.probability == probability]
-        cells = [means(some, k, digits[k]) for k in range(len(labels))]
+        at_probability = [row for row in rows if row.probability == probability]
+        cells = [means(at_probability, k, digits[k]) for k in range(len(labels))]
         body.append([f"{100 * probability:g} %", *(cell for part in cells for cell in part)])
     head = [f"{label}: {state}" for label in labels for state in STATES]
     return table(["sections damaged", *head], body)

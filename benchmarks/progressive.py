@@ -80,12 +80,12 @@ def markdown(rows: Sequence[Row]) -> str:
     for n in range(1, N_SECTIONS + 1):
         points[n] = [_means([row for row in rows if row[:3:2] == (n, q)]) for q in qualities]
     whole = Curve(*zip(*points[N_SECTIONS], strict=True))
-    for n, some in points.items():
+    for n, at_points in points.items():
         try:
-            lost = f"{signed(bd_rate_percent(whole, Curve(*zip(*some, strict=True))))} %"
+            lost = f"{signed(bd_rate_percent(whole, Curve(*zip(*at_points, strict=True))))} %"
         except NoComparison:
             lost = "–"
-        cells = (f"{rate:.3f} bpp, {psnr:.2f} dB" for rate, psnr in some)
+        cells = (f"{rate:.3f} bpp, {psnr:.2f} dB" for rate, psnr in at_points)
         lines.append([str(n), lost if n < N_SECTIONS else "–", *cells])
     return table(["sections", "BD-rate", *(f"quality {q:g}" for q in qualities)], lines)
 

@@ -61,8 +61,10 @@ def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
         "seconds": seconds,
     }
     (docs / "results" / "speed-parts.json").write_text(json.dumps(setup, indent=2) + "\n", "utf-8")
-    rows = [[part, *(_cell(one[part]) for one in seconds.values())] for part in [*PARTS, "rest"]]
-    rows.append(["all", *(_cell(sum(one.values())) for one in seconds.values())])
+    rows = [
+        [part, *(_cell(by_part[part]) for by_part in seconds.values())] for part in [*PARTS, "rest"]
+    ]
+    rows.append(["all", *(_cell(sum(by_part.values())) for by_part in seconds.values())])
     report = "\n\n".join(
         [
             f"768×512, quality {quality:g}, {threads} threads, one warm run under the profiler:",

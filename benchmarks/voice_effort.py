@@ -87,10 +87,10 @@ def markdown(rows: Sequence[Row], scores: VoiceScores) -> str:
     """Write the table: mean rate and figures over the clips, and time of all of them."""
     lines = []
     for effort in EFFORTS:
-        some = [row for row in rows if row.effort == effort]
-        rate = float(np.mean([8.0 * row.n_bytes / row.sound_s / 1000.0 for row in some]))
-        means = np.mean([row.figures for row in some], axis=0)
-        seconds = sum(row.processor_s for row in some) / sum(row.sound_s for row in some)
+        of_effort = [row for row in rows if row.effort == effort]
+        rate = float(np.mean([8.0 * row.n_bytes / row.sound_s / 1000.0 for row in of_effort]))
+        means = np.mean([row.figures for row in of_effort], axis=0)
+        seconds = sum(row.processor_s for row in of_effort) / sum(row.sound_s for row in of_effort)
         cells = [number(float(mean), n) for mean, n in zip(means, scores.digits, strict=True)]
         lines.append([str(effort), f"{rate:.2f}", *cells, f"{seconds:.2f}"])
     return table(["effort", "kbit/s", *scores.labels, "s a second of sound"], lines)

@@ -47,7 +47,9 @@ class VoiceScores:
     @property
     def labels(self) -> tuple[str, ...]:
         """Return what tables call them."""
-        return tuple(", ".join(filter(None, (one.label, one.unit))) for one in self.metrics)
+        return tuple(
+            ", ".join(filter(None, (metric.label, metric.unit))) for metric in self.metrics
+        )
 
     @property
     def digits(self) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ def codes(
     from luxvox.codec import pictures, voices
 
     if isinstance(data, list | tuple):
-        return [codes(one, max_pixels=max_pixels, max_seconds=max_seconds) for one in data]
+        return [codes(file, max_pixels=max_pixels, max_seconds=max_seconds) for file in data]
     check_types(max_pixels=max_pixels, max_seconds=max_seconds)
     file = container.open_file(file_bytes(data))
     found: dict[str, LatticeCodes] | Codes
@@ -157,7 +157,7 @@ def from_codes(
     batch = _batch_of_codes(codes)
     if batch is not None:
         options = {} if quality is None else {"quality": quality}
-        return [from_codes(one, **options, tune=tune, model=model) for one in batch]
+        return [from_codes(item, **options, tune=tune, model=model) for item in batch]
     if isinstance(codes, Mapping):
         return pixels_of_codes(codes, quality, tune, model)
     if quality is not None:
@@ -168,13 +168,13 @@ def from_codes(
 def _batch_of_codes(codes: Any) -> list[Any] | None:
     """Return the codes of each of a batch, or None for those of a single file."""
     if isinstance(codes, Mapping):
-        if not codes or any(getattr(one, "ndim", 0) != 4 for one in codes.values()):
+        if not codes or any(getattr(level, "ndim", 0) != 4 for level in codes.values()):
             return None
-        sizes = {len(one) for one in codes.values()}
+        sizes = {len(level) for level in codes.values()}
         if len(sizes) > 1:
             raise UsageError(f"levels of batches of {', '.join(map(str, sorted(sizes)))} pictures")
         return [{level: codes[level][n] for level in codes} for n in range(sizes.pop())]
     if isinstance(codes, list | tuple):
-        is_batch = any(isinstance(one, Mapping | np.ndarray) or is_tensor(one) for one in codes)
+        is_batch = any(isinstance(item, Mapping | np.ndarray) or is_tensor(item) for item in codes)
         return list(codes) if is_batch else None
     return unstacked(codes, 3)

@@ -67,7 +67,7 @@ def _mended(content: Container) -> Container:
     if not content.truncated:
         return content
     if isinstance(header, PictureHeader):
-        has_alpha = any(one.type == ALPHA for one in content.sections)
+        has_alpha = any(section.type == ALPHA for section in content.sections)
         return replace(content, header=replace(header, alpha=has_alpha), truncated=False)
     n_whole = whole_segments(len(content.codes), header.channels)
     codes = list(content.sections[: len(content.codes)])
@@ -86,7 +86,7 @@ def _first_sections(content: Container, n_first: int) -> bytes:
         kept = {part: data for part, data in content.parts.items() if part.section <= n_first}
         return container.write(header, sections, kept)
     return container.write(
-        header, [_emptied(one) if _part(one) > n_first else one for one in sections]
+        header, [_emptied(section) if _part(section) > n_first else section for section in sections]
     )
 
 
@@ -99,7 +99,7 @@ def _cuts(content: Container) -> tuple[int, _Cut]:
 
 def _picture_cuts(content: Container) -> tuple[int, _Cut]:
     """Metadata goes first, the last one before others, then parts from the end of the file."""
-    metadata = [one for one in content.sections if one.type > LAST_CRITICAL]
+    metadata = [section for section in content.sections if section.type > LAST_CRITICAL]
     parts = sorted(part for part in content.parts if part.section > 1)
 
     def cut(n_dropped: int) -> bytes:
@@ -122,7 +122,7 @@ def _voice_cuts(header: VoiceHeader, sections: list[Section]) -> tuple[int, _Cut
             return container.write(header, sections[: len(sections) - n_dropped])
         n_coarse = min(n_dropped - len(tags), n_all)
         fine = PARTS * header.channels * (n_all - n_coarse)
-        coarse = [_emptied(one) if _part(one) > 1 else one for one in codes[fine:]]
+        coarse = [_emptied(section) if _part(section) > 1 else section for section in codes[fine:]]
         n_kept = n_all - max(n_dropped - len(tags) - n_all, 0)
         return container.write(*_shortened(header, [*codes[:fine], *coarse], n_kept))
 

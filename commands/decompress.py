@@ -135,7 +135,7 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
     names = [source.path for source in sources]
     held = {} if ending or output else files.read_pipes(names)
     endings = [
-        f".{one}" for one in ([ending] * len(names) if ending else plain_endings(names, held))
+        f".{name}" for name in ([ending] * len(names) if ending else plain_endings(names, held))
     ]
     work = functools.partial(decompress_file, held=held, ending=ending, request=request)
     return many.run(sources, output, endings, work)

@@ -97,12 +97,12 @@ def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, st
     for position, (source, target) in enumerate(zip(sources, targets, strict=True)):
         if not target:  # the job makes no file
             continue
-        place = _identity(target)
-        if place in inputs:
+        identity = _identity(target)
+        if identity in inputs:
             clashes[position] = f"{target} is also an input, and inputs are kept; use -o"
-        elif place in taken:
-            clashes[position] = f"{target} is already the output of {taken[place]}; use -o"
-        taken.setdefault(place, source)
+        elif identity in taken:
+            clashes[position] = f"{target} is already the output of {taken[identity]}; use -o"
+        taken.setdefault(identity, source)
     return clashes
 
 

@@ -34,20 +34,20 @@ def ending_signals_raised() -> Iterator[None]:
     """
     taken = []
     if threading.current_thread() is threading.main_thread():
-        taken = [one for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL]
-    for one in taken:
-        signal.signal(one, raise_ending_signal)
+        taken = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, raise_ending_signal)
     try:
         yield
     finally:
-        for one in taken:
-            signal.signal(one, signal.SIG_DFL)
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def raise_ending_signal(number: int, _: FrameType | None) -> None:
     """Handle a signal by raising `EndedBySignal`."""
-    for one in _ENDING:  # the first one is enough; another must not disturb the tidying
-        signal.signal(one, signal.SIG_IGN)
+    for ending in _ENDING:  # the first one is enough; another must not disturb the tidying
+        signal.signal(ending, signal.SIG_IGN)
     raise EndedBySignal(number)
 
 

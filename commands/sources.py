@@ -97,7 +97,7 @@ def _sources_at(url: str, search: Search) -> Iterable[Source]:
     if is_file_name or not remote.is_folder(url):
         return [Source(url)]
     found = remote.files_in(url, search.is_recursive)
-    return [Source(one, url) for one in found if search.is_wanted(one)]
+    return [Source(file_url, url) for file_url in found if search.is_wanted(file_url)]
 
 
 def _files_in(folder: str, search: Search) -> Iterator[str]:
@@ -107,11 +107,11 @@ def _files_in(folder: str, search: Search) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         refused.append(os.fspath(error.filename))
 
-    for place, folders, names in os.walk(folder, onerror=refuse):
+    for parent, folders, names in os.walk(folder, onerror=refuse):
         yield from refused
         refused.clear()
         folders[:] = sorted(n for n in folders if not n.startswith(".") and search.is_recursive)
         for name in sorted(names):
             if not name.startswith(".") and search.is_wanted(name):
-                yield str(Path(place) / name)
+                yield str(Path(parent) / name)
     yield from refused

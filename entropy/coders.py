@@ -99,9 +99,9 @@ class _ConstrictionEncoder:
             self._coder.encode(symbols.astype(np.int32), self._family, _probabilities(counts))
 
     def push_tables(self, symbols: Symbols, tables: Tables, counts: Counts) -> None:
-        for table, some in _runs(tables):
+        for table, run in _runs(tables):
             model = _static_model(counts[table])
-            self._coder.encode(symbols[some].astype(np.int32, copy=False), model)
+            self._coder.encode(symbols[run].astype(np.int32, copy=False), model)
 
     def finish(self) -> bytes:
         """The words, little endian, without trailing zero bytes, but with one byte at least.
@@ -134,11 +134,11 @@ class _ConstrictionDecoder:
 
     def pull_tables(self, tables: Tables, counts: Counts) -> Symbols:
         symbols = np.zeros(len(tables), np.int64)
-        for table, some in _runs(tables):
+        for table, run in _runs(tables):
             self._pulled = True
             model = _static_model(counts[table])
             try:
-                symbols[some] = self._coder.decode(model, some.stop - some.start)
+                symbols[run] = self._coder.decode(model, run.stop - run.start)
             except (ValueError, AssertionError):
                 raise FormatError("the coded bytes are those of no codes") from None
         return symbols
@@ -171,8 +171,8 @@ class _TorchacEncoder:
 
     def push_tables(self, symbols: Symbols, tables: Tables, counts: Counts) -> None:
         for start in range(0, len(symbols), TABLES_AT_ONCE):
-            some = slice(start, start + TABLES_AT_ONCE)
-            self.push(symbols[some], counts[tables[some]])
+            batch = slice(start, start + TABLES_AT_ONCE)
+            self.push(symbols[batch], counts[tables[batch]])
 
     def finish(self) -> bytes:
         return b"".join(len(part).to_bytes(4, "little") + part for part in self._parts)
@@ -198,8 +198,8 @@ class _TorchacDecoder:
     def pull_tables(self, tables: Tables, counts: Counts) -> Symbols:
         symbols = np.zeros(len(tables), np.int64)
         for start in range(0, len(tables), TABLES_AT_ONCE):
-            some = slice(start, start + TABLES_AT_ONCE)
-            symbols[some] = self.pull(counts[tables[some]])
+            batch = slice(start, start + TABLES_AT_ONCE)
+            symbols[batch] = self.pull(counts[tables[batch]])
         return symbols
 
     def finish(self) -> None:

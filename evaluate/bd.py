@@ -106,11 +106,11 @@ def _common(
 ) -> tuple[float, float]:
     low, high = max(anchor[0], test[0]), min(anchor[-1], test[-1])
     if high <= low:
-        one, other = (
+        anchor_range, test_range = (
             " to ".join(f"{math.exp(end) if word == 'rate' else end:.4g}" for end in (x[0], x[-1]))
             for x in (anchor, test)
         )
-        raise NoComparison(f"the curves share no {word}: {one} and {other}")
+        raise NoComparison(f"the curves share no {word}: {anchor_range} and {test_range}")
     return float(low), float(high)
 
 

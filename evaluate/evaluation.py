@@ -191,8 +191,8 @@ def _measure(plan: Plan, part: _Part, found: Found, watch: Watch) -> Study:
     if plan.is_fresh:
         cache = Cache(None)
     jobs = [
-        Job(test_file, codec, _metrics_for(plan, part, place), plan.setting, cache)
-        for place, test_file in enumerate(part.test_files)
+        Job(test_file, codec, _metrics_for(plan, part, number), plan.setting, cache)
+        for number, test_file in enumerate(part.test_files)
         for codec in part.codecs
     ]
     with watch(f"measuring {part.kind}") as progress:

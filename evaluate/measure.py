@@ -257,7 +257,7 @@ def _run_in_processes(
     pool = ProcessPoolExecutor(n_processes, mp_context=context, initializer=_use_one_thread)
     try:
         futures: dict[Future[Outcome], int] = {
-            pool.submit(_run_with, preferred(), job): place for place, job in enumerate(jobs)
+            pool.submit(_run_with, preferred(), job): number for number, job in enumerate(jobs)
         }
         for future in as_completed(futures):
             outcomes[futures[future]] = future.result()
@@ -268,7 +268,7 @@ def _run_in_processes(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-    return [outcomes[place] for place in range(len(jobs))]
+    return [outcomes[number] for number in range(len(jobs))]
 
 
 def _run_with(weights: Path | None, job: Job) -> Outcome:

@@ -57,7 +57,7 @@ def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
         "kind": study.kind,
         "run": asdict(run),
         "rate_unit": RATE_UNITS[study.kind],
-        "files": [_file(study, place) for place in range(len(study.test_files))],
+        "files": [_file(study, number) for number in range(len(study.test_files))],
         "skipped": [asdict(failure) for failure in study.failures],
         "codecs": [
             {"name": e.name, "label": e.label, "version": e.version, "points": list(e.points)}
@@ -65,7 +65,7 @@ def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
         ],
         "absent": [asdict(absent) for absent in study.absent],
         "scales": [_scale(study, scale) for scale in on],
-        "rows": [_row(study, place) for place in range(len(study.rows))],
+        "rows": [_row(study, number) for number in range(len(study.rows))],
         "means": _means(study, on),
         "bootstrap_draws": DRAWS,
         "comparisons": [_comparison(comparison) for comparison in comparisons],
@@ -138,12 +138,12 @@ def _means(study: Study, on: Sequence[Scale]) -> list[Record]:
     for codec in study.codecs:
         rates, ends = mean_with_interval(study.rates(codec.name))
         curves = {scale.name: mean_curve(study, scale, codec.name) for scale in on}
-        for place, point in enumerate(codec.points):
+        for number, point in enumerate(codec.points):
             figures = {
                 name: {
-                    "rate": float(curve.rates[place]),
-                    "mean": float(curve.figures[place]),
-                    "interval": _interval(curve.ends, place),
+                    "rate": float(curve.rates[number]),
+                    "mean": float(curve.figures[number]),
+                    "interval": _interval(curve.ends, number),
                 }
                 for name, curve in curves.items()
                 if curve is not None
@@ -152,8 +152,8 @@ def _means(study: Study, on: Sequence[Scale]) -> list[Record]:
                 {
                     "codec": codec.name,
                     "point": point,
-                    "rate": float(rates[place]),
-                    "interval": _interval(ends, place),
+                    "rate": float(rates[number]),
+                    "interval": _interval(ends, number),
                     "figures": figures,
                 }
             )
@@ -178,16 +178,16 @@ def _times(study: Study) -> Record | None:
     rows = []
     for codec in study.codecs:
         for point in codec.points:
-            some = [t for t in study.times if t.codec == codec.name and t.point == point]
-            if not some:
+            times = [t for t in study.times if t.codec == codec.name and t.point == point]
+            if not times:
                 continue
             rows.append(
                 {
                     "codec": codec.name,
                     "point": point,
-                    "rate": float(np.mean([t.rate for t in some])),
-                    "encode_s": float(np.mean([t.encode_s for t in some])),
-                    "decode_s": float(np.mean([t.decode_s for t in some])),
+                    "rate": float(np.mean([t.rate for t in times])),
+                    "encode_s": float(np.mean([t.encode_s for t in times])),
+                    "decode_s": float(np.mean([t.decode_s for t in times])),
                 }
             )
     files = list(dict.fromkeys(t.file for t in study.times))

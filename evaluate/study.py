@@ -59,11 +59,11 @@ class Study:
     def counted(self, metric: str) -> NDArray[np.bool_]:
         """Return which files [files] a metric is averaged over."""
         tables = [self.figures(codec.name, metric) for codec in self.codecs]
-        some: NDArray[np.bool_] = ~np.any([np.isnan(t).any(axis=1) for t in tables], axis=0)
-        return some
+        is_complete: NDArray[np.bool_] = ~np.any([np.isnan(t).any(axis=1) for t in tables], axis=0)
+        return is_complete
 
     def _table(self, codec: str, value: Callable[[Row], float]) -> Figures:
-        files = {test_file.name: place for place, test_file in enumerate(self.test_files)}
+        files = {test_file.name: row_number for row_number, test_file in enumerate(self.test_files)}
         points = {p: k for e in self.codecs if e.name == codec for k, p in enumerate(e.points)}
         table = np.full((len(files), len(points)), np.nan)
         for row in self.rows:
@@ -145,7 +145,11 @@ def gather(
         codec.name: [failure for failure in failures if failure.codec == codec.name]
         for codec in codecs
     }
-    useless = {name for name, some in failed.items() if some and len(some) == len(readable)}
+    useless = {
+        name
+        for name, failures_of_it in failed.items()
+        if failures_of_it and len(failures_of_it) == len(readable)
+    }
     broken = {failure.file for name in failed.keys() - useless for failure in failed[name]}
     kept = tuple(test_file for test_file in readable if test_file.name not in broken)
     names = {test_file.name for test_file in kept}

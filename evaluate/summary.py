@@ -94,7 +94,7 @@ def compare(study: Study, scale: Scale, foreign: Sequence[Foreign] = ()) -> list
     curves = [codec.name for codec in study.codecs if len(codec.points) > 1]
     own = [_Bundle.measured(study, scale, name) for name in curves]
     others = [_Bundle.foreign(curve, scale) for curve in foreign if scale.name in curve.points]
-    pairs = [(a, b) for place, a in enumerate(own) for b in [*own[place + 1 :], *others]]
+    pairs = [(a, b) for number, a in enumerate(own) for b in [*own[number + 1 :], *others]]
     return [comparison for a, b in pairs for comparison in _both_ways(a, b, scale)]
 
 

@@ -138,7 +138,7 @@ def read_voices(folder: Path, vocabulary: Vocabulary) -> list[Tensor]:
         return tokens.flatten_voice(mono[: vocabulary.n_stages])
 
     data = tokens.CodeDataset(folder, transform=flattened)
-    return [torch.from_numpy(data[place]) for place in range(len(data))]
+    return [torch.from_numpy(data[number]) for number in range(len(data))]
 
 
 def split(voices: Sequence[Tensor], n_stages: int) -> tuple[Tensor, Tensor]:
@@ -207,8 +207,8 @@ def sample(model: TokenModel, prompt: Tensor, n_frames: int) -> Tensor:
     """
     vocabulary = model.vocabulary
     sequence, is_ended = prompt, False
-    for place in range(n_frames * vocabulary.n_stages):
-        stage = place % vocabulary.n_stages
+    for position in range(n_frames * vocabulary.n_stages):
+        stage = position % vocabulary.n_stages
         is_ended = is_ended and stage > 0
         logits = model(sequence[None, -CONTEXT:])[0, -1]
         best = torch.topk(logits / TEMPERATURE, min(TOP_CODES, vocabulary.codes))

@@ -106,8 +106,10 @@ def compress_voice(data: bytes) -> None:
 
 def _is_all_well(caught: list[warnings.WarningMessage]) -> bool:
     """Return whether a wish was met; warnings of any other kind are crashes."""
-    assert all(issubclass(one.category, TargetWarning | LossWarning) for one in caught), caught
-    return not any(issubclass(one.category, TargetWarning) for one in caught)
+    assert all(issubclass(warning.category, TargetWarning | LossWarning) for warning in caught), (
+        caught
+    )
+    return not any(issubclass(warning.category, TargetWarning) for warning in caught)
 
 
 def _is_near(n_bytes: int, aim: float, at_most: bool) -> bool:

@@ -107,7 +107,7 @@ def salvage_container(data: bytes) -> None:
     assert not lost.parts & set(content.parts)
     entries = container.list_sections(data).entries
     if isinstance(content.header, container.PictureHeader):
-        entries = tuple(one for one in entries if one.type > container.LAST_CODES)
+        entries = tuple(entry for entry in entries if entry.type > container.LAST_CODES)
     for n, (section, entry) in enumerate(zip(content.sections, entries, strict=False)):
         assert entry.crc_ok == (n not in lost.sections)
         end = entry.offset + entry.size
@@ -194,8 +194,8 @@ def pull_picture_codes(data: bytes) -> None:
 def check_hostile_counts(data: bytes) -> None:
     """Alter counts of the tables by junk; those that are taken can code every symbol."""
     counts = START_TABLES.copy()
-    for place, value in zip(data[::2], data[1::2], strict=False):
-        counts[place % len(counts), value % 64] += value - 128
+    for offset, value in zip(data[::2], data[1::2], strict=False):
+        counts[offset % len(counts), value % 64] += value - 128
     with contextlib.suppress(ModelError):
         check_counts(counts)
         assert counts.min() >= 1

@@ -285,7 +285,7 @@ def _read(file: OpenFile, altered: list[int] | None) -> tuple[Container, frozens
 
 
 def _altered_part(listing: PartListing) -> str:
-    entry = next(one for one in listing.entries if one.state == "altered")
+    entry = next(entry for entry in listing.entries if entry.state == "altered")
     name = f"codes {entry.part.section} of band {entry.part.band + 1}, offset {entry.offset}"
     return f"{name}: the checksum does not match, the file was altered"
 
@@ -323,16 +323,16 @@ def _code_entries(listing: PartListing, joined: bool) -> list[SectionEntry]:
     """Return an entry for each section of a picture that is not null."""
     names = ("all levels",) if joined else SECTION_NAMES
     entries = []
-    for section in sorted({one.part.section for one in listing.entries}):
-        parts = [one for one in listing.entries if one.part.section == section]
+    for section in sorted({entry.part.section for entry in listing.entries}):
+        parts = [entry for entry in listing.entries if entry.part.section == section]
         entries.append(
             SectionEntry(
                 section,
                 f"{section_name(section)}, {names[section - 1]}",
                 parts[0].offset,
-                sum(one.size for one in parts),
-                sum(one.length for one in parts),
-                all(one.state == "whole" for one in parts),
+                sum(entry.size for entry in parts),
+                sum(entry.length for entry in parts),
+                all(entry.state == "whole" for entry in parts),
             )
         )
     return entries

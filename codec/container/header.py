@@ -162,13 +162,13 @@ def _parse_preamble(cursor: Cursor) -> int:
     if not MAGIC.startswith(cursor.data[: len(MAGIC)]):
         raise FormatError(f"header, offset 0: not a luxvox file, which begins {MAGIC.hex(' ')}")
     cursor.take(len(MAGIC))
-    place, version = cursor.at(), cursor.unsigned(1)
+    where, version = cursor.at(), cursor.unsigned(1)
     if version != FORMAT_VERSION:
-        raise UnsupportedError(f"{place}: format version {version}, legal: {FORMAT_VERSION}")
-    place, kind = cursor.at(), cursor.unsigned(1)
+        raise UnsupportedError(f"{where}: format version {version}, legal: {FORMAT_VERSION}")
+    where, kind = cursor.at(), cursor.unsigned(1)
     if kind not in _KINDS:
         known = ", ".join(f"{number} ({row.name})" for number, row in _KINDS.items())
-        raise UnsupportedError(f"{place}: kind {kind}, legal: {known}")
+        raise UnsupportedError(f"{where}: kind {kind}, legal: {known}")
     return kind
 
 

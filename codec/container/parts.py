@@ -48,14 +48,14 @@ class PartListing:
     def payloads(self, data: bytes) -> dict[Part, bytes]:
         """Return what the whole parts hold."""
         return {
-            one.part: data[one.offset + CRC_SIZE : one.offset + one.size]
-            for one in self.entries
-            if one.state == "whole"
+            entry.part: data[entry.offset + CRC_SIZE : entry.offset + entry.size]
+            for entry in self.entries
+            if entry.state == "whole"
         }
 
     def in_state(self, state: str) -> tuple[Part, ...]:
         """Return the parts of a state."""
-        return tuple(one.part for one in self.entries if one.state == state)
+        return tuple(entry.part for entry in self.entries if entry.state == state)
 
 
 def write_parts(bands: Bands, payloads: Payloads) -> bytes:

@@ -90,11 +90,11 @@ def whole_sections(
         end = offset + entry.size
         if end > len(data):
             return
-        place = f"section {number} ({entry.name}), offset {offset}"
+        where = f"section {number} ({entry.name}), offset {offset}"
         if not entry.crc_ok and altered is None:
-            raise ChecksumError(f"{place}: the checksum does not match, the file was altered")
+            raise ChecksumError(f"{where}: the checksum does not match, the file was altered")
         if ALPHA < entry.type <= LAST_CRITICAL:
-            raise UnsupportedError(f"{place}: a newer luxvox is needed to decode it")
+            raise UnsupportedError(f"{where}: a newer luxvox is needed to decode it")
         if not entry.crc_ok and altered is not None:
             altered.append(number - 1)
         yield Section(entry.type, data[end - entry.length : end] if entry.crc_ok else b"")

@@ -85,7 +85,7 @@ def open_picture_file(
         n_lost = len(lost.sections) + len(lost.parts)
         message = f"{n_lost} parts of the file are altered; what they held is guessed or left out"
         cautions.append(DamageWarning(message))
-        sound = [one for n, one in enumerate(content.sections) if n not in lost.sections]
+        sound = [section for n, section in enumerate(content.sections) if n not in lost.sections]
         content = replace(content, sections=tuple(sound))
     if content.truncated:
         if strict:

@@ -117,7 +117,7 @@ class PictureEncoder:
     @property
     def metadata_bytes(self) -> int:
         """Return how much of every file is ICC profile, EXIF and XMP."""
-        return sum(len(one.payload) for one in self._others if one.type > LAST_CRITICAL)
+        return sum(len(section.payload) for section in self._others if section.type > LAST_CRITICAL)
 
     def at(
         self,
@@ -208,7 +208,7 @@ class PictureEncoder:
 
 def _first_near(known: Iterable[Quality], quality: Quality) -> Quality | None:
     """Return the first quality that is near, not the nearest: what is searched must not jump."""
-    near = (one for one in known if abs(one.hundredths - quality.hundredths) <= NEAR)
+    near = (prepared for prepared in known if abs(prepared.hundredths - quality.hundredths) <= NEAR)
     return next(near, None)
 
 

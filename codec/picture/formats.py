@@ -216,7 +216,7 @@ def _split_xmp(parts: dict[str, Any], longest: int) -> bytes:
     if not is_long or (split := extended_xmp.split(parts["xmp"], longest)) is None:
         return b""
     parts["xmp"], payloads = split
-    return b"".join(_APP1 + (2 + len(one)).to_bytes(2, "big") + one for one in payloads)
+    return b"".join(_APP1 + (2 + len(payload)).to_bytes(2, "big") + payload for payload in payloads)
 
 
 def _words_for(name: str, n_bytes: int, longest: int) -> str:

@@ -89,9 +89,9 @@ def best_up_to(
 def lower_qualities(quality: Quality, n_pixels: int) -> list[Quality]:
     """Return which qualities are tried below one, the nearest first."""
     if n_pixels <= _SMALL:
-        return [other for other in reversed(_FINE_GRID) if other < quality]
+        return [lower for lower in reversed(_FINE_GRID) if lower < quality]
     n_tries = max(2, _MAX_PIXELS // n_pixels)
-    below = [other for other in _GRID if other < quality]
+    below = [lower for lower in _GRID if lower < quality]
     return below[: -n_tries - 1 : -1]
 
 

@@ -55,7 +55,7 @@ def _converted(icc: bytes, target: bytes) -> NDArray[np.uint8] | None:
     from PIL import Image, ImageCms
 
     try:
-        source, wanted = (ImageCms.ImageCmsProfile(io.BytesIO(one)) for one in (icc, target))
+        source, wanted = (ImageCms.ImageCmsProfile(io.BytesIO(data)) for data in (icc, target))
         image = Image.fromarray(_samples())
         converted = ImageCms.profileToProfile(image, source, wanted, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):

@@ -109,7 +109,7 @@ def _at_quality(encoder: PictureEncoder, quality: Quality, progress: Progress) -
         error = squared_error(encoder.codec, encoder.pixels, tried) * n_samples
         return float(error / step**2 + encoder.work.lambda_ * 8.0 * len(tried.data))
 
-    return best_up_to(coded, lambda other: encoder.at(other, is_exact=is_exact), cost).data
+    return best_up_to(coded, lambda lower: encoder.at(lower, is_exact=is_exact), cost).data
 
 
 def squared_error(codec: PictureCodec, pixels: NDArray[np.uint8], coded: CodedPicture) -> float:
@@ -188,9 +188,9 @@ class _Search:
         """Try what may beat a number, for pictures that more bits make no better."""
         if self._has_plateau:
             n_pixels = self._pixels.shape[0] * self._pixels.shape[1]
-            lower = [one.hundredths for one in lower_qualities(Quality(number), n_pixels)]
-            for other in self._fixed or lower:
-                self.tried(other)
+            lower = [quality.hundredths for quality in lower_qualities(Quality(number), n_pixels)]
+            for hundredths in self._fixed or lower:
+                self.tried(hundredths)
 
     def largest_near(self, number: int) -> _Try:
         """Return the file of a number that meets the target, or of a finer one that does, too.
@@ -202,10 +202,10 @@ class _Search:
         if self._target.what != "size":
             return found
         for finer in range(number + _CLIMB, min(number + 4 * _CLIMB, FINEST.hundredths), _CLIMB):
-            other = self.tried(finer)
-            if other.value > self.window.high:
+            larger = self.tried(finer)
+            if larger.value > self.window.high:
                 break
-            found = max(found, other, key=lambda one: one.value)
+            found = max(found, larger, key=lambda attempt: attempt.value)
         return found
 
     def best_instead_of(self, kept: _Try, missed: str | None) -> tuple[bytes, str | None]:
@@ -217,14 +217,16 @@ class _Search:
         """
         is_psnr = self._target.what == "psnr"
         if is_psnr:
-            enough = [one for one in self._tried.values() if one.value >= self.window.low]
-            best = min(enough, key=lambda one: (len(one.data), one.error), default=kept)
+            enough = [
+                attempt for attempt in self._tried.values() if attempt.value >= self.window.low
+            ]
+            best = min(enough, key=lambda attempt: (len(attempt.data), attempt.error), default=kept)
         else:
             is_tiny = self.window.high <= math.log(_FEW_BYTES)
             fixed = [self.tried(number) for number in self._fixed] if is_tiny else []
             tries = fixed or self._tried.values()
-            enough = [one for one in tries if one.value <= self.window.high]
-            best = min(enough, key=lambda one: (one.error, len(one.data)), default=kept)
+            enough = [attempt for attempt in tries if attempt.value <= self.window.high]
+            best = min(enough, key=lambda attempt: (attempt.error, len(attempt.data)), default=kept)
         if not self._has_plateau or best.data == kept.data:
             return kept.data, missed
         if self.window.holds(best.value):
@@ -236,7 +238,7 @@ class _Search:
 
     def best(self) -> _Try:
         """Return the best file tried; one above a size that was asked for only if all are."""
-        return min(self._tried.values(), key=lambda one: self.window.fault(one.value))
+        return min(self._tried.values(), key=lambda attempt: self.window.fault(attempt.value))
 
     def _measured(self, coded: CodedPicture) -> _Try:
         is_psnr = self._target.what == "psnr"
@@ -258,7 +260,7 @@ class _Search:
         """Raise UsageError if the target lies beyond all that was tried, and both ends."""
         self.tried(PICTURE_NUMBERS[0])
         self.tried(PICTURE_NUMBERS[-1])
-        values = [one.value for one in self._tried.values()]
+        values = [attempt.value for attempt in self._tried.values()]
         if self.window.high < min(values) or self.window.low > max(values):
             low, high = self._shown(min(values)), self._shown(max(values))
             reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"

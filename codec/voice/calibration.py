@@ -56,4 +56,4 @@ def _drawn_energy(voice: OpenedVoice, segment: int, channel: int) -> float:
     if not n_samples:
         return 0.0
     blocks = channel_blocks(voice.codec, [codes], n_samples, voice.header.quality)
-    return sum(float(np.square(one, dtype=np.float64).sum()) for one in blocks)
+    return sum(float(np.square(block, dtype=np.float64).sum()) for block in blocks)

@@ -120,7 +120,7 @@ class VoiceEncoder:
             share = 1.0 / len(self._blocks)
             done = part_of(progress, channel * share, share)
             stretches = analysed(self.codec, read(), n_coded, done)
-            coded = (code(self.codec, one, self._work.chooses_again) for one in stretches)
+            coded = (code(self.codec, stretch, self._work.chooses_again) for stretch in stretches)
             channels.append(joined_frames(coded, n_frames(self.header.n_samples, rate_hz)))
         return tuple(channels)
 

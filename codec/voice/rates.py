@@ -49,7 +49,7 @@ def _at_bitrate(encoder: VoiceEncoder, bitrate: float) -> tuple[bytes, str | Non
     if _around(bitrate / to_kbps, SIZE_TOLERANCE).holds(len(data)):
         return data, None
     asked = f"{bitrate:g} kbit/s"
-    smallest, *_, largest = (len(one) * to_kbps for one in _reach(encoder, data))
+    smallest, *_, largest = (len(file) * to_kbps for file in _reach(encoder, data))
     if smallest <= bitrate <= largest:
         made = f"{len(data) * to_kbps:.2f}"
         return data, f"{asked} is asked for, the nearest found is {made}"
@@ -119,7 +119,7 @@ class _TableForecast:
             frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
             expected += self._encoder.expected_code_bits(quality, frames)
         sections = self._encoder.sections(segments, quality)
-        self._scale = _ratio(sum(8.0 * len(one.payload) for one in sections), expected)
+        self._scale = _ratio(sum(8.0 * len(section.payload) for section in sections), expected)
 
     def first(self) -> int:
         """Return the first quality in hundredths at which as much is expected."""

@@ -152,10 +152,10 @@ def resample_blocks(
     n_left, channels = n_out, 1
     for block in blocks if from_hz == to_hz else _resampled(blocks, from_hz, to_hz):
         channels = block.shape[1]
-        some = block[:n_left]
-        n_left -= len(some)
-        if len(some):
-            yield some
+        kept = block[:n_left]
+        n_left -= len(kept)
+        if len(kept):
+            yield kept
     while n_left:
         n = min(n_left, BLOCK_SAMPLES)
         n_left -= n

@@ -119,8 +119,8 @@ def known_taps(pass_: LatticePass) -> tuple[int, ...]:
     row, column = pass_.phases[0]
     taps = []
     for tap in range(9):
-        place = ((row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2)
-        if place in pass_.known:
+        phase = ((row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2)
+        if phase in pass_.known:
             taps.append(tap)
     return tuple(taps)
 

@@ -68,8 +68,8 @@ def pull_codes(coder: coders.Decoder, prediction: Prediction) -> NDArray[np.int3
 
     difference = quotient << shift
     for n_bits in np.flatnonzero(np.bincount(shift)[1:]) + 1:
-        some = shift == n_bits
-        difference[some] += _pull_plain(coder, int(some.sum()), int(n_bits))
+        shifted = shift == n_bits
+        difference[shifted] += _pull_plain(coder, int(shifted.sum()), int(n_bits))
     for index in np.flatnonzero(symbols == ESCAPE):
         rest = difference[index] - (quotient[index] << shift[index])
         difference[index] = (_pull_escape(coder) << shift[index]) + rest

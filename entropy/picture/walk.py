@@ -176,10 +176,10 @@ class _LevelWalk:
         means = np.zeros((len(positions), pass_.end - pass_.first), np.int32)
         scales = np.zeros_like(means)
         for start in range(0, len(positions), POSITIONS_AT_ONCE):
-            some = slice(start, start + POSITIONS_AT_ONCE)
-            inputs = self._inputs(pass_, torch.from_numpy(positions[some]))
+            batch = slice(start, start + POSITIONS_AT_ONCE)
+            inputs = self._inputs(pass_, torch.from_numpy(positions[batch]))
             mean, scale = predict(pass_, self._tensors, number, inputs, bias)
-            means[some], scales[some] = mean.numpy(), scale.numpy()
+            means[batch], scales[batch] = mean.numpy(), scale.numpy()
         coding = coding_of(means, scales)
         return Prediction(
             self._level.name, section, pass_.first, pass_.end, positions, coding, means, counts

@@ -159,14 +159,14 @@ class _Walk:
 
     def predict(self, index: int) -> Prediction | None:
         """Predict what a pass is about; None if nothing of it is left to code."""
-        one, tensors = self._plan.passes[index], self._level.tensors
-        mask = one.mask(self._codes.shape[1])
+        pass_, tensors = self._plan.passes[index], self._level.tensors
+        mask = pass_.mask(self._codes.shape[1])
         positions = np.flatnonzero(mask)
 
         # A frame whose last code was null has ended, and is not coded again.
         previous: Tensor | None = None
-        if one.stage > 0:
-            codewords = self._codes[one.stage - 1, positions]
+        if pass_.stage > 0:
+            codewords = self._codes[pass_.stage - 1, positions]
             positions, codewords = positions[codewords != 0], codewords[codewords != 0]
             previous = torch.from_numpy(codewords.astype(np.int64))
 
@@ -177,9 +177,9 @@ class _Walk:
         depth = depth_input(torch.from_numpy(self._codes != 0))
         lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._log_step_int)
         features = line_features(lines, tensors, index, torch.from_numpy(positions))
-        hidden = hidden_features(features, tensors, one.stage, previous)
+        hidden = hidden_features(features, tensors, pass_.stage, previous)
 
-        cell = self._plan.name, one.stage, self._plan.sections[one.stage]
+        cell = self._plan.name, pass_.stage, self._plan.sections[pass_.stage]
         return Prediction(tensors, cell, positions, hidden)
 
     def learn(self, prediction: Prediction, codes: Codes) -> None:

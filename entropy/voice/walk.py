@@ -46,8 +46,8 @@ def walk(
     plan = context.plan[0]
     codes = np.zeros((plan.n_stages, shapes[plan.name][1]), code_type(plan.codebook_size))
     with context.walking(codes, log_step_int) as state:
-        for index, one in enumerate(plan.passes):
-            if visitor.wants(plan.sections[one.stage]):
+        for index, pass_ in enumerate(plan.passes):
+            if visitor.wants(plan.sections[pass_.stage]):
                 prediction = state.predict(index)
                 if prediction is not None:
                     state.learn(prediction, visitor.visit(prediction))

@@ -84,11 +84,11 @@ class CompressAiPeer:
 
         ops = importlib.import_module("compressai.ops")
         point, height, width, rows, columns, n_strings = _HEAD.unpack_from(data)
-        place = _HEAD.size + n_strings * _LENGTH.size
+        offset = _HEAD.size + n_strings * _LENGTH.size
         strings = []
-        for (length,) in _LENGTH.iter_unpack(data[_HEAD.size : place]):
-            strings.append([data[place : place + length]])
-            place += length
+        for (length,) in _LENGTH.iter_unpack(data[_HEAD.size : offset]):
+            strings.append([data[offset : offset + length]])
+            offset += length
         _, unpadding = ops.compute_padding(height, width, min_div=_MULTIPLE)
         with torch.no_grad():
             decoded = self._network(point).decompress(strings, (rows, columns))["x_hat"]

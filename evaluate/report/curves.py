@@ -73,10 +73,10 @@ def _lines(record: Record, scale: Record, styles: Mapping[str, int]) -> list[Lin
 
     for codec in record["codecs"]:
         means = [m for m in record["means"] if m["codec"] == codec["name"]]
-        some = [(m["point"], m["figures"].get(scale["name"])) for m in means]
+        points_of_codec = [(m["point"], m["figures"].get(scale["name"])) for m in means]
         points = tuple(
             (f["rate"], f["mean"], said(codec["name"], point, f["rate"], f["mean"]))
-            for point, f in some
+            for point, f in points_of_codec
             if f is not None
         )
         if points:

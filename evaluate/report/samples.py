@@ -105,10 +105,10 @@ def _exhibit(study: Study, test_file: TestFile) -> Sample:
     original = read(test_file)
     draw = _crop_at(original) if test_file.kind == PICTURES else _clip_at(original)
     tiles = [Tile(ORIGINAL, ORIGINAL, None, *draw(original))]
-    for codec, some in zip(study.codecs, rows, strict=True):
+    for codec, own_rows in zip(study.codecs, rows, strict=True):
         if codec.name == ORIGINAL:
             continue
-        row = closest(some, yardstick.n_bytes)
+        row = closest(own_rows, yardstick.n_bytes)
         _, decoded = coded(peers.load(codec.spec), original, row.point)
         tiles.append(Tile(codec.name, codec.label, row, *draw(decoded)))
     return Sample(test_file.name, tuple(tiles))

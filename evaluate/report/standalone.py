@@ -41,8 +41,8 @@ def drawing(lines: Sequence[Line], axes: Axes, labels: Mapping[str, str] | None 
     width = WIDTH + legend_width
     height = max(HEIGHT + 20, 40 + 20 * len(lines))
     legend = []
-    for place, (line, name) in enumerate(zip(lines, named, strict=True)):
-        y = 34 + 20 * place
+    for number, (line, name) in enumerate(zip(lines, named, strict=True)):
+        y = 34 + 20 * number
         legend.append(_moved(mark(line.style), WIDTH, y))
         legend.append(f'<text x="{WIDTH + 28}" y="{y + 11}">{escape(name)}</text>')
     return (

@@ -39,11 +39,11 @@ def summary(record: Record, anchors: Sequence[str] = ()) -> str:
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out a table in columns: the first to the left, numbers to the right."""
     lines = [[_cut(row[0]), *row[1:]] for row in (head, *rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )

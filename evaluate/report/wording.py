@@ -28,7 +28,7 @@ def labels_of(record: Record) -> dict[str, str]:
 
 def styles_of(record: Record) -> dict[str, int]:
     """Return the style of each curve; negative for those from elsewhere."""
-    styles = {codec["name"]: place for place, codec in enumerate(record["codecs"])}
+    styles = {codec["name"]: number for number, codec in enumerate(record["codecs"])}
     return {**styles, **{curve["name"]: -1 - k for k, curve in enumerate(record["against"])}}
 
 

@@ -49,10 +49,10 @@ def standings(record: Record, reference: str | None) -> list[Standing]:
             middle = own[len(own) // 2]["figures"]
             figures = tuple(_figure(middle, scale) for scale in compared)
         else:
-            other = rows[file["name"], reference]
-            figures = tuple(_difference(own, other, scale) for scale in compared)
+            compared_row = rows[file["name"], reference]
+            figures = tuple(_difference(own, compared_row, scale) for scale in compared)
         found.append(Standing(file["name"], figures))
-    return sorted(found, key=lambda one: _badness(one.figures[0], compared[0], reference))
+    return sorted(found, key=lambda standing: _badness(standing.figures[0], compared[0], reference))
 
 
 def table(record: Record) -> str:

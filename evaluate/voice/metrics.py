@@ -55,8 +55,8 @@ def speaker_cosine(
     original: Samples, decoded: Samples, test_file: TestFile, setting: Setting
 ) -> float:
     """Return the cosine of speaker embeddings (Wan et al., 2018), by the package Resemblyzer."""
-    one, other = (_speaker_embedding(x.tobytes()) for x in (original, decoded))
-    return float(np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other)))
+    ours, theirs = (_speaker_embedding(x.tobytes()) for x in (original, decoded))
+    return float(np.dot(ours, theirs) / (np.linalg.norm(ours) * np.linalg.norm(theirs)))
 
 
 def word_error_rate(

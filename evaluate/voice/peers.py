@@ -201,14 +201,14 @@ def _at_16_khz(samples: Samples, rate_hz: int) -> Samples:
 
 def _ogg_packets(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield length and first 8 bytes of each packet of an Ogg stream."""
-    place, packet = 0, b""
-    while place < len(data):
-        n_lacing = data[place + 26]
-        lacing = data[place + 27 : place + 27 + n_lacing]
-        place += 27 + n_lacing
+    offset, packet = 0, b""
+    while offset < len(data):
+        n_lacing = data[offset + 26]
+        lacing = data[offset + 27 : offset + 27 + n_lacing]
+        offset += 27 + n_lacing
         for n_bytes in lacing:
-            packet += data[place : place + n_bytes]
-            place += n_bytes
+            packet += data[offset : offset + n_bytes]
+            offset += n_bytes
             if n_bytes < 255:
                 yield len(packet), packet[:8]
                 packet = b""

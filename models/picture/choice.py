@@ -84,11 +84,11 @@ def _part(
 ) -> Prediction:
     """Return the prediction of some codes only, as a list."""
     coding = prediction.coding
-    some = replace(
+    chosen = replace(
         coding,
         base=coding.base[positions, columns],
         table=coding.table[positions, columns],
         shift=coding.shift[positions, columns],
         silent=coding.silent[positions, columns],
     )
-    return replace(prediction, coding=some)
+    return replace(prediction, coding=chosen)

@@ -231,7 +231,7 @@ def _learner(phase: Phase) -> Learner:
     by_factor: dict[float, list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         by_factor.setdefault(phase.learning_rate_factor(name), []).append(parameter)
-    groups = [{"params": some, "factor": factor} for factor, some in by_factor.items()]
+    groups = [{"params": group, "factor": factor} for factor, group in by_factor.items()]
     optimiser = torch.optim.Adam(groups, lr=phase.learning_rate, betas=(0.9, 0.99), fused=True)
 
     means = {name: parameter.detach().clone() for name, parameter in parameters.items()}

@@ -31,11 +31,11 @@ def beam_codes(
         Codes int64 [stages, F]; null where a place has ended.
     """
     # Some frames at once, since the costs of all beams and codewords take much memory.
-    some_latents = torch.split(latents, _FRAMES_AT_ONCE)
-    some_depths = torch.split(depths, _FRAMES_AT_ONCE)
+    latent_parts = torch.split(latents, _FRAMES_AT_ONCE)
+    depth_parts = torch.split(depths, _FRAMES_AT_ONCE)
     parts = [
-        _codes(vq, some, depth, width, costs_of_bits)
-        for some, depth in zip(some_latents, some_depths, strict=True)
+        _codes(vq, frames, depth, width, costs_of_bits)
+        for frames, depth in zip(latent_parts, depth_parts, strict=True)
     ]
     return torch.cat(parts, 1)
 

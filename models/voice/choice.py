@@ -46,15 +46,15 @@ class VoiceChoice:
     def choose(self, prediction: Prediction) -> Codes:
         """Return the codes [N] for a prediction of a walk."""
         codes = prediction.nulls()
-        some = np.flatnonzero(self._depths[prediction.positions] > prediction.stage)
+        live = np.flatnonzero(self._depths[prediction.positions] > prediction.stage)
 
-        if len(some):
-            positions = torch.from_numpy(prediction.positions[some])
+        if len(live):
+            positions = torch.from_numpy(prediction.positions[live])
             # Codewords but null [K − 1, C], and what earlier stages leave of the frames [n, C].
             codewords = self._vq.codebooks[prediction.stage, 0, 1:]
             vectors = self._residuals[positions]
 
-            logits = torch.from_numpy(prediction.code_logits(some)).float()
+            logits = torch.from_numpy(prediction.code_logits(live)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
             # What all codewords of a place have in common changes nothing: logits do for bits.
             gain = torch.addmm(-codewords.square().sum(1)[None], vectors, codewords.T, alpha=2.0)
@@ -64,5 +64,5 @@ class VoiceChoice:
             ended = gain.amax(1) <= 0.0
 
             self._residuals[positions] = vectors - codewords[chosen]
-            codes[some] = torch.where(ended, 0, chosen + 1).numpy()
+            codes[live] = torch.where(ended, 0, chosen + 1).numpy()
         return codes

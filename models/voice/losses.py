@@ -122,8 +122,8 @@ def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
     # Short windows see when a sound begins, long ones which harmonics it has.
     total = torch.zeros(())
     for window in HOPS:
-        one, other = (x.magnitudes[window] for x in (decoded, wanted))
-        total = total + (one - other).square().mean() / other.square().mean()
+        ours, theirs = (x.magnitudes[window] for x in (decoded, wanted))
+        total = total + (ours - theirs).square().mean() / theirs.square().mean()
     return total / len(HOPS)
 
 
@@ -147,8 +147,8 @@ def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
     (0.1 s): bands of loudness are wide at high frequencies, and would be content with a few lines
     in place of noise.
     """
-    one, other = decoded.texture, wanted.texture
-    return (one - other).square().mean() / other.square().mean()
+    ours, theirs = decoded.texture, wanted.texture
+    return (ours - theirs).square().mean() / theirs.square().mean()
 
 
 def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
@@ -187,9 +187,9 @@ def _disturbances(added: Tensor, wanted: Tensor, threshold: Tensor) -> tuple[Ten
     Powers [B, 42, F] are those of the decoded voice and of the original, compensated.
     """
     # Differences within a share of the softer sound are masked.
-    one, other = (_loudness(p, threshold) for p in (added, wanted))
-    masked = MASKED_SHARE * torch.minimum(one, other)
-    difference = functional.relu((one - other).abs() - masked)
+    ours, theirs = (_loudness(p, threshold) for p in (added, wanted))
+    masked = MASKED_SHARE * torch.minimum(ours, theirs)
+    difference = functional.relu((ours - theirs).abs() - masked)
 
     # Added sound has a ratio above 1: below the range it does not count, above it no more.
     ratio = ((added + AUDIBLE_POWER) / (wanted + AUDIBLE_POWER)).pow(ASYMMETRY_POWER)
@@ -229,9 +229,9 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
     clipped = torch.minimum(scaled, target * STOI_CLIP)
 
     # [B, 15, segments, 38] -> [B, 15, segments]; the small term is for bands that do not vary.
-    one, other = (x - x.mean(3, keepdim=True) for x in (clipped, target))
-    norms = one.square().sum(3) * other.square().sum(3)
-    correlation = (one * other).sum(3) / (norms + 1e-10 * energy[..., 0].square()).sqrt()
+    ours, theirs = (x - x.mean(3, keepdim=True) for x in (clipped, target))
+    norms = ours.square().sum(3) * theirs.square().sum(3)
+    correlation = (ours * theirs).sum(3) / (norms + 1e-10 * energy[..., 0].square()).sqrt()
 
     # [B, 15, segments, 1] -> [B, segments]: stretches in which something is said share the weight.
     stretch = energy.sum((1, 3))

@@ -182,9 +182,9 @@ class _Positions:
         self._alive = self._alive & (self._depth[self.rows] > stage)
 
         # Positions at which all groups have ended are dropped.
-        some = self._alive.any(0)
-        self.rows, self._rest = self.rows[some], self._rest[:, some]
-        self._alive = self._alive[:, some]
+        any_alive = self._alive.any(0)
+        self.rows, self._rest = self.rows[any_alive], self._rest[:, any_alive]
+        self._alive = self._alive[:, any_alive]
         return len(self.rows) > 0
 
     def choose(self, books: Tensor, costs: Tensor) -> Tensor:

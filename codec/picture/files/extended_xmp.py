@@ -72,14 +72,14 @@ def split(xmp: bytes, max_bytes: int) -> tuple[bytes, list[bytes]] | None:
     except UnreadableXmp:
         return None
     moved, n_bytes = [], len(xmp) + _REFERENCE_BYTES
-    for piece in sorted(_pieces(xmp, rdf), key=lambda one: one.start - one.stop):
+    for piece in sorted(_pieces(xmp, rdf), key=lambda piece: piece.start - piece.stop):
         if n_bytes <= max_bytes:
             break
         moved.append(piece)
         n_bytes -= piece.stop - piece.start
     if n_bytes > max_bytes:
         return None
-    moved.sort(key=lambda one: one.start)
+    moved.sort(key=lambda piece: piece.start)
     extension = _document(xmp, moved)
     digest = _digest(extension)
     return _without(xmp, rdf, moved, digest), list(_segments(extension, digest))
@@ -116,7 +116,7 @@ def _attributes(xmp: bytes, node: Element) -> Iterator[tuple[str, str, tuple[int
 def _document(xmp: bytes, pieces: Iterable[_Piece]) -> bytes:
     """Write a document that holds pieces of a packet, which follow one another there."""
     parts = [b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="%s">' % RDF.encode()]
-    for _, group in itertools.groupby(pieces, key=lambda one: one.node.start):
+    for _, group in itertools.groupby(pieces, key=lambda piece: piece.node.start):
         texts: dict[bool, list[bytes]] = {True: [], False: []}
         for piece in group:
             texts[piece.is_attribute].append(xmp[piece.start : piece.stop])

@@ -74,14 +74,16 @@ def _resolution(image: Image.Image) -> Resolution | None:
     if image.format in ("JPEG", "MPO"):
         scale = {1: 1.0, 2: _CM_PER_INCH}.get(image.info.get("jfif_unit", 0))
         density = image.info.get("jfif_density")
-        stated = None if scale is None or density is None else [one * scale for one in density]
+        stated = None
+        if scale is not None and density is not None:
+            stated = [value * scale for value in density]
     else:
         stated = image.info.get("dpi")
     try:
-        across, down = (float(one) for one in stated or ())
+        across, down = (float(value) for value in stated or ())
     except (TypeError, ValueError):
         return None
-    is_legal = all(math.isfinite(one) and 0 < one < 1e6 for one in (across, down))
+    is_legal = all(math.isfinite(value) and 0 < value < 1e6 for value in (across, down))
     is_usual = max(abs(across - _USUAL_DPI), abs(down - _USUAL_DPI)) < 0.5
     return (across, down) if is_legal and not is_usual else None
 

@@ -152,8 +152,8 @@ def _swapped(tile: Any) -> Any | None:
     order = mode[-1]
     if order == "N":
         order = "L" if sys.byteorder == "little" else "B"
-    other = mode[:-1] + {"B": "L", "L": "B"}[order]
-    return tile._replace(args=(other, *arguments[1:]))
+    swapped = mode[:-1] + {"B": "L", "L": "B"}[order]
+    return tile._replace(args=(swapped, *arguments[1:]))
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:

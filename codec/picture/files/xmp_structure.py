@@ -141,7 +141,7 @@ class _Reader:
 
     def _depth(self) -> int:
         """Return how many elements are open from RDF down."""
-        is_inside = [one is self.rdf for one in self._open]
+        is_inside = [element is self.rdf for element in self._open]
         return len(is_inside) - is_inside.index(True) if True in is_inside else 0
 
 

@@ -114,17 +114,17 @@ def _append(spans: list[range], span: range) -> None:
 
 def _check_kind(data: bytes, position: int, kind: Kind) -> None:
     """Refuse a run of frames that the library would not decode together with the others."""
-    other, size = _frame_at(data, position) or (kind, 0)
-    if other[2:] == kind[2:]:
+    found_kind, size = _frame_at(data, position) or (kind, 0)
+    if found_kind[2:] == kind[2:]:
         return
     for _ in range(_CERTAIN_RUN):
         found = _frame_at(data, position)
-        if found is None or found[0] != other:
+        if found is None or found[0] != found_kind:
             return  # bytes of something else that look like frames
         position += found[1]
     raise InputError(
         f"parts of {kind.sample_rate_hz} Hz, {kind.channels} channel(s) and of "
-        f"{other.sample_rate_hz} Hz, {other.channels} channel(s) are joined in it"
+        f"{found_kind.sample_rate_hz} Hz, {found_kind.channels} channel(s) are joined in it"
     )
 
 

@@ -68,14 +68,14 @@ def _symbols_seen(
         choice = RateAwareChoice(LAMBDA)
         log_step_int = int(torch.floor(model.conditions_at(setting).log_step * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
-        one = Walk(context, shapes, log_step_int, _Counter(choice.choose, seen))
+        walk = Walk(context, shapes, log_step_int, _Counter(choice.choose, seen))
 
         # Factors on the steps of a level follow from the codes of the coarser one.
         placement = Placement(model, setting)
         for depth, level in enumerate(LEVELS):
             placed = latents[level] / placement.factors(depth)
             choice.begin(level, placed)
-            codes = torch.from_numpy(one.next_level()).float()
+            codes = torch.from_numpy(walk.next_level()).float()
             placement.know(depth, codes[None])  # [C, H, W] -> [1, C, H, W]
     return seen
 

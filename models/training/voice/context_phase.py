@@ -240,9 +240,9 @@ class SpeechContextPhase:
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure kbit/s on held-back codes, by stage, and against the static tables."""
         # Pieces from all over, the same each time.
-        some = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
-        codes = _as_level(self.held_back[0][some])
-        log_step_int = torch.from_numpy(self.held_back[1][some]).float()
+        chosen = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
+        codes = _as_level(self.held_back[0][chosen])
+        log_step_int = torch.from_numpy(self.held_back[1][chosen]).float()
         static = float(self.model.vq.static_bits(codes[LEVEL], log_step_int / 127.0).sum())
 
         # A stage has several passes, whose bits add up.
@@ -253,7 +253,7 @@ class SpeechContextPhase:
                 figures[key] = figures.get(key, 0.0) + bits.item()
 
         total = sum(figures.values())
-        unit = 0.05 / (len(some) * PIECE_FRAMES)
+        unit = 0.05 / (len(chosen) * PIECE_FRAMES)
         by_stage = {key: value * unit for key, value in figures.items()}
         return {"kbps": total * unit, "saved": 1.0 - total / static, **by_stage}
 

@@ -257,8 +257,8 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
         limits = model.depths(latents, log_step)
         codes = vq.encode(latents, log_step, model.config.rate_weight, limits)
         for number in range(N_RATE_BINS):
-            some = rate_bin(log_step) == number
-            vq.bits[number] = bits_from_counts(codeword_counts(codes[some], size).float())
+            in_bin = rate_bin(log_step) == number
+            vq.bits[number] = bits_from_counts(codeword_counts(codes[in_bin], size).float())
 
     # What the last round chose says how well the codebooks are used.
     for stage, table in enumerate(codeword_counts(codes, size)):

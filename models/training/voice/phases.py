@@ -157,8 +157,8 @@ class JointSpeechPhase:
                 counts = counts + codeword_counts(codes, self.model.config.codebook_size)
 
                 # 16 samples are a millisecond, and a bit a millisecond is a kbit/s.
-                one = {"kbps": bits * 16.0 / samples.shape[1], **_scores(samples[0], decoded[0])}
-                sums = {key: sums.get(key, 0.0) + number / n for key, number in one.items()}
+                scored = {"kbps": bits * 16.0 / samples.shape[1], **_scores(samples[0], decoded[0])}
+                sums = {key: sums.get(key, 0.0) + number / n for key, number in scored.items()}
                 if index < 2:
                     write_sample(samples[0], decoded[0], folder / f"{index}_{value:+.1f}")
             figures |= {f"{key}@{value:+.1f}": number for key, number in sums.items()}

@@ -99,8 +99,8 @@ class ContextTwin(nn.Module):
         """
         # For each pass the one in the other plan that it starts from.
         like = [
-            plan.passes.index(replace(one, stage=min(one.stage, plan.n_stages - 1)))
-            for one in self.plan.passes
+            plan.passes.index(replace(pass_, stage=min(pass_.stage, plan.n_stages - 1)))
+            for pass_ in self.plan.passes
         ]
 
         for name in self.names:
@@ -181,10 +181,10 @@ class ContextTwins(nn.Module):
         super().__init__()
         self.plan = plan
         self.levels = nn.ModuleDict()
-        for one in plan:
-            twin = ContextTwin(parts[one.name].shape, one)
-            twin.start_from_static(parts[one.name].quantiser)
-            self.levels[one.name] = twin
+        for level in plan:
+            twin = ContextTwin(parts[level.name].shape, level)
+            twin.start_from_static(parts[level.name].quantiser)
+            self.levels[level.name] = twin
         self.codewords = {name: integer_codewords(part.quantiser) for name, part in parts.items()}
 
     def twin(self, name: str) -> ContextTwin:
@@ -249,17 +249,17 @@ class ContextTwins(nn.Module):
         """Return what is known of codes [B, stages, F] before a pass."""
         plan = self.twin(name).plan
         length = codes.shape[2]
-        one = plan.passes[index]
+        pass_ = plan.passes[index]
         known = codes * known_mask(plan, index, length)
 
         # [B, stages, F] -> [B · F, stages] -> [B · F, channels]; nothing of later stages is known
-        n = one.stage + 1
+        n = pass_.stage + 1
         codewords = known[:, :n].transpose(1, 2).flatten(0, 1)
         own = codeword_sum(codewords, self.codewords[name][:n, 0])
 
         # [B, stages, F] -> [B, F] -> [B · F]
         depth = depth_input(known != 0).flatten()
-        mask = torch.from_numpy(one.mask(length)).float()
+        mask = torch.from_numpy(pass_.mask(length)).float()
         return Lines(own, depth, mask, log_step_int)
 
 
@@ -271,8 +271,8 @@ def integer_codewords(vq: ResidualVQ) -> Tensor:
 def known_mask(plan: LevelPlan, index: int, n_frames: int) -> Tensor:
     """Return where codes are known before a pass, int64 [stages, F]."""
     known = torch.zeros(plan.n_stages, n_frames, dtype=torch.int64)
-    for one in plan.passes[:index]:
-        known[one.stage] |= torch.from_numpy(one.mask(n_frames)).long()
+    for pass_ in plan.passes[:index]:
+        known[pass_.stage] |= torch.from_numpy(pass_.mask(n_frames)).long()
     return known
 
 
