@@ -67,13 +67,18 @@ def run_options(command: Command) -> Command:
     is_flag=True,
     help="Compile the networks, which needs a C++ compiler; worth it for long runs.",
 )
+@click.option(
+    "--deepen",
+    is_flag=True,
+    help="Add the blocks that newer networks have to the weights to start from.",
+)
 @device_option
-def train_image(device: str, **options: Any) -> None:
+def train_image(device: str, deepen: bool, **options: Any) -> None:
     """Train the picture model; several processes train together under torchrun."""
     from luxvox.models.training.picture.train import PictureRecipe
     from luxvox.models.training.run import Job, train_model
 
-    train_model(PictureRecipe(), Job(device=choose_device(device), **options))
+    train_model(PictureRecipe(deepen), Job(device=choose_device(device), **options))
 
 
 @train.command("speech")

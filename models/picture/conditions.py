@@ -33,7 +33,7 @@ class PictureConfig:
     channels: tuple[int, ...] = (32, 24, 120, 112)
     passed: tuple[int, ...] = (8, 8, 32)
     widths: tuple[int, ...] = (192, 256, 256, 192)
-    analysis_blocks: tuple[int, ...] = (2, 3, 4, 2)
+    analysis_blocks: tuple[int, ...] = (2, 3, 6, 4)
     synthesis_blocks: tuple[int, ...] = (2, 3, 3, 3)
     analysis_hidden: tuple[int, ...] = (192, 256, 256, 192)
     synthesis_hidden: tuple[int, ...] = (192, 256, 256, 176)

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".avif", ".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm")
 MIN_SIDE = 256
-N_DRAWINGS = 96  # rendered text and flat graphics among the training pictures
-DRAWING_SHARE = 0.05  # of all crops
+N_DRAWINGS = 128  # rendered text, flat graphics and shades among the training pictures
+DRAWING_SHARE = 0.065  # of all crops
 
 # Cameras are not sharp: a share of the crops is enlarged, and noise is added to some.
 ENLARGED_SHARE, MAX_ENLARGEMENT = 0.3, 2.2

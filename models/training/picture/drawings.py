@@ -1,4 +1,4 @@
-"""Rendered text and flat graphics: what photographs never teach."""
+"""Rendered text, flat graphics and smooth shades: what photographs never teach."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ SIZE = 384
 
 
 def drawing(seed: int) -> Tensor:
-    """Return a drawing, uint8 [3, 384, 384]: lines of text, shapes or both, in flat colours."""
+    """Return a drawing, uint8 [3, 384, 384]: text, shapes or both in flat colours, or a shade."""
     chance = random.Random(seed)
+    if seed % 4 == 3:
+        return _shade(chance)
     image = Image.new("RGB", (SIZE, SIZE), _colour(chance))
     canvas = ImageDraw.Draw(image)
 
@@ -29,6 +31,23 @@ def drawing(seed: int) -> Tensor:
     # [H, W, 3] -> [3, H, W]; a copy, since Pillow's array cannot be written to.
     pixels: NDArray[np.uint8] = np.asarray(image)
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
+
+
+def _shade(chance: random.Random) -> Tensor:
+    """Return one colour everywhere, or one that turns into another from border to border."""
+    begin, end = (torch.tensor(_colour(chance), dtype=torch.float32) for _ in range(2))
+
+    # Most shades of skies and walls are faint; half of these drawings have none at all.
+    end = begin + (end - begin) * chance.choice([0.0, 0.0, 0.1, 0.5])
+
+    # [384] and [384] -> [384, 384], 0 at one corner and 1 at the opposite one, or along one side.
+    ramp = torch.linspace(0.0, 1.0, SIZE)
+    across = chance.choice([0.0, 0.3, 1.0])
+    share = (1.0 - across) * ramp[:, None] + across * ramp[None, :]
+
+    # [3, 1, 1] and [384, 384] -> [3, 384, 384]
+    pixels = begin[:, None, None] + (end - begin)[:, None, None] * share
+    return pixels.round().to(torch.uint8)
 
 
 def _colour(chance: random.Random) -> tuple[int, int, int]:

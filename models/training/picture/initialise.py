@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,35 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
                 for block in blocks_of(network, number):
                     _scale_inputs(block, statistics.powers[STRIDES[level]])
     return model
+
+
+def deepened(model: PictureModel, config: PictureConfig) -> PictureModel:
+    """Return a model with as many blocks a level as a configuration; new ones change nothing yet.
+
+    Args:
+        model: may have fewer blocks than `config`, and keeps those that it has.
+        config: only its numbers of blocks are looked at.
+    """
+    old = model.config
+    deep = PictureModel(
+        dataclasses.replace(
+            old,
+            analysis_blocks=tuple(map(max, old.analysis_blocks, config.analysis_blocks)),
+            synthesis_blocks=tuple(map(max, old.synthesis_blocks, config.synthesis_blocks)),
+        )
+    )
+
+    # A new block is the identity, but expects features of the power that the last old one met.
+    deep.load_state_dict({**deep.state_dict(), **model.state_dict()})
+    with torch.no_grad():
+        for new, kept in ((deep.analysis, model.analysis), (deep.synthesis, model.synthesis)):
+            for number in range(len(LEVELS)):
+                met = blocks_of(kept, number)
+                added = blocks_of(new, number)[len(met) :]
+                for block in added if met else []:
+                    block.scale.copy_(met[-1].scale)
+                    block.scale_slope.copy_(met[-1].scale_slope)
+    return deep
 
 
 def _set_outer_layers(model: PictureModel, statistics: ChannelStatistics) -> None:

@@ -114,13 +114,10 @@ class JointPhase:
         """Return distortion plus rate of a batch of crops at random steps and both tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        step, tune = self._drawn_settings(generator)
+        step, tune = (x.to(self.device) for x in drawn_settings(self.batch, generator))
         at = self.parts.model.conditions(step, tune)
 
-        # Of the large levels one pass of each slice is enough to estimate the rate.
-        odd = {
-            level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")
-        }
+        odd = drawn_passes(generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             decoded, bits = self._coded(pixels, at, generator, odd)
 
@@ -141,19 +138,6 @@ class JointPhase:
             **{level: b.mean().item() / n_pixels for level, b in bits.items()},
         }
         return (cost * gain**STEP_WEIGHT).mean(), figures
-
-    def _drawn_settings(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw steps [B] in 8-bit levels, and tunings [B], 0 or 1."""
-        # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
-        low, high = TRAINED_STEPS
-        share = (
-            torch.arange(self.batch) + torch.rand(self.batch, generator=generator)
-        ) / self.batch
-        step = (low * (high / low) ** (share**COARSE_SHARE)).to(self.device)
-
-        # Half of the crops are tuned for the eye, whatever their steps.
-        tune = (torch.randperm(self.batch, generator=generator) % 2).float().to(self.device)
-        return step, tune
 
     def _coded(
         self,
@@ -181,9 +165,7 @@ class JointPhase:
         figures: dict[str, float] = {}
         model = self.parts.model
 
-        # Crops of one size [B, 3, 256, 256] are measured in one batch.
-        centres = [_centre(p) for p in self.held_back.pictures[:N_VALIDATED]]
-        pixels = torch.stack(centres).to(self.device)
+        pixels = centres(self.held_back).to(self.device)
         n_pixels = pixels[0, 0].numel()
 
         for step, (tune, tuned) in itertools.product((20.0, 60.0), enumerate(("psnr", "eye"))):
@@ -212,6 +194,28 @@ class JointPhase:
     def finish(self, run: Path) -> None:
         """Write the parts into the run folder."""
         save_parts(self.parts, run)
+
+
+def drawn_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw steps [n] in 8-bit levels, and tunings [n], 0 or 1."""
+    # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
+    low, high = TRAINED_STEPS
+    share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
+    step = low * (high / low) ** (share**COARSE_SHARE)
+
+    # Half of the crops are tuned for the eye, whatever their steps.
+    tune = (torch.randperm(n, generator=generator) % 2).float()
+    return step, tune
+
+
+def drawn_passes(generator: torch.Generator) -> dict[str, int]:
+    """Draw the pass of each slice that is enough to estimate the rate, for the large levels."""
+    return {level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")}
+
+
+def centres(held_back: Pictures) -> Tensor:
+    """Return the middles of some held-back pictures in units, as one batch [B, 3, 256, 256]."""
+    return torch.stack([_centre(picture) for picture in held_back.pictures[:N_VALIDATED]])
 
 
 def _any_channel(generator: torch.Generator) -> tuple[float, float, float]:

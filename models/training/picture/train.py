@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | start | nothing: the linear transform | pictures |
 | joint | all parts together | pictures |
+| context | the context model alone | codes, by plain rounding |
 | tables | tables of counts, which needs no more than some minutes | codes of the encoder |
 """
 
@@ -14,10 +15,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from luxvox.errors import UsageError
 from luxvox.models.picture.conditions import PictureConfig
 from luxvox.models.training.loop import Phase
+from luxvox.models.training.picture.context import ContextPhase
 from luxvox.models.training.picture.data import Pictures, to_units
-from luxvox.models.training.picture.initialise import untrained_model
+from luxvox.models.training.picture.initialise import deepened, untrained_model
 from luxvox.models.training.picture.joint import JointPhase, JointSettings
 from luxvox.models.training.picture.parts import (
     PictureParts,
@@ -31,7 +34,7 @@ from luxvox.models.training.run import Fit, Job, Started
 
 log = logging.getLogger(__name__)
 
-JOINT, TABLES = "joint", "tables"
+JOINT, CONTEXT, TABLES = "joint", "context", "tables"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +42,14 @@ class PictureRecipe:
     """How pictures are trained.
 
     Attributes:
+        deepen: whether weights to start from get the blocks that newer networks have more; they
+            change nothing before training.
         held_back: every n-th picture is never trained on, but validated on.
         learning_rate: of the blocks of the synthesis; others learn more slowly.
         crop, batch: side in pixels of the crops of a step, and their number.
     """
 
+    deepen: bool = False
     held_back: int = 50
     learning_rate: float = 4e-4
     crop: int = 256
@@ -62,7 +68,7 @@ class PictureRecipe:
     @property
     def shares(self) -> Mapping[str, float]:
         """Return the phases; the tables take what they need."""
-        return {JOINT: 1.0, TABLES: 0.0}
+        return {JOINT: 0.85, CONTEXT: 0.15, TABLES: 0.0}
 
     def read(self, folders: Sequence[Path]) -> tuple[Pictures, Pictures]:
         """Return the pictures to train on, and those held back."""
@@ -70,6 +76,9 @@ class PictureRecipe:
 
     def start(self, job: Job, training: Pictures) -> Started:
         """Write the linear transform, or the parts that training goes on from."""
+        if job.init is None and self.deepen:
+            raise UsageError("only weights to start from can be deepened")
+
         # The linear transform is exact as it is; pictures only say which channels matter most.
         hours = 0.0
         if job.init is None:
@@ -84,16 +93,28 @@ class PictureRecipe:
                 hours = core_hours(job.init)
             else:
                 parts, hours = parts_of_weights(job.init)
+            if self.deepen:
+                parts.model = deepened(parts.model, PictureConfig())
 
         save_parts(parts, job.run)
         return Started(parts.model.config, hours)
 
     def phase(self, name: str, job: Job, data: tuple[Pictures, Pictures]) -> Phase | Fit:
-        """Return the joint phase, or the fit of the tables."""
+        """Return the joint phase, that of the context model, or the fit of the tables."""
         parts = load_parts(job.run)
         # Counts have no gradient: they are fitted to codes, whatever minutes that takes.
         if name == TABLES:
             return lambda: _fit_tables(parts, job.run, data[0])
+
+        if name == CONTEXT:
+            return ContextPhase(
+                parts,
+                data,
+                crop=self.crop,
+                batch=self.batch,
+                device=job.device,
+                bfloat16=job.bfloat16,
+            )
 
         settings = JointSettings(
             job.device, job.bfloat16, self.learning_rate, self.crop, self.batch

@@ -10,7 +10,7 @@ from luxvox.entropy.picture.layers import known_taps
 from luxvox.tests.entropy.conftest import LEVELS
 
 some_channels = st.tuples(
-    st.integers(9, 60), st.integers(9, 60), st.integers(25, 150), st.integers(17, 150)
+    st.integers(17, 60), st.integers(17, 60), st.integers(25, 150), st.integers(17, 150)
 )
 some_sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 

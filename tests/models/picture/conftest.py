@@ -28,7 +28,7 @@ COMPLETE = PictureConfig(
     synthesis_hidden=(4, 4, 4, 4),
 )
 TINY = dataclasses.replace(
-    COMPLETE, channels=(9, 9, 25, 17), widths=(6, 5, 4, 3), analysis_blocks=(1, 0, 1, 1)
+    COMPLETE, channels=(18, 17, 25, 17), widths=(6, 5, 4, 3), analysis_blocks=(1, 0, 1, 1)
 )
 
 

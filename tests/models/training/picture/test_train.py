@@ -13,9 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from luxvox.errors import InputError, UsageError
+from luxvox.models.picture.conditions import PictureConfig, Setting
+from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.weights import load_picture_codec
 from luxvox.models.training.export import export_run
-from luxvox.models.training.picture.parts import load_parts
+from luxvox.models.training.picture.parts import PictureParts, load_parts, save_parts
 from luxvox.models.training.run import Job, train_model
 from luxvox.tests.models.training.picture.conftest import A_STEP, RECIPE
 
@@ -33,6 +35,7 @@ def state_of(run, phase):
 def test_training_leaves_log_summary_and_finite_figures(trained_run):
     phase = "joint"
     assert state_of(trained_run, phase)["step"] >= 1
+    assert state_of(trained_run, "context")["step"] >= 1
     with (trained_run / f"phase-{phase}.csv").open(newline="") as file:
         figures = {row[2]: float(row[3]) for row in csv.reader(file)}
     assert {"val_psnr_psnr_20", "val_eye_bpp_20"} <= figures.keys()
@@ -85,8 +88,8 @@ def test_the_start_is_deterministic(folder, tmp_path, small_batches):
 
 def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
-    (run / "summary-tables.json").unlink()
-    (run / "summary-start.json").unlink()
+    for phase in ("context", "tables", "start"):
+        (run / f"summary-{phase}.json").unlink()
     train_model(RECIPE, Job((folder,), tmp_path / "new", A_STEP, "start", init=run))
     kept, started = (load_file(r / "parts.safetensors") for r in (run, tmp_path / "new"))
     assert all(torch.equal(kept[name], started[name]) for name in kept)
@@ -104,11 +107,61 @@ def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
     assert hours[1] >= hours[0]
 
 
+def test_weights_to_start_from_are_deepened(run, folder, tmp_path):
+    card = export_run(run, tmp_path / "weights", "picture-5")
+    record = json.loads(card.read_text())
+    assert record["config"]["analysis_blocks"] == list(PictureConfig().analysis_blocks)
+
+    shallow = dataclasses.replace(PictureConfig(), analysis_blocks=(1, 1, 1, 1))
+    torch.manual_seed(0)
+    parts = PictureParts(PictureModel(shallow))
+    (tmp_path / "shallow").mkdir()
+    save_parts(parts, tmp_path / "shallow")
+    record = {"config": dataclasses.asdict(shallow), "sources": [], "earlier_core_hours": 0.0}
+    (tmp_path / "shallow" / "run.json").write_text(json.dumps(record))
+
+    job = Job((folder,), tmp_path / "new", A_STEP, "start", init=tmp_path / "shallow")
+    train_model(dataclasses.replace(RECIPE, deepen=True), job)
+    deep = load_parts(tmp_path / "new").model
+    assert deep.config == PictureConfig()
+
+    # New blocks change nothing yet.
+    pixels = torch.rand(1, 3, 128, 64) * 20 - 10
+    at = deep.conditions_at(Setting(20.0))
+    with torch.no_grad():
+        before, after = (model.latents(pixels, at) for model in (parts.model, deep))
+    assert all(torch.equal(before[level], after[level]) for level in before)
+
+
+def test_only_weights_to_start_from_are_deepened(folder, tmp_path, small_batches):
+    with pytest.raises(UsageError, match="only weights to start from can be deepened"):
+        train_model(
+            dataclasses.replace(RECIPE, deepen=True), Job((folder,), tmp_path, A_STEP, "start")
+        )
+
+
+def test_the_context_phase_learns_the_codes_and_nothing_else(run, folder, monkeypatch):
+    """A few large steps take a tenth of the bits away, since the start knows no context."""
+    monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 5.0)
+    before = load_file(run / "parts.safetensors")
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 5.0 * next(ticks))
+    train_model(RECIPE, Job((folder,), run, 2.0, "context", overwrite=True))
+
+    after = load_file(run / "parts.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("context.") for name in changed)
+    with (run / "phase-context.csv").open(newline="") as file:
+        rows = [row for row in csv.reader(file) if row[2] == "bpp"]
+    first, last = (float(row[3]) for row in (rows[0], rows[-1]))
+    assert last < 0.9 * first
+
+
 def test_a_finished_run_is_not_overwritten(run, folder):
     before = (run / "parts.safetensors").read_bytes()
     with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
         train_model(RECIPE, Job((folder,), run, A_STEP, "joint"))
-    with pytest.raises(UsageError, match="holds a run of phase start, joint, tables"):
+    with pytest.raises(UsageError, match="holds a run of phase start, joint, context, tables"):
         train_model(RECIPE, Job((folder,), run, A_STEP))
     assert (run / "parts.safetensors").read_bytes() == before
 
@@ -127,7 +180,7 @@ def test_export_writes_what_loads(run, tmp_path):
     assert codec.card.number == 12
     assert codec.card.config == json.loads(json.dumps(dataclasses.asdict(codec.model.config)))
     phases = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
-    assert sorted(phases) == ["joint", "start", "tables"]
+    assert sorted(phases) == ["context", "joint", "start", "tables"]
     assert export_run(run, tmp_path / "again", "picture-12").read_bytes() == path.read_bytes()
 
 
@@ -178,7 +231,7 @@ def test_export_names_what_is_missing(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, tables"),
+        ({"phase": "9"}, "phase '9' is unknown, legal: start, joint, context, tables"),
         ({"minutes": 0.0}, "0 minutes, legal: more than 0"),
         ({"minutes": float("nan")}, "nan minutes, legal: more than 0"),
         ({"phase": "joint"}, "phase joint needs phase start first"),

@@ -11,7 +11,7 @@ from luxvox.entropy.picture.walk import LatticeContext, walk
 from luxvox.models.training.picture.integers import logistic_bits, rounded
 from luxvox.models.training.picture.twin import ContextTwin
 
-CHANNELS = (9, 9, 25, 17)
+CHANNELS = (18, 17, 25, 17)
 GRIDS = {"apex": (2, 3), "top": (4, 6), "base": (8, 12), "detail": (16, 24)}
 POSITION = 40
 

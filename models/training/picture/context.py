@@ -1,0 +1,140 @@
+"""Training of the context model alone, on codes as they are once the networks stay.
+
+In joint training the rate is that of latents with noise, since codes have no gradient. Here it is
+that of the codes, and only the context model learns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from luxvox.models.picture.conditions import FINEST, LEVELS, PIXELS_PER_UNIT, Conditions
+from luxvox.models.training.picture.data import Pictures
+from luxvox.models.training.picture.joint import (
+    STEP_WEIGHT,
+    centres,
+    drawn_passes,
+    drawn_settings,
+)
+from luxvox.models.training.picture.parts import PictureParts, save_parts
+from luxvox.models.training.picture.quantise import dead_zone
+
+VALIDATED_STEPS = 15.0, 40.0, 100.0
+
+
+class ContextPhase:
+    """The context model, by gradients of the bits of codes.
+
+    Args:
+        parts: whose networks stay as they are.
+        data: pictures to train on, and those held back.
+        crop, batch: side in pixels of the crops of a step, and their number.
+        learning_rate: of all weights.
+        device: `cpu` or `cuda`.
+        bfloat16: whether networks are computed in bfloat16.
+    """
+
+    name = "context"
+
+    def __init__(
+        self,
+        parts: PictureParts,
+        data: tuple[Pictures, Pictures],
+        *,
+        crop: int = 256,
+        batch: int = 8,
+        learning_rate: float = 4e-4,
+        device: str = "cpu",
+        bfloat16: bool = True,
+    ) -> None:
+        self.parts = parts.to(device)
+        self.pictures, self.held_back = data
+        self.crop, self.batch = crop, batch
+        self.learning_rate = learning_rate
+        self.device = torch.device(device)
+        self.bfloat16 = bfloat16
+
+        # The networks only say which codes there are.
+        parts.model.requires_grad_(False)
+        for module in (parts.model.analysis, parts.model.synthesis):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def trained(self) -> nn.Module:
+        """Return the twin of the context model."""
+        return self.parts.context
+
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Return 1: all weights learn alike."""
+        return 1.0
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return nothing: all that this phase changes has a gradient."""
+        return {}
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the weighted bits a pixel of a batch of crops at random steps and both tunings."""
+        pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
+        step, tune = (x.to(self.device) for x in drawn_settings(self.batch, generator))
+        at = self.parts.model.conditions(step, tune)
+        bits = self._bits(pixels, at, drawn_passes(generator))
+
+        # Coarse steps have few bits; the weight lets all rates count about the same.
+        n_pixels = self.crop * self.crop
+        total = sum(bits.values(), torch.zeros((), device=self.device)) / n_pixels
+        weight = (step / PIXELS_PER_UNIT) ** STEP_WEIGHT
+        figures = {level: b.detach().mean().item() / n_pixels for level, b in bits.items()}
+        return (total * weight).mean(), {"bpp": total.detach().mean().item(), **figures}
+
+    def _bits(
+        self, pixels: Tensor, at: Conditions, odd: dict[str, int] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the bits [B] of the codes of each level of crops [B, 3, H, W].
+
+        Args:
+            pixels: in units.
+            at: of each crop.
+            odd: the passes that stand for others, as `ContextTwin.level_bits` takes them.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            with torch.no_grad():
+                codes = self._codes(pixels, at)
+            return self.parts.context.level_bits(codes, codes, at.log_step.flatten(), odd)
+
+    def _codes(self, pixels: Tensor, at: Conditions) -> dict[str, Tensor]:
+        """Return the codes [B, C, H, W] of each level; no pixels are made of them."""
+        model = self.parts.model
+        latents = model.latents(pixels.contiguous(memory_format=torch.channels_last), at)
+        codes: dict[str, Tensor] = {}
+
+        # The synthesis asks for a level when it knows the factors on its steps.
+        def source(level: str, factor: Tensor) -> Tensor:
+            codes[level] = dead_zone(latents[level] / factor)
+            return codes[level] * (model.scale(level, at) * factor)
+
+        features = model.synthesis.coarse(source, at)
+        source(LEVELS[FINEST], model.synthesis.step_factors(FINEST, features, at))
+        return codes
+
+    @torch.no_grad()
+    def validate(self, folder: Path) -> dict[str, float]:
+        """Measure the bits a pixel of held-back pictures, quantised by plain rounding."""
+        pixels = centres(self.held_back).to(self.device)
+        n_pixels = pixels[0, 0].numel()
+
+        figures: dict[str, float] = {}
+        for step in VALIDATED_STEPS:
+            for tune, tuned in enumerate(("psnr", "eye")):
+                # [2, 1] -> [2, B]: step and tuning, the same for all.
+                told = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
+                bits = self._bits(pixels, self.parts.model.conditions(*told))
+                for level, of_level in bits.items():
+                    name = f"{tuned}_{level}_{step:g}"
+                    figures[name] = of_level.mean().item() / n_pixels
+        return figures
+
+    def finish(self, run: Path) -> None:
+        """Write the parts into the run folder."""
+        save_parts(self.parts, run)
