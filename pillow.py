@@ -152,10 +152,11 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 
     asked = image.encoderinfo
     options = {name: asked[name] for name in _OPTIONS if name in asked}
-    picture = image.copy()
-    for name in _METADATA:
-        if name in asked:
-            picture.info[name] = asked[name]
+    given = {name: asked[name] for name in _METADATA if name in asked}
+    is_object = isinstance(image.info.get("exif"), Image.Exif)
+    # A copy forgets its file: the tags of a TIFF, and the frames that are not kept.
+    picture = image.copy() if given or is_object else image
+    picture.info.update(given)
     if isinstance(picture.info.get("exif"), Image.Exif):
         picture.info["exif"] = picture.info["exif"].tobytes()
     try:

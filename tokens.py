@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -217,7 +217,7 @@ class CodeDataset:
         if not isinstance(files, str | os.PathLike):
             self.paths = [Path(file) for file in files]
         elif os.path.isdir(files):
-            self.paths = sorted(Path(files).rglob("*.lvx"))
+            self.paths = sorted(_files_below(files))
         else:
             raise UsageError(f"{os.fspath(files)}: not a folder; name files in a list")
         self.transform = transform
@@ -235,6 +235,16 @@ class CodeDataset:
         with own:
             found = codes(self.paths[index].read_bytes())
         return found if self.transform is None else self.transform(found)
+
+
+def _files_below(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the `.lvx` files in a folder and those in it; one that cannot be read is an error."""
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name) for name in names if name.lower().endswith(".lvx"))
 
 
 def _whole_numbers(name: str, values: Any) -> NDArray[np.int64]:

@@ -8,7 +8,6 @@ stopped with `--skip-existing`.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +71,7 @@ class _Tally:
         if outcome.exit_code == 0:
             self.done.append(outcome.sizes)
             if self.options.remove and outcome.sizes is not None:
-                _remove(outcome.job)
+                _remove(outcome)
         self.progress.clear()
         for line in outcome.lines:
             if outcome.exit_code or not self.options.quiet or console.is_warning(line):
@@ -151,15 +150,16 @@ def _weight(job: Job) -> int:
 
 
 def _print_plan(job: Job, options: BatchOptions) -> None:
-    plan = json.dumps(asdict(job), ensure_ascii=False)
-    click.echo(plan if options.as_json else f"{job.source} → {job.target}")
+    names = console.shown(job.source, job.source), console.shown(job.target, job.target)
+    click.echo(console.json_text(asdict(job)) if options.as_json else " → ".join(names))
 
 
 def _is_done(job: Job, times: folders.ModificationTimes) -> bool:
     """Return whether a job's output is there and not older than its input."""
     with contextlib.suppress(OSError, ValueError, LuxvoxError):  # the job says what is wrong
         # Outputs take over the time of their input, and file systems round it differently.
-        return times.of(job.target) >= times.of(job.source) - 2.0
+        is_newer = times.of(job.target) >= times.of(job.source) - 2.0
+        return is_newer and not os.path.isdir(job.target)
     return False
 
 
@@ -204,11 +204,14 @@ def _with_folders(jobs: Iterable[Job]) -> Iterator[Job]:
         yield job
 
 
-def _remove(job: Job) -> None:
-    """Delete an input whose output is complete; pipes and devices stay."""
-    if files.PIPE in (job.source, job.target) or files.is_special(job.source):
+def _remove(outcome: Outcome) -> None:
+    """Delete an input whose output is a complete file; pipes and devices keep nothing."""
+    job = outcome.job
+    if any(path == files.PIPE or files.is_special(path) for path in (job.source, job.target)):
         return
     try:
+        if not outcome.is_whole:
+            raise SystemFailure("its output is not whole")
         folders.remove(job.source)
     except SystemFailure as error:
         console.say(f"luxvox: {job.source}: note: it is not removed: {error}")
@@ -225,4 +228,4 @@ def _print_json(outcome: Outcome) -> None:
         "seconds": round(outcome.seconds, 3),
         "messages": list(outcome.lines),
     }
-    click.echo(json.dumps(facts, ensure_ascii=False))
+    click.echo(console.json_text(facts))

@@ -24,7 +24,7 @@ from luxvox.commands.options import (
     weights_option,
 )
 from luxvox.commands.sizes import parse_size
-from luxvox.errors import UsageError
+from luxvox.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording
@@ -141,7 +141,9 @@ def compress_file(source: str, target: str, request: CompressRequest) -> Sizes:
     # A recording on the disk is read in blocks; the bytes of all else are taken at once.
     is_whole = remote.is_url(source) or not recordings.is_recording(files.peek(source, 16))
     data = files.read(source) if is_whole else b""
-    if not data or recordings.is_recording(data[:16]):
+    if is_whole and not data:
+        raise InputError("the file is empty")
+    if not is_whole or recordings.is_recording(data[:16]):
         if request.target.keys() & {"bpp", "psnr"}:
             raise UsageError("--bpp and --psnr are for pictures; voices take -b, --size or -q")
         return _compress_voice(source, target, recordings.open_recording(data or source), request)

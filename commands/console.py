@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -138,6 +140,12 @@ def say(line: str) -> None:
         return
     with contextlib.suppress(OSError, ValueError):
         click.echo(line, err=True)
+
+
+def json_text(value: object, **options: Any) -> str:
+    """Return a value as JSON; what stands for a byte of a name that is no letter is escaped."""
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shown(path: str, pipe: str) -> str:

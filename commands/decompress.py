@@ -129,7 +129,10 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
     IN may be a folder, or - for standard input, and OUT - for standard output; both may be URLs,
     such as s3://bucket/photo.lvx. The inputs are kept.
     """
-    ending = ending and ending.lstrip(".").lower()
+    if ending is not None:
+        ending = ending.removeprefix(".").lower()
+        if not ending.isalnum():
+            raise UsageError(f"--format {ending!r} is not a file ending; write png, jpg, wav …")
     request = DecompressRequest(**options)
     sources = many.sources(paths.is_compressed)
     names = [source.path for source in sources]
@@ -193,7 +196,7 @@ def decompress_file(
     ending = ending or _ending_of(target)
     _check_ending(ending)
     files.check_target(target, request.force)
-    data = held.pop(source, b"") or files.read(source)
+    data = held.pop(source) if source in held else files.read(source)
     if not lvx.is_voice(data):
         return _decompress_picture((source, target), data, ending or "png", request)
     if request.scale != 1.0 or request.crop is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ import click
 from luxvox.codec import files
 from luxvox.commands import paths
 from luxvox.commands.batch import BatchOptions, run_jobs
-from luxvox.commands.console import shown
+from luxvox.commands.console import json_text, shown
 from luxvox.commands.jobs import NOWHERE
 from luxvox.commands.many import ManyFiles, finds_many_files
 from luxvox.commands.options import inputs_argument, weights_option
@@ -40,7 +39,7 @@ def _say(source: str, _: str, *, as_json: bool, is_one: bool) -> None:
     if as_json:
         named = facts if is_one else {"file": source, **facts}
         indent = 2 if is_one else None
-        click.echo(json.dumps(named, default=as_text, ensure_ascii=False, indent=indent))
+        click.echo(json_text(named, default=as_text, indent=indent))
         return
     if not is_one:
         click.echo(f"{shown(source, 'standard input')}:")

@@ -12,6 +12,7 @@ from typing import Final
 from luxvox import cautions
 from luxvox.commands import console
 from luxvox.commands.console import Sizes
+from luxvox.errors import DamageWarning, TruncatedWarning
 
 NOWHERE: Final = ""
 """The target of a job that makes no file."""
@@ -38,6 +39,7 @@ class Outcome:
         sizes: bytes before and after, if it made a file.
         lines: what is said on standard error.
         seconds: how long it took.
+        is_whole: whether the source was whole, so that nothing of it is missing in the target.
     """
 
     job: Job
@@ -45,6 +47,7 @@ class Outcome:
     sizes: Sizes | None = None
     lines: tuple[str, ...] = ()
     seconds: float = 0.0
+    is_whole: bool = True
 
 
 def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool = False) -> Outcome:
@@ -72,7 +75,8 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
         raise
     except Exception as error:
         return failure(job, error)
-    return Outcome(job, 0, sizes, tuple(lines), time.monotonic() - start_s)
+    is_whole = not any(isinstance(caution, TruncatedWarning | DamageWarning) for caution in found)
+    return Outcome(job, 0, sizes, tuple(lines), time.monotonic() - start_s, is_whole)
 
 
 def failure(job: Job, error: Exception) -> Outcome:

@@ -6,7 +6,6 @@ Files and folders may be at URLs, where `*` stands for any letters of a name.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +70,13 @@ def find_sources(
 
 
 def _listed(path: str) -> list[str]:
-    if path == files.PIPE:
-        lines = sys.stdin.read().splitlines()
-    else:
-        try:
-            lines = files.read(path).decode().splitlines()
-        except UnicodeDecodeError:
-            raise UsageError(f"{path} is not a list of file names in UTF-8") from None
-    return [line for line in lines if line.strip()]
+    try:
+        lines = files.read(files.plain_name(path, 0)).decode().split("\n")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a list of file names in UTF-8") from None
+    if any("\0" in line for line in lines):
+        raise UsageError(f"{path} is not a list of file names, a line each: it has null bytes")
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def _sources_of(name: str, search: Search) -> Iterable[Source]:
@@ -86,7 +84,8 @@ def _sources_of(name: str, search: Search) -> Iterable[Source]:
         return _sources_at(name, search)
     if name == files.PIPE or not os.path.isdir(name):
         return [Source(name)]
-    return (Source(path, name) for path in _files_in(name, search))
+    # A folder that cannot be read stands for itself, and is not below itself.
+    return (Source(path, name if path != name else None) for path in _files_in(name, search))
 
 
 def _sources_at(url: str, search: Search) -> Iterable[Source]:

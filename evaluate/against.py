@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ def read(path: Path, patterns: Sequence[str] = ()) -> list[Foreign]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         curves = _curves(record, path)
+        for curve in curves:
+            _check_points(curve)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -61,6 +64,12 @@ def _curves(record: Any, path: Path) -> list[Foreign]:
     if str(record.get("schema", "")).startswith(SCHEMA_PREFIX):
         return [_earlier(codec, record, path) for codec in record["codecs"]]
     return [_published(str(name), curve) for name, curve in record.items()]
+
+
+def _check_points(curve: Foreign) -> None:
+    for scale, pairs in curve.points.items():
+        if not pairs or not all(rate > 0 and math.isfinite(rate + y) for rate, y in pairs):
+            raise ValueError(f"{curve.name}: {scale} has no points, or one that is not finite")
 
 
 def _earlier(codec: Mapping[str, Any], record: Mapping[str, Any], path: Path) -> Foreign:

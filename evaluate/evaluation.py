@@ -113,7 +113,7 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
         write(folder / "results.csv", results.to_csv(record))
         with watch("drawing the report") as progress:
             shown = samples(study, plan.shown_files, progress)
-            write(folder / "report.html", page(record, shown).encode())
+            write(folder / "report.html", page(record, shown).encode(errors="backslashreplace"))
         results_of_kinds.append(Result(study, record, folder))
     return results_of_kinds
 

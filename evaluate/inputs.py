@@ -217,9 +217,12 @@ def _with_text(test_file: TestFile) -> TestFile:
     if test_file.kind != VOICES:
         return test_file
     transcript = test_file.path.with_suffix(".txt")
-    if transcript.is_file():
-        return replace(test_file, text=transcript.read_text(encoding="utf-8").strip() or None)
-    text, language = _transcripts(test_file.path.parent).get(test_file.path.name, (None, "en"))
+    try:
+        if transcript.is_file():
+            return replace(test_file, text=transcript.read_text(encoding="utf-8").strip() or None)
+        text, language = _transcripts(test_file.path.parent).get(test_file.path.name, (None, "en"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"what is said in it cannot be read: {one_line(error)}") from error
     return replace(test_file, text=text, language=language)
 
 
@@ -235,6 +238,6 @@ def _transcripts(folder: Path) -> dict[str, tuple[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return {
             row["file"]: (row["text"], (row.get("language") or "en")[:2])
-            for row in csv.DictReader(stream, delimiter="\t")
+            for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             if row.get("file") and row.get("text") and row.get("text_from", "corpus") == "corpus"
         }

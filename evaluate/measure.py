@@ -137,11 +137,13 @@ def fitted(decoded: NDArray[Any], original: NDArray[Any], kind: str) -> NDArray[
     """Cut or pad a decoded voice to its original's length; check a decoded picture's shape.
 
     Raises:
-        ValueError: the picture has another shape or type.
+        ValueError: the picture has another shape or type, the voice more than one dimension.
     """
     if kind == VOICES:
-        samples = np.asarray(decoded, dtype=np.float32)[: len(original)]
-        return np.pad(samples, (0, len(original) - len(samples)))
+        samples = np.asarray(decoded, dtype=np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"decoded to {list(samples.shape)}, not [T]")
+        return np.pad(samples[: len(original)], (0, max(len(original) - len(samples), 0)))
     if decoded.shape != original.shape or decoded.dtype != original.dtype:
         raise ValueError(
             f"decoded to {decoded.dtype} {list(decoded.shape)},"

@@ -184,7 +184,8 @@ def load(spec: PeerSpec) -> Peer:
         if spec.checkpoints:
             peer = _with_checkpoints(peer, spec.checkpoints)
         return peer
-    return adopt(_foreign_object(spec.name), spec.name)
+    own = adopt(_foreign_object(spec.name), spec.name)
+    return _with_checkpoints(own, spec.checkpoints) if spec.checkpoints else own
 
 
 def enter(spec: PeerSpec) -> Codec | Absent:

@@ -79,7 +79,9 @@ def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
 
 def to_json(record: Mapping[str, Any]) -> bytes:
     """Return results.json."""
-    return f"{json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    # A byte of a name that is no letter is half a character, which UTF-8 cannot hold.
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def to_csv(record: Mapping[str, Any]) -> bytes:
@@ -94,7 +96,7 @@ def to_csv(record: Mapping[str, Any]) -> bytes:
         writer.writerow(
             [row["file"], row["codec"], f"{row['point']:g}", row["bytes"], rate, *figures]
         )
-    return stream.getvalue().encode()
+    return stream.getvalue().encode(errors="backslashreplace")
 
 
 def _file(study: Study, place: int) -> Record:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 import luxvox
 import luxvox.pillow
@@ -122,3 +122,21 @@ def test_voices_are_no_pictures() -> None:
     voice = luxvox.compress_speech(np.zeros(1600, np.float32), 16000, quality=10, effort=1)
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(voice))
+
+
+def test_tags_of_a_tiff_and_lost_frames_are_not_forgotten(tmp_path: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0x13B] = "Ada"
+    Image.fromarray(_pixels(40, 32)).save(tmp_path / "t.tif", tiffinfo=tags)
+    with Image.open(tmp_path / "t.tif") as image:
+        image.save(tmp_path / "t.lvx")
+    with Image.open(tmp_path / "t.lvx") as image:
+        assert image.getexif()[0x13B] == "Ada"
+
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with (
+        Image.open(tmp_path / "a.gif") as image,
+        pytest.warns(luxvox.LossWarning, match="only frame 1 of 2"),
+    ):
+        image.save(tmp_path / "a.lvx")

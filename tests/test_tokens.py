@@ -105,8 +105,9 @@ def test_an_unknown_kind_is_refused():
 
 def test_data_sets_read_files_when_asked(tmp_path, voice_file):
     (tmp_path / "deep").mkdir()
-    for name in ("a.lvx", "deep/b.lvx", "c.txt"):
+    for name in ("a.lvx", "deep/B.LVX", "c.txt"):
         (tmp_path / name).write_bytes(voice_file)
+    (tmp_path / "folder.lvx").mkdir()
     data = tokens.CodeDataset(tmp_path, tokens.flatten_voice)
     loader: Any = torch.utils.data.DataLoader(data, batch_size=2, num_workers=1)  # type: ignore[arg-type]
     (batch,) = list(loader)

@@ -7,6 +7,7 @@ once for each point, no network is needed.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import struct
 from collections.abc import Sequence
@@ -58,8 +59,11 @@ class CompressAiPeer:
         """Name CompressAI, and the weights; the first are fetched if they are not here."""
         importlib.import_module("compressai")
         self._network(self.points[0])
-        sizes = [f"{Path(p).name} of {Path(p).stat().st_size} bytes" for p in self.checkpoints]
-        return ", ".join([f"compressai {version('compressai')}", *(sizes or ["its weights, MSE"])])
+        # Weights of one architecture all have one size.
+        weights = [f"{Path(p).name} {_digest(p)}" for p in self.checkpoints]
+        return ", ".join(
+            [f"compressai {version('compressai')}", *(weights or ["its weights, MSE"])]
+        )
 
     def encode(self, original: Pixels, point: float) -> bytes:
         """Return a head and the strings of the entropy coder."""
@@ -102,6 +106,10 @@ class CompressAiPeer:
     def _network(self, point: float) -> Any:
         checkpoint = self.checkpoints[int(point) - 1] if self.checkpoints else None
         return _network(self.architecture, self.zoo, int(point), checkpoint)
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
 
 
 @functools.lru_cache(maxsize=16)

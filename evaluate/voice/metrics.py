@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +33,13 @@ def pesq_wb(original: Samples, decoded: Samples, test_file: TestFile, setting: S
 def stoi(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return STOI (Taal et al., 2011), up to 1, by the package pystoi."""
     package = importlib.import_module("pystoi")
-    return float(package.stoi(original, decoded, VOICE_RATE_HZ))
+    with warnings.catch_warnings():
+        # Of too little speech it returns 0.00001, whatever was decoded, and only warns.
+        warnings.filterwarnings("error", "Not enough STFT frames", RuntimeWarning)
+        try:
+            return float(package.stoi(original, decoded, VOICE_RATE_HZ))
+        except RuntimeWarning as error:
+            raise NotApplicable("too little speech for STOI") from error
 
 
 def si_sdr_db(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:

@@ -174,13 +174,13 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
     """Write the parts to start from, and what the run is; one process does it alone."""
     if process_rank() == 0:
         start = time.monotonic()
-
-        # Checkpoints and summaries of an earlier run would be taken for this one's.
-        for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
-            stale.unlink(missing_ok=True)
-
         torch.manual_seed(SEED)
         started = recipe.start(job, training)
+
+        # Checkpoints and summaries of an earlier run would be taken for this one's. They go once
+        # the start is made, which may fail, or count the hours of this very folder.
+        for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
+            stale.unlink(missing_ok=True)
         record = {
             "config": dataclasses.asdict(started.config),
             "sources": sources(list(job.data), recipe.noun),

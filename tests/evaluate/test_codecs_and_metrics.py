@@ -92,13 +92,13 @@ def test_structural_metrics_know_equal_pictures():
         assert flip(PICTURE, np.roll(PICTURE, 2, axis=0)) > 0.02
 
 
-def measured(name, decoded, test_file=None):
+def measured(name, decoded, test_file=None, original=VOICE):
     metric = all_metrics()[name]
     try:
         metric.version(Setting())
     except (ImportError, RuntimeError) as error:
         pytest.skip(str(error))
-    return metric.measure(VOICE, decoded, test_file, Setting())
+    return metric.measure(original, decoded, test_file, Setting())
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -119,3 +119,9 @@ def test_words_need_a_text(tmp_path):
     test_file = TestFile(tmp_path / "a.flac", "a.flac", "voices", "0" * 64)
     with pytest.raises(NotApplicable, match="what is said is not known"):
         all_metrics()["wer"].measure(VOICE, VOICE, test_file, Setting())
+
+
+def test_stoi_says_nothing_of_too_little_speech():
+    pytest.importorskip("pystoi")
+    with pytest.raises(NotApplicable, match="too little speech"):
+        measured("stoi", VOICE[:4000], original=VOICE[:4000])

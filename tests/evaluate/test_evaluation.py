@@ -335,7 +335,18 @@ def test_earlier_results_are_drawn_beside_new_ones(pictures, evaluate, tmp_path,
     jsonschema.validate(record, SCHEMA)
 
 
-@pytest.mark.parametrize("text", ["not JSON", "[1]", '{"a": {"bpp": [1, 2], "psnr": [3]}}', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not JSON",
+        "[1]",
+        "{}",
+        '{"a": {"bpp": [1, 2], "psnr": [3]}}',
+        '{"a": {"bpp": [], "psnr": []}}',
+        '{"a": {"bpp": [1, 2], "psnr": [30, Infinity]}}',
+        '{"a": {"bpp": [0, 2], "psnr": [30, 31]}}',
+    ],
+)
 def test_what_is_no_curves_is_refused(text, pictures, evaluate, tmp_path):
     (tmp_path / "curves.json").write_text(text)
     code, _ = evaluate(pictures, "--against", tmp_path / "curves.json")

@@ -72,3 +72,22 @@ def test_what_is_said_comes_from_beside_the_voice_or_from_a_table(tmp_path):
     )
     said = [(test_file.text, test_file.language) for test_file in find([tmp_path]).voices]
     assert said == [("Next to it.", "en"), ("Dobry", "pl"), (None, "en"), (None, "en")]
+
+
+def test_transcripts_that_cannot_be_read_cost_their_own_voice(tmp_path):
+    for name in ("a.flac", "b.flac"):
+        soundfile.write(tmp_path / name, speech(800), 16_000)
+    (tmp_path / "a.txt").write_bytes("Übung".encode("latin-1"))
+    found = find([tmp_path])
+    assert [test_file.name for test_file in found.voices] == ["b.flac"]
+    assert [failure.file for failure in found.failures] == ["a.flac"]
+    assert "what is said in it cannot be read" in found.failures[0].reason
+
+
+def test_quotes_in_transcripts_are_letters(tmp_path):
+    for name in ("a.flac", "b.flac"):
+        soundfile.write(tmp_path / name, speech(800), 16_000)
+    table = 'file\ttext\na.flac\t"Well, he said\nb.flac\tNothing.\n'
+    (tmp_path / "transcripts.tsv").write_text(table)
+    said = [test_file.text for test_file in find([tmp_path]).voices]
+    assert said == ['"Well, he said', "Nothing."]

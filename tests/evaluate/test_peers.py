@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from luxvox.evaluate.peers import adopt
+from luxvox.errors import UsageError
+from luxvox.evaluate import peers
+from luxvox.evaluate.inputs import VOICES
+from luxvox.evaluate.measure import fitted
+from luxvox.evaluate.peers import PeerSpec, adopt, enter
 
 
 class Recorder:
@@ -39,3 +43,22 @@ def test_points_are_handed_over_as_the_codec_writes_them(points, asked, expected
     peer.encode(np.zeros((1, 1, 3), np.uint8), asked)
     assert own.asked == [expected]
     assert type(own.asked[0]) is type(expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 100), (100, 1), (100, 2)])
+def test_voices_of_more_dimensions_are_refused(shape):
+    with pytest.raises(ValueError, match="not \\[T\\]"):
+        fitted(np.zeros(shape, np.float32), np.zeros(100, np.float32), VOICES)
+
+
+@pytest.mark.parametrize("n", [0, 90, 100, 130])
+def test_voices_are_cut_and_padded(n):
+    decoded = fitted(np.ones(n, np.float32), np.zeros(100, np.float32), VOICES)
+    assert decoded.tolist() == [1.0] * min(n, 100) + [0.0] * max(100 - n, 0)
+
+
+def test_checkpoints_are_refused_where_nothing_takes_them(monkeypatch):
+    monkeypatch.setattr(peers, "_foreign_object", lambda name: Recorder((1, 2)))
+    assert enter(PeerSpec("own:peer"))
+    with pytest.raises(UsageError, match="checkpoint"):
+        enter(PeerSpec("own:peer", checkpoints=("w.pt",)))

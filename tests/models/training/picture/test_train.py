@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from luxvox.errors import InputError, UsageError
+from luxvox.errors import InputError, LuxvoxError, UsageError
 from luxvox.models.picture.conditions import PictureConfig, Setting
 from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.weights import load_picture_codec
@@ -131,6 +131,23 @@ def test_weights_to_start_from_are_deepened(run, folder, tmp_path):
     with torch.no_grad():
         before, after = (model.latents(pixels, at) for model in (parts.model, deep))
     assert all(torch.equal(before[level], after[level]) for level in before)
+
+
+def test_a_start_that_fails_leaves_the_run_as_it_was(run, folder, tmp_path):
+    def contents():
+        return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+
+    before = contents()
+    job = Job((folder,), run, A_STEP, "start", init=tmp_path / "typo.json", overwrite=True)
+    with pytest.raises(LuxvoxError):
+        train_model(RECIPE, job)
+    assert contents() == before
+
+
+def test_a_run_that_starts_from_itself_keeps_its_hours(run, folder):
+    (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
+    train_model(RECIPE, Job((folder,), run, A_STEP, "start", init=run, overwrite=True))
+    assert json.loads((run / "run.json").read_text())["earlier_core_hours"] == pytest.approx(3.0)
 
 
 def test_only_weights_to_start_from_are_deepened(folder, tmp_path, small_batches):

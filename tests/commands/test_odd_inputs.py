@@ -1,0 +1,126 @@
+"""Inputs that are empty, cut, unreadable or oddly named, and outputs that keep nothing."""
+
+import io
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import luxvox
+from luxvox import cli
+from luxvox.commands.console import json_text
+from luxvox.commands.sources import Search, find_sources
+from luxvox.errors import UsageError
+from luxvox.tests.commands.conftest import names, pipe_in, python, run, save_noise
+
+posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("output", ["-", "/dev/null"])
+def test_an_input_stays_whose_output_is_kept_nowhere(folder, output, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    assert run("photo.png", "--rm", "-o", output) == 0
+    assert names(folder) == ["photo.png"]
+
+
+def test_an_input_stays_of_which_something_is_missing(folder, capsys):
+    save_noise("noise.png", (400, 400))  # large enough for several sections
+    data = luxvox.compress_image(np.asarray(Image.open("noise.png")), quality=30)
+    (folder / "noise.png").unlink()
+    (folder / "cut.lvx").write_bytes(data[:-1])
+    assert cli.run(["decompress", "cut.lvx", "--rm"]) == 0
+    assert "cut.lvx: note: it is not removed: its output is not whole" in capsys.readouterr().err
+    assert names(folder) == ["cut.lvx", "cut.png", "photo.png"]
+
+
+def test_empty_inputs_are_refused_once_read(folder, monkeypatch, capsys):
+    (folder / "empty.png").touch()
+    (folder / "-").write_bytes((folder / "photo.png").read_bytes())
+    assert run("empty.png", "--bpp", "1") == 3
+    pipe_in(monkeypatch, b"")
+    assert run("-", "-o", "out.lvx") == 3
+    assert capsys.readouterr().err.count("the file is empty") == 2
+    assert not (folder / "out.lvx").exists()
+
+
+@posix
+def test_a_pipe_that_stays_empty_is_opened_once(folder):
+    os.mkfifo("pipe")
+    script = "(: > pipe) & exec timeout 40 $0 -m luxvox decompress pipe -o out.png"
+    ended = python("-c", f"import os, sys; os.execlp('sh', 'sh', '-c', {script!r}, sys.executable)")
+    assert ended.returncode == 3
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@posix
+def test_a_folder_that_is_named_and_cannot_be_read(folder, monkeypatch, capsys):
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path) == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert run("closed", "photo.png", "-o", "out", "-q", "1") == 1
+    assert "luxvox: closed: cannot be read" in capsys.readouterr().err
+    assert (folder / "out" / "photo.lvx").exists()
+
+
+def found(data, monkeypatch):
+    pipe_in(monkeypatch, data)
+    search = Search(False, lambda name: True)
+    return [source.path for source in find_sources((), "-", search)]
+
+
+def test_lists_are_cut_at_line_feeds_alone(folder, monkeypatch):
+    listed = "a\fb.png\r\n\n\u2028c.png\n".encode()
+    assert found(listed, monkeypatch) == ["a\fb.png", "\u2028c.png"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"a\0b\n", "it has null bytes"), (b"\xff.png\n", "in UTF-8")]
+)
+def test_what_is_no_list_is_refused(folder, monkeypatch, data, said):
+    with pytest.raises(UsageError, match=said):
+        found(data, monkeypatch)
+
+
+@pytest.mark.parametrize("ending", ["a/b", "..", "", "p ng"])
+def test_what_is_no_ending_is_refused(folder, capsys, ending):
+    assert cli.run(["decompress", "photo.lvx", "--format", ending]) == 2
+    assert "is not a file ending" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_finished_output(folder, capsys):
+    (folder / "photo.lvx").mkdir()
+    assert run("photo.png", "--skip-existing") == 2
+    assert "photo.lvx is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_names_in_bytes_stop_no_other_file(folder):
+    name = os.fsencode(folder) + b"/\xff.png"
+    with open(name, "wb") as file:
+        Image.new("RGB", (8, 8)).save(file, "PNG")
+
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    words = ["-m", "luxvox", "compress", name, "photo.png", "-o", "out", "--jobs", "1"]
+    plan = python(*words, "--dry-run", env=strict)
+    done = python(*words, "--json", "-q", "1", env=strict)
+    assert (plan.returncode, done.returncode) == (0, 0), (plan.stderr, done.stderr)
+    assert len(plan.stdout.splitlines()) == 2
+    facts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert os.fsencode(facts[0]["source"]) == name
+    assert len(list((folder / "out").iterdir())) == 2
+
+
+def test_json_escapes_what_is_no_letter():
+    text = json_text({"file": "\udcff é"})
+    assert text == '{"file": "\\udcff é"}'
+    assert json.loads(text) == {"file": "\udcff é"}
