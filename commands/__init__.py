@@ -1,1 +1,1 @@
-"""The commands of the command line, one a module, and what they share."""
+"""The commands of the command line, one per module, and what they share."""

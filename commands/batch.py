@@ -1,8 +1,8 @@
-"""Many files in one run: one job a file, in this process, in several, or on a cluster.
+"""Many files in one run: one job per file, in this process, in several, or on a cluster.
 
-The bytes of an output depend on its input and the options alone, never on the number of
-processes. Each output appears whole or not at all, so a run that was killed goes on where it
-stopped with `--skip-existing`.
+The bytes of an output depend only on its input and the options, never on the number of processes.
+Each output appears complete or not at all, so with `--skip-existing` a run that was killed
+continues where it stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from luxvox.commands.jobs import Job, Outcome, Work, failure, run_job
 from luxvox.commands.progress_bar import BatchProgressBar
 from luxvox.errors import LuxvoxError, SystemFailure, UsageError
 
-_BYTES_A_FILE = 100_000  # of a photograph, that take as long as opening and writing any file
+_BYTES_A_FILE = 100_000  # of a photograph; they take as long as opening and writing any file
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class BatchOptions:
 
     Attributes:
         n_processes: how many at a time; None for all cores if there are several files.
-        skip_existing: leave out files whose output is there and not older.
-        dry_run: name the outputs and do nothing.
+        skip_existing: skip files whose output exists and is not older.
+        dry_run: list the outputs and do nothing.
         remove: delete each input when its output is complete.
         quiet: say nothing but errors and warnings.
-        verbose: name files that are left out, too.
-        as_json: write a JSON object a file to standard output.
+        verbose: also list files that are skipped.
+        as_json: write one JSON object per file to standard output.
         makes_folders: whether missing folders of outputs are made.
         has_bar: whether a progress bar is drawn; results on standard output would break it.
         dask: address of the scheduler of a Dask cluster that does the work.
@@ -57,7 +57,7 @@ class BatchOptions:
 
 @dataclass
 class _Tally:
-    """The outcomes so far, told to people and programs as they come."""
+    """The outcomes so far, reported to people and programs as they come."""
 
     options: BatchOptions
     progress: BatchProgressBar
@@ -66,7 +66,7 @@ class _Tally:
     done: list[Sizes | None] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome: print what there is to say."""
+        """Take an outcome, and print what there is to say about it."""
         self.exit_code = max(self.exit_code, outcome.exit_code)
         if outcome.exit_code == 0:
             self.done.append(outcome.sizes)
@@ -81,7 +81,7 @@ class _Tally:
         self.progress.draw()
 
     def skip(self, job: Job) -> None:
-        """Leave out a job that is done already."""
+        """Skip a job that is done already."""
         self.n_skipped += 1
         if self.options.verbose:
             console.say(f"{job.source}: {job.target} is there and not older")
@@ -95,7 +95,7 @@ def run_jobs(
     Args:
         sources: paths or URLs, or `-`.
         targets: the output of each.
-        work: does one; if there are several processes it is sent to them.
+        work: does one job; if there are several processes, it is sent to them.
         options: how the jobs are run.
 
     Returns:
@@ -143,10 +143,10 @@ def _to_do(jobs: Sequence[Job], clashes: dict[int, str], tally: _Tally) -> Itera
 
 
 def _weight(job: Job) -> int:
-    """Return about how much work a job is: bytes, and what every file takes, in bytes."""
+    """Return roughly how much work a job is, in bytes, including what every file costs."""
     with contextlib.suppress(OSError, ValueError):
         return _BYTES_A_FILE + os.stat(job.source).st_size
-    return _BYTES_A_FILE  # a pipe, a URL, or no file
+    return _BYTES_A_FILE  # a pipe, a URL, or not a file
 
 
 def _print_plan(job: Job, options: BatchOptions) -> None:
@@ -155,9 +155,9 @@ def _print_plan(job: Job, options: BatchOptions) -> None:
 
 
 def _is_done(job: Job, times: folders.ModificationTimes) -> bool:
-    """Return whether a job's output is there and not older than its input."""
-    with contextlib.suppress(OSError, ValueError, LuxvoxError):  # the job says what is wrong
-        # Outputs take over the time of their input, and file systems round it differently.
+    """Return whether a job's output exists and is not older than its input."""
+    with contextlib.suppress(OSError, ValueError, LuxvoxError):  # the job will say what is wrong
+        # Outputs take their input's modification time, and file systems round it differently.
         is_newer = times.of(job.target) >= times.of(job.source) - 2.0
         return is_newer and not os.path.isdir(job.target)
     return False
@@ -166,11 +166,11 @@ def _is_done(job: Job, times: folders.ModificationTimes) -> bool:
 def _outcomes(
     jobs: Sequence[Job], work: Work, options: BatchOptions, ended: Ended
 ) -> Iterator[Outcome]:
-    """Run the jobs, where the options say, and yield what comes of each in their order.
+    """Run the jobs where the options say, and yield the outcome of each, in their order.
 
     Args:
         jobs, work, options: as for `run_jobs`.
-        ended: is told of each as soon as it has ended.
+        ended: called with each as soon as it has ended.
     """
     if options.makes_folders:
         jobs = list(_with_folders(jobs))
@@ -199,13 +199,13 @@ def _is_of_this_process(job: Job) -> bool:
 def _with_folders(jobs: Iterable[Job]) -> Iterator[Job]:
     for job in jobs:
         if job.target != files.PIPE:
-            with contextlib.suppress(OSError):  # the job says why its output cannot be written
+            with contextlib.suppress(OSError):  # the job will say why its output cannot be written
                 folders.make_folder_of(job.target)
         yield job
 
 
 def _remove(outcome: Outcome) -> None:
-    """Delete an input whose output is a complete file; pipes and devices keep nothing."""
+    """Delete an input whose output is a complete file; pipes and devices do not store anything."""
     job = outcome.job
     if any(path == files.PIPE or files.is_special(path) for path in (job.source, job.target)):
         return

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CompressRequest:
-    """What is asked of the files: one target, and how the work is done.
+    """What to do with the files: one target, and how the work is done.
 
     Attributes:
-        target: the one of quality, size, bpp, psnr and bitrate that was given, or none.
-        effort, tune, device, strip: as the options say.
+        target: whichever of quality, size, bpp, psnr and bitrate was given, or none.
+        effort, tune, device, strip: as in the options.
         force: replace files that exist.
     """
 
@@ -138,7 +138,7 @@ def compress_file(source: str, target: str, request: CompressRequest) -> Sizes:
     files.check_target(target, request.force)
     from luxvox.codec.voice import recordings
 
-    # A recording on the disk is read in blocks; the bytes of all else are taken at once.
+    # A recording on disk is read in blocks; everything else is read at once.
     is_whole = remote.is_url(source) or not recordings.is_recording(files.peek(source, 16))
     data = files.read(source) if is_whole else b""
     if is_whole and not data:

@@ -1,4 +1,4 @@
-"""What commands say on standard error, and the exit code that a failure ends them with."""
+"""What commands print on standard error, and the exit code that a failure gives."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Sizes = tuple[int, int]
 
 
 def closing_line(n_sources: int, n_done: int, sizes: Sequence[Sizes]) -> str:
-    """Return how many files were done and refused, and how many bytes that saved or took.
+    """Return how many files were done and refused, and how many bytes were saved or added.
 
     Args:
         n_sources: files in all.
         n_done: how many of them were done.
-        sizes: bytes before and after, of those that a file was made of.
+        sizes: bytes before and after, for those that a file was made from.
     """
     before, after = (sum(pair[which] for pair in sizes) for which in (0, 1))
     counts = f"{n_sources} files: {n_done} done, {n_sources - n_done} refused"
@@ -69,7 +69,7 @@ def _failure(error: Exception) -> LuxvoxError:
     if isinstance(error, LuxvoxError):
         return error
     if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate" in str(error)  # how torch says it
+        isinstance(error, RuntimeError) and "allocate" in str(error)  # how torch puts it
     ):
         return SystemFailure("not enough memory")
     if isinstance(error, ImportError):
@@ -98,7 +98,7 @@ def is_warning(line: str) -> bool:
 
 @contextlib.contextmanager
 def said_to(lines: list[str], is_watched: bool) -> Iterator[None]:
-    """Collect what is said in the block, rather than write it; progress is shown if watched."""
+    """Collect what is said in the block, instead of writing it; progress is shown if watched."""
     tokens = _listener.set(lines), _is_watched.set(is_watched)
     try:
         yield
@@ -108,7 +108,7 @@ def said_to(lines: list[str], is_watched: bool) -> Iterator[None]:
 
 
 def watched(label: str, job: Callable[[ProgressBar], Result]) -> Result:
-    """Do a job that tells its progress, and show that."""
+    """Do a job that reports its progress, and show it."""
     progress = ProgressBar(label, sys.stderr if _is_watched.get() else None)
     try:
         return job(progress)
@@ -126,14 +126,14 @@ def summarise(source: str, target: str, n_bytes: Sizes, rate: str, start_s: floa
 
 
 def note_growth(source: str, n_bytes: Sizes) -> None:
-    """Say that a file was not made smaller, as small graphics may not be."""
+    """Say that a file was not made smaller, which can happen with small graphics."""
     if n_bytes[1] > n_bytes[0]:
         where = shown(source, "standard input")
         say(f"luxvox: {where}: note: the result is larger than the file; keep the file")
 
 
 def say(line: str) -> None:
-    """Write a line to standard error; where nobody can read it, the work is done all the same."""
+    """Write a line to standard error; if nobody can read it, the work is done all the same."""
     lines = _listener.get()
     if lines is not None:
         lines.append(line)
@@ -143,13 +143,13 @@ def say(line: str) -> None:
 
 
 def json_text(value: object, **options: Any) -> str:
-    """Return a value as JSON; what stands for a byte of a name that is no letter is escaped."""
+    """Return a value as JSON; surrogates that stand for undecodable bytes of names are escaped."""
     text = json.dumps(value, ensure_ascii=False, **options)
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shown(path: str, pipe: str) -> str:
-    """Return a path without what a terminal would obey or cannot show, or what a pipe is called."""
+    """Return a path without what a terminal would obey or cannot show, or the name for a pipe."""
     if path == files.PIPE:
         return pipe
     if path.isprintable():

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from luxvox.codec.pictures import PictureReading
     from luxvox.codec.voices import VoiceReading
 
-_REQUESTS = 16  # at a time, where answers take longer than questions
+_REQUESTS = 16  # at a time, where answers take longer than requests
 
 
 @dataclass(frozen=True)
 class DecompressRequest:
-    """What is asked of the files: the options, as the command line gives them."""
+    """What to do with the files: the options, as the command line gives them."""
 
     sections: int | None = None
     scale: float = 1.0
@@ -51,7 +51,7 @@ class DecompressRequest:
     force: bool = False
 
     def picture_reading(self, progress: Progress) -> PictureReading:
-        """Return what is asked of decoding a picture."""
+        """Return the options for decoding a picture."""
         from luxvox.codec.pictures import PictureReading
 
         return PictureReading(
@@ -65,7 +65,7 @@ class DecompressRequest:
         )
 
     def voice_reading(self, progress: Progress) -> VoiceReading:
-        """Return what is asked of decoding a voice."""
+        """Return the options for decoding a voice."""
         from luxvox.codec.voices import VoiceReading
 
         return VoiceReading(self.sections, self.strict, self.conceal, self.max_seconds, progress)
@@ -145,7 +145,7 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
 
 
 def _check_ending(ending: str | None) -> None:
-    """Refuse an ending that neither pictures nor recordings are written in."""
+    """Refuse an extension that neither pictures nor recordings are written in."""
     from luxvox.codec.picture import formats
     from luxvox.codec.voice.formats import FORMATS
 
@@ -154,7 +154,7 @@ def _check_ending(ending: str | None) -> None:
 
 
 def _ending_of(target: str) -> str | None:
-    """Return the ending that an output's name gives; pipes and devices need none."""
+    """Return the extension of an output's name; pipes and devices need none."""
     from luxvox.codec.picture.formats import ending_of
 
     if target == files.PIPE or (files.is_special(target) and "." not in target):
@@ -163,11 +163,11 @@ def _ending_of(target: str) -> str | None:
 
 
 def plain_endings(sources: Sequence[str], held: dict[str, bytes]) -> list[str]:
-    """Return the endings that outputs have by default: `wav` of a voice, else `png`.
+    """Return the extensions that outputs have by default: `wav` for a voice, else `png`.
 
     Args:
-        sources: paths or URLs of the inputs; of URLs several are looked at at a time.
-        held: what was read already, by source.
+        sources: paths or URLs of the inputs; several URLs are looked at at a time.
+        held: what has been read already, by source.
     """
     with ThreadPoolExecutor(_REQUESTS) as pool:
         return list(pool.map(functools.partial(_plain_ending, held=held), sources))
@@ -177,7 +177,7 @@ def _plain_ending(source: str, held: dict[str, bytes]) -> str:
     from luxvox.codec import lvx
 
     head = held.get(source, b"")
-    with contextlib.suppress(SystemFailure):  # its job says why it cannot be read
+    with contextlib.suppress(SystemFailure):  # its job will say why it cannot be read
         head = head or files.peek(source, lvx.HEAD_BYTES)
     return "wav" if lvx.is_voice(head) else "png"
 

@@ -1,4 +1,4 @@
-"""`luxvox evaluate`: its words and options; the work is done by `luxvox.evaluate.evaluation`."""
+"""`luxvox evaluate`: its arguments and options; `luxvox.evaluate.evaluation` does the work."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def evaluate(**options: Any) -> int:
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What an evaluation was asked for, by its options; see `luxvox.evaluate.evaluation.Plan`."""
+    """What an evaluation is asked for, by its options; see `luxvox.evaluate.evaluation.Plan`."""
 
     inputs: tuple[Path, ...]
     peers: tuple[str, ...] | None
@@ -232,7 +232,7 @@ def _evaluate(request: EvaluateRequest) -> int:
     for result in results:
         _tell(result)
 
-    # Anchors are checked before anything is renewed.
+    # Anchors are checked before any page is updated.
     records: dict[str, Any] = {result.study.kind: result.record for result in results}
     pages.check_anchors(records, layout.anchors)
     for path in request.pages:
@@ -276,7 +276,7 @@ def _numbers(name: str, words: str) -> tuple[float, ...]:
 
 
 def _command_line(inputs: Sequence[Path], out: Path) -> str:
-    """Repeat the command line, with what an absolute path names by its name alone."""
+    """Repeat the command line, with absolute paths reduced to their last names."""
     context = click.get_current_context()
     words: list[str] = ["luxvox", "evaluate", *(_name(path) for path in inputs)]
     for parameter in context.command.params:

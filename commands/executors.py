@@ -42,7 +42,7 @@ def process_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecut
 
 
 def _begin_process(n_threads: int) -> None:
-    """Prepare a process of the pool: its share of the cores, and an orderly end."""
+    """Prepare a process of the pool: its share of the cores, and an orderly exit."""
     os.environ["OMP_NUM_THREADS"] = str(n_threads)  # torch is not loaded yet
     signal.signal(signal.SIGTERM, raise_ending_signal)
     hide_warnings()
@@ -70,18 +70,18 @@ def dask_executor(address: str) -> Iterator[Executor]:
 def run_in_processes(
     jobs: Sequence[Job], work: Work, n_processes: int, ended: Ended
 ) -> Iterator[Outcome]:
-    """Run jobs in a pool of processes; one that dies takes none but its own file with it.
+    """Run jobs in a pool of processes; one that dies takes only its own file with it.
 
     Args:
         jobs: what is to be done.
-        work: does one; it is sent to the processes.
+        work: does one job; it is sent to the processes.
         n_processes: how many at a time.
-        ended: is told of each job as soon as it has ended; what is yielded is in their order.
+        ended: called with each job as soon as it has ended; outcomes are yielded in job order.
     """
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
     rest = list(range(len(jobs)))
     while rest:
-        numbers = tuple(rest)  # what a pool calls 0 may be the tenth of all
+        numbers = tuple(rest)  # what a pool counts as 0 may be the tenth of all
 
         def ended_here(number: int, outcome: Outcome, numbers: tuple[int, ...] = numbers) -> None:
             ended(numbers[number], outcome)
@@ -97,7 +97,8 @@ def run_in_processes(
             for number, outcome in death.ended.items():
                 rest.remove(numbers[number])
                 yield outcome
-            # Any of those that were in its hands may have killed it: each gets a pool of its own.
+            # Any of the jobs that it was working on may have killed it: each gets a pool of its
+            # own.
             for number in death.lost:
                 outcome = _run_alone(jobs[numbers[number]], work)
                 ended_here(number, outcome)
@@ -106,7 +107,7 @@ def run_in_processes(
 
 
 class _PoolDied(Exception):
-    """Tell what a pool had in its hands when one of its processes died, by their numbers."""
+    """Report the numbers of the jobs that a pool was working on when one of its processes died."""
 
     def __init__(self, lost: Sequence[int], ended: Mapping[int, Outcome]) -> None:
         super().__init__("a process died")
@@ -125,7 +126,7 @@ def run_in(
         n_waiting: how many jobs the executor has at a time.
 
     Raises:
-        _PoolDied: a process died; it tells what was not done.
+        _PoolDied: a process died; it lists what was not done.
     """
     from luxvox.models.cards import preferred
 
@@ -153,10 +154,10 @@ def run_in(
 
 
 def result_of(future: Future[Outcome], job: Job) -> Outcome:
-    """Return what came of a job; what an executor itself raises is the fault of one file alone.
+    """Return the outcome of a job; what the executor itself raises is blamed on that one file.
 
     Raises:
-        BrokenExecutor: a process of a pool died, and all that it had in its hands is lost.
+        BrokenExecutor: a process of a pool died, and everything it was working on is lost.
     """
     try:
         return future.result()

@@ -1,4 +1,4 @@
-"""A job: one file to make of another, done whatever happens, and what came of it."""
+"""A job: one file to make from another, whatever happens to the others, and its outcome."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Outcome:
         job: the job.
         exit_code: 0 if it was done.
         sizes: bytes before and after, if it made a file.
-        lines: what is said on standard error.
+        lines: what is printed on standard error.
         seconds: how long it took.
         is_whole: whether the source was whole, so that nothing of it is missing in the target.
     """
@@ -56,7 +56,8 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
     Args:
         job: what is to be done.
         work: does it.
-        weights: folder of weights that come before those shipped; a process does not inherit it.
+        weights: folder of weights that take precedence over the shipped ones; a process does not
+            inherit it.
         is_watched: whether it may draw its progress on standard error itself.
     """
     from luxvox.models.cards import use_weights
@@ -80,6 +81,6 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
 
 
 def failure(job: Job, error: Exception) -> Outcome:
-    """Return what came of a job that failed."""
+    """Return the outcome of a job that failed."""
     exit_code, line = console.failure_line(error, job.source)
     return Outcome(job, exit_code, lines=(line,))

@@ -1,4 +1,4 @@
-"""Options of commands that work on many files: which files, how many at a time, what is said."""
+"""Options of commands that work on many files: which files, how many at a time, what to print."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from luxvox.commands.sources import Search, Source, find_sources
 
 @dataclass(frozen=True)
 class ManyFiles:
-    """The files that a command is to work on, and how.
+    """The files that a command works on, and how.
 
     Attributes:
         inputs: paths of files and folders, or `-`.
         files_from: path of a list of more.
-        is_recursive: whether folders in folders are searched.
+        is_recursive: whether subfolders are searched.
         options: how the jobs are run.
     """
 
@@ -33,7 +33,7 @@ class ManyFiles:
     options: BatchOptions
 
     def sources(self, is_wanted: Callable[[str], bool]) -> tuple[Source, ...]:
-        """Return the files; of those in folders only the ones whose names are wanted."""
+        """Return the files; in folders, only those with wanted names."""
         return find_sources(self.inputs, self.files_from, Search(self.is_recursive, is_wanted))
 
     def run(

@@ -52,7 +52,7 @@ SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
 def parse_crop(
     context: click.Context, parameter: click.Parameter, text: str | None
 ) -> tuple[int, int, int, int] | None:
-    """Return the four numbers of a crop; whether they fit a picture is judged later."""
+    """Return the four numbers of a crop; whether they fit a picture is checked later."""
     if text is None:
         return None
     words = text.split(",")
@@ -105,7 +105,7 @@ def choose_device(device: str) -> str:
 
 
 def _prefer(context: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
-    """Look for weights in a folder first, as long as the command runs."""
+    """Look for weights in a folder first, while the command runs."""
     if folder is not None:
         from luxvox.models.cards import use_weights
 

@@ -15,7 +15,7 @@ from luxvox.errors import UsageError
 
 COMPRESSED_ENDING: Final = ".lvx"
 
-# Endings that an output's own may take the place of. Others are part of a name, as in `scan.2023`.
+# Extensions that the output's may replace. Others are part of a name, as in `scan.2023`.
 _PICTURES: Final = """
     apng arw avif avifs bmp bw cr2 cr3 cur dcx dds dib dng emf eps exr fit fits flc fli gif hdr heic
     heif hif icns ico im j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx jxl mpo msp nef orf pbm pcd pcx
@@ -32,7 +32,7 @@ _KNOWN: Final = frozenset(
 
 
 def is_compressible(name: str) -> bool:
-    """Return whether a file's name ends as those of pictures and recordings do."""
+    """Return whether a file has the extension of a picture or a recording."""
     suffix = Path(name).suffix.lower()
     return suffix in _KNOWN and suffix != COMPRESSED_ENDING
 
@@ -47,22 +47,23 @@ def name_outputs(
 ) -> list[str]:
     """Name the file that each input becomes.
 
-    Without `output` it stands next to its input, `photo.png` becoming `photo` and the ending;
-    standard input goes to standard output. A folder as `output` takes them all, and mirrors the
-    folders that were searched. Where two inputs would share a name, as `a.jpg` and `a.png`, both
-    keep their own ending: `a.jpg.lvx` and `a.png.lvx`. URLs are named as paths are.
+    Without `output` it is next to its input, with `photo.png` becoming `photo` and the new
+    extension; standard input goes to standard output. A folder as `output` takes them all, and
+    mirrors the folders that were searched. Where two inputs would produce the same name, like
+    `a.jpg` and `a.png`, both keep their own extension: `a.jpg.lvx` and `a.png.lvx`. URLs are named
+    like paths.
 
     Args:
         sources: the inputs.
         output: path or URL of a file (for one input), of a folder, `-`, or None.
-        endings: ending of each output, with its dot.
+        endings: extension of each output, with its dot.
 
     Returns:
         One path, URL or `-` per input.
 
     Raises:
         UsageError: several inputs for one output, or standard input for a folder.
-        SystemFailure: whether a URL is that of a folder cannot be found out.
+        SystemFailure: it cannot be determined whether a URL is a folder.
     """
     many = len(sources) > 1 or any(source.folder is not None for source in sources)
     if output is not None and not _names_folder(output):
@@ -107,9 +108,9 @@ def find_clashes(sources: Sequence[str], targets: Sequence[str]) -> dict[int, st
 
 
 def _identity(path: str) -> object:
-    """Return what two names of one file have in common: letters in either case may be the same.
+    """Return what two names of one file have in common; upper and lower case may be the same.
 
-    Of two hard links one is replaced without harm to the other, so they count as two files.
+    Replacing one of two hard links does not harm the other, so they count as two files.
     """
     if path == PIPE:
         return path

@@ -11,14 +11,14 @@ import warnings
 from collections.abc import Iterator
 from types import FrameType
 
-# Sent by a user, a shell or a service manager to end a process; Python itself sees to Ctrl-C.
+# Sent by a user, a shell or a service manager to end a process; Python itself handles Ctrl-C.
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
 
 
 class EndedBySignal(BaseException):
-    """Unwind the work, so that no part of a file stays, when a signal asks the process to end."""
+    """Unwind the work when a signal asks the process to end, so that no partial file remains."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -28,7 +28,7 @@ class EndedBySignal(BaseException):
 
 @contextlib.contextmanager
 def ending_signals_raised() -> Iterator[None]:
-    """Raise `EndedBySignal` in the block for a signal whose default is to end the process.
+    """Raise `EndedBySignal` in the block for a signal whose default action ends the process.
 
     Signals that are ignored, as under nohup, stay ignored. Only a main thread can do this.
     """
@@ -46,16 +46,16 @@ def ending_signals_raised() -> Iterator[None]:
 
 def raise_ending_signal(number: int, _: FrameType | None) -> None:
     """Handle a signal by raising `EndedBySignal`."""
-    for ending in _ENDING:  # the first one is enough; another must not disturb the tidying
+    for ending in _ENDING:  # the first one is enough; another must not disturb the clean-up
         signal.signal(ending, signal.SIG_IGN)
     raise EndedBySignal(number)
 
 
 def open_standard_descriptors() -> None:
-    """Give descriptors 0 to 2 to the null device where they are closed.
+    """Connect descriptors 0 to 2 to the null device where they are closed.
 
-    Otherwise the next file that is opened gets such a number, and whatever writes to standard
-    error writes into that file.
+    Otherwise the next file to be opened gets such a number, and whatever writes to standard error
+    writes into that file.
     """
     for number in range(3):
         try:
@@ -68,12 +68,12 @@ def open_standard_descriptors() -> None:
 
 
 def hide_warnings() -> None:
-    """Keep off standard error what libraries warn of, unless the user asked for warnings."""
+    """Keep warnings of libraries off standard error, unless the user asked for warnings."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 
 
 def forget_standard_output() -> None:
-    """Let what is left for a reader that has gone go nowhere, or the interpreter complains."""
+    """Discard what is left for a reader that has gone, or the interpreter complains."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

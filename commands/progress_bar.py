@@ -1,4 +1,4 @@
-"""ProgressBar bars on a terminal, for jobs that take longer than a second."""
+"""Progress bars on a terminal, for jobs that take longer than a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIPE = "\r\x1b[K"
 
 
 class ProgressBar:
-    """Draw how far a job is on a terminal, once it has taken longer than a second.
+    """Draw the progress of a job on a terminal, once it has taken longer than a second.
 
     Call it with the fraction done, 0..1; `close` wipes the line. Where the stream is not a
     terminal, or closed (None), nothing is drawn.
@@ -29,7 +29,7 @@ class ProgressBar:
         self._drawn_at_s: float | None = None
 
     def __call__(self, fraction: float) -> None:
-        """Tell that `fraction` of the job is done."""
+        """Report that `fraction` of the job is done."""
         now_s = self._clock()
         elapsed_s = now_s - self._start_s
         is_fresh = self._drawn_at_s is not None and now_s - self._drawn_at_s < _REDRAW_S
@@ -52,14 +52,14 @@ class ProgressBar:
 
 
 class BatchProgressBar:
-    """Draw how many files of a run are done, what that saved, and how long the rest takes.
+    """Draw how many files of a run are done, what that saved, and how long the rest will take.
 
-    The bar is as long as the work that is done, so that it moves evenly over small and large files.
+    The length of the bar follows the work done, so that it moves evenly over small and large files.
 
     Args:
         weights: the work of each file, in any unit; nothing is drawn for one file.
-        stream: where to draw; None, or no terminal: nowhere.
-        clock: gives seconds.
+        stream: where to draw; nothing is drawn if it is None or not a terminal.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class BatchProgressBar:
         self._start_s = self._clock()
 
     def draw(self) -> None:
-        """Draw the bar as far as it is, once a file is done."""
+        """Draw the bar as it stands, once a file is done."""
         if self._stream is None or not self._done:
             return
         share = min(self._done / self._to_do, 1.0)

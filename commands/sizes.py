@@ -18,10 +18,10 @@ _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
 def parse_size(text: str) -> int:
     """Return a size in bytes, rounded down: a number and B, kB, KB, MB, GB, KiB, MiB or GiB.
 
-    A k or M is a thousand or a million; with an i it is 1024 or 1024². Capitals don't matter.
+    A k or M is a thousand or a million; with an i it is 1024 or 1024². Case does not matter.
 
     Raises:
-        UsageError: if it is not a size, or less than a byte.
+        UsageError: if it is not a size, or is less than a byte.
     """
     match = _SIZE.fullmatch(text)
     unit = _UNITS.get(match[2].lower()) if match else None

@@ -1,6 +1,6 @@
-"""What a command is to work on: files that are named, found in folders, or listed in a file.
+"""What a command works on: files that are named, found in folders, or listed in a file.
 
-Files and folders may be at URLs, where `*` stands for any letters of a name.
+Files and folders may be at URLs, where `*` stands for any characters in a name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Source:
 
     Attributes:
         path: of the file, its URL, or `-`.
-        folder: where it was looked for, if a folder was named; outputs mirror what is below it.
+        folder: the folder that was searched, if one was named; outputs mirror what is below it.
     """
 
     path: str
@@ -32,8 +32,8 @@ class Search:
     """How folders are searched.
 
     Attributes:
-        is_recursive: whether the folders in them are searched, too.
-        is_wanted: whether a file is taken, told its name.
+        is_recursive: whether subfolders are searched, too.
+        is_wanted: whether a file is taken, given its name.
     """
 
     is_recursive: bool
@@ -43,15 +43,15 @@ class Search:
 def find_sources(
     inputs: Sequence[str], files_from: str | None, search: Search
 ) -> tuple[Source, ...]:
-    """Return all files that inputs stand for, those of folders in the order of their names.
+    """Return all files that inputs stand for; those in folders are in order of their names.
 
-    Files and folders whose names begin with a dot are left out, and so are folders that a
-    symbolic link leads to, which may lead in a circle. A folder that cannot be read is returned as
-    if it were a file.
+    Files and folders whose names begin with a dot are left out, and so are folders reached through
+    symbolic links, which may form a circle. A folder that cannot be read is returned as if it were
+    a file.
 
     Args:
         inputs: paths or URLs of files and folders, or `-`.
-        files_from: path of a list of more, a line each, or `-` for standard input.
+        files_from: path of a list of more, one per line, or `-` for standard input.
         search: how folders are searched.
 
     Raises:
@@ -84,14 +84,14 @@ def _sources_of(name: str, search: Search) -> Iterable[Source]:
         return _sources_at(name, search)
     if name == files.PIPE or not os.path.isdir(name):
         return [Source(name)]
-    # A folder that cannot be read stands for itself, and is not below itself.
+    # A folder that cannot be read is listed as itself, and is not below itself.
     return (Source(path, name if path != name else None) for path in _files_in(name, search))
 
 
 def _sources_at(url: str, search: Search) -> Iterable[Source]:
     if remote.is_pattern(url):
         return [Source(found) for found in remote.matches(url) if search.is_wanted(found)]
-    # Lists may be long, and asking takes a moment: a name that a file would have is a file's.
+    # Lists may be long, and asking takes a moment, so a name that looks like a file's is a file.
     is_file_name = search.is_wanted(url) and not url.endswith("/")
     if is_file_name or not remote.is_folder(url):
         return [Source(url)]
@@ -100,7 +100,7 @@ def _sources_at(url: str, search: Search) -> Iterable[Source]:
 
 
 def _files_in(folder: str, search: Search) -> Iterator[str]:
-    """Yield paths of files; a folder that cannot be read stands for itself: its job says why."""
+    """Yield paths of files; for a folder that cannot be read, the folder: its job says why."""
     refused: list[str] = []
 
     def refuse(error: OSError) -> None:

@@ -1,1 +1,1 @@
-"""Codes to bytes and back: integers only; no pixel, no float weight, no device."""
+"""Codes to bytes and back: integers only; no pixels, no float weights, no devices."""

@@ -1,4 +1,4 @@
-"""Range coders with `push` and `pull`: counts that sum to 2¹⁶ in, bytes out, and back.
+"""Range coders with `push` and `pull`: symbols under counts that sum to 2¹⁶ to bytes, and back.
 
 Two coders exist; a file names the one that wrote it (FORMAT.md).  `constriction` is the default.
 `torchac` comes with the extra `luxvox[torchac]`.
@@ -20,7 +20,7 @@ from luxvox.errors import FormatError, SystemFailure, UnsupportedError, UsageErr
 CONSTRICTION = 1
 TORCHAC = 2
 CODER_NUMBERS = {"constriction": CONSTRICTION, "torchac": TORCHAC}
-TABLES_AT_ONCE = 1 << 14  # symbols of a batch of torchac's, which takes a row of counts for each
+TABLES_AT_ONCE = 1 << 14  # symbols in a batch for torchac, which takes a row of counts for each
 
 Counts = NDArray[np.int64]
 Symbols = NDArray[np.int64]
@@ -28,7 +28,7 @@ Tables = NDArray[np.int64] | NDArray[np.uint8]
 
 
 class Encoder(Protocol):
-    """Writes symbols one batch after the other."""
+    """Writes symbols batch by batch."""
 
     def push(self, symbols: Symbols, counts: Counts) -> None:
         """Append symbols [n] under counts [n, K]."""
@@ -53,7 +53,7 @@ class Decoder(Protocol):
         """Check that nothing is left.
 
         Raises:
-            FormatError: if bytes remain that no symbol used.
+            FormatError: if unused bytes remain.
         """
 
 
@@ -81,7 +81,7 @@ def _probabilities(counts: Counts) -> NDArray[np.float64]:
 
 
 def _runs(tables: Tables) -> Iterator[tuple[int, slice]]:
-    """Yield each table of an ascending list, and where it stands."""
+    """Yield each table of an ascending list, and its range in the list."""
     start = 0
     for table, n in enumerate(np.bincount(tables).tolist()):
         if n:
@@ -104,7 +104,7 @@ class _ConstrictionEncoder:
             self._coder.encode(symbols[run].astype(np.int32, copy=False), model)
 
     def finish(self) -> bytes:
-        """The words, little endian, without trailing zero bytes, but with one byte at least.
+        """The words, little endian, without trailing zero bytes, but with at least one byte.
 
         The decoder reads zeros past the end; an empty section stands for codes that are all null.
         """
@@ -154,13 +154,13 @@ def _static_model(counts: Counts) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _model_of(counts_bytes: bytes) -> Any:
-    """Return the model of a row of counts, made once: a file has runs of a few hundred rows."""
+    """Return the model of a row of counts, made only once: a file reuses a few hundred rows."""
     counts: Counts = np.frombuffer(counts_bytes, np.int64)
     return constriction.stream.model.Categorical(_probabilities(counts), perfect=False)
 
 
 class _TorchacEncoder:
-    """torchac codes a batch at once; each is written after its length in 4 bytes."""
+    """torchac codes a batch at once; each is preceded by its length in 4 bytes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

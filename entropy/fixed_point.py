@@ -1,4 +1,4 @@
-"""Whole numbers in float32 that both context models compute with: limits, companding, rescaling."""
+"""The whole-number arithmetic in float32 of both context models: limits, companding, rescaling."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Products of small whole numbers: by the int8 units of a processor where these are exact.
+"""Products of small whole numbers, on the int8 units of a processor where these are exact.
 
-Float32 sums of whole numbers below 2²⁴ are exact, and so are int32 sums; which of them is taken
-changes nothing but time: units for int8 (VNNI) are about four times as fast.
+Float32 sums of whole numbers below 2²⁴ are exact, and so are int32 sums; which of them is used only
+changes the time: units for int8 (VNNI) are about four times as fast.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MIN_ROWS = 16  # rows or terms of a sum: for fewer the conversions take longer than is won
+MIN_ROWS = 16  # rows or terms of a sum: for fewer the conversions take longer than they save
 _TRIED = ((1, 64, 16), (16, 256, 48), (17, 588, 256), (200, 768, 256))  # rows, sum, columns
 
 
@@ -36,8 +36,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def has_exact_int8() -> bool:
     """Return whether torch multiplies int8 matrices on this processor, quickly and exactly.
 
-    Before VNNI, processors add pairs of products in 16 bits, which may saturate; so it is tried
-    with the largest values of both signs.
+    Before VNNI, processors add pairs of products in 16 bits, which may saturate; so the largest
+    values of both signs are tried.
     """
     if not hasattr(torch, "_int_mm") or platform.machine().lower() not in ("x86_64", "amd64"):
         return False

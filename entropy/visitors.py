@@ -1,4 +1,4 @@
-"""What visitors of both kinds share: choosing without writing, a range coder a section."""
+"""What visitors of both kinds share: choosing without writing, and a range coder per section."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SectionEncoders:
         self._not_null: set[int] = set()
 
     def of(self, section: int, is_null: bool) -> coders.Encoder:
-        """Return the coder of a section, told whether the codes that come are all null."""
+        """Return the coder of a section; takes note of whether the next codes are all null."""
         if not is_null:
             self._not_null.add(section)
         if section not in self._encoders:
@@ -73,7 +73,7 @@ class SectionDecoders:
 
     @contextmanager
     def of(self, section: int) -> Iterator[coders.Decoder]:
-        """Give the coder of a section; what is wrong with its bytes is told with its name."""
+        """Give the coder of a section; errors in its bytes are raised with its name."""
         with _named(section):
             yield self._decoders[section]
 
@@ -87,7 +87,7 @@ class SectionDecoders:
 
 @contextmanager
 def _named(section: int) -> Iterator[None]:
-    """Put the name of a section before what is wrong with it."""
+    """Put the name of a section in front of the error."""
     try:
         yield
     except FormatError as error:

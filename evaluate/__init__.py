@@ -1,1 +1,1 @@
-"""Rate–quality evaluation of luxvox and its peers on anybody's pictures and voices."""
+"""Rate–quality evaluation of luxvox and its peers on any pictures and voices."""

@@ -1,7 +1,7 @@
 """Curves from elsewhere, drawn next to the measured ones: earlier results, and published figures.
 
 Two forms are read: `results.json` as this package writes it, and a JSON object of curves by name,
-each with `bpp`, and any of `psnr` and `ms-ssim`, and its `source`.
+each with `bpp`, any of `psnr` and `ms-ssim`, and its `source`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Foreign:
     """A curve that was not measured here.
 
     Attributes:
-        name: its name, unlike that of any codec measured here.
+        name: its name, different from that of any codec measured here.
         kind: pictures or voices.
-        source: where it is from.
+        source: where it comes from.
         points: by scale, pairs of rate (bits per pixel or kbit/s) and figure.
     """
 

@@ -22,7 +22,7 @@ class NoComparison(ValueError):
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a rate–quality curve; rates above 0 in any unit, qualities that grow if better."""
+    """Points of a rate–quality curve; rates above 0 in any unit; higher quality is better."""
 
     rates: tuple[float, ...]
     qualities: tuple[float, ...]
@@ -31,8 +31,8 @@ class Curve:
     def rising(self) -> NDArray[np.float64]:
         """The points [n, 2] of log-rate and quality in which quality rises with rate.
 
-        Points that cost more than a point of the same curve without being better are left out, as
-        nobody would choose them.
+        Points that cost more than another point of the same curve without being better are left
+        out, as nobody would choose them.
 
         Raises:
             NoComparison: fewer than two points are left.
@@ -60,7 +60,7 @@ class Curve:
 
 
 def bd_rate_percent(anchor: Curve, test: Curve) -> float:
-    """Tell how many percent more bits `test` needs than `anchor` at equal quality.
+    """Return how many percent more bits `test` needs than `anchor` at equal quality.
 
     The log-rates are interpolated over quality and their difference is averaged over the range of
     qualities that both curves reach. −50 means half the bits.
@@ -72,7 +72,7 @@ def bd_rate_percent(anchor: Curve, test: Curve) -> float:
 
 
 def log_rate_gap(anchor: Curve, test: Curve) -> float:
-    """Return the mean difference of log-rate at equal quality, as `bd_rate_percent` takes it."""
+    """Return the mean difference of log-rate at equal quality, as in `bd_rate_percent`."""
     low, high = _common(anchor.rising[:, 1], test.rising[:, 1], "quality")
     gap = _integral(test.log_rate_of_quality, low, high) - _integral(
         anchor.log_rate_of_quality, low, high
@@ -86,7 +86,7 @@ def percent(log_gap: float) -> float:
 
 
 def bd_quality(anchor: Curve, test: Curve) -> float:
-    """Tell how much better `test` is than `anchor` at equal rate, in the unit of the qualities.
+    """Return how much better `test` is than `anchor` at equal rate, in the unit of the qualities.
 
     The qualities are interpolated over log-rate and their difference is averaged over the range of
     rates that both curves reach.

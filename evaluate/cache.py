@@ -1,9 +1,9 @@
-"""What was measured already: one small JSON file for each file, codec and point.
+"""What has been measured already: one small JSON file for each file, codec and point.
 
-Its name is a digest of everything the figures depend on but the metrics: the file's SHA-256, the
-codec, its version, the point. Figures of metrics stand inside, each under the metric's name and
-version, so that a new metric adds to them. Files appear whole or not at all; a damaged one counts
-as missing.
+Its name is a digest of everything that the figures depend on except the metrics: the file's
+SHA-256, the codec, its version, the point. The figures are inside, each under its metric's name and
+version, so that a new metric adds to them. Files appear complete or not at all; a damaged one
+counts as missing.
 """
 
 from __future__ import annotations

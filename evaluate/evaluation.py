@@ -1,4 +1,4 @@
-"""The whole of an evaluation: find files, codecs and metrics, measure, and say what came out."""
+"""A whole evaluation: find files, codecs and metrics, measure, and report the results."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Plan:
     Attributes:
         inputs: files and folders.
         out: folder of the report, and of the cache in it.
-        command: how the command line read.
-        peers: names of codecs next to luxvox; None for the usual ones.
-        own_peers: codecs by `module:object`, besides.
+        command: the command line.
+        peers: names of codecs to measure next to luxvox; None for the usual ones.
+        own_peers: further codecs, as `module:object`.
         metrics: their names; None for the usual ones.
-        points: by name of a codec, in place of its own.
-        checkpoints: by name of a codec, weights, one file a point.
-        limit: most files of a kind; None for all.
-        n_processes: how many measure at a time.
-        setting: what metrics need to be told.
+        points: by name of a codec, in place of its default ones.
+        checkpoints: by name of a codec, its weights, one file per point.
+        limit: the most files of a kind; None for all.
+        n_processes: how many processes measure at a time.
+        setting: what metrics need to know.
         slow_every: take slow metrics on every nth file.
         timed_files: how many files codecs are timed on; 0 for none.
         shown_files: how many files the report shows a piece of.
@@ -71,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of one kind: the study, its record, and the folder for its report."""
+    """The result for one kind: the study, its record, and the folder for its report."""
 
     study: Study
     record: dict[str, Any]
@@ -83,7 +83,7 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
 
     Args:
         plan: what is asked for.
-        watch: makes a progress bar of a label.
+        watch: makes a progress bar with a label.
 
     Returns:
         A result for each kind that was found: pictures, voices.
@@ -119,7 +119,7 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
 
 
 def export(result: Result, formats: Sequence[str], anchors: Sequence[str] = ()) -> None:
-    """Write results in forms of other programs, each into a folder of its name.
+    """Write results in the forms of other programs, each into a folder of its name.
 
     Args:
         result: of one kind.
@@ -138,7 +138,7 @@ def export(result: Result, formats: Sequence[str], anchors: Sequence[str] = ()) 
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file of a report in one move; an earlier one is replaced."""
+    """Write a file of a report atomically, replacing an earlier one."""
     files.write(os.fspath(path), data, overwrite=True)
 
 

@@ -27,7 +27,7 @@ PICTURES: Kind = "pictures"
 VOICES: Kind = "voices"
 VOICE_RATE_HZ = 16_000
 
-# A damaged file is told from one that is neither picture nor recording by its ending.
+# A damaged file is told from one that is neither picture nor recording by its extension.
 _MEDIA_ENDINGS = frozenset(
     ".avif .bmp .gif .jp2 .jpeg .jpg .jxl .png .pgm .ppm .tif .tiff .webp"
     " .aif .aiff .flac .mp3 .oga .ogg .opus .wav".split()
@@ -39,12 +39,12 @@ class TestFile:
     """A file to evaluate on.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         name: how reports call it.
         kind: pictures or voices.
         sha256: of the file's bytes, hexadecimal.
-        text: what is said in it, where that is known.
-        language: two letters, of `text`.
+        text: the words spoken in it, where they are known.
+        language: of `text`, two letters.
     """
 
     __test__: ClassVar[bool] = False  # not for pytest
@@ -68,7 +68,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Found:
-    """What `find` finds: test files of both kinds by name, and files that are damaged."""
+    """What `find` returns: test files of both kinds by name, and damaged files."""
 
     pictures: tuple[TestFile, ...]
     voices: tuple[TestFile, ...]
@@ -76,15 +76,15 @@ class Found:
 
 
 def find(inputs: Sequence[Path], limit: int | None = None) -> Found:
-    """List the pictures and voices among files and in folders (not in folders of folders).
+    """List the pictures and voices among files and in folders (not in their subfolders).
 
     Args:
         inputs: files and folders.
-        limit: most files of each kind, the first by name; None for all.
+        limit: the most files of each kind, the first by name; None for all.
 
     Returns:
-        What was found. Files of a folder that are neither, by content and by ending, are passed
-        over; a file that is named must be one of the two.
+        What was found. Files of a folder that are neither, by content and by extension, are
+        skipped; a file that is named must be one of the two.
 
     Raises:
         UsageError: an input that does not exist, or nothing was found.
@@ -125,7 +125,7 @@ def picture_paths(folder: Path) -> list[Path]:
 
 
 def one_line(error: BaseException) -> str:
-    """Say in a line what an exception says."""
+    """Return the message of an exception in one line."""
     if isinstance(error, OSError) and error.strerror:
         return files.reason(error)
     return " ".join(str(error).split()) or type(error).__name__
@@ -230,7 +230,7 @@ def _with_text(test_file: TestFile) -> TestFile:
 def _transcripts(folder: Path) -> dict[str, tuple[str, str]]:
     """Read `transcripts.tsv`: columns file, text, and language and text_from if they are there.
 
-    Only texts that their corpus gives count where `text_from` says where they are from.
+    Where `text_from` says where texts come from, only those from the corpus count.
     """
     path = folder / "transcripts.tsv"
     if not path.is_file():

@@ -1,7 +1,7 @@
-"""Measure codecs on files: encode, decode, compare; each point once, kept, and found again.
+"""Measure codecs on files: encode, decode, compare; each point once, then kept in the cache.
 
-A job is one codec on one file. What it gives depends on nothing but the two, so jobs may run in any
-order and in any number of processes.
+A job is one codec on one file. Its result depends only on the two, so jobs may run in any order and
+in any number of processes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Job:
     Attributes:
         test_file: the file.
         codec: the codec.
-        metrics: the metrics to take.
-        setting: what they need to be told.
+        metrics: the metrics to compute.
+        setting: what they need to know.
         cache: where figures are kept.
     """
 
@@ -50,7 +50,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Row:
-    """What one file cost by one codec at one point, and what it gave.
+    """The cost of one file with one codec at one point, and its figures.
 
     Attributes:
         file: name of the file.
@@ -58,8 +58,8 @@ class Row:
         point: its setting.
         n_bytes: bytes that count.
         rate: bits per pixel or kbit/s.
-        figures: by name of the metric; None where it says nothing.
-        reasons: why it says nothing.
+        figures: by name of the metric; None where it has no figure.
+        reasons: why it has none.
     """
 
     file: str
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job gives: rows by point, or the reason why there are none."""
+    """The result of a job: rows by point, or the reason why there are none."""
 
     rows: tuple[Row, ...] = ()
     size: Mapping[str, float] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Outcome:
 def run_all(
     jobs: Sequence[Job], n_processes: int, progress: Callable[[float], None]
 ) -> list[Outcome]:
-    """Run jobs in processes of their own, or in this one if there is one only.
+    """Run jobs in processes of their own, or in this process if only one is asked for.
 
     Args:
         jobs: what to measure.
@@ -196,7 +196,7 @@ def _measure(job: Job, point: float) -> tuple[Row, Mapping[str, float]]:
 
 
 def _key_of(metric: Metric, test_file: TestFile) -> str:
-    # Only words depend on more than the file.
+    # Only word errors depend on more than the file.
     return (
         f"{metric.key} of {test_file.language}: {test_file.text}"
         if metric.name == "wer"
@@ -219,7 +219,7 @@ def _coded(
     data, decoded = coded(peer, original, point)
     n_bytes = peer.payload_bytes(data)
     figures, reasons = dict(known["figures"]), dict(known["reasons"])
-    if known.get("bytes", n_bytes) != n_bytes:  # the codec is not what it was
+    if known.get("bytes", n_bytes) != n_bytes:  # the codec has changed
         figures, reasons, metrics = {}, {}, job.metrics
     for metric in metrics:
         key = _key_of(metric, test_file)
@@ -237,7 +237,7 @@ def _coded(
 
 
 def coded(peer: Peer, original: NDArray[Any], point: float) -> tuple[bytes, NDArray[Any]]:
-    """Encode and decode: the bytes that were written, and what was read from them.
+    """Encode and decode; return the bytes that were written, and what was read from them.
 
     Raises:
         ValueError: a picture came back in another shape.
@@ -274,7 +274,7 @@ def _run_in_processes(
 
 
 def _run_with(weights: Path | None, job: Job) -> Outcome:
-    """Run a job where weights are preferred that another process prefers."""
+    """Run a job with the same preferred weights as the process that started it."""
     with use_weights(weights) if weights else nullcontext():
         return run(job)
 

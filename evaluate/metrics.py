@@ -1,4 +1,4 @@
-"""Metrics as the evaluation sees them: a small protocol, and the list of those that there are."""
+"""Metrics as the evaluation sees them: a small protocol, and a list of all of them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ LARGEST_DB = 100.0
 
 
 class NotApplicable(ValueError):
-    """Report that a metric says nothing of a file; the message says why, in a line."""
+    """Report that a metric has no figure for a file; the message says why, in one line."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What metrics need to be told.
+    """What metrics need to know.
 
     Attributes:
-        recogniser: folder of a Whisper model as faster-whisper takes it, or None.
+        recogniser: folder of a Whisper model that faster-whisper can load, or None.
     """
 
     recogniser: str | None = None
@@ -44,11 +44,11 @@ class MetricSpec(Protocol):
 
     @property
     def label(self) -> str:
-        """What tables and plots call it."""
+        """Its name in tables and plots."""
 
     @property
     def unit(self) -> str:
-        """Its unit, or nothing."""
+        """Its unit, or an empty string."""
 
     @property
     def kind(self) -> Kind:
@@ -64,7 +64,7 @@ class MetricSpec(Protocol):
 
     @property
     def is_slow(self) -> bool:
-        """Whether it takes seconds a file."""
+        """Whether it takes seconds per file."""
 
     @property
     def install(self) -> str:
@@ -84,7 +84,7 @@ class MetricSpec(Protocol):
         """Measure a decoded picture or voice of its original's size.
 
         Raises:
-            NotApplicable: the metric says nothing of this file.
+            NotApplicable: the metric has no figure for this file.
         """
 
 
@@ -131,7 +131,7 @@ class Metric:
 
     @property
     def key(self) -> str:
-        """What cached figures are kept under."""
+        """The key of its cached figures."""
         return f"{self.name} by {self.version}"
 
 
@@ -152,7 +152,7 @@ def choose(
     Args:
         kind: pictures or voices.
         names: those that are wanted; None for all.
-        setting: what metrics need to be told.
+        setting: what metrics need to know.
 
     Raises:
         UsageError: an unknown name.
@@ -170,7 +170,7 @@ def choose(
 
 
 def decibels(similarity: float) -> float:
-    """Spread a similarity (0 to 1) on a decibel scale: −10 · log10(1 − similarity), 100 at most."""
+    """Spread a similarity (0 to 1) on a decibel scale: −10 · log10(1 − similarity), at most 100."""
     return -10.0 * math.log10(max(1.0 - similarity, 10.0 ** (-LARGEST_DB / 10.0)))
 
 

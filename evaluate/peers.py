@@ -1,7 +1,7 @@
 """Codecs as the evaluation sees them: one small protocol, and the ways to join.
 
-A codec joins by the built-in list, by an entry point of the group `luxvox.peers`, or by
-`--peer module:object`. Whoever brings their own needs `name`, `points`, `encode` and `decode`; what
+A codec joins by the built-in list, by an entry point of the group `luxvox.peers`, or by the option
+`--peer module:object`. A codec of your own needs `name`, `points`, `encode` and `decode`; whatever
 else the protocol asks for is filled in.
 """
 
@@ -41,7 +41,7 @@ class Peer(Protocol):
 
     @property
     def label(self) -> str:
-        """Name and settings, as tables print them."""
+        """Name and settings, as printed in tables."""
 
     @property
     def kind(self) -> Kind:
@@ -67,7 +67,7 @@ class Peer(Protocol):
         """Return a whole file."""
 
     def decode(self, data: bytes) -> NDArray[Any]:
-        """Return what a file that `encode` wrote holds."""
+        """Return the contents of a file that `encode` wrote."""
 
     def payload_bytes(self, data: bytes) -> int:
         """Return how many bytes of a file count: all, unless its container is not the codec's."""
@@ -80,8 +80,8 @@ class PeerSpec:
     Attributes:
         name: a built-in name, the name of an entry point, or `module:object`.
         kind: of a built-in name.
-        points: in place of the codec's own; none for its own.
-        checkpoints: files of weights, one a point, for codecs that take them.
+        points: in place of the codec's own; if empty, its own.
+        checkpoints: files of weights, one per point, for codecs that take them.
     """
 
     name: str
@@ -111,7 +111,8 @@ class Absent:
     install: str
 
 
-# The module, and the name in it, of every built-in codec; those a plain run measures come first.
+# The module, and the name in it, of every built-in codec; those that a plain run measures come
+# first.
 _BUILT_IN: dict[Kind, dict[str, tuple[str, str]]] = {
     PICTURES: {
         OWN: ("picture.peers", "LUXVOX"),
@@ -142,7 +143,7 @@ _USUAL: dict[Kind, tuple[str, ...]] = {
 
 
 def is_own(name: str) -> bool:
-    """Tell whether a codec is luxvox, at whatever setting."""
+    """Return whether a codec is luxvox, at any setting."""
     return name == OWN or name.startswith(f"{OWN}-")
 
 
@@ -175,7 +176,7 @@ def load(spec: PeerSpec) -> Peer:
     """Return the codec of a spec; it may still lack a library.
 
     Raises:
-        UsageError: there is no such object, or it lacks what a codec needs.
+        UsageError: there is no such object, or it lacks something that a codec needs.
     """
     built_in = _BUILT_IN[spec.kind].get(spec.name)
     if built_in is not None:
@@ -189,7 +190,7 @@ def load(spec: PeerSpec) -> Peer:
 
 
 def enter(spec: PeerSpec) -> Codec | Absent:
-    """Find out whether a codec can run here, and as which version.
+    """Find out whether a codec can run here, and in which version.
 
     Raises:
         UsageError: there is no such codec.
@@ -200,7 +201,7 @@ def enter(spec: PeerSpec) -> Codec | Absent:
             warnings.simplefilter("ignore")  # of libraries that are imported
             version = peer.version()
     except (ImportError, LuxvoxError, OSError, RuntimeError) as error:
-        # A library that does not fit torch says so by a RuntimeError.
+        # A library that does not match torch raises a RuntimeError.
         return Absent(peer.name, one_line(error), peer.install)
     points = spec.points or peer.points
     return Codec(spec, peer.name, peer.label, peer.kind, tuple(points), version)
@@ -227,7 +228,7 @@ def _foreign_object(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Adopted:
-    """Somebody's own codec, with what it does not say filled in."""
+    """A user's own codec, with whatever it does not define filled in."""
 
     own: Any
     name: str
@@ -237,12 +238,12 @@ class Adopted:
     install: str
 
     def version(self) -> str:
-        """Return what it says, or a digest of its source, so that cached figures are its own."""
+        """Return its version, or a digest of its source, so that cached figures are its own."""
         said = getattr(self.own, "version", None)
         return str(said() if callable(said) else said) if said else _source_digest(self.own)
 
     def encode(self, original: NDArray[Any], point: float) -> bytes:
-        """Encode at a point, handed over as the codec itself writes its points."""
+        """Encode at a point, passed in the form in which the codec itself writes it."""
         return bytes(self.own.encode(original, self._own_point(point)))
 
     def decode(self, data: bytes) -> NDArray[Any]:
@@ -251,7 +252,7 @@ class Adopted:
         return decoded
 
     def payload_bytes(self, data: bytes) -> int:
-        """Count what it says, or everything."""
+        """Count the bytes that it says, or all of them."""
         count = getattr(self.own, "payload_bytes", len)
         return int(count(data))
 

@@ -1,7 +1,7 @@
 """`results.json` and `results.csv`: everything a report shows, for programs.
 
-The form of the JSON file is written down in docs/evaluate.md and in results.schema.json; its
-version changes when a reader would have to.
+The form of the JSON file is described in docs/evaluate.md and in results.schema.json; its version
+changes when a reader would have to.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """How results came about.
+    """How the results were obtained.
 
     Attributes:
-        command: the command line, with folders by their names alone.
+        command: the command line, with folders given only by their names.
         data: the inputs, and how many files of them count.
         machine: processor, cores, Python.
     """
@@ -43,11 +43,11 @@ class Run:
 
 
 def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
-    """Bring a study into the form of results.json.
+    """Convert a study to the form of results.json.
 
     Args:
         study: what was measured.
-        run: how.
+        run: how it was measured.
         foreign: curves from elsewhere, of the study's kind.
     """
     on = scales(study.metrics)
@@ -80,12 +80,12 @@ def collect(study: Study, run: Run, foreign: Sequence[Foreign] = ()) -> Record:
 def to_json(record: Mapping[str, Any]) -> bytes:
     """Return results.json."""
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    # A byte of a name that is no letter is half a character, which UTF-8 cannot hold.
+    # An undecodable byte of a name is a lone surrogate, which UTF-8 cannot encode.
     return f"{text}\n".encode(errors="backslashreplace")
 
 
 def to_csv(record: Mapping[str, Any]) -> bytes:
-    """Return results.csv: a line for each file, codec and point."""
+    """Return results.csv: one line for each file, codec and point."""
     metrics = list(dict.fromkeys(scale["metric"] for scale in record["scales"]))
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")

@@ -1,8 +1,8 @@
-"""What was measured, brought into tables that can be averaged: who took part on what, and who not.
+"""What was measured, as tables that can be averaged: which codecs and files count and which don't.
 
-Codecs are compared on the same files only. A codec that fails on every file is left out; a file on
-which any of the others fails is left out for all of them. A metric that says nothing of a file, by
-any codec at any point, is averaged over the other files.
+Codecs are compared only on the same files. A codec that fails on every file is left out; a file on
+which any of the others fails is left out for all of them. A metric that has no figure for a file,
+with any codec at any point, is averaged over the other files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Figures = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Study:
-    """All that is known of one kind.
+    """Everything that is known about one kind.
 
     Attributes:
         kind: pictures or voices.
@@ -35,7 +35,7 @@ class Study:
         rows: of those files and codecs.
         failures: what was left out and why.
         absent: codecs and metrics that could not run.
-        times: what codecs took, if that was measured.
+        times: how long codecs took, if that was measured.
     """
 
     kind: Kind
@@ -53,7 +53,7 @@ class Study:
         return self._table(codec, lambda row: row.rate)
 
     def figures(self, codec: str, metric: str) -> Figures:
-        """Return figures [files, points], NaN where the metric says nothing."""
+        """Return figures [files, points], NaN where the metric has none."""
         return self._table(codec, lambda row: _or_nan(row.figures.get(metric)))
 
     def counted(self, metric: str) -> NDArray[np.bool_]:
@@ -74,12 +74,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Scale:
-    """What a plot or table shows: a metric as it is, or the mean of one on another scale.
+    """What a plot or table shows: a metric as it is, or its mean on another scale.
 
     Attributes:
         metric: whose figures are averaged.
         transform: applied to the means; None for none.
-        is_compared: whether Bjøntegaard differences are taken on it.
+        is_compared: whether Bjøntegaard differences are computed on it.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Scale:
     is_compared: bool = True
 
     def of(self, means: Figures) -> Figures:
-        """Bring means of the metric to this scale."""
+        """Convert means of the metric to this scale."""
         return means if self.transform is None else np.vectorize(self.transform)(means)
 
     def upward(self, qualities: Figures) -> Figures:
@@ -101,7 +101,7 @@ class Scale:
 
 
 def scales(metrics: Sequence[Metric]) -> list[Scale]:
-    """Return the scales of metrics; MS-SSIM is averaged before it goes to dB, as is usual."""
+    """Return the scales of metrics; MS-SSIM is averaged before conversion to dB, as is usual."""
     found = []
     for metric in metrics:
         plain = Scale(
@@ -126,7 +126,7 @@ def gather(
     metrics: Sequence[Metric],
     outcomes: Sequence[Outcome],
 ) -> Study:
-    """Decide who counts.
+    """Decide which files and codecs count.
 
     Args:
         kind: pictures or voices.

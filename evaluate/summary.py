@@ -1,7 +1,7 @@
 """Means over files, their intervals, and Bjøntegaard differences between all pairs of curves.
 
-Intervals are those of the bootstrap: the files are drawn again, with replacement, 500 times from a
-fixed seed; 2.5 % of the draws lie below an interval and 2.5 % above it (B. Efron, "Bootstrap
+Intervals come from the bootstrap: the files are resampled, with replacement, 500 times from a fixed
+seed; 2.5 % of the draws lie below an interval and 2.5 % above it (B. Efron, "Bootstrap
 methods: another look at the jackknife", 1979).
 """
 
@@ -22,7 +22,7 @@ from luxvox.evaluate.study import Figures, Scale, Study
 DRAWS = 500
 _SEED = 2001
 _MIN_FILES = 2  # one file has no spread
-_MIN_DRAWS = 0.9  # of the draws that must be comparable for an interval to be given
+_MIN_DRAWS = 0.9  # share of the draws that must be comparable for an interval to be given
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Difference:
 
     Attributes:
         value: between the mean curves; None if they cannot be compared.
-        interval: 95 %; None if it cannot be had.
-        mean_over_files: of the files' own differences, where they can be compared.
-        files: how many files can.
+        interval: 95 %; None if there is none.
+        mean_over_files: mean of the per-file differences, where they can be compared.
+        files: how many files can be compared.
         refused: why there is no value.
     """
 
@@ -57,7 +57,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class MeanCurve:
-    """Means over files that a metric can tell of: rates, figures [points], ends [2, points]."""
+    """Means over files that a metric has figures for: rates, figures [points], ends [2, points]."""
 
     rates: Figures
     figures: Figures
@@ -75,7 +75,7 @@ def mean_with_interval(table: Figures) -> tuple[Figures, Figures | None]:
 
 
 def mean_curve(study: Study, scale: Scale, codec: str) -> MeanCurve | None:
-    """Return a codec's mean curve on a scale, or None if the metric says nothing of any file."""
+    """Return a codec's mean curve on a scale, or None if the metric has no figure for any file."""
     counted = study.counted(scale.metric)
     if not counted.any():
         return None
@@ -136,7 +136,7 @@ def _curves(rates: Figures, figures: Figures, scale: Scale) -> tuple[Curve, ...]
 def _both_ways(a: _Bundle, b: _Bundle, scale: Scale) -> list[Comparison]:
     rate = _difference(a, b, bd.log_rate_gap)
     quality = _difference(a, b, bd.bd_quality)
-    # A quality of which less is better was turned over to be compared.
+    # A quality of which less is better was negated for the comparison.
     sign = 1.0 if scale.is_higher_better else -1.0
     return [
         Comparison(
@@ -171,7 +171,7 @@ def _difference(a: _Bundle, b: _Bundle, gap: Callable[[Curve, Curve], float]) ->
     except NoComparison as error:
         return _Gaps(None, (), (), 0, str(error))
     of_files = _gaps(a.files, b.files, gap) if b.files else ()
-    # The curve from elsewhere stays as it is while ours is drawn.
+    # The curve from elsewhere stays as it is while ours is resampled.
     of_draws = _gaps(a.draws, b.draws or (b.mean,) * len(a.draws), gap)
     return _Gaps(mean, of_files, of_draws, len(a.draws), None)
 

@@ -1,6 +1,6 @@
-"""How long codecs take: alone, one thread, warm, the median of several runs.
+"""How long codecs take: one at a time, one thread, warm, the median of several runs.
 
-Figures of time are never taken while anything else is measured, and are kept by machine.
+Times are never taken while anything else is measured, and are kept per machine.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measure_all(
 
 
 def machine() -> str:
-    """Say processor, cores and Python version in a line."""
+    """Return processor, cores and Python version in one line."""
     return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 

@@ -1,1 +1,1 @@
-"""Pictures in and out: rasters, their codes, and the way between."""
+"""Pictures in and out: rasters, their codes, and the conversion between the two."""

@@ -1,8 +1,8 @@
 """The alpha plane without loss: one byte when it is constant, else the smaller of WebP and PNG.
 
-The payload tells which by itself: one byte is the value everywhere, `RIFF` begins a lossless WebP
-(alpha in all three colours), and PNG's signature an 8-bit or 1-bit grey PNG. No other kinds of
-either format are read, nor is their metadata.
+The payload itself tells which it is: one byte is the value everywhere, `RIFF` begins a lossless
+WebP (alpha in all three colours), and PNG's signature begins an 8-bit or 1-bit grey PNG. No other
+kinds of either format are read, nor is their metadata.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from luxvox.errors import FormatError, InputError
 
 _WEBP_MAGIC = b"RIFF"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_GREY_PNGS = (b"\x01\0", b"\x08\0")  # bits a sample, colour type
+_GREY_PNGS = (b"\x01\0", b"\x08\0")  # bits per sample, colour type
 _LOSSLESS_WEBP = b"WEBPVP8L"
 _WEBP_LONGEST_SIDE = 16383
 
@@ -53,7 +53,7 @@ def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
         uint8 `[H, W]`.
 
     Raises:
-        FormatError: the payload is not such a plane, or has another size.
+        FormatError: the payload is not such a plane, or has a different size.
     """
     if len(payload) == 1:
         return np.full((height, width), payload[0], np.uint8)
@@ -70,7 +70,7 @@ def decode_alpha(payload: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def alpha_of_view(alpha: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Return what a view shows of an alpha plane `[H, W]`, averaged where it is smaller."""
+    """Return the part of an alpha plane `[H, W]` that a view shows, averaged if it is smaller."""
     if view.crop is not None:
         left, top, width, height = view.crop
         return alpha[top : top + height, left : left + width].copy()

@@ -1,4 +1,4 @@
-"""The codes of a picture band by band, each band coded as a picture of its own, on all cores."""
+"""The codes of a picture, band by band: each is coded like a picture of its own, on all cores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def nothing(number: int, coarser: Codes) -> None:
 
 @dataclass(frozen=True)
 class BandWalk:
-    """What all bands of a picture share when their codes are walked over.
+    """What all bands of a picture share when a walk goes over their codes.
 
     Attributes:
         context: the integer context model.
@@ -36,7 +36,7 @@ class BandWalk:
         log_step_int: log-step, −127 (finest) … 127 (coarsest).
         coder: number of the range coder.
         progress: called with the share of the bands that are done.
-        wanted: the bands that are walked over; None for all.
+        wanted: the bands to walk over; None for all.
     """
 
     context: LatticeContext
@@ -47,7 +47,7 @@ class BandWalk:
     wanted: range | None = None
 
     def begin(self, band: int, visitor: Visitor) -> Walk:
-        """Return a walk over the codes of a band that has not begun."""
+        """Return a walk over the codes of a band, not yet begun."""
         shapes = grid_shapes(*self.bands.size(band))
         return Walk(self.context, shapes, self.log_step_int, visitor, self.bands.joined)
 
@@ -76,7 +76,7 @@ class BandWalk:
 def encode_codes(
     bands: BandWalk, sources: Sequence[Source], begin: BeginLevel = nothing
 ) -> tuple[Codes, dict[Part, bytes]]:
-    """Choose and write the codes of a picture; return them, and what the parts hold.
+    """Choose and write the codes of a picture; return them and the contents of its parts.
 
     Args:
         bands: of the picture.
@@ -148,7 +148,7 @@ def decode_codes(
 
 
 def _apex_between(apex: LatticeCodes, bands: Bands, blind: set[int], band: int) -> LatticeCodes:
-    """Return codes of `apex` for a band that lost them: on a line from band to band.
+    """Return codes of `apex` for a band that lost them, interpolated linearly from band to band.
 
     Args:
         apex: codes of the whole picture [channels, H, W].

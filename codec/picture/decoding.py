@@ -1,4 +1,4 @@
-"""A picture on its way out of a file: read and checked, its codes decoded, its pixels drawn."""
+"""Decoding a picture: its file read and checked, its codes decoded, its pixels drawn."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Progress, part_of, silent
 
-_CODES_SHARE = 0.6  # of the time of decompressing, for progress
+_CODES_SHARE = 0.6  # of the decompression time, for progress
 
 
 @dataclass(frozen=True)
 class OpenedPicture:
-    """A picture's file that was read and checked.
+    """A picture file that has been read and checked.
 
     Attributes:
         header: its header.
-        content: all that is whole in it.
+        content: everything in it that is intact.
         codec: its weights.
         lost: parts of its codes that were altered.
-        cautions: what the caller is to be warned of.
+        cautions: what to warn the caller of.
     """
 
     header: PictureHeader
@@ -66,13 +66,13 @@ class OpenedPicture:
 def open_picture_file(
     file: OpenFile, max_pixels: int, *, strict: bool = False, conceal: bool = False
 ) -> OpenedPicture:
-    """Read a container and find its weights; check all that can be checked before the work.
+    """Read a container and find its weights; check everything that can be checked before decoding.
 
     Args:
-        file: its header read.
+        file: with its header already read.
         max_pixels: refuse pictures that are larger.
-        strict: refuse files that are cut; otherwise that is a caution.
-        conceal: read altered files, too; alpha and metadata that were altered are left out.
+        strict: refuse cut files, instead of giving a caution.
+        conceal: read altered files, too, without alpha and metadata that were altered.
     """
     header = picture_header(file.header)
     if header.width * header.height > max_pixels:
@@ -96,7 +96,7 @@ def open_picture_file(
 
 
 def open_repaired(data: bytes) -> tuple[OpenFile, tuple[Warning, ...]]:
-    """Open a file, one altered byte of its header or table of parts put right, with a caution."""
+    """Open a file; correct one altered byte of its header or table of parts, with a caution."""
     mended = repaired(data)
     message = "a byte of its header or table of parts was altered, and is put right"
     cautions = () if mended == data else (DamageWarning(message),)
@@ -104,14 +104,14 @@ def open_repaired(data: bytes) -> tuple[OpenFile, tuple[Warning, ...]]:
 
 
 def picture_header(header: container.Header) -> PictureHeader:
-    """Take a header as a picture's, or refuse it."""
+    """Return the header as that of a picture, or refuse it."""
     if not isinstance(header, PictureHeader):
         raise UnsupportedError("this file holds a voice, not a picture")
     return header
 
 
 def metadata_of(content: Container) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """Return ICC profile, EXIF and XMP of a file.
+    """Return the ICC profile, EXIF and XMP of a file.
 
     Raises:
         FormatError: if one of them cannot be unpacked.
@@ -130,7 +130,7 @@ def decoded_codes(
     progress: Progress = silent,
     wanted: range | None = None,
 ) -> dict[str, LatticeCodes]:
-    """Decode the codes of the first sections of a picture, all by default, in bands all or some."""
+    """Decode the codes of a picture: of its first sections or all of them, in all bands or some."""
     header = picture.header
     bands = bands_of(header)
     walk = BandWalk(
@@ -143,7 +143,7 @@ def decoded_codes(
 
 
 def decoded_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArray[np.uint8]:
-    """Decode what is wanted of a picture to pixels, uint8 [H, W, 3] or [H, W, 1]."""
+    """Decode a view of a picture to pixels, uint8 [H, W, 3] or [H, W, 1]."""
     reading = part_of(progress, 0.0, _CODES_SHARE)
     drawing = part_of(progress, _CODES_SHARE, 1.0 - _CODES_SHARE)
     if view.crop is None:

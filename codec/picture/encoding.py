@@ -1,4 +1,4 @@
-"""A picture on its way to a file: analysed once, its codes chosen and written at any fineness."""
+"""Encoding a picture: analysed once, then its codes chosen and written at any quality."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from luxvox.models.picture.tiling import Placement, analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Progress, part_of, silent
 
-NEAR = 600  # hundredths of quality within which latents are rescaled rather than computed again
+NEAR = 600  # hundredths of quality; latents are rescaled within them rather than computed again
 
 Latents = dict[str, Tensor]
 
@@ -53,7 +53,7 @@ def codec_on(device: str) -> PictureCodec:
 
 @functools.lru_cache(maxsize=4)
 def _moved(_: str, device: str) -> PictureCodec:
-    """Move a codec once for each content of its weights."""
+    """Move a codec to a device, once for each set of weights."""
     codec = picture_codec()
     return dataclasses.replace(codec, model=copy.deepcopy(codec.model).to(device))
 
@@ -73,7 +73,7 @@ class _Prepared:
 
     Attributes:
         setting: step and tuning.
-        latents: [1, C, h, w] in steps, factors of place not counted, by level.
+        latents: [1, C, h, w] by level, in steps, before the local factors on steps.
         saved: whether the latents are the codes of the file that the picture was last saved to.
     """
 
@@ -83,14 +83,14 @@ class _Prepared:
 
 
 class PictureEncoder:
-    """Makes files of one picture, one after the other, without doing anything twice.
+    """Makes several files of one picture, without doing any work twice.
 
     Args:
-        codec: its networks on the device they are to run on; they draw pictures, too.
+        codec: its networks must be on the device that they run on; they draw pictures, too.
         raster: the picture.
         other_sections: what goes into every file after the codes.
         coder: number of the range coder.
-        work: what is done for the codes.
+        work: how much effort goes into the codes.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class PictureEncoder:
 
     @property
     def metadata_bytes(self) -> int:
-        """Return how much of every file is ICC profile, EXIF and XMP."""
+        """Return how many bytes of every file are ICC profile, EXIF and XMP."""
         return sum(len(section.payload) for section in self._others if section.type > LAST_CRITICAL)
 
     def at(
@@ -132,7 +132,7 @@ class PictureEncoder:
             quality: of the file.
             lambda_factor: on what a bit is worth.
             progress: called with the share of the work done.
-            is_exact: do not start from what was computed for a quality nearby, so that the file is
+            is_exact: do not start from what was computed for a nearby quality, so that the file is
                 the same whatever was tried before it.
         """
         prepared = self._prepared_near(quality, part_of(progress, 0.0, 0.5), is_exact)
@@ -175,7 +175,7 @@ class PictureEncoder:
     def _beginner(
         self, prepared: _Prepared, bands: BandWalk, choices: list[RateAwareChoice]
     ) -> BeginLevel:
-        """Return what hands latents to the choices, in the steps of their places."""
+        """Return the function that gives the choices their latents, in their local steps."""
         placement = Placement(self.codec.model, prepared.setting)
 
         def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
@@ -190,7 +190,7 @@ class PictureEncoder:
         return begin
 
     def _prepared_near(self, quality: Quality, progress: Progress, is_exact: bool) -> _Prepared:
-        """Return latents for a quality, from one nearby if there is one that will do."""
+        """Return latents for a quality, rescaled from those of a nearby quality if there is one."""
         near = None if is_exact else _first_near(self._prepared, quality)
         if near is None:
             self._prepared[quality] = self._prepare(quality, progress)
@@ -207,13 +207,13 @@ class PictureEncoder:
 
 
 def _first_near(known: Iterable[Quality], quality: Quality) -> Quality | None:
-    """Return the first quality that is near, not the nearest: what is searched must not jump."""
+    """Return the first quality that is near, not the nearest: a search must not see jumps."""
     near = (prepared for prepared in known if abs(prepared.hundredths - quality.hundredths) <= NEAR)
     return next(near, None)
 
 
 def sections_after_codes(raster: Raster, strip: bool) -> tuple[list[Section], list[str]]:
-    """Return the sections of alpha and, unless stripped, of metadata; and what is left out."""
+    """Return the sections of alpha and, unless stripped, metadata; and what is left out."""
     icc = None if profile_number(raster.icc) else raster.icc
     metadata = ((ICC, icc), (EXIF, raster.exif), (XMP, raster.xmp))
     sections = [] if raster.alpha is None else [Section(ALPHA, encode_alpha(raster.alpha))]

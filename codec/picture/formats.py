@@ -1,4 +1,4 @@
-"""The usual picture formats that decompressed pictures are written in, and what each can hold."""
+"""The common formats that decompressed pictures are written in, and what each can hold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _JPEG_METADATA: Mapping[str, int] = {
     "exif": 65_533,
     "xmp": 65_504,
 }
-# Readers refuse a PNG with a longer profile, among them Pillow.
+# Some readers, Pillow among them, refuse a PNG with a longer profile.
 _PNG_METADATA: Mapping[str, int] = {"icc_profile": MAX_TEXT_BYTES}
 
 
@@ -98,10 +98,10 @@ FORMATS: Mapping[str, Format] = {
 
 
 def ending_of(target: object) -> str:
-    """Return the ending of a path, without its dot and in small letters.
+    """Return the extension of a path, without its dot and in lower case.
 
     Raises:
-        UsageError: `target` is no path, or has no ending.
+        UsageError: `target` is not a path, or has no extension.
     """
     path = os.fspath(target) if isinstance(target, str | os.PathLike) else ""
     ending = os.path.splitext(path)[1][1:].lower()
@@ -111,7 +111,7 @@ def ending_of(target: object) -> str:
 
 
 def find_format(ending: str) -> Format:
-    """Find a format by the ending of its files.
+    """Find a format by its file extension.
 
     Raises:
         UsageError: no such format.
@@ -129,11 +129,11 @@ def encode(
 
     Args:
         image: the picture.
-        metadata: what to keep with it, as far as the format takes it.
-        ending: ending of the format's files, such as `png`.
+        metadata: what to keep with it, as far as the format can hold it.
+        ending: file extension of the format, such as `png`.
 
     Returns:
-        The bytes of the file, and what the caller is to be warned of: what it cannot hold.
+        The bytes of the file, and what to warn the caller of: the things it cannot hold.
 
     Raises:
         UsageError: an unknown format, or a picture too large for it.
@@ -153,7 +153,7 @@ def encode(
         if image.getextrema()[-1] != (255, 255):
             laid_on_white = ("transparency, which is laid on white",)
         image = _on_white(image)
-    image.info.clear()  # some writers would take metadata from there, others would not
+    image.info.clear()  # some writers would take metadata from there, and others would not
     try:
         data, lost = _saved(image, metadata, form)
     except MemoryError:
@@ -211,7 +211,7 @@ def _metadata_options(metadata: Metadata, form: Format) -> tuple[dict[str, Any],
 
 
 def _split_xmp(parts: dict[str, Any], longest: int) -> bytes:
-    """Shorten XMP to what a segment of JPEG holds; return the segments with the rest of it."""
+    """Shorten XMP to what one JPEG segment holds; return the segments with the rest of it."""
     is_long = len(parts.get("xmp", b"")) > longest
     if not is_long or (split := extended_xmp.split(parts["xmp"], longest)) is None:
         return b""
@@ -236,7 +236,7 @@ def _as_tiff_tags(parts: dict[str, Any]) -> dict[str, Any]:
         described = description_of(parts.pop("exif"))
         tags.load(described)
         if has_directories(tags):
-            parts["compression"] = "raw"  # libtiff, which compresses, does not write directories
+            parts["compression"] = "raw"  # libtiff, which compresses, cannot write directories
     if "xmp" in parts:
         tags[700] = parts.pop("xmp")
     return {**parts, "exif": tags} if len(tags) else parts

@@ -1,4 +1,4 @@
-"""What callers hand over as pictures: arrays, tensors, Pillow images and files; one or a batch."""
+"""What callers may pass as pictures: arrays, tensors, Pillow images and files; one or a batch."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def split_batch(pictures: Any) -> tuple[list[Any], bool]:
 
 
 def raster_of(picture: Picture) -> Raster:
-    """Take a picture in any form as a raster.
+    """Convert a picture in any form to a raster.
 
     Raises:
-        UsageError: it is no picture, or an array of another type or shape.
+        UsageError: it is not a picture, or an array of an unsupported type or shape.
         InputError: a file that is not a picture, is damaged, or has too many pixels.
         SystemFailure: an optional package is needed to read it, or its URL cannot be read.
         OSError: the file cannot be opened or read.

@@ -1,7 +1,7 @@
 """Colour profiles that a file names by a number instead of holding them: sRGB and Display P3.
 
-Such profiles are a few kilobytes, and there are dozens that mean the same colours. What a profile
-means is tried on a few hundred colours, so that any of them is recognised.
+Such profiles take a few kilobytes, and there are dozens that mean the same colours. A profile is
+tested on a few hundred colours, so that any of them is recognised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from luxvox.codec.picture.files.colour import DISPLAY_P3, SRGB, Colours, icc_pro
 
 _COLOURS = {1: SRGB, 2: DISPLAY_P3}
 _SAME_COLOUR = 1  # levels
-_LARGEST = 1 << 20  # bytes of a profile that is tried
+_LARGEST = 1 << 20  # bytes of a profile that is tested
 
 
 def profile_number(icc: bytes | None) -> int:
@@ -43,7 +43,7 @@ def named_profile(number: int) -> bytes | None:
 
 
 def _samples() -> NDArray[np.uint8]:
-    """Return colours uint8 [8, 128, 3]: all greys, and 8×8×8 colours throughout."""
+    """Return colours uint8 [8, 128, 3]: all greys, and 8×8×8 colours across the cube."""
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
     steps = np.linspace(0, 255, 8).astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
@@ -51,7 +51,7 @@ def _samples() -> NDArray[np.uint8]:
 
 
 def _converted(icc: bytes, target: bytes) -> NDArray[np.uint8] | None:
-    """Return the samples taken from one profile to another, or None where that cannot be done."""
+    """Return the samples converted from one profile to another, or None if that is impossible."""
     from PIL import Image, ImageCms
 
     try:

@@ -1,8 +1,8 @@
-"""Pictures as the codec sees them: 8-bit grey or RGB, alpha apart, metadata next to them.
+"""Pictures as the codec sees them: 8-bit grey or RGB, with alpha and metadata kept separately.
 
 Arrays, Pillow images and files go in and come out here. Reading loses only what 8 bits of grey or
-RGB cannot hold: 16-bit samples are rounded, inks become sRGB, and an animation its first frame.
-What a file had and its raster lacks is noted in the raster.
+RGB cannot hold: 16-bit samples are rounded, inks become sRGB, and an animation becomes its first
+frame. Whatever a file had and its raster lacks is noted in the raster.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Raster:
         pixels: uint8 `[H, W, 3]` (RGB) or `[H, W, 1]` (grey).
         alpha: uint8 `[H, W]`, 0 transparent, 255 opaque; None when the picture has none.
         icc: ICC profile of `pixels`.
-        exif: EXIF from its TIFF header on, without orientation.
-        xmp: XMP packet, its orientation upright.
-        notes: what the picture had that is not in here; a line each.
+        exif: EXIF, starting at its TIFF header, without orientation.
+        xmp: XMP packet, with its orientation set to upright.
+        notes: what the picture had that is not kept here, one line each.
     """
 
     pixels: NDArray[np.uint8]
@@ -58,7 +58,7 @@ class Raster:
 
 
 def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
-    """Take an array, a PIL image or a raster as a raster.
+    """Convert an array, a PIL image or a raster to a raster.
 
     Raises:
         UsageError: if it is something else.
@@ -73,7 +73,7 @@ def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
 
 
 def from_array(array: NDArray[Any]) -> Raster:
-    """Take an array as a picture.
+    """Convert an array to a raster.
 
     Args:
         array: uint8 or uint16 `[H, W]` or `[H, W, 1]` (grey), `[H, W, 2]` (grey, alpha),
@@ -83,7 +83,7 @@ def from_array(array: NDArray[Any]) -> Raster:
         The raster, which shares memory with `array` where nothing had to change.
 
     Raises:
-        UsageError: another type or shape, or a side of 0.
+        UsageError: any other type or shape, or a side of 0.
     """
     if not isinstance(array, np.ndarray):
         raise UsageError(
@@ -106,10 +106,10 @@ def from_array(array: NDArray[Any]) -> Raster:
 
 
 def from_pil(image: Image.Image) -> Raster:
-    """Take a Pillow image of any mode as a picture, turned upright, with its metadata.
+    """Convert a Pillow image of any mode to a raster, turned upright, with its metadata.
 
     Args:
-        image: a Pillow image; of an animation, the frame it stands at.
+        image: a Pillow image; for an animation, its current frame.
 
     Returns:
         The raster.
@@ -130,8 +130,8 @@ def raster_of(
     """Make a raster from the samples of an image, upright, with its metadata.
 
     Args:
-        image: what `samples` were read from, loaded.
-        samples: as they lie in the file.
+        image: the loaded image that `samples` were read from.
+        samples: as they are in the file.
         facts: what was known of the image before it was loaded.
         notes: what was noted while it was read.
     """
@@ -155,7 +155,7 @@ def raster_of(
 
 
 def stripped(raster: Raster) -> Raster:
-    """Leave out all metadata; a picture that looks different without its profile becomes sRGB."""
+    """Remove all metadata; a picture that looks different without its profile becomes sRGB."""
     plain = Raster(raster.pixels, raster.alpha, notes=raster.notes)
     if raster.icc is None:
         return plain
@@ -200,10 +200,10 @@ def to_pil(raster: Raster) -> Image.Image:
 
 
 def to_bytes(raster: Raster, format: str) -> bytes:
-    """Return the bytes of a file in a usual format, with as much metadata as the format takes.
+    """Return the bytes of a file in a common format, with as much metadata as the format can hold.
 
     A format without alpha gets the picture on white. JPEG and AVIF are written at high quality, the
-    other formats without loss. What is lost is said with a `LossWarning`.
+    other formats without loss. A `LossWarning` says what is lost.
 
     Args:
         raster: a picture.
@@ -230,7 +230,7 @@ def round_to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """
     fraction = np.clip(values, 0, 255)
     whole = np.floor(fraction)
-    # The difference is exact, where adding a half first would itself be rounded.
+    # The difference is exact, whereas adding a half first would itself be rounded.
     fraction -= whole
     whole += fraction >= 0.5
     rounded: NDArray[np.uint8] = whole.astype(np.uint8)

@@ -1,6 +1,6 @@
-"""Pictures of a wanted size, rate or PSNR, found with few codings.
+"""Pictures of a given size, rate or PSNR, found with few codings.
 
-Within a few units of quality latents are rescaled, so that a try costs one choice and one coding.
+Within a few units of quality, latents are rescaled, so that a try costs one choice and one coding.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from luxvox.models.picture.conditions import quality_to_step
 from luxvox.models.picture.weights import PictureCodec
 from luxvox.progress import Progress
 
-# Bits a pixel and PSNR of a typical photograph, by quality.
+# Bits per pixel and PSNR of a typical photograph, by quality.
 _QUALITIES = (1.0, 12.0, 28.0, 44.0, 60.0, 74.0, 100.0)
 _TYPICAL_BPP = (0.08, 0.13, 0.28, 0.58, 1.1, 1.8, 4.0)
 _TYPICAL_PSNR_DB = (25.0, 26.9, 29.6, 32.8, 36.4, 39.7, 45.5)
 _LOG_BYTES_SLOPE = 0.0004  # a hundredth of quality
 _PSNR_SLOPE_DB = 0.0021
-_LAMBDA_STEPS = 200  # in which λ is halved or doubled
+_LAMBDA_STEPS = 200  # over which λ is halved or doubled
 _LOG_BYTES_OF_LAMBDA, _PSNR_OF_LAMBDA_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the numbers where λ is searched
-_MAX_BYTES, _MAX_DB = 2.0**40, 200.0  # beyond these no search need look
+_MAX_BYTES, _MAX_DB = 2.0**40, 200.0  # no search needs to look beyond these
 _LAMBDA_TRIES = 10
-_FEW_BYTES = 256  # up to which smooth pictures have few sizes, and errors by chance
+_FEW_BYTES = 256  # up to here smooth pictures have few sizes, and errors by chance
 _CLIMB = 25  # hundredths of quality, which take about a hundredth of the bytes
 
 
@@ -56,11 +56,11 @@ def at_target(
 
     Args:
         encoder: of the picture.
-        target: quality, size in bytes, bits a pixel, or PSNR in dB over all samples.
+        target: quality, size in bytes, bits per pixel, or PSNR in dB over all samples.
         progress: called with the share of the work done.
 
     Raises:
-        UsageError: if the target cannot be reached; the message says what can.
+        UsageError: if the target cannot be met; the message says what can.
     """
     if target.what == "quality":
         return _at_quality(encoder, Quality.of(target.value), progress), None
@@ -72,7 +72,7 @@ def at_target(
 
 
 def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
-    """Return what comes nearest to a target, by λ where no quality meets it.
+    """Return the file that comes nearest to a target, varying λ where no quality meets it.
 
     Args:
         search: for the target.
@@ -105,7 +105,7 @@ def _at_quality(encoder: PictureEncoder, quality: Quality, progress: Progress) -
     is_exact = is_small(encoder.pixels)
 
     def cost(tried: CodedPicture) -> float:
-        """Return squared steps of error, and what the bits are worth, as codes are chosen by."""
+        """Return squared steps of error plus what the bits are worth, as in the choice of codes."""
         error = squared_error(encoder.codec, encoder.pixels, tried) * n_samples
         return float(error / step**2 + encoder.work.lambda_ * 8.0 * len(tried.data))
 
@@ -125,7 +125,7 @@ class _Try:
     Attributes:
         value: what is searched for: the logarithm of bytes, or PSNR in dB.
         data: the file.
-        error: mean squared error in levels; 0 where nobody asks for it.
+        error: mean squared error in levels; 0 where it is not needed.
     """
 
     value: float
@@ -159,7 +159,7 @@ class _Search:
         self.forecast = LineForecast(round(100.0 * float(quality)), slope)
 
     def measure(self, number: int) -> float:
-        """Return the measure of the file of a number."""
+        """Return the value of the file at a number."""
         return self.tried(number).value
 
     def with_finer_lambda(self, number: int) -> _Try:
@@ -185,7 +185,7 @@ class _Search:
         return self._tried[key]
 
     def try_lower(self, number: int) -> None:
-        """Try what may beat a number, for pictures that more bits make no better."""
+        """Try what may beat a number, for pictures that more bits do not improve."""
         if self._has_plateau:
             n_pixels = self._pixels.shape[0] * self._pixels.shape[1]
             lower = [quality.hundredths for quality in lower_qualities(Quality(number), n_pixels)]
@@ -195,8 +195,8 @@ class _Search:
     def largest_near(self, number: int) -> _Try:
         """Return the file of a number that meets the target, or of a finer one that does, too.
 
-        Of the files within a size the largest is wanted: otherwise a search for a little more could
-        end at a little less.
+        Of the files within a size, the largest is wanted: otherwise a search for a slightly larger
+        size could end at a slightly smaller file.
         """
         found = self.tried(number)
         if self._target.what != "size":
@@ -209,7 +209,7 @@ class _Search:
         return found
 
     def best_instead_of(self, kept: _Try, missed: str | None) -> tuple[bytes, str | None]:
-        """Return a better file that takes no more, where the picture has a plateau.
+        """Return a better file that is no larger, where the picture has a plateau.
 
         Args:
             kept: the file that comes nearest to the target.
@@ -248,7 +248,7 @@ class _Search:
         return _Try(psnr_db if is_psnr else math.log(len(coded.data)), coded.data, error)
 
     def finest_within(self) -> tuple[_Try, str] | None:
-        """Return the finest file of all, and a note, if a size is above all that are found."""
+        """Return the finest file of all, and a note, if the size is above all that were found."""
         if self._target.what != "size":
             return None
         finest = self.tried(PICTURE_NUMBERS[-1])
@@ -257,7 +257,7 @@ class _Search:
         return finest, f"{self._said()} are more than this picture takes: {len(finest.data)}"
 
     def refuse_if_out_of_reach(self) -> None:
-        """Raise UsageError if the target lies beyond all that was tried, and both ends."""
+        """Raise UsageError if the target lies beyond all that was tried, both ends included."""
         self.tried(PICTURE_NUMBERS[0])
         self.tried(PICTURE_NUMBERS[-1])
         values = [attempt.value for attempt in self._tried.values()]
@@ -292,7 +292,7 @@ def _around(aim: float, tolerance: float) -> Window:
 def _of_bytes(n_bytes: float, at_most: bool) -> Window:
     """Return the window of log-bytes; never above a size that was asked for.
 
-    It is as wide at least as the steps in which sizes come.
+    It is at least as wide as the steps in which sizes come.
     """
     min_tolerance = SIZE_STEP - 1.0 if at_most else SIZE_STEP / 2.0
     tolerance = max(SIZE_TOLERANCE * n_bytes, min_tolerance)

@@ -1,7 +1,7 @@
-"""Picture files become rasters: whole, rightly scaled and upright, or with notes.
+"""Reading picture files into rasters: complete, correctly scaled and upright, or with notes.
 
-Pillow's answer is checked where it is known to be wrong: TIFF of rare kinds, transparent colours,
-JPEG without their end, PNG with long profiles.
+Pillow's result is checked where it is known to be wrong: rare kinds of TIFF, transparent colours,
+JPEGs without their end, PNGs with long profiles.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _ICC_TAG, _XMP_TAG = 34_675, 700
 
 
 def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
-    """Read a picture in any raster format that Pillow reads; of an animation, the first frame.
+    """Read a picture in any raster format that Pillow reads; for an animation, the first frame.
 
     Args:
         source: path of a file, or its bytes.
-        max_pixels: most pixels that are accepted; checked before anything is decoded.
+        max_pixels: the most pixels that are accepted; checked before anything is decoded.
 
     Returns:
-        The raster, upright, with its metadata, and notes of what the file had that it lacks.
+        The raster, upright, with its metadata and with notes of what it lacks of the file.
 
     Raises:
         InputError: not a picture, damaged, or over the limit.
@@ -85,7 +85,7 @@ def _samples(image: Image.Image, source: Source, raw_mode: str) -> tuple[Samples
         key = image.info.get("transparency")
         return with_key(deep, key if isinstance(key, tuple) and deep.shape[2] == 3 else None), ()
     image.load()
-    if raw_mode == "LA;16B":  # Pillow has no deeper mode for it than RGBA
+    if raw_mode == "LA;16B":  # Pillow has no mode for it that is deeper than RGBA
         return samples_of(image.convert("LA"))
     return samples_of(image, colour_key(image, raw_mode))
 
@@ -100,7 +100,7 @@ def _read_unknown_tiff(source: Source, max_pixels: int) -> Raster:
         raise InputError(f"{name}a TIFF that Pillow cannot read ({error})") from error
     except MemoryError:
         raise
-    except Exception as error:  # tifffile raises many types on damaged files
+    except Exception as error:  # tifffile raises many types of exception on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise
         words = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Colours under full transparency, which nobody sees: replaced by what costs the fewest bits."""
+"""Colours under full transparency, which nobody sees: replaced by ones that cost few bits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Floats = NDArray[np.float32]
 def without_hidden_colours(
     pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Return pixels whose hidden ones go on smoothly from the seen ones around them.
+    """Return pixels in which hidden ones continue smoothly from the visible ones around them.
 
-    Hidden pixels take the mean of the seen ones near them, or further away where there are none
-    (the pull-push method of Gortler, Grzeszczuk, Szeliski and Cohen, 1996).
+    Hidden pixels take the mean of the visible ones near them, or of ones further away where there
+    are none (the pull-push method of Gortler, Grzeszczuk, Szeliski and Cohen, 1996).
 
     Args:
         pixels: uint8 [H, W, C].
@@ -30,7 +30,7 @@ def without_hidden_colours(
 
 
 def _filled(colours: Floats, weight: Floats) -> Floats:
-    """Fill where the weight is 0, from half the size; colours [H, W, C], weight [H, W, 1]."""
+    """Fill in where the weight is 0, from half the size; colours [H, W, C], weight [H, W, 1]."""
     if weight.all():
         return colours
     height, width = weight.shape[:2]

@@ -1,4 +1,4 @@
-"""What of a picture is to be drawn: all of it, a smaller one, or a part of it."""
+"""What is to be drawn of a picture: all of it, a smaller version, or a part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Crop = tuple[int, int, int, int]
 
 SCALES: Final[Mapping[float, int]] = {1.0: 1, 0.5: 2, 0.25: 4, 0.125: 8}
 """How many times smaller the picture is at a scale."""
-_SECTIONS: Final[Mapping[int, int]] = {2: 6, 4: 5, 8: 4}  # what a smaller picture is drawn from
+_SECTIONS: Final[Mapping[int, int]] = {2: 6, 4: 5, 8: 4}  # what a smaller version is drawn from
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class View:
 
 
 def view_of(sections: int | None, scale: float, crop: Crop | None) -> View:
-    """Return what a caller asks for.
+    """Return the view that a caller asks for.
 
     Raises:
-        UsageError: if it is not legal for any picture.
+        UsageError: if it is illegal for every picture.
     """
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
@@ -72,11 +72,11 @@ def check_view(view: View, width: int, height: int) -> None:
 
 @dataclass(frozen=True)
 class Window:
-    """Cells of a picture that are enough to draw a part of it.
+    """The cells of a picture that are needed to draw a part of it.
 
     Attributes:
         bands: that are decoded.
-        rows, columns: of cells, of which codes are drawn.
+        rows, columns: of the cells whose codes are drawn.
         crop: the part that is wanted.
     """
 
@@ -103,7 +103,7 @@ def window_of(view: View, bands: Bands, reach: int) -> Window:
 
 
 def _cells(first: int, size: int, reach: int, n_cells: int) -> range:
-    """Return the cells that some pixels of a row or column depend on."""
+    """Return the cells that a range of pixels in a row or column depends on."""
     return range(max((first - reach) // CELL, 0), min(-(-(first + size + reach) // CELL), n_cells))
 
 

@@ -1,1 +1,1 @@
-"""Voices in and out: recordings, their codes, and the way between."""
+"""Voices in and out: recordings, their codes, and the conversion between the two."""

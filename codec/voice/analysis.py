@@ -33,10 +33,10 @@ class Frames:
     """Frames of a channel, before their codes are cut to a rate.
 
     Attributes:
-        codes: [stages, F] at full depth; without frames if they are still to be chosen.
+        codes: [stages, F] at full depth; empty if they are still to be chosen.
         power_db: power of the latents [F].
-        static_bits: what codes take by the static tables [stages, F].
-        latents: float16 [n_channels, 1, F]; without frames if no codes will be chosen.
+        static_bits: what the codes cost by the static tables [stages, F].
+        latents: float16 [n_channels, 1, F]; empty if no codes will be chosen.
     """
 
     codes: Codes
@@ -48,7 +48,7 @@ class Frames:
 def analysed(
     codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, progress: Progress
 ) -> Iterator[Tensor]:
-    """Yield latents [n_channels, 1, frames], and tell of the work done."""
+    """Yield latents [n_channels, 1, frames], and report progress."""
     total = -(-n_coded // FRAME_SAMPLES) + 1
     n_done = 0
     stretches = analyse(codec.model, blocks, n_coded)
@@ -64,14 +64,14 @@ def _next(stretches: Iterator[Tensor]) -> Tensor | None:
 
 
 def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
-    """Choose the codes of latents [n_channels, 1, F] at full depth, the nearest codewords."""
+    """Choose the nearest codewords as codes of latents [n_channels, 1, F], at full depth."""
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
     return Frames(codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half())
 
 
 def uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
-    """Keep latents that will be corrected before codes are chosen; say what those may take."""
+    """Keep latents that will be corrected before codes are chosen, with the expected cost."""
     expected = codec.model.expected_bits()[:, None]
     power = power_db(latents[None])[0, 0].numpy()
     return uncoded_frames(latents, power, np.repeat(expected, latents.shape[2], axis=1))
@@ -85,7 +85,7 @@ def uncoded_frames(
 
 
 def joined_frames(parts: Iterable[Frames], total: int) -> Frames:
-    """Join frames that follow one another in time, `total` frames in all, each freed at once."""
+    """Join frames that follow one another in time, `total` in all; each is freed once copied."""
     joined: list[NDArray[Any]] = []
     start = 0
     for part in parts:

@@ -1,7 +1,7 @@
-"""The gain of a file, such that the voice comes back as loud as it was.
+"""The gain of a file, set so that the voice comes back as loud as it was.
 
-The networks draw some voices up to 2 dB too loud. The gain of the header, by which a decoder
-divides, takes that back, in steps of half a decibel.
+The networks draw some voices up to 2 dB too loud. The gain in the header, by which a decoder
+divides, undoes that in steps of half a decibel.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 if TYPE_CHECKING:
     from luxvox.models.voice.weights import VoiceCodec
 
-_MAX_SEGMENTS: Final = 2  # half a minute says how loud all of it is drawn
-_MAX_STEPS: Final = 12  # 6 dB: what differs by more is another sound
+_MAX_SEGMENTS: Final = 2  # half a minute shows how loud the whole is drawn
+_MAX_STEPS: Final = 12  # 6 dB: anything that differs by more is a different sound
 
 
 def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
-    """Return a file with the gain by which it decodes to the level of its recording."""
+    """Return the file with the gain that makes it decode to the level of its recording."""
     content = container.read(data)
     header = content.header
     if not isinstance(header, VoiceHeader):

@@ -1,4 +1,4 @@
-"""A voice on its way out of a file: segment after segment, stretch after stretch."""
+"""Decoding a voice: segment by segment, stretch by stretch."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class OpenedVoice:
-    """A voice's file that was read and checked.
+    """A voice file that has been read and checked.
 
     Attributes:
         header: its header.
-        content: all that is whole in it.
+        content: everything in it that is intact.
         codec: its weights.
-        cautions: what the caller is to be warned of.
+        cautions: what to warn the caller of.
     """
 
     header: VoiceHeader
@@ -75,10 +75,10 @@ class OpenedVoice:
 
 @dataclass(frozen=True)
 class VoiceStream:
-    """The samples of a voice, decoded as they are asked for.
+    """The samples of a voice, decoded on demand.
 
     Attributes:
-        sample_rate_hz, channels, n_samples: of the recording; samples are counted a channel.
+        sample_rate_hz, channels, n_samples: of the recording; samples are counted per channel.
         blocks: float32 [n, channels] each.
     """
 
@@ -120,14 +120,14 @@ def voice_stream(
 def open_voice_file(
     file: OpenFile, max_seconds: float, *, strict: bool = False, conceal: bool = False
 ) -> OpenedVoice:
-    """Read a container and find its weights; check all that can be checked before the work.
+    """Read a container and find its weights; check everything that can be checked before decoding.
 
     Args:
-        file: its header read.
+        file: with its header already read.
         max_seconds: refuse longer recordings.
-        strict: refuse files that are cut; otherwise that is a caution.
-        conceal: read altered files, too; sections of a segment are empty from the first altered
-            one on.
+        strict: refuse cut files, instead of giving a caution.
+        conceal: read altered files, too; the sections of a segment count as empty from the first
+            altered one on.
     """
     from luxvox.models.voice.weights import voice_codec
 
@@ -154,7 +154,7 @@ def open_voice_file(
 
 
 def _without_lost(content: Container, altered: frozenset[int]) -> tuple[Section, ...]:
-    """Empty the second sections whose first is altered, for they were predicted from it."""
+    """Empty the second sections whose first one is altered, since they were predicted from it."""
     n_codes = len(content.codes)
     sections = []
     for n, section in enumerate(content.sections):
@@ -204,7 +204,7 @@ def codes_of_segment(
 def channel_blocks(
     codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int, quality: Quality
 ) -> Iterator[Samples]:
-    """Yield the samples [n] of a channel, from its codes [stages, frames] stretch after stretch."""
+    """Yield the samples [n] of a channel from its codes [stages, frames], stretch by stretch."""
     from luxvox.models.voice.tiling import synthesise
 
     total = -(-n_samples // FRAME_SAMPLES) + 1

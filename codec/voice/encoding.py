@@ -1,4 +1,4 @@
-"""A voice on its way to a file: analysed once, and coded from there at any quality."""
+"""Encoding a voice: analysed once, and then coded at any quality."""
 
 from __future__ import annotations
 
@@ -44,35 +44,35 @@ Samples = NDArray[np.float32]
 Item = TypeVar("Item")
 
 _FINENESS = 0.2, 0.3, 0.45, 0.7, 0.85  # of qualities, 0 … 1
-_TYPICAL_RATIOS = {  # bits of codes over what static tables say: by fineness, and by `by_context`
+_TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and by `by_context`
     True: (0.903, 0.904, 0.9, 0.848, 0.811),
     False: (0.865, 0.862, 0.857, 0.836, 0.83),
 }
-_ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: where latents are corrected, and not
-_CORRECTION_SHARE = 0.7  # of what is left then
+_ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with correction of latents, and without
+_CORRECTION_SHARE = 0.7  # of the remaining work
 _CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 4)  # at a time: a quarter of the memory
 _MAX_NEIGHBOURS = 16  # frames on each side, a third of a second
-_FILE_BYTES, _SECTION_BYTES = 24, 5  # around all sections, and around each
+_FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of each
 _ALL = slice(None)
 
 
 class VoiceEncoder:
-    """Makes files of one recording, one after the other, without analysing it twice.
+    """Makes several files of one recording, without analysing it twice.
 
-    Codes at full depth are kept, from which every quality is cut. Latents (19 kB a second in half
-    precision, which is finer by far than codewords) are kept where there is more work to do. With
-    a beam wider than 1, or by the context model's costs, codes are chosen again for the depth that
-    each frame has at a quality. Correction reads the recording once more, and corrects the latents
+    Codes at full depth are kept, and every quality is cut from them. Latents (19 kB a second in
+    half precision, which is far finer than the codewords) are kept where there is more work to do.
+    With a beam wider than 1, or by the context model's costs, codes are chosen again for the depth
+    that each frame has at a quality. Correction reads the recording again, and corrects the latents
     for that depth first.
 
     Args:
         codec: the networks.
-        recording: is read, and analysed.
-        work: what is done for the codes.
+        recording: the recording to read and analyse.
+        work: how much effort goes into the codes.
         progress: called with the share of the work done.
 
     Attributes:
-        header: of its files, at the finest quality.
+        header: of its files, for the finest quality.
         level: how loud the recording is.
     """
 
@@ -142,11 +142,11 @@ class VoiceEncoder:
         self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
 
     def at(self, quality: Quality, begin: float = 0.0, share: float = 1.0) -> bytes:
-        """Return the file at a quality; the first one decides what latents are corrected for.
+        """Return the file at a quality; the first call decides what the latents are corrected for.
 
         Args:
             quality: beyond `FINEST`, soft frames get as many stages as loud ones.
-            begin, share: which part of the work that is left this is, for progress.
+            begin, share: which part of the remaining work this is, for progress.
         """
         self.prepare(quality)
         header = replace(self.header, quality=min(quality, FINEST))
@@ -156,7 +156,7 @@ class VoiceEncoder:
     def sections(
         self, segments: range, quality: Quality, progress: Progress = silent
     ) -> list[Section]:
-        """Return the sections of some segments, channel after channel in each."""
+        """Return the sections of some segments, channel by channel within each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
         coded = side_by_side(lambda pair: self._segment(*pair, quality), pairs, len(pairs))
         watched = _watched(coded, len(pairs), progress)
@@ -169,7 +169,7 @@ class VoiceEncoder:
         return _FILE_BYTES + n_sections * _SECTION_BYTES
 
     def expected_code_bits(self, quality: Quality, frames: slice = _ALL) -> float:
-        """Return about what the codes of some frames take, from the static tables."""
+        """Return roughly how many bits the codes of some frames take, from the static tables."""
         fineness = (1.0 - quality.log_step) / 2.0
         ratio = np.interp(fineness, _FINENESS, _TYPICAL_RATIOS[self._work.by_context])
         total = 0.0
@@ -183,7 +183,7 @@ class VoiceEncoder:
         return self.codec.model.depths_of_powers(power_db, quality.log_step)
 
     def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
-        """Yield which frames are corrected together, neighbours included, and their samples."""
+        """Yield frames that are corrected together, neighbours included, and their samples."""
         halo, window = self._neighbours, SampleWindow(self._blocks[channel]())
         for start in range(0, total, _CORRECTED_FRAMES):
             low, high = max(start - halo, 0), min(start + _CORRECTED_FRAMES + halo, total)
@@ -192,7 +192,7 @@ class VoiceEncoder:
 
     @property
     def _neighbours(self) -> int:
-        """How many frames on each side are heard when some are corrected: not all that matter."""
+        """How many frames on each side are heard when some are corrected; not all that matter."""
         return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
     def _corrected(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
@@ -211,7 +211,7 @@ class VoiceEncoder:
             self._work.n_corrections,
         )
 
-        # What is heard more gets more stages, and codes beyond the depth are only expected.
+        # Frames that are heard more get more stages; codes beyond the depth are only estimated.
         power = power + np.float32(HEARD_SHARE) * corrected.heard_db
         depths = self._depths(power, quality)
         coded = np.arange(corrected.codes.shape[1])[:, None] < depths

@@ -1,4 +1,4 @@
-"""The usual audio formats that decompressed voices are written in."""
+"""The common audio formats that decompressed voices are written in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from luxvox.codec.voice.files.readers import Samples
 from luxvox.codec.voice.recordings import resample_blocks, to_pcm16, wav_header
 from luxvox.errors import UsageError
 
-# Container and coding in libsndfile's words; WAV is written without it, so that pipes can have it.
+# Container and coding in libsndfile's terms; WAV is written without it, so that it can go to pipes.
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "wav": ("WAV", "PCM_16"),
     "flac": ("FLAC", "PCM_16"),
@@ -25,17 +25,17 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "aiff": ("AIFF", "PCM_16"),
 }
 
-# The sample rates that a coding has, where it does not have all.
+# The sample rates that a coding supports, where it does not support all.
 _RATES_HZ: Final[Mapping[str, tuple[int, ...]]] = {
     "OPUS": (8_000, 12_000, 16_000, 24_000, 48_000),
     "MPEG_LAYER_III": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
 }
-# libvorbis keeps what it is given at once on the stack, which may be small.
+# libvorbis keeps each block it is given on the stack, which may be small.
 _SAMPLES_AT_ONCE: Final = 4096
 
 
 def find_format(ending: str) -> tuple[str, str]:
-    """Return container and coding of an ending without its dot.
+    """Return the container and coding for a file extension without its dot.
 
     Raises:
         UsageError: if it is not one of `FORMATS`.
@@ -58,9 +58,9 @@ def write_blocks(
     Args:
         stream: where to; need not be seekable.
         ending: one of `FORMATS`.
-        shape: samples a channel of all blocks together, and channels.
-        sample_rate_hz: of the blocks, and of the file unless the format does not have it: then
-            the samples are written at the next rate that it has.
+        shape: samples per channel in all blocks together, and channels.
+        sample_rate_hz: of the blocks, and of the file if the format supports it; otherwise the
+            samples are written at the next rate that it supports.
         blocks: the samples.
 
     Returns:
@@ -99,7 +99,7 @@ def write_blocks(
 
 
 def _rate_in(coding: str, sample_rate_hz: int) -> int:
-    """Return the lowest rate of a coding that loses nothing, or its highest."""
+    """Return the lowest rate of a coding that loses nothing, or else its highest."""
     rates_hz = _RATES_HZ.get(coding, (sample_rate_hz,))
     return next((rate_hz for rate_hz in rates_hz if rate_hz >= sample_rate_hz), rates_hz[-1])
 

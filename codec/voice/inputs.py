@@ -1,4 +1,4 @@
-"""What callers hand over as voices: arrays, tensors and files; one or a batch."""
+"""What callers may pass as voices: arrays, tensors and files; one or a batch."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ def split_batch(voices: Any) -> tuple[list[Any], bool]:
 
 
 def recording_of_input(voice: Voice, sample_rate: int | None) -> OpenRecording:
-    """Take a voice in any form as a recording.
+    """Convert a voice in any form to a recording.
 
     Args:
         voice: see `Voice`.
-        sample_rate: of samples, in Hz; None of a file, which says its own.
+        sample_rate: of samples, in Hz; None for a file, which states its own.
 
     Raises:
-        UsageError: samples of another type, shape or scale, or a rate that is missing or too much.
-        InputError: a file that is no recording, or a rate or channels that cannot be coded.
+        UsageError: samples of an unsupported type, shape or scale, or a rate that is missing or not
+            wanted.
+        InputError: a file that is not a recording, or a rate or channels that cannot be coded.
         SystemFailure: an optional package is needed to read it, or its URL cannot be read.
         OSError: the file cannot be opened or read.
     """

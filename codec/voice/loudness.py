@@ -24,7 +24,7 @@ class Level:
     """What `measure` finds.
 
     Attributes:
-        mean: of each coded channel [C], the offset that is taken off before coding.
+        mean: of each coded channel [C], the offset that is removed before coding.
         active: RMS of all coded channels together where there is sound, in units of the reference.
         stereo_mode: how two channels are coded, see `stereo.py`; 0 for one.
         powers: of each frame [F], all coded channels together.
@@ -43,7 +43,7 @@ _GAIN_STEPS = 40.0  # a decade of amplitude
 def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
     """Measure blocks float32 [n, C], one after the other.
 
-    The power of a frame is taken about the mean of the whole recording.
+    The power of a frame is taken relative to the mean of the whole recording.
     """
     sums = np.zeros(0)
     squares: list[NDArray[np.float64]] = []
@@ -75,7 +75,7 @@ def _views(block: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
-    """Make the level of one channel, or of left and right, mid and side."""
+    """Work out the level of one channel, or of left and right, mid and side."""
     if powers.shape[1] == 1:
         return Level(mean, level_of(powers[:, 0]), MID_AND_SIDE, powers[:, 0])
     mode = stereo_mode(powers, mean)
@@ -91,11 +91,11 @@ def gain_of(level: Level) -> int:
 
 
 def gain_between(coded: float, recorded: float) -> int:
-    """Return the gain that brings a recording of some power to another power, not 0."""
+    """Return the gain that brings a recording from one power to another, which is not 0."""
     steps = _GAIN_STEPS / 2.0 * math.log10(coded / recorded)
     return min(max(_GAIN_ZERO + math.floor(steps + 0.5), 0), 255)
 
 
 def amplitude_of(gain: int) -> float:
-    """Return what a gain of the header multiplies samples by."""
+    """Return the factor on samples that a gain in the header stands for."""
     return float(10.0 ** ((gain - _GAIN_ZERO) / _GAIN_STEPS))

@@ -1,7 +1,7 @@
-"""Voices of a wanted quality, size or bitrate, found with few codings.
+"""Voices of a given quality, size or bitrate, found with few codings.
 
-The cost of codes under the static tables says about how long a file will be, so a search seldom
-codes a recording more than twice.
+The cost of codes under the static tables predicts roughly how long a file will be, so a search
+seldom codes a recording more than twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from luxvox.timeline import SEGMENT_FRAMES
 
 _TOLERANCE = 0.02  # of the bitrate, where the search stops
 _MAX_TRIES = 7
-_TRY_SHARE = 0.7  # of what is left: few searches try more than twice
+_TRY_SHARE = 0.7  # of the remaining work: few searches try more than twice
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
 _BEYOND = Quality(16_000)  # beyond quality 100 soft frames get as many stages as loud ones
 _NUMBERS = range(COARSEST.hundredths, _BEYOND.hundredths + 1)
@@ -32,8 +32,8 @@ def at_target(encoder: VoiceEncoder, target: Target) -> tuple[bytes, str | None]
         target: quality, size in bytes, or bitrate in kbit/s.
 
     Raises:
-        UsageError: if a quality is out of range, or no file is as small as a size; the message
-            says what there is.
+        UsageError: if a quality is out of range, or no file is as small as a size; the message says
+            what is possible.
     """
     if target.what == "quality":
         return encoder.at(Quality.of(target.value)), None
@@ -98,7 +98,7 @@ def _nearest(encoder: VoiceEncoder, window: Window) -> bytes:
 
 
 class _TableForecast:
-    """Forecasts sizes from the static tables, and how many times that codes have taken.
+    """Forecasts sizes from the static tables, and from the ratio to them of codes so far.
 
     Args:
         encoder: of the recording.
@@ -110,7 +110,7 @@ class _TableForecast:
         self._scale = 1.0
 
     def sample(self) -> None:
-        """Code some segments of a long recording, to begin nearer."""
+        """Code some segments of a long recording, to start closer to the target."""
         n = self._encoder.n_segments
         segments = range(_SAMPLED_EVERY // 2, n, _SAMPLED_EVERY)
         quality = Quality(self.first())
@@ -122,11 +122,11 @@ class _TableForecast:
         self._scale = _ratio(sum(8.0 * len(section.payload) for section in sections), expected)
 
     def first(self) -> int:
-        """Return the first quality in hundredths at which as much is expected."""
+        """Return the first quality, in hundredths, at which that size is expected."""
         return self._reaching(self._aim)
 
     def next(self, tried: Mapping[int, float], left: range, aim: float) -> int:
-        """Return the same, with codes as long as they were in the last try."""
+        """Return that quality if codes are as long, relative to the tables, as in the last try."""
         *_, last = tried
         taken = 8.0 * (tried[last] - self._encoder.overhead)
         self._scale = _ratio(taken, self._encoder.expected_code_bits(Quality(last)))
@@ -152,6 +152,6 @@ def _ratio(taken: float, expected: float) -> float:
 
 
 def _around(aim: float, tolerance: float) -> Window:
-    """Return the window around some bytes, as wide at least as the steps in which sizes come."""
+    """Return a window around some bytes, at least as wide as the steps in which sizes come."""
     reach = max(aim * tolerance, SIZE_STEP / 2)
     return Window(aim - reach, aim, aim + reach)

@@ -1,6 +1,6 @@
 """Recordings in and out: audio files, arrays, sample rates; no model.
 
-Everything goes in blocks, so that hours need little memory.
+Everything is processed in blocks, so that hours of sound need little memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MIN_RATE_HZ: Final = 8_000
 MAX_RATE_HZ: Final = 96_000
 MAX_CHANNELS: Final = 2
 
-# Full scale is 1. Beyond this, floats are in another scale, such as that of 16-bit integers.
+# Full scale is 1. Floats beyond this are on another scale, such as that of 16-bit integers.
 _MAX_PEAK: Final = 16.0
 _BAND_FRAME: Final = 1024
 _BAND_FRAMES_A_BLOCK: Final = 64
@@ -37,15 +37,15 @@ _MIN_CUT_S: Final = 0.1
 
 @dataclass(frozen=True)
 class OpenRecording:
-    """A recording that can be read in blocks, as often as is needed.
+    """A recording that can be read in blocks, as often as needed.
 
     Attributes:
         sample_rate_hz: 8000 … 96000.
         channels: 1 or 2.
-        n_samples: a channel.
+        n_samples: per channel.
         blocks: returns an iterator of float32 [n, C] of about −1 … 1.
         n_bytes: of the file it comes from, or of the array.
-        notes: what of it is missing, or will not be kept; a line each.
+        notes: what is missing from it, or will not be kept, one line each.
     """
 
     sample_rate_hz: int
@@ -59,11 +59,11 @@ class OpenRecording:
 def open_recording(source: bytes | str | Path) -> OpenRecording:
     """Open an audio file, or the bytes of one.
 
-    The file is read through once, since what headers say of the length may be wrong.
+    The file is read through once, since headers may state the wrong length.
 
     Raises:
-        InputError: if it is no such file, is empty, has samples that are no numbers or in another
-            scale, or a rate or a number of channels that cannot be coded.
+        InputError: if it is not such a file, is empty, has samples that are not numbers or on
+            another scale, or has a rate or a number of channels that cannot be coded.
         SystemFailure: if an optional package is needed to read it.
         OSError: if the file cannot be opened.
     """
@@ -73,7 +73,7 @@ def open_recording(source: bytes | str | Path) -> OpenRecording:
 
     def open_file() -> BinaryIO:
         base = io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
-        # libsndfile seeks before the start of damaged files, for which other files raise.
+        # libsndfile seeks to before the start of damaged files, for which other file objects raise.
         return cast("BinaryIO", SplicedFile(base, (range(n_bytes),)))
 
     survey = _Survey()
@@ -95,15 +95,15 @@ def open_recording(source: bytes | str | Path) -> OpenRecording:
 
 
 def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
-    """Take an array as a recording.
+    """Convert an array to a recording.
 
     Args:
         samples: float32 or float64 of about −1 … 1, or int16; [T] or [T, C].
         sample_rate_hz: 8000 … 96000.
 
     Raises:
-        UsageError: if it is no such array, or in another scale.
-        InputError: as `open_recording`.
+        UsageError: if it is not such an array, or is on another scale.
+        InputError: as for `open_recording`.
     """
     array = np.asarray(samples)
     if array.dtype not in (np.float32, np.float64, np.int16) or array.ndim not in (1, 2):
@@ -148,7 +148,7 @@ def check_format(sample_rate_hz: float, channels: int) -> None:
 def resample_blocks(
     blocks: Iterable[Samples], from_hz: int, to_hz: int, n_out: int
 ) -> Iterator[Samples]:
-    """Yield blocks at another rate, `n_out` samples in all: trimmed, or padded with silence."""
+    """Yield blocks at a different rate, `n_out` samples in all: trimmed, or padded with silence."""
     n_left, channels = n_out, 1
     for block in blocks if from_hz == to_hz else _resampled(blocks, from_hz, to_hz):
         channels = block.shape[1]
@@ -179,7 +179,7 @@ def _matrix(samples: NDArray[Any], channels: int) -> Samples:
 
 
 class _Survey:
-    """What is found out about a recording while it is read through once."""
+    """What is learnt about a recording while it is read through once."""
 
     def __init__(self) -> None:
         self.n_samples = 0
@@ -197,13 +197,13 @@ class _Survey:
             self._add_bands(block, rate_hz)
 
     def notes(self) -> list[str]:
-        """Say what is heard in the recording and will not be kept."""
+        """Say what can be heard in the recording and will not be kept."""
         if self._power_above <= _AUDIBLE_SHARE * self._power:
             return []
         return [f"voices are kept up to {CODED_RATE_HZ // 2000} kHz; what is above is gone"]
 
     def _add_bands(self, block: Samples, rate_hz: int) -> None:
-        # [n, C] -> [frames, 1024, C], spread over the block; a window, or edges would look bright
+        # [n, C] -> [frames, 1024, C], spread over the block; windowed, or edges would look bright
         n_frames = len(block) // _BAND_FRAME
         frames = block[: n_frames * _BAND_FRAME].reshape(n_frames, _BAND_FRAME, block.shape[1])
         frames = frames[:: max(1, n_frames // _BAND_FRAMES_A_BLOCK)]
@@ -226,7 +226,7 @@ def _out_of_scale(peak: float) -> str:
 
 
 def _notes_on_length(sound: Sound, n_samples: int) -> tuple[str, ...]:
-    """Say that a file is cut, where it has less than it says."""
+    """Say that a file is cut, where it has fewer samples than it states."""
     n_missing = 0 if sound.n_stated is None else sound.n_stated - n_samples
     if n_missing <= _MIN_CUT_S * sound.sample_rate_hz:
         return sound.notes

@@ -1,8 +1,8 @@
-"""Silence where a voice has no codes for long (FORMAT.md, Samples).
+"""Silence where a voice has no codes for a long time (FORMAT.md, Samples).
 
 The networks draw a hum from null codes, some 25 dB below the voice. It would be heard in long
-pauses, and in a channel that is silent. Coarse voices have no codes in most pauses, and there the
-hum stands for the noise of the room: only very long ones are silent.
+pauses, and in a channel that is silent. Coarsely coded voices have no codes in most pauses, and
+there the hum stands in for the noise of the room: only very long pauses are silent.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 SILENT_FRAMES: Final = 25
 LONG_FRAMES: Final = 150
-COARSE: Final = Quality(3500)  # below it only long runs are silent
+COARSE: Final = Quality(3500)  # below this only long runs are silent
 
 
 def min_silent_frames(quality: Quality, n_frames: int) -> int:
-    """Return how long a run without codes has to be; a channel without any is silent."""
+    """Return how long a run without codes has to be; a channel without any codes is silent."""
     return SILENT_FRAMES if quality >= COARSE else min(LONG_FRAMES, n_frames)
 
 
 class FrameStream:
-    """The frames of a channel, one stretch after the other: their latents, and which have no codes.
+    """The frames of a channel, stretch by stretch: their latents, and which of them have no codes.
 
     Args:
-        stretches: for each which frames have no codes, and the latents.
+        stretches: for each, which frames have no codes, and the latents.
         n_frames: in all.
-        min_run: frames without codes in a row that are silent. Outside of the recording frames
-            have no codes if that is `SILENT_FRAMES`, else they do not lengthen a run.
+        min_run: how many frames without codes in a row are silent. If it is `SILENT_FRAMES`, frames
+            outside the recording count as having no codes; otherwise they do not lengthen a run.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class FrameStream:
         self._end = min_run  # of what is read
 
     def latents(self) -> Iterator[Tensor]:
-        """Yield latents [n_channels, 1, frames] in their order."""
+        """Yield latents [n_channels, 1, frames] in order."""
         while self._waiting or self._reads_on():
             yield self._waiting.popleft()
 
     def gains(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Return 0 for silent frames, else 1, from frame start to stop."""
+        """Return 0 for silent frames and 1 for others, from frame start to stop."""
         while self._end < stop + 2 * self._run and self._reads_on():
             pass
         window = slice(start + 1, stop + 2 * self._run - 1)
@@ -79,7 +79,7 @@ class FrameStream:
 
 
 def with_silence(blocks: Iterable[Samples], frames: FrameStream) -> Iterator[Samples]:
-    """Yield blocks [n] that follow one another, faded out where frames are silent."""
+    """Yield consecutive blocks [n], faded out where frames are silent."""
     start = 0
     for drawn in blocks:
         block, stop = drawn, start + len(drawn)

@@ -1,8 +1,8 @@
-"""Two channels of a voice: as mid and side, or each by itself.
+"""Two channels of a voice: as mid and side, or as left and right.
 
-Mid and side cost less where both channels hold nearly the same. But each is coded with an error of
-its own, and in left and right these add up: a voice on one side would leave a garbled copy on the
-other one. So channels that differ are coded each by itself. The difference is taken from the louder
+Mid and side cost less where both channels hold nearly the same. But each has a coding error of its
+own, and in left and right these add up: a voice on one side would leave a garbled copy on the
+other. So channels that differ are coded separately. The difference is taken from the louder
 channel, so that exchanged channels come back exchanged.
 """
 
@@ -21,10 +21,10 @@ LEFT_AND_RIGHT: Final = 2
 
 _FLOOR_DB: Final = (
     -30.0
-)  # below the mean power of loud frames: what is quieter costs next to nothing
+)  # below the mean power of loud frames; anything quieter costs next to nothing
 _LOUD_DB: Final = -20.0  # of the loudest frames
 _LOUD_SHARE: Final = 0.95
-_APART_DB: Final = 10.0  # between the channels of a frame: the voice is on one side
+_APART_DB: Final = 10.0  # between the channels of a frame; beyond it the voice is on one side
 _MAX_SHARE_APART: Final = 0.02  # of loud frames
 _TINY: Final = 1e-20
 
@@ -34,7 +34,7 @@ def stereo_mode(powers: NDArray[np.float64], mean: NDArray[np.float32]) -> int:
 
     Args:
         powers: of left, right, mid and side in each frame [F, 4], as `views_of` gives them.
-        mean: of each of them [4]; it decides which of two channels of the same power comes first.
+        mean: of each of them [4]; decides which of two channels of the same power comes first.
     """
     left, right, mid, side = powers.T  # [F] each
     total = left + right
@@ -52,7 +52,7 @@ def stereo_mode(powers: NDArray[np.float64], mean: NDArray[np.float32]) -> int:
 
 
 def views_of(samples: Samples) -> Samples:
-    """Return left, right, and mid and side of the same power in all: [n, 2] -> [n, 4]."""
+    """Return left, right, mid and side, scaled to the same total power: [n, 2] -> [n, 4]."""
     left, right = samples.T
     half = np.float32(np.sqrt(0.5))
     return np.stack([left, right, (left + right) * half, (left - right) * half], axis=1)
@@ -77,5 +77,5 @@ def from_coded(first: Samples, second: Samples, mode: int) -> Samples:
 
 
 def _cost(one: NDArray[np.float64], other: NDArray[np.float64], floor: float) -> float:
-    """Return about how many bits a pair of channels takes at the same error, up to a constant."""
+    """Return roughly how many bits a pair of channels takes at the same error, up to a constant."""
     return float(np.log2((one + floor) * (other + floor)).sum())

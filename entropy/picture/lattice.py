@@ -1,9 +1,9 @@
 """How the codes of pictures are ordered: levels, slices of channels, passes over positions.
 
 A latent of a picture is a whole number of steps. Levels are coded coarse to fine. Within a level
-the channels are cut into slices; a slice is coded in passes, each over some positions of the grid
-and all channels of the slice. A pass knows the coarser levels, the earlier slices everywhere, and
-its own slice at the positions of earlier passes.
+the channels are divided into slices; a slice is coded in passes, each over some positions of the
+grid and all channels of the slice. A pass knows the coarser levels, the earlier slices everywhere,
+and its own slice at the positions of earlier passes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The integer network that predicts the codes of pictures: exact, on any machine.
 
 All values are whole numbers held in float32 and every sum stays below 2²⁴ in magnitude, as in
-`luxvox.entropy.voice.layers`; the linear predictors alone are summed in float64. A layer computes
+`luxvox.entropy.voice.layers`; only the linear predictors are summed in float64. A layer computes
 clamp(floor((Σ w·a + b) / 2^shift + 1/2), 0, 127).
 
     Q-formats    codes               whole steps, −32767 … 32767
@@ -29,11 +29,11 @@ from luxvox.errors import ModelError
 
 SHIFTS = {"state": 8, "own": 8, "mid": 7, "out": 9, "spread": 8, "grow": 7, "line": 4}
 N_SCALES = 56
-MEAN_UNITS = 8  # units of a mean in a step
+MEAN_UNITS = 8  # units of a mean per step
 CODE_MAX = 32767
 N_STEP_INPUTS = 2
-N_LINES = 32  # channels of a pass that lean on their own neighbours, at most
-_COMPAND_INPUT = 16  # what a step is in the input of `compand`
+N_LINES = 32  # channels of a pass that use their own neighbours, at most
+_COMPAND_INPUT = 16  # what a step is in the input to `compand`
 COMPANDED: NDArray[np.int8] = (
     compand(torch.arange(-CODE_MAX, CODE_MAX + 1, device="cpu").float() * _COMPAND_INPUT)
     .to(torch.int8)
@@ -82,7 +82,7 @@ def check_sums(level: LatticeLevel, tensors: Tensors) -> None:
     """Check that no input can bring a sum of any layer to 2²⁴.
 
     Raises:
-        ModelError: naming the layer.
+        ModelError: the message names the layer.
     """
     layers = [f"pass{n}.{part}" for n in range(len(level.passes)) for part in ("mid", "out")]
     layers += [f"pass{n}.own" for n in range(len(level.passes))]
@@ -102,7 +102,7 @@ def check_sums(level: LatticeLevel, tensors: Tensors) -> None:
 
 
 def step_inputs(log_step_int: int) -> Tensor:
-    """Return the inputs [2] that tell the log-step −127 … 127: itself and its square."""
+    """Return the inputs [2] for the log-step −127 … 127: itself and its square."""
     return torch.tensor(
         [log_step_int, (log_step_int * log_step_int) >> 7], dtype=torch.float32, device="cpu"
     )
@@ -114,7 +114,7 @@ def companded(codes: Tensor) -> Tensor:
 
 
 def known_taps(pass_: LatticePass) -> tuple[int, ...]:
-    """Return which of the 9 neighbours know the channels of the pass itself."""
+    """Return at which of the 9 neighbours the channels of the pass are already known."""
     # All phases of a pass see the same phases around them, so the first one stands for all.
     row, column = pass_.phases[0]
     taps = []
@@ -147,7 +147,7 @@ def next_state(
     # [C], [n_state], [2] planes -> [1, C + n_state + 2, H, W]
     x = torch.cat(parts)[None].contiguous(memory_format=torch.channels_last)
 
-    # 3×3 to n_up features, 1×1 to four features a position.
+    # 3×3 to n_up features, 1×1 to four features per position.
     x = F.conv2d(x, tensors["spread.weight"], tensors["spread.bias"], padding=1)
     x = _activate(x, "spread")
     x = F.conv2d(x, tensors["grow.weight"][:, :, None, None], tensors["grow.bias"])
@@ -192,15 +192,14 @@ def predict(
     x = int8.linear(x, tensors[f"{name}.out.weight"], tensors[f"{name}.out.bias"])
     mean, scale = _rescale(x, SHIFTS["out"]).chunk(2, 1)
 
-    # Companded inputs cannot tell large means apart: the first channels also lean on codes as
-    # they are.
+    # Companded inputs cannot tell large means apart: the first channels also use codes as they are.
     if leaning is not None:
         taps = tensors[f"{name}.line.weight"]
         lean = (leaning.double() * taps.double()).sum(2)
         lean = _rescale(lean, SHIFTS["line"]).to(mean.dtype)
         mean = mean + F.pad(lean, (0, mean.shape[1] - lean.shape[1]))
 
-    # A rounded mean is itself a legal code: silent codes are, and no escape is ever too long.
+    # A rounded mean is itself a legal code, so silent codes are legal and no escape is too long.
     reach = MEAN_UNITS * CODE_MAX
     return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
 
@@ -222,7 +221,7 @@ def own_matrix(pass_: LatticePass, weight: Tensor) -> Tensor:
     if not pass_.known:
         return before
 
-    # Of its own channels a pass sees the known taps alone: [hidden, taps · (end − first)].
+    # Of its own channels a pass sees only the known taps: [hidden, taps · (end − first)].
     own = weight[:, pass_.first :].flatten(2)[:, :, list(known_taps(pass_))]
     return torch.cat([before, own.transpose(1, 2).flatten(1)], 1)
 
@@ -254,7 +253,7 @@ def neighbours(plane: Tensor, positions: Tensor, width: int, taps: tuple[int, ..
 
 
 def _rescale(accumulator: Tensor, shift: int) -> Tensor:
-    """Divide by 2^shift and round; the accumulator is not used any more."""
+    """Divide by 2^shift and round; the accumulator is not used afterwards."""
     return accumulator.mul_(2.0**-shift).add_(0.5).floor_()
 
 

@@ -1,4 +1,4 @@
-"""What the context model of pictures says of the codes of one pass."""
+"""The prediction of the context model of pictures for the codes of one pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LatticeCodes = NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the context model says of the codes of a pass.
+    """What the context model predicts about the codes of a pass.
 
     Attributes:
         level, section: where the codes belong.
@@ -37,7 +37,7 @@ class Prediction:
     counts: NDArray[np.int64]
 
     def pick(self, codes: LatticeCodes) -> NDArray[np.int32]:
-        """Take the codes [N, channels] that this is about from those of the level."""
+        """Take the codes [N, channels] that this predicts from those of the level."""
         flat = codes[self.first : self.end].reshape(self.end - self.first, -1)
         return np.ascontiguousarray(flat[:, self.positions].T.astype(np.int32))
 

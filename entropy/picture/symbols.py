@@ -36,8 +36,8 @@ def code_bits(prediction: Prediction, codes: NDArray[np.int32]) -> NDArray[np.fl
 def push_codes(coder: coders.Encoder, prediction: Prediction, codes: NDArray[np.int32]) -> None:
     """Write the codes [N, channels] of one prediction.
 
-    Symbols of tables come first, table after table in ascending order; then the plain bits of wide
-    scales, by their number; then what the escapes stand for.
+    Symbols of tables come first, table by table in ascending order; then the plain bits of wide
+    scales, by how many there are; then what the escapes stand for.
     """
     coding = prediction.coding
     coded = ~coding.silent

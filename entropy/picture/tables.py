@@ -1,8 +1,8 @@
 """Integer probabilities of whole numbers around a predicted mean, as tables.
 
-A context network names a mean in eighths of a step and a scale index for each code. The code less
-the rounded mean is coded by a table of 64 counts that sum to 2¹⁶: 63 differences −31 … 31, and an
-escape. Wide scales code a quotient by a table, and the rest of the division as plain bits.
+A context network gives a mean in eighths of a step and a scale index for each code. The code minus
+the rounded mean is coded with a table of 64 counts that sum to 2¹⁶: 63 differences −31 … 31, and an
+escape. Wide scales code a quotient with a table, and the remainder as plain bits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from luxvox.entropy.picture.layers import MEAN_UNITS, N_SCALES
 from luxvox.entropy.pmf import TOTAL
 from luxvox.errors import ModelError
 
-N_TABLE_SCALES = 27  # indices beyond are divided by powers of two
+N_TABLE_SCALES = 27  # for higher indices, codes are divided by powers of two
 REACH = 31
 ESCAPE = 2 * REACH + 1
 N_SYMBOLS = ESCAPE + 1
@@ -78,7 +78,7 @@ def start_tables() -> NDArray[np.int64]:
 
 
 def _mass(distance: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Probability of whole steps under the mixture of two logistics that training assumes."""
+    """Return probabilities of whole steps under the two logistics that training assumes."""
     total = np.zeros_like(distance, np.float64)
     for share, ratio in ((0.85, 1.0), (0.15, 2.5)):
         edges = np.abs(distance)

@@ -19,12 +19,12 @@ Source = Callable[[Prediction], NDArray[np.int32]]
 
 
 def fixed_source(codes: Mapping[str, LatticeCodes]) -> Source:
-    """Return the source of codes that are there already."""
+    """Return a source of codes that exist already."""
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
 class CodesEncoder:
-    """Visitor that writes codes, a coder a section."""
+    """Visitor that writes codes, with one coder per section."""
 
     def __init__(self, source: Source, coder: int) -> None:
         self._source = source
@@ -73,8 +73,8 @@ class CodesDecoder:
 class CodesConcealer:
     """Visitor that reads the sections before a lost one, and guesses the codes from there on.
 
-    What was coded after a lost section was predicted from it and cannot be read. A guess is the
-    predicted mean, rounded, unless codes of a level are given to stand in for it.
+    Everything coded after a lost section was predicted from it and cannot be read. A guess is the
+    predicted mean, rounded, unless codes are given for the level.
     """
 
     def __init__(

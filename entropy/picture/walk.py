@@ -1,7 +1,7 @@
 """The walk over the codes of a picture: one order, used to encode, decode, choose and measure.
 
-`walk` goes through the levels and passes of a picture, evaluates the integer context network at
-the positions of each pass and hands the prediction to a visitor, which decides or learns the codes.
+`walk` goes through the levels and passes of a picture, evaluates the integer context network at the
+positions of each pass and hands the prediction to a visitor, which decides or finds out the codes.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ ALL_TAPS = tuple(range(9))
 
 
 class Visitor(Protocol):
-    """Decides or learns the codes of each prediction of a walk."""
+    """Decides or finds out the codes of each prediction of a walk."""
 
     def wants(self, section: int) -> bool:
-        """Return whether the walk should go on into a section."""
+        """Return whether the walk should go into a section."""
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
         """Return the codes [N, channels] of a prediction."""
@@ -54,7 +54,7 @@ class LatticeContext:
         counts: tables of counts [N_TABLES, 64].
 
     Raises:
-        ModelError: if a sum could reach 2²⁴ or a table is not one.
+        ModelError: if a sum could reach 2²⁴ or a table is invalid.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Walk:
         context: the integer context model.
         grids: (height, width) of each level.
         log_step_int: log-step, −127 (finest) … 127 (coarsest).
-        visitor: decides or learns the codes.
+        visitor: decides or finds out the codes.
         joined: whether all codes belong to section 1, as those of small pictures do.
 
     Attributes:
-        codes: by level [channels, H, W]; zero where the walk has not been yet, and in sections
-            that the visitor does not want.
+        codes: by level [channels, H, W]; zero where the walk has not been yet, and in sections that
+            the visitor does not want.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Walk:
         if level not in self._levels:
             return codes
 
-        # Autocast, which a caller may have set for float networks, would round in here.
+        # Autocast, which a caller may have set for float networks, would round here.
         with torch.autocast("cpu", enabled=False), torch.inference_mode():
             tensors = self._context.tensors[level.name]
             walker = _LevelWalk(level, tensors, self._state, self._step, codes)
@@ -203,7 +203,7 @@ class _LevelWalk:
         return state, torch.cat(around, 1) if around else None, leaning
 
     def learn(self, prediction: Prediction, codes: NDArray[np.int32]) -> None:
-        """Take the codes [N, channels] of a prediction into what is known."""
+        """Add the codes [N, channels] of a prediction to what is known."""
         channels = slice(prediction.first, prediction.end)
         flat = self._codes.reshape(len(self._codes), -1)
         flat[channels, prediction.positions] = codes.T

@@ -1,6 +1,6 @@
 """The integer context model of voices: predicts every code from what is known, exactly.
 
-`luxvox.entropy.voice.layers` has its arithmetic; this is what it says of some frames
+`luxvox.entropy.voice.layers` has its arithmetic; here are its predictions for some frames
 (`Prediction`), and what is known in the course of a walk.
 """
 
@@ -30,11 +30,11 @@ from luxvox.entropy.voice.layers import (
 )
 from luxvox.entropy.voice.plan import Codes, LevelPlan, code_type
 
-MAX_KEPT = 1 << 20  # logits of codes, 4 MB
+MAX_KEPT = 1 << 20  # logits of codes that are kept, 4 MB
 
 
 class Prediction:
-    """What the context model says of one stage at some frames.
+    """What the context model predicts about one stage at some frames.
 
     Attributes:
         level, stage, section: where the codes belong.
@@ -59,14 +59,14 @@ class Prediction:
         return np.zeros(len(self.positions), code_type(self._tensors["table.bias"].shape[2] + 1))
 
     def pick(self, codes: Codes) -> Codes:
-        """Take the codes [N] that this is about from those of the level [stages, 1, 1, F]."""
+        """Take the codes [N] that this predicts from those of the level [stages, 1, 1, F]."""
         some: Codes = codes[self.stage, 0, 0, self.positions]
         return some
 
     def code_logits(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return logits [n, K − 1] in 1/16 bit of codewords, for some of the frames by their index.
 
-        Indices ascend. Few logits are kept: whoever chooses a code by them asks again to code it.
+        Indices ascend. A few logits are kept: whoever chooses a code by them asks again to code it.
         """
         # Whoever chooses a code by its logits asks for them again to code it.
         if self._kept is not None:
@@ -136,7 +136,7 @@ class Context:
     def walking(self, codes: Codes, log_step_int: int) -> Iterator[_Walk]:
         """Begin a walk that fills codes [stages, F]; see `luxvox.entropy.voice.walk.walk`.
 
-        Autocast, which a caller may have set for float networks, would round in here.
+        Autocast, which a caller may have set for float networks, would round here.
         """
         plan = self.plan[0]
         with torch.autocast("cpu", enabled=False), torch.no_grad():
@@ -158,7 +158,7 @@ class _Walk:
         )
 
     def predict(self, index: int) -> Prediction | None:
-        """Predict what a pass is about; None if nothing of it is left to code."""
+        """Predict the codes of a pass; None if none of them is left to code."""
         pass_, tensors = self._plan.passes[index], self._level.tensors
         mask = pass_.mask(self._codes.shape[1])
         positions = np.flatnonzero(mask)
@@ -183,7 +183,7 @@ class _Walk:
         return Prediction(tensors, cell, positions, hidden)
 
     def learn(self, prediction: Prediction, codes: Codes) -> None:
-        """Take the codes [N] of a prediction into what is known."""
+        """Add the codes [N] of a prediction to what is known."""
         stage = prediction.stage
         self._codes[stage, prediction.positions] = codes
 

@@ -2,8 +2,8 @@
 
 All values are whole numbers held in float32; every accumulator stays below 2²⁴ in magnitude, so
 float32 sums are exact in any order, with any number of threads, in any memory layout. Factors stay
-within −127 … 127 wherever a library multiplies matrices, so that they are exact in half precision,
-too, if a caller allows it to use that.
+within −127 … 127 wherever a library multiplies matrices, so that they are exact even in half
+precision, if a caller allows that.
 
     Q-formats    codewords           int16, 1/16 step
                  inputs              int8, companded (`compand`)
@@ -31,7 +31,7 @@ from luxvox.errors import ModelError
 
 CODEWORD_SCALE = 16
 SHIFTS = {"conv1": 8, "conv2": 7, "conv3": 8, "conv4": 7, "head": 7, "flag": 5, "table": 5}
-DEPTH_UNIT = 6  # what a coded stage counts in the input of depths
+DEPTH_UNIT = 6  # what a coded stage counts in the depth input
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class LineTaps:
-    """What the trunk looks at for some frames of lines.
+    """What the trunk looks at for some frames of the lines.
 
     Attributes:
         frames: flat positions that are looked at, ascending [M].
@@ -141,7 +141,7 @@ def _neighbours(positions: Tensor, n_lines: int, length: int, n_taps: int) -> tu
 
 
 def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor) -> Tensor:
-    """Evaluate the trunk at some frames of lines, by no more than they depend on.
+    """Evaluate the trunk at some frames of lines, from only the frames that they depend on.
 
     Args:
         lines: what is known of them.
@@ -168,7 +168,7 @@ def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor)
 
 
 def _windows(positions: Tensor, taps: Tensor) -> Tensor:
-    """Return the rows of each window one after the other [N, taps · channels]; zeros beyond."""
+    """Return the rows of each window side by side [N, taps · channels]; zeros beyond the ends."""
     # A row of zeros at the end stands for what lies beyond the ends of a line.
     padded = F.pad(positions, (0, 0, 0, 1))
 
@@ -203,7 +203,7 @@ def hidden_features(
     weight, bias = tensors["head.weight"][stage, 0], tensors["head.bias"][stage, 0]
     x = rescale(int8.linear(features, weight, bias), SHIFTS["head"])
 
-    # The code of the stage before says much about this one.
+    # The code of the stage before tells much about this one.
     if previous is not None:
         x = x + tensors["embedding"][stage - 1, 0][previous]
 
@@ -225,7 +225,7 @@ def code_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
 
 
 def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
-    """Sum the codewords of codes of some stages.
+    """Sum the codewords that codes of some stages stand for.
 
     Args:
         codes: int64 [N, stages].
@@ -236,7 +236,7 @@ def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
     """
     stages, n_codewords, n_channels = codewords.shape
 
-    # All codebooks lie one after the other, so that one gather sums all stages.
+    # All codebooks lie one after another, so that one gather sums all stages.
     index = codes + torch.arange(stages, device=codes.device) * n_codewords
     return F.embedding_bag(index, codewords.reshape(-1, n_channels), mode="sum")
 
@@ -245,7 +245,7 @@ def check_accumulators(name: str, tensors: Tensors) -> None:
     """Check that no input can bring a sum of any layer to 2²⁴.
 
     Raises:
-        ModelError: naming the layer.
+        ModelError: the message names the layer.
     """
     for layer in SHIFTS:
         # The largest sum is that of all magnitudes, with every input at its largest.

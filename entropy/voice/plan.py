@@ -54,8 +54,8 @@ def voice_plan(n_stages: int, first_stages: int, codebook_size: int) -> tuple[Le
     """Return the walk over a segment of a voice; its only level is called `frames`.
 
     Each stage goes over the frames in dyadic passes. In the stages of the first section these are
-    every fourth frame, those half-way, the others; in later stages, where less is left to learn
-    from neighbours, the even and the odd frames.
+    every fourth frame, the frames halfway between, and the others; in later stages, where less can
+    be learnt from neighbours, the even and the odd frames.
     """
     passes = tuple(
         Pass(stage, phases)

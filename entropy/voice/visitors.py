@@ -20,12 +20,12 @@ Source = Callable[["Prediction"], Codes]
 
 
 def fixed_source(codes: Mapping[str, Codes]) -> Source:
-    """Return the source of codes that are there already."""
+    """Return a source of codes that exist already."""
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
 class CodesEncoder:
-    """Visitor that writes codes, a coder a section."""
+    """Visitor that writes codes, with one coder per section."""
 
     def __init__(self, source: Source, coder: int) -> None:
         self._source = source

@@ -1,6 +1,6 @@
 """The walk over the codes of a voice: one order, used to encode, decode, measure and choose.
 
-A walk goes over a line of frames in passes. Each evaluates the context network once on all that is
+A walk goes over a line of frames in passes. Each evaluates the context network once on everything
 known by then, and predicts the codes of one stage at some frames: flags first (null or not), then
 the codewords of those that are not null. A frame whose code is null in one stage is null in all
 later ones and is not coded again.
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Visitor(Protocol):
-    """Decides or learns the codes of each prediction of a walk."""
+    """Decides or finds out the codes of each prediction of a walk."""
 
     def wants(self, section: int) -> bool:
-        """Return whether the walk should go on into a section."""
+        """Return whether the walk should go into a section."""
 
     def visit(self, prediction: Prediction) -> Codes:
         """Return the codes [N] of a prediction."""
@@ -38,7 +38,7 @@ def walk(
         context: the integer context model.
         shapes: (1, number of frames) of its level.
         log_step_int: log-step, −127 (finest) … 127 (coarsest).
-        visitor: decides or learns the codes.
+        visitor: decides or finds out the codes.
 
     Returns:
         Codes of the level [stages, 1, 1, F]; null in sections the visitor didn't want.

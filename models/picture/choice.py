@@ -1,8 +1,8 @@
-"""The rate-aware choice of codes, with the costs that the context model gives them.
+"""The rate-aware choice of codes, by the costs that the context model gives them.
 
-Rate–distortion optimised quantisation (Sullivan and Wiegand, 1998): a latent takes the code of
-least squared error plus λ times bits, of few candidates: its two nearest whole numbers
-and the rounded mean. Codes are chosen in the order in which they are coded.
+Rate–distortion optimised quantisation (Sullivan and Wiegand, 1998): each latent takes the code with
+the least squared error plus λ times bits, out of a few candidates: its two nearest whole numbers
+and the rounded mean. Codes are chosen in coding order.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class RateAwareChoice:
         self._latents: dict[str, NDArray[np.float32]] = {}
 
     def begin(self, level: str, latents: Tensor) -> None:
-        """Go on to a level.
+        """Begin a level.
 
         Args:
             level: its name.
-            latents: [1, C, H, W] in the steps of their places.
+            latents: [1, C, H, W] in their local steps.
         """
         self._latents = {level: latents[0].flatten(1).numpy()}
 
@@ -45,14 +45,14 @@ class RateAwareChoice:
         latents = self._latents[prediction.level][channels][:, prediction.positions].T
         codes = prediction.guess()
 
-        # Where the nearest whole number is the rounded mean nothing can be better.
+        # Where the nearest whole number is the rounded mean, nothing can be better.
         nearest = np.clip(np.rint(latents), -CODE_MAX, CODE_MAX).astype(np.int32)
         open_places = (nearest != codes) & ~prediction.coding.silent
         positions, columns = np.nonzero(open_places)
         if not len(positions):
             return codes
 
-        # From here on codes are a list [n]: those of which the choice is open.
+        # From here on codes are a list [n]: those that are still open.
         part = _part(prediction, positions, columns)
         y = latents[positions, columns]
         mean, near = codes[positions, columns], nearest[positions, columns]

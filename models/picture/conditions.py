@@ -1,4 +1,4 @@
-"""What a picture model is, and what its networks are told of a picture: the step and the tuning."""
+"""The shape of a picture model, and what its networks are told of a picture: step and tuning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PictureConfig:
     Attributes:
         coarsest_step, finest_step: quantiser steps of quality 1 and 100, in 8-bit levels.
         channels: latent channels by level, coarse to fine.
-        passed: features that the linear start hands on from strides 8, 16 and 32.
+        passed: number of features that the linear start passes on from strides 8, 16 and 32.
         widths: features at strides 64, 32, 16 and 8.
         analysis_blocks, synthesis_blocks: residual blocks at those strides.
         analysis_hidden, synthesis_hidden: widths of each half of their gated product.

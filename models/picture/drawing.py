@@ -1,12 +1,12 @@
 """Drawing pictures from codes: the synthesis network folded for one step, strip by strip.
 
-`Synthesis` is what training differentiates. Here its modulation by the step is
-folded into the weights, and the product of its blocks runs in bfloat16 where the processor has
-units for that; features that blocks add to stay in float32. Pixels differ by less than a level.
+`Synthesis` is what training differentiates. Here its modulation by the step is folded into the
+weights, and the products in its blocks run in bfloat16 where the processor has units for that; the
+features that blocks add to stay in float32. Pixels differ by less than a level.
 
-A picture of half the size, a quarter or an eighth comes from the same features: the last layer is
-linear, so its kernels are averaged, and the blocks of the finest grids are left out: they hardly
-matter then.
+A picture of half, a quarter or an eighth of the size comes from the same features: the last layer
+is linear, so its kernels are averaged, and the blocks of the finest grids are left out, since they
+hardly matter then.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def reach_of(config: PictureConfig) -> int:
 
 
 class Drawing:
-    """Draws the picture that some codes stand for.
+    """Draws the picture that codes stand for.
 
     Args:
-        model: on the device the work is to be done on.
+        model: on the device to be used.
         quantised: codes in steps, [channels, h, w] of any number type, by level.
         setting: step and tuning.
-        factor: how many times smaller than the codes' picture the drawn one is, of `FACTORS`.
+        factor: how many times smaller to draw the picture, one of `FACTORS`.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Drawing:
             x = self._network.level(
                 number, self._latents(number, slice(low // stride, high // stride)), x
             )
-            # Rows that the blocks have spoilt are not needed any more.
+            # Rows that the blocks have spoilt are no longer needed.
             spoilt = self._reach(number) // stride
             above, below = spoilt * (low > 0), spoilt * (high < self._size[0])
             x = x[:, :, above : x.shape[2] - below]
@@ -117,7 +117,8 @@ class Drawing:
         units = self._network.pixels(x)
         inner = slice((strip.first - low) // self._factor, (strip.last - low) // self._factor)
         units = units[0, :, inner].permute(1, 2, 0).cpu()
-        # Codes that no picture gives may overflow the network: grey, rather than undefined bytes.
+        # Codes that no picture produces may overflow the network: grey, rather than undefined
+        # bytes.
         units = torch.nan_to_num(units, nan=0.0)
         levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
         return levels
@@ -125,7 +126,7 @@ class Drawing:
     def _reach(self, number: int) -> int:
         """Return how far the features of a level depend on others, in pixels.
 
-        Factors on steps look one place further on the next coarser grid.
+        Factors on steps look one position further on the next coarser grid.
         """
         blocks = STRIDES[LEVELS[number]] * len(self._network.blocks[number])
         return blocks + STRIDES[LEVELS[number - 1]]
@@ -198,7 +199,7 @@ class _Folded:
         x = torch.cat([x[..., :1] * columns, x, x[..., -1:] * columns], 3)
         reduced = min(self._factor, BLOCK // 2)
         x = F.pixel_shuffle(F.conv2d(_channels_last(x), *self._back), BLOCK // reduced)
-        cut = BLOCK // 2 // reduced  # what hangs over the borders
+        cut = BLOCK // 2 // reduced  # the rows and columns beyond the borders
         x = x[:, :, cut:-cut, cut:-cut]
         return F.avg_pool2d(x, 2) if self._factor > reduced else x
 
@@ -228,7 +229,7 @@ class _FoldedBlock:
         self._kind = kind
 
     def add(self, x: Tensor) -> Tensor:
-        """Return features with what the block changes; `x` is not used any more."""
+        """Return the features as changed by the block; `x` is not used afterwards."""
         first, value, gate, last = self._layers
         hidden = F.conv2d(x.to(self._kind), *first, padding=1, groups=x.shape[1])
         product = F.conv2d(hidden, *value).clamp_(-FACTOR_MAX, FACTOR_MAX)
@@ -255,7 +256,7 @@ def _channels_last(x: Tensor) -> Tensor:
 
 @functools.cache
 def has_bfloat16() -> bool:
-    """Return whether this processor multiplies bfloat16 in units of its own."""
+    """Return whether this processor has units that multiply bfloat16."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)

@@ -31,7 +31,7 @@ from luxvox.models.picture.conditions import (
 )
 from luxvox.models.picture.transform import BLOCK, mirrored
 
-N_PROBES, N_MAPS = 24, 4  # of steps, a level
+N_PROBES, N_MAPS = 24, 4  # of steps, per level
 MAX_LOG_FACTOR = 1.5  # of a step, either way
 FACTOR_MAX = 6.0  # bound of both factors of a block's product
 
@@ -60,7 +60,7 @@ class Block(nn.Module):
         self.tune_slope = nn.Parameter(torch.zeros(2 * hidden))
         self.project = nn.Conv2d(hidden, width, 1)
 
-        # A block starts as the identity: nothing leaves it, and its kernel is nearly a point.
+        # A block starts as the identity: it adds nothing, and its kernel is nearly a point.
         with torch.no_grad():
             self.depthwise.weight.mul_(0.3)
             self.depthwise.weight[:, :, 1, 1] += 1.0
@@ -86,9 +86,9 @@ class Block(nn.Module):
 
 
 class StepMap(nn.Module):
-    """Factors on the steps of a level by place and channel, from what the coarser level tells.
+    """Factors on the steps of a level by position and channel, from the coarser level.
 
-    Where that is flat the eye wants finer steps. Both sides know it, so it takes no bits.
+    Where that is flat the eye needs finer steps. Both sides know it, so the factors take no bits.
 
     Args:
         width: features of the coarser level.
@@ -101,7 +101,7 @@ class StepMap(nn.Module):
         self.maps = nn.Conv2d(N_PROBES, 4 * N_MAPS, 1)
         self.mix = nn.Parameter(torch.ones(n_channels, N_MAPS, 1, 1))
 
-        # All factors start at 1; the maps differ in sign, so that they learn different things.
+        # All factors start at 1; the maps differ in sign so that they learn different things.
         nn.init.zeros_(_bias(self.probe))
         nn.init.zeros_(self.maps.weight)
         nn.init.zeros_(_bias(self.maps))
@@ -234,18 +234,19 @@ class Synthesis(nn.Module):
         """Map those features and the latents of `detail` to pixels [B, 3, H, W] in units."""
         x = self.level(FINEST, features, source, at)
 
-        # Beyond the borders the picture goes on mirrored, which turns the sign of odd frequencies.
+        # Beyond the borders the picture continues mirrored, which flips the sign of odd
+        # frequencies.
         rows = self.row_signs[:, None, None].to(x.dtype)
         columns = self.column_signs[:, None, None].to(x.dtype)
         x = torch.cat([x[:, :, :1] * rows, x, x[:, :, -1:] * rows], 2)
         x = torch.cat([x[..., :1] * columns, x, x[..., -1:] * columns], 3)
         x = x.contiguous(memory_format=torch.channels_last)
 
-        # [B, width, H / 8 + 2, W / 8 + 2] -> [B, 3, H + 8, W + 8], of which 4 samples hang over
+        # [B, width, H / 8 + 2, W / 8 + 2] -> [B, 3, H + 8, W + 8], 4 of them beyond each border
         return F.pixel_shuffle(self.back(x), BLOCK)[:, :, 4:-4, 4:-4]
 
     def _up(self, number: int, x: Tensor) -> Tensor:
-        """Hand features on to the next grid: [B, width, H, W] -> [B, next width, 2 H, 2 W]."""
+        """Pass features on to the next grid: [B, width, H, W] -> [B, next width, 2 H, 2 W]."""
         return _channels_last(F.pixel_shuffle(self.up[number](x), 2))
 
 
@@ -267,7 +268,7 @@ class PictureModel(nn.Module):
         return self.synthesis.row_signs.device
 
     def latents(self, pixels: Tensor, at: Conditions) -> dict[str, Tensor]:
-        """Map pixels [B, 3, H, W] in units to latents in steps, factors of place not counted."""
+        """Map pixels [B, 3, H, W] in units to latents in steps, before local factors on steps."""
         latents = self.analysis(pixels, at)
         return {level: y.float() / self.scale(level, at) for level, y in latents.items()}
 
@@ -277,7 +278,7 @@ class PictureModel(nn.Module):
         return pixels
 
     def source(self, quantised: Mapping[str, Tensor], at: Conditions) -> Source:
-        """Return what hands quantised latents in steps to the synthesis."""
+        """Return the function that gives the synthesis quantised latents in steps."""
         return lambda level, factor: quantised[level] * (self.scale(level, at) * factor)
 
     def coded(
@@ -286,12 +287,12 @@ class PictureModel(nn.Module):
         """Quantise latents level by level, as the factors on their steps become known.
 
         Args:
-            latents: in steps, factors of place not counted, [B, C, H, W] by level.
-            at: of each file.
+            latents: [B, C, H, W] by level, in steps, before the local factors on steps.
+            at: the conditions of each file.
             quantise: rounds.
 
         Returns:
-            The latents in the steps of their places, these quantised, and the pixels in units.
+            The latents in their local steps, the same quantised, and the pixels in units.
         """
         placed: dict[str, Tensor] = {}
         quantised: dict[str, Tensor] = {}
@@ -312,7 +313,7 @@ class PictureModel(nn.Module):
 
         Args:
             latents: [B, C, H, W] in steps, by level.
-            before, after: the setting they are made for and the new one.
+            before, after: the setting they were made for, and the new one.
         """
         old = self.conditions_at(before)
         new = self.conditions_at(after)
@@ -342,14 +343,14 @@ class PictureModel(nn.Module):
 
 
 def multiply_accumulates_per_pixel(module: Analysis | Synthesis) -> float:
-    """Count multiply–accumulates a pixel of all convolutions of a network."""
+    """Count multiply–accumulates per pixel in all convolutions of a network."""
     total = 0.0
     for name, layer in module.named_modules():
         # Each weight is used once at each position of the layer's grid.
         if isinstance(layer, nn.Conv2d):
             total += layer.weight.numel() / _stride(name) ** 2
 
-        # The mix is no module of its own, and works on the finer grid.
+        # The mix is not a module of its own, and works on the finer grid.
         elif isinstance(layer, StepMap):
             total += layer.mix.numel() / (_stride(f"{name}.mix") // 2) ** 2
     return total

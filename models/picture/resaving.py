@@ -1,9 +1,9 @@
-"""Pictures that were decoded from a file before: the codes of that file, found again.
+"""Pictures that were decoded from an earlier file: how to recover the codes of that file.
 
 Saving such a picture at the same setting should lose nothing. Its latents lie close to whole
 numbers, which those of other pictures do not. The analysis is nearly the inverse of the synthesis;
 a fixed-point iteration makes up for the rest: y ← y₀ + ŷ − A(S(ŷ)), with the codes ŷ of y. It
-settles on codes whose picture is the one given, except for pixels next to what was padded.
+settles on codes whose picture is the one given, except for pixels next to padding.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.tiling import Placement, analyse
 
 N_STEPS = 3  # of the iteration, at most
-# Distances of latents from whole numbers, root mean square: 0.29 where codes know nothing of them.
+# Distances of latents from whole numbers, root mean square: 0.29 if they are unrelated to codes.
 _WELL_ROUNDED = 0.2
 _JUDGED = ("top", "base")
-_MIN_CODES = 50  # that are not zero, or there is nothing to judge by
-# Mean squared errors in 8-bit levels: what is not worth another step, and what is no such picture.
+_MIN_CODES = 50  # that are not zero; with fewer there is nothing to judge by
+# Mean squared errors in 8-bit levels: below the first, another step is not worth it; above the
+# second, this is not such a picture.
 _ENOUGH, _MAX_SQUARED_ERROR = 0.1, 0.4
-_MAX_SHARE = 1e-4  # of a squared step, besides: pixels next to padding differ more
+_MAX_SHARE = 1e-4  # of a squared step, in addition: pixels next to padding differ more
 
 Latents = dict[str, Tensor]
 
@@ -39,9 +40,9 @@ def latents_of_saved(
     """Return latents that are the codes of a picture's last file, or None if it had no such file.
 
     Args:
-        model: on the device the work is to be done on.
+        model: on the device to be used.
         pixels: uint8 [H, W, 3].
-        setting: step and tuning of the file that is to be written.
+        setting: step and tuning of the file to be written.
         latents: of the picture, as `analyse` gives them.
     """
     codes, factors, distance = _rounded(model, setting, latents)
@@ -65,7 +66,7 @@ def latents_of_saved(
 def _rounded(
     model: PictureModel, setting: Setting, latents: Mapping[str, Tensor]
 ) -> tuple[Latents, Latents, float]:
-    """Return codes, factors on their steps, and how far from codes the latents are."""
+    """Return the codes, the factors on their steps, and how far the latents are from codes."""
     placement = Placement(model, setting)
     codes, factors = {}, {}
     squares, n_codes = 0.0, 0

@@ -1,8 +1,8 @@
 """Running the picture networks on pictures of any size: fine grids in strips, coarse ones whole.
 
-Pictures are padded by repeating their last row and column to whole cells of the coarsest grid.
-Strips carry as many rows of their neighbours as their pixels depend on, so the result equals that
-of the whole picture, to the last bit of a float.
+Pictures are padded to whole cells of the coarsest grid by repeating their last row and column.
+Strips include as many rows of their neighbours as their pixels depend on, so the result equals that
+for the whole picture, to the last bit of a float.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def grid_shapes(height: int, width: int) -> dict[str, Size]:
 def strips(
     height: int, width: int, reach: int, strip_pixels: int = STRIP_PIXELS
 ) -> Iterator[Strip]:
-    """Cut a padded picture into strips; `reach` is what a pixel depends on, in pixels."""
+    """Cut a padded picture into strips; `reach` is how far a pixel depends on others, in pixels."""
     halo = -(-reach // _ALIGNMENT) * _ALIGNMENT
     size = max(strip_pixels // width // PAD_MULTIPLE, 1) * PAD_MULTIPLE
     for first in range(0, height, size):
@@ -85,7 +85,7 @@ def padded_units(
 
     Args:
         pixels: uint8 [H, W, 3].
-        rows: of the padded picture, which may lie below the last of the picture itself.
+        rows: of the padded picture; they may lie below the last row of the picture itself.
         size: height and width after padding.
         device: where to put them.
     """
@@ -102,7 +102,7 @@ def analyse(
 ) -> dict[str, Tensor]:
     """Return the latents of a picture in steps, [1, channels, h, w] by level, on the CPU.
 
-    Factors of place are not counted in: they follow from codes (`Placement`).
+    The local factors on steps are not applied: they follow from codes (`Placement`).
 
     Args:
         model: on the device the work is to be done on.
@@ -145,7 +145,7 @@ class Placement:
 
     @torch.inference_mode()
     def know(self, number: int, codes: Tensor) -> None:
-        """Take the codes [1, channels, h, w] of a level into what is known."""
+        """Add the codes [1, channels, h, w] of a level to what is known."""
         if number == FINEST:
             return
         codes = codes.to(self._model.device)

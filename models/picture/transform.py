@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 8
-BIORTHOGONAL_GAIN = 1.25  # 1.2 to 1.3 is best of 1 … 1.5 on training pictures
+BIORTHOGONAL_GAIN = 1.25  # of 1 … 1.5, 1.2 to 1.3 is best on training pictures
 
 
 def colour_matrix() -> Tensor:
@@ -111,7 +111,7 @@ class ChannelStatistics:
 
     Attributes:
         orders: by stride (8, 16, 32, 64): which coefficient each channel is. The first `passed`
-            ones of a stride go on to the next.
+            ones of a stride are passed on to the next.
         powers: mean squares in that order, in squared units.
     """
 
@@ -124,7 +124,7 @@ def measure_channels(pictures: list[Tensor], passed: dict[int, int]) -> ChannelS
 
     Args:
         pictures: [3, H, W] in units, sides of at least 64.
-        passed: how many channels go on from strides 8, 16 and 32.
+        passed: how many channels are passed on from strides 8, 16 and 32.
     """
     kernel, _ = lapped_kernels()
     matrix = lapped_matrix(kernel, colour_matrix())

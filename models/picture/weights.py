@@ -43,7 +43,7 @@ class PictureCodec:
 
 
 def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -> PictureCodec:
-    """Return a picture codec by what a file says of it; the newest by default.
+    """Return the picture codec that a file names; the newest by default.
 
     Args:
         number: of the model in the file format.
@@ -51,7 +51,7 @@ def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -
 
     Raises:
         UnsupportedError: if no such weights are installed.
-        ModelError: if there are none of pictures, or they are altered.
+        ModelError: if there are no picture weights, or they are altered.
     """
     return _loaded(find_card(PICTURE_KIND, number, fingerprint))
 
@@ -68,7 +68,7 @@ def load_picture_codec(path: Path) -> PictureCodec:
 
 @functools.lru_cache(maxsize=4)
 def _loaded(card: ModelCard) -> PictureCodec:
-    """Load a codec once for each card."""
+    """Load a codec, once for each card."""
     return _load(card)
 
 
@@ -96,7 +96,7 @@ def _load(card: ModelCard) -> PictureCodec:
 
 
 def config_from_json(record: Mapping[str, Any]) -> PictureConfig:
-    """Build the configuration a card holds."""
+    """Build the configuration that a card holds."""
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
     return PictureConfig(**values)
 
@@ -127,7 +127,7 @@ def pack_steps(config: PictureConfig) -> dict[str, Tensor]:
 
 
 def state_sizes(levels: tuple[LatticeLevel, ...]) -> dict[str, int]:
-    """Return the features of the state that each level hands on; 0 for the last."""
+    """Return the number of features in the state that each level passes on; 0 for the last."""
     following = [level.n_state for level in levels[1:]] + [0]
     return {level.name: n for level, n in zip(levels, following, strict=True)}
 
@@ -168,7 +168,7 @@ def check_tables(
     """Check the integer tables of a level as a weights file holds them.
 
     Raises:
-        ModelError: if one is missing, too many, or of another shape or type.
+        ModelError: if one is missing, superfluous, or of the wrong shape or type.
     """
     for key in sorted(expected.keys() ^ tensors.keys()):
         raise ModelError(f"{name}: table {key} is {'missing' if key in expected else 'unknown'}")

@@ -26,7 +26,7 @@ from luxvox.models.voice.networks import LEVEL
 from luxvox.models.voice.weights import VOICE_KIND, pack_speech
 from luxvox.models.weights import fingerprint
 
-_NUMBERS = range(1 << 16)  # what the header of a file can name
+_NUMBERS = range(1 << 16)  # the numbers that a file header can name
 NEEDED = {
     PICTURE_KIND: (PARTS_FILE,),
     VOICE_KIND: (MODEL_FILE, "context.safetensors"),
@@ -45,15 +45,15 @@ def export_run(
     Args:
         run: folder of a run that has been through the joint phase (pictures), or the joint
             and context phases (voices).
-        weights_dir: where to write; the package's own weights by default.
+        weights_dir: where to write; the package's own weights folder by default.
         model_id: KIND-NUMBER; picture-1 or voice-1 by default.
-        overwrite: replace weights of that name; without it only the same ones are written again.
+        overwrite: replace weights of that name; otherwise only identical ones may be written again.
 
     Returns:
         The path of the model card.
 
     Raises:
-        InputError: if a part of the run is missing or unreadable, or the id is not of that form.
+        InputError: if a part of the run is missing or unreadable, or the id has a different form.
         UsageError: if there are other weights of that name.
         ModelError: if an accumulator of the context model could overflow.
     """
@@ -84,14 +84,14 @@ def _write_model(path: Path, card: Mapping[str, Any], data: bytes, overwrite: bo
     if not overwrite and path.exists() and path.read_bytes() != text:
         raise UsageError(f"{path} exists; name another model, or replace it with --overwrite")
 
-    # The card comes last, so that no card speaks of weights that are not there.
+    # The card comes last, so that no card refers to weights that are not there.
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path.with_suffix(".safetensors"), data)
     _write(path, text)
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
+    """Write a file so that it appears complete or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(data)
@@ -124,7 +124,7 @@ def _picture_parts(run: Path) -> Parts:
     parts = load_parts(run)
     tables = parts.context.integers()
 
-    # Exact integers need sums below 2²⁴, which training does not see to.
+    # Exact integers need sums below 2²⁴, which training does not ensure.
     for level in parts.context.plan:
         check_sums(level, tables[level.name])
 

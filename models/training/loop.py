@@ -55,7 +55,7 @@ class Phase(Protocol):
         """Return a scalar loss on a fresh batch and figures to log."""
 
     def memory(self) -> dict[str, Tensor]:
-        """Return what changes in training without a gradient; a resume writes into it."""
+        """Return what training changes without a gradient; a resume writes into it."""
 
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure on held-back training pictures; write pictures to `folder`."""
@@ -66,7 +66,7 @@ class Phase(Protocol):
 
 @dataclass(frozen=True)
 class Learner:
-    """All that a phase changes: parameters, their running means, and what else it remembers."""
+    """Everything a phase changes: parameters, their running means, and what else it remembers."""
 
     parameters: dict[str, nn.Parameter]
     means: dict[str, Tensor]
@@ -76,7 +76,7 @@ class Learner:
 
 @dataclass
 class PhaseState:
-    """Where a phase stands; all of it is kept for a resume."""
+    """How far a phase has come; all of it is saved for a resume."""
 
     step: int = 0
     elapsed_s: float = 0.0
@@ -97,19 +97,20 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
     sums: dict[str, float] = {}
     n_sums = 0
     while state.elapsed_s < minutes * 60.0:
-        # The schedule goes by the clock: the rate has fallen when the minutes are over.
+        # The schedule follows the clock: the rate has fallen when the minutes are over.
         rate = _schedule(state.step, state.elapsed_s / (minutes * 60.0))
         for group in learner.optimiser.param_groups:
             group["lr"] = phase.learning_rate * rate * group["factor"]
 
-        # A batch follows from the number of its step, so a resume sees the batches of a whole run.
+        # A batch depends only on its step number, so a resume sees the batches of an uninterrupted
+        # run.
         generator = torch.Generator().manual_seed(batch_seed(seed, state.step))
         loss, figures = _learn(phase, learner, generator)
         state.step += 1
         state.elapsed_s = _agreed(time.monotonic() - start)
         _update_means(learner, state.step)
 
-        # Reports give means since the last report, as single batches differ much.
+        # Reports give means since the last report, since single batches vary a lot.
         for key, value in {"loss": loss.item(), **figures}.items():
             sums[key] = sums.get(key, 0.0) + value
         n_sums += 1
@@ -152,7 +153,7 @@ def _update_means(learner: Learner, step: int) -> None:
 
 
 def batch_seed(seed: int, step: int) -> int:
-    """Return the seed of a step's batch, another one for each process."""
+    """Return the seed of a step's batch, different in each process."""
     return seed * 1_000_003 + step + 7_368_787 * process_rank()
 
 
@@ -161,7 +162,7 @@ def _agreed(seconds: float) -> float:
     if not distributed.is_initialized():
         return seconds
 
-    # A Python float is a float64, so the clock loses nothing on its way.
+    # A Python float is a float64, so the clock loses nothing in transfer.
     clock = torch.tensor([seconds], dtype=torch.float64)
     distributed.broadcast(clock, 0)
     return float(clock)
@@ -178,7 +179,7 @@ def n_processes() -> int:
 
 
 def wait_for_all() -> None:
-    """Wait until all processes that train together have come this far."""
+    """Wait until all processes that train together have reached this point."""
     if distributed.is_initialized():
         distributed.barrier()
 
@@ -205,14 +206,14 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not distributed.is_initialized():
         return
 
-    # All processes must send the same tensors, whatever their batches made use of.
+    # All processes must send the same tensors, whatever their batches used.
     parameters = list(parameters)
     for parameter in parameters:
         if parameter.grad is None:  # another process may have used it
             parameter.grad = torch.zeros_like(parameter)
     gradients = [p.grad for p in parameters if p.grad is not None]
 
-    # One message is quicker than one a parameter: all gradients in one row [n].
+    # One message is quicker than one per parameter: all gradients in one row [n].
     flat = torch.cat([g.flatten() for g in gradients])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
@@ -227,7 +228,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 def _learner(phase: Phase) -> Learner:
     parameters = {n: p for n, p in phase.trained().named_parameters() if p.requires_grad}
 
-    # The optimiser has one learning rate a group, so parameters of one factor share a group.
+    # The optimiser has one learning rate per group, so parameters with the same factor share a
+    # group.
     by_factor: dict[float, list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         by_factor.setdefault(phase.learning_rate_factor(name), []).append(parameter)
@@ -240,7 +242,7 @@ def _learner(phase: Phase) -> Learner:
 
 def _schedule(step: int, share: float) -> float:
     """Return the factor on learning rates at a step, and at a share of the minutes."""
-    # Half a cosine down to a hundredth; linear up over the first steps, when Adam knows little.
+    # Half a cosine down to a hundredth; a linear rise over the first steps, when Adam knows little.
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
     cosine = 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
     return warm_up * max(cosine, 0.01)
@@ -254,7 +256,7 @@ def _checkpoint(
         return
     _save_state(run / f"phase-{phase.name}", state, learner)
 
-    # The phase validates and writes its own module, so the means stand in it meanwhile.
+    # The phase validates and writes its own module, so the means are put into it meanwhile.
     live = {name: p.detach().clone() for name, p in learner.parameters.items()}
     with torch.no_grad():
         for name, mean in learner.means.items():
@@ -286,12 +288,12 @@ def _save_state(path: Path, state: PhaseState, learner: Learner) -> None:
 def _load_state(path: Path, learner: Learner) -> PhaseState:
     tensors = load_file(path.with_suffix(".safetensors"))
     with torch.no_grad():
-        # Memory that a checkpoint lacks stays as the phase starts it.
+        # State that a checkpoint lacks stays as the phase initialises it.
         for name, tensor in learner.memory.items():
             if f"memory/{name}" in tensors:
                 tensor.copy_(tensors[f"memory/{name}"])
 
-        # Adam has nothing to remember of a parameter before its first step.
+        # Adam has no state for a parameter before its first step.
         for name, parameter in learner.parameters.items():
             parameter.copy_(tensors[f"live/{name}"])
             learner.means[name].copy_(tensors[f"mean/{name}"])
@@ -306,7 +308,7 @@ def _load_state(path: Path, learner: Learner) -> PhaseState:
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """Return a value in the memory layout of a parameter, which the fused optimiser goes by."""
+    """Return a value in the memory layout of a parameter, which the fused optimiser relies on."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter).copy_(value)
@@ -335,7 +337,7 @@ def _report(
     text = "  ".join(f"{key} {value:.4g}" for key, value in figures.items())
     log.info("phase %s  step %d  %s  %.0f min left", phase.name, state.step, text, left_min)
 
-    # A row a figure: training and validation do not log the same ones.
+    # One row per figure: training and validation do not log the same ones.
     with (run / f"phase-{phase.name}.csv").open("a", newline="") as file:
         rows = csv.writer(file)
         for key, value in figures.items():
@@ -360,7 +362,7 @@ def record_phase(run: Path, name: str, state: PhaseState) -> None:
 
 def training_command(argv: Sequence[str]) -> str:
     """Return the command line with folders reduced to their names."""
-    # The command goes into model cards; where folders lie is of use to nobody else.
+    # The command goes into model cards, where the location of folders is of no use to others.
     words = ["luxvox", *(Path(word).name if "/" in word else word for word in argv[1:])]
     return shlex.join(words)
 

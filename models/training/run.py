@@ -1,7 +1,7 @@
-"""A training run: the phases of a kind in order, each from the run folder's parts and back to them.
+"""A training run: the phases of a kind in order; each reads the run folder's parts and writes them.
 
-What differs between kinds is a `Recipe`. Several processes train together under `torchrun`; each
-takes batches of its own.
+What differs between kinds is in a `Recipe`. Several processes train together under `torchrun`; each
+draws its own batches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 START = "start"
 RUN_FILE = "run.json"
 SEED = 0
-_TIMEOUT = timedelta(minutes=30)  # for processes that wait for the first one to validate
+_TIMEOUT = timedelta(minutes=30)  # for processes waiting for the first one to validate
 
 Data = TypeVar("Data")
 Fit = Callable[[], None]
@@ -45,16 +45,16 @@ Fit = Callable[[], None]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a training was asked for.
+    """What a training run is asked for.
 
     Attributes:
         data: folders of pictures, or of recordings at 16 kHz.
         run: run folder, made if it is missing.
-        minutes: how long a phase trains in all, resumes included; if no phase is given, all
-            phases together.
+        minutes: how long a phase trains in all, including resumes; if no phase is given, how long
+            all phases train together.
         phase: one of the recipe's; all in turn by default.
         init: what to start from instead of nothing: a run folder, or the model card of weights.
-        resume: go on from the run folder's last checkpoint of the phase.
+        resume: continue from the run folder's last checkpoint of the phase.
         device: `cpu` or `cuda`; voices train on `cpu`.
         overwrite: train a finished phase again.
         bfloat16: compute the networks in bfloat16.
@@ -86,7 +86,7 @@ class Recipe(Protocol[Data]):
 
     @property
     def command(self) -> str:
-        """Return the word of `luxvox train` that trains them."""
+        """Return the subcommand of `luxvox train` that trains them."""
 
     @property
     def noun(self) -> str:
@@ -96,7 +96,7 @@ class Recipe(Protocol[Data]):
     def shares(self) -> Mapping[str, float]:
         """Return the phases after `START` in order, and what share of the minutes each gets.
 
-        Phases with none take as long as they need.
+        Phases without a share take as long as they need.
         """
 
     def read(self, folders: Sequence[Path]) -> tuple[Data, Data]:
@@ -107,7 +107,7 @@ class Recipe(Protocol[Data]):
         """
 
     def start(self, job: Job, training: Data) -> Started:
-        """Write the parts to start from into the run folder; nothing of an earlier run stays."""
+        """Write the parts to start from into the run folder; nothing of an earlier run remains."""
 
     def phase(self, name: str, job: Job, data: tuple[Data, Data]) -> Phase | Fit:
         """Return a phase after `START`.
@@ -131,13 +131,13 @@ def train_model(recipe: Recipe[Data], job: Job) -> None:
     job.run.mkdir(parents=True, exist_ok=True)
     data = recipe.read(job.data)
 
-    # A resume goes on from the parts that the run folder holds.
+    # A resume continues from the parts that the run folder holds.
     if job.phase in (None, START) and not (job.resume and (job.run / RUN_FILE).exists()):
         _begin(recipe, job, data[0])
     if not (job.run / RUN_FILE).exists():
         raise UsageError(f"{job.run}: phase {job.phase} needs phase {START} first")
 
-    # A phase on its own gets all the minutes, all phases together share them.
+    # A phase on its own gets all the minutes; all phases together share them.
     for name, share in recipe.shares.items():
         if job.phase in (None, name):
             minutes = job.minutes * (share if job.phase is None else 1.0)
@@ -152,7 +152,7 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
     if not job.minutes > 0:
         raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
 
-    # Hours of training are not lost to a command that is given twice.
+    # Hours of training must not be lost because a command is given twice.
     if job.resume or job.overwrite:
         return
     names = phases if job.phase is None else (job.phase,)
@@ -165,20 +165,20 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
 
 
 def _join_processes(device: str) -> None:
-    """Meet the other processes of a `torchrun`, if there are any."""
+    """Connect to the other processes of a `torchrun`, if there are any."""
     if "RANK" in os.environ and not distributed.is_initialized():
         distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT)
 
 
 def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
-    """Write the parts to start from, and what the run is; one process does it alone."""
+    """Write the parts to start from, and the run's description; one process does this alone."""
     if process_rank() == 0:
         start = time.monotonic()
         torch.manual_seed(SEED)
         started = recipe.start(job, training)
 
-        # Checkpoints and summaries of an earlier run would be taken for this one's. They go once
-        # the start is made, which may fail, or count the hours of this very folder.
+        # Checkpoints and summaries of an earlier run would be mistaken for this one's. They are
+        # removed once the start is made, which may fail, or count the hours of this very folder.
         for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
             stale.unlink(missing_ok=True)
         record = {

@@ -1,7 +1,8 @@
 """A search over stages of a residual VQ that keeps several sequences of codewords.
 
 The greedy choice takes the best codeword of each stage; a beam keeps the `width` best sequences
-from stage to stage (as in Vali and Bäckström, 2023) and ends with the one that leaves least.
+from stage to stage (as in Vali and Bäckström, 2023), and in the end takes the one with the smallest
+residual.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FRAMES_AT_ONCE = 1 << 8
 def beam_codes(
     vq: ResidualVQ, latents: Tensor, depths: Tensor, width: int, costs_of_bits: Tensor
 ) -> Tensor:
-    """Choose codes of vectors, each to a depth of its own.
+    """Choose the codes of vectors, each to its own depth.
 
     Args:
         vq: residual VQ of one group.
@@ -28,9 +29,9 @@ def beam_codes(
         costs_of_bits: what each codeword's bits are worth, in squared steps [stages, K].
 
     Returns:
-        Codes int64 [stages, F]; null where a place has ended.
+        Codes int64 [stages, F]; null where a position has ended.
     """
-    # Some frames at once, since the costs of all beams and codewords take much memory.
+    # A few frames at a time, since the costs of all beams and codewords take much memory.
     latent_parts = torch.split(latents, _FRAMES_AT_ONCE)
     depth_parts = torch.split(depths, _FRAMES_AT_ONCE)
     parts = [
@@ -46,7 +47,7 @@ def _codes(
     """Return codes [stages, n] of latents [n, width of the VQ], as `beam_codes`."""
     n = len(latents)
     rest = latents[:, None]  # [n, beams, width of the VQ]
-    spent = latents.new_zeros(n, 1)  # worth of the bits so far
+    spent = latents.new_zeros(n, 1)  # what the bits so far are worth
     ended = torch.zeros(n, 1, dtype=torch.bool)
     codes = torch.zeros(0, n, 1, dtype=torch.int64)
     for stage in range(vq.n_stages):
@@ -60,7 +61,7 @@ def _codes(
         left = lengths - 2.0 * rest @ book.T + book.square().sum(-1)
         total = left + spent[..., None] + costs_of_bits[stage]
 
-        # Beams that have ended stay as they are, as null.
+        # Beams that have ended stay as they are: null.
         stays = torch.full_like(total, torch.inf)
         stays[..., 0] = rest.square().sum(-1) + spent
         total = torch.where(open_[..., None], total, stays)
@@ -75,7 +76,7 @@ def _codes(
         before = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2]))
         rest = before - book[codeword]
 
-        # And what it had spent, and whether it had ended; pairs out of reach never win.
+        # And what it had spent, and whether it had ended; impossible pairs never win.
         paid = costs_of_bits[stage][codeword] * open_.gather(1, beam)
         spent = (spent.gather(1, beam) + paid).where(kept.values.isfinite(), torch.inf)
         ended = ended.gather(1, beam) | (codeword == 0)

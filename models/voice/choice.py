@@ -12,17 +12,17 @@ from luxvox.entropy.voice.context import Prediction
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.rvq import ResidualVQ
 
-RATE_SHARE = 0.006  # of what is left of a frame that a bit is worth; docs/decisions/025
+RATE_SHARE = 0.006  # of a frame's residual; what a bit is worth, docs/decisions/025
 
 
 class VoiceChoice:
     """Chooses codes by distortion plus rate, in the order in which they are coded.
 
-    Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), r what earlier stages leave, with the
-    bits that the context model gives it in the very place where it will be coded. The worth of a
-    bit follows ‖r‖², for a stage takes about the same share of it from loud and from quiet frames.
+    Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), where r is the residual of earlier stages
+    and bits are those that the context model gives at the exact point of coding. The worth of a bit
+    follows ‖r‖², since a stage takes about the same share of it from loud and from quiet frames.
     Where even the nearest codeword leaves more than there is, as in digital silence, null ends the
-    place.
+    position.
 
     Args:
         vq: residual VQ of one group.
@@ -50,13 +50,14 @@ class VoiceChoice:
 
         if len(live):
             positions = torch.from_numpy(prediction.positions[live])
-            # Codewords but null [K − 1, C], and what earlier stages leave of the frames [n, C].
+            # Codewords except null [K − 1, C], and the residual of earlier stages [n, C].
             codewords = self._vq.codebooks[prediction.stage, 0, 1:]
             vectors = self._residuals[positions]
 
             logits = torch.from_numpy(prediction.code_logits(live)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
-            # What all codewords of a place have in common changes nothing: logits do for bits.
+            # What all codewords of a position have in common changes nothing, so logits serve as
+            # bits.
             gain = torch.addmm(-codewords.square().sum(1)[None], vectors, codewords.T, alpha=2.0)
 
             # [n, K − 1] -> [n]

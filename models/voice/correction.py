@@ -1,11 +1,11 @@
 """Latents of a voice corrected by what is heard of their codes.
 
 The analysis network does not know how its latents will be quantised, nor what the synthesis makes
-of the codes.  A few steps down the gradient of the distances that networks are trained by, past
-the quantiser straight through (van den Oord et al., 2017), are semi-amortised inference (Kim et
-al., 2018; Campos et al., 2019, for compression).  How long a step is follows what quantisation
-takes from the latents.  Gradients of frames are brought nearer to one length, so that the few
-whose distances are steep do not take most of it.
+of the codes. A few steps down the gradient of the training distances, passed straight through the
+quantiser (van den Oord et al., 2017), are semi-amortised inference (Kim et al., 2018; Campos et
+al., 2019, for compression). The length of a step follows the quantisation error of the latents.
+Gradients of frames are brought nearer to one length, so that the few frames with steep distances do
+not take most of the step.
 
 The first gradient also says which frames are heard: near its minimum a distance is half the product
 of error and gradient, and a stage takes about the same share of it from every frame.  Frames
@@ -29,13 +29,13 @@ from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
-FIRST_STEP = 0.45  # of what quantisation takes, root mean squares; over √n for n steps
+FIRST_STEP = 0.45  # of the quantisation error (root mean squares); divided by √n for n steps
 LAST_STEP = 0.25  # of the first
 FLOOR = 1e-12
-HEARD_SHARE = 0.2  # of its decibels that are added to a frame's power where depths are chosen
-HEARD_FRAMES = 2  # standard deviation of the window that what is heard is averaged in
+HEARD_SHARE = 0.2  # share of its decibels that is added to a frame's power when depths are chosen
+HEARD_FRAMES = 2  # standard deviation of the averaging window
 HEARD_FLOOR = 0.1  # of the mean
-MIN_SAMPLES = 6720  # fewer are too short to be listened to
+MIN_SAMPLES = 6720  # fewer are too short to be heard by the distances
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Corrected:
 
     Attributes:
         latents: [n_channels, 1, F] in steps.
-        codes: about which codes those get, int16 [1, stages, 1, 1, F]: the nearest codewords
+        codes: roughly the codes that these get, int16 [1, stages, 1, 1, F]: the nearest codewords
             before the last correction.
-        heard_db: how much more than others each frame is heard, in decibels [F].
+        heard_db: how much more each frame is heard than others, in decibels [F].
     """
 
     latents: Tensor
@@ -61,7 +61,7 @@ def corrected_latents(
     depths_for: Callable[[NDArray[np.float32]], NDArray[np.int64]],
     n_steps: int,
 ) -> Corrected:
-    """Correct latents so that their codes sound nearer to the recording.
+    """Correct latents so that their codes sound closer to the recording.
 
     Args:
         model: the networks.
@@ -89,7 +89,7 @@ def corrected_latents(
         if step > 0:
             codes = encoded()
 
-        # Quantisation is passed straight through: codes count as latents plus a fixed error.
+        # Gradients pass straight through quantisation: codes count as latents plus a fixed error.
         error = model.vq.decode(codes, int(depths.max())) - corrected
         if step == 0:
             length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
@@ -113,7 +113,7 @@ def _gradient(
     wanted: Spectra,
     half_precision: bool,
 ) -> Tensor:
-    """Return the gradient of what is heard, in latents that a fixed error is added to."""
+    """Return the gradient of what is heard, in latents to which a fixed error is added."""
     with torch.enable_grad():
         varied = latents.detach().requires_grad_(True)
         decoded = model.samples(varied + error, half_precision)
@@ -123,17 +123,17 @@ def _gradient(
 
 
 def _evened(gradient: Tensor) -> Tensor:
-    """Bring frames nearer to one length, so that loud ones do not take all of a step."""
+    """Bring frames' gradients nearer to one length, so that loud ones do not take a whole step."""
     lengths = gradient.square().mean(1, keepdim=True).sqrt().clamp(min=FLOOR)
     return gradient / lengths.pow(EVENNESS)
 
 
 def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how much more than others frames are heard, in decibels [F], 0 on average.
+    """Return how much more each frame is heard than others, in decibels [F], 0 on average.
 
     Args:
         products: error times gradient of each frame [F].
-        coded: which frames have codes [F]; of the others nothing is known, and they get 0.
+        coded: which frames have codes [F]; nothing is known of the others, which get 0.
     """
     reach = 3 * HEARD_FRAMES
     # A Gaussian window over neighbouring frames.
@@ -143,7 +143,7 @@ def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.flo
     padded = functional.pad(products[None, None], (reach, reach), mode="constant")
     smooth = functional.conv1d(padded, (kernel / kernel.sum())[None, None])[0, 0].clamp(min=0.0)
 
-    # In decibels over the mean of the frames that have codes.
+    # In decibels above the mean of the frames that have codes.
     known = torch.from_numpy(coded)
     floor = HEARD_FLOOR * smooth[known].mean() + FLOOR
     decibels = 10.0 * torch.log10(smooth + floor)
@@ -153,7 +153,7 @@ def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.flo
 
 @functools.lru_cache(maxsize=1)
 def has_bfloat16_units() -> bool:
-    """Return whether the processor multiplies matrices of bfloat16 in units of their own (AMX)."""
+    """Return whether the processor has units that multiply bfloat16 matrices (AMX)."""
     return bool(torch.cpu._is_amx_tile_supported())
 
 

@@ -1,4 +1,4 @@
-"""How far a decoded voice is from the recording: what training and correction make smaller.
+"""How far a decoded voice is from the recording: what training and correction minimise.
 
 Distances of short-time spectra, of loudness and of envelopes.
 """
@@ -58,7 +58,7 @@ INTELLIGIBILITY_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class Spectra:
-    """Short-time spectra of samples [B, T] that the distances share, and what is made of them.
+    """Short-time spectra of samples [B, T] that the distances share, and what derives from them.
 
     Attributes:
         powers: [B, bins, frames] by window length.
@@ -71,7 +71,7 @@ class Spectra:
     @functools.cached_property
     def magnitudes(self) -> dict[int, Tensor]:
         """|X|^½ [B, bins, frames] by window length."""
-        # The floor grows with the window as powers do; it keeps the slope of roots finite.
+        # The floor grows with the window, as powers do; it keeps the slope of roots finite.
         floored = {w: power + POWER_FLOOR * power.shape[1] for w, power in self.powers.items()}
         return {w: power.sqrt().sqrt() for w, power in floored.items()}
 
@@ -103,7 +103,7 @@ def spectra(samples: Tensor) -> Spectra:
 
 
 def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, float]]:
-    """Return what decoded voices are trained by, and its parts before they are weighted."""
+    """Return the training loss of decoded voices, and its parts before they are weighted."""
     pair = decoded, wanted
     parts = {
         "magnitude": (MAGNITUDE_WEIGHT, magnitude_distance(*pair)),
@@ -130,22 +130,22 @@ def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
 def mel_distance(decoded: Spectra, wanted: Spectra, window: int) -> Tensor:
     """Return the mean difference in bels of the powers of mel bands.
 
-    Down to 55 dB below the loudest band of each voice.  Consonants are heard by it as well as
-    vowels: what is relative to the power of all bands forgets them.
+    Down to 55 dB below the loudest band of each voice. It hears consonants as well as vowels; a
+    distance relative to the power of all bands would forget them.
     """
     power, target = (x.mels[window] for x in (decoded, wanted))
 
-    # [B, mels, frames] -> [B, 1, 1]: the floor of a voice goes by its loudest band.
+    # [B, mels, frames] -> [B, 1, 1]: the floor of a voice follows its loudest band.
     floor = MEL_FLOOR * target.amax((1, 2), keepdim=True) + POWER_FLOOR
     return torch.log10((power + floor) / (target + floor)).abs().mean()
 
 
 def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
-    """Return how far fine-grained spectra are apart, relative, 0 and more.
+    """Return how far apart fine-grained spectra are, relative, 0 or more.
 
-    Squared difference of powers to the power 0.15, averaged over 3 bins (75 Hz) and 9 frames
-    (0.1 s): bands of loudness are wide at high frequencies, and would be content with a few lines
-    in place of noise.
+    Squared difference of powers to the power 0.15, averaged over 3 bins (75 Hz) and 9 frames (0.1
+    s): bands of loudness are wide at high frequencies, and would accept a few lines in place of
+    noise.
     """
     ours, theirs = decoded.texture, wanted.texture
     return (ours - theirs).square().mean() / theirs.square().mean()
@@ -154,21 +154,21 @@ def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
 def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
     """Return how different two voices sound, about 4.5 minus their raw PESQ score.
 
-    The disturbances of ITU-T P.862 (Rix et al., 2001) without its alignment in time and with
-    bands of half a Bark: loudness differences beyond what is masked, after compensation of
-    level, of linear filtering and of gain; what was added counts once more.
-    Samples at an RMS of 0.1 are played at the standard's level.
+    The disturbances of ITU-T P.862 (Rix et al., 2001) without its alignment in time and with bands
+    of half a Bark: loudness differences beyond what is masked, after compensation for level, linear
+    filtering and gain; added sound counts once more. Samples at an RMS of 0.1 are played at the
+    standard's level.
     """
     threshold = _thresholds()[None, :, None]  # [42] -> [1, 42, 1]
     added = _levelled(decoded.barks, original.barks)
     wanted = original.barks
 
-    # A filter is compensated in the original: one factor a band, [B, 42, F] -> [B, 42, 1].
+    # A filter is compensated in the original: one factor per band, [B, 42, F] -> [B, 42, 1].
     average, reference = (x.mean(2, keepdim=True) for x in (added, wanted))
     filtered = (average + AVERAGE_FLOOR) / (reference + AVERAGE_FLOOR)
     wanted = wanted * filtered.clamp(0.01, 100.0)
 
-    # A gain is compensated in the decoded voice: one factor a frame, smoothed, [B, 1, F].
+    # A gain is compensated in the decoded voice: one factor per frame, smoothed, [B, 1, F].
     frame_power = _audible(wanted, threshold)
     gain = (frame_power + 5e3) / (_audible(added, threshold) + 5e3)
     before = functional.pad(gain, (1, 0), mode="replicate")[:, :, :-1]
@@ -214,17 +214,17 @@ def timbre_distance(decoded: Spectra, original: Spectra) -> Tensor:
 
 
 def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
-    """Return one minus the short-time objective intelligibility, about: 0 and more.
+    """Return one minus the short-time objective intelligibility, approximately: 0 or more.
 
     As in Taal et al. (2011): correlation of the envelopes of 15 third octaves over 0.4 s, the
-    decoded ones brought to the others' energy and clipped at an SDR of −15 dB.  Here at 16 kHz
-    with a window of 40 ms, and stretches of silence count little instead of being cut out.
+    decoded ones brought to the energy of the others and clipped at an SDR of −15 dB. Here it is at
+    16 kHz with a window of 40 ms, and silence counts little instead of being cut out.
     """
     # Envelopes [B, 15, segments, 38], energies [B, 15, segments, 1].
     part, target = (x.third_octaves for x in (decoded, original))
     energy = target.square().sum(3, keepdim=True)
 
-    # Clipping bounds what one bad frame can do to the correlation of a stretch.
+    # Clipping bounds how much one bad frame can change the correlation of a stretch.
     scaled = part * (energy / part.square().sum(3, keepdim=True)).sqrt()
     clipped = torch.minimum(scaled, target * STOI_CLIP)
 
@@ -244,16 +244,16 @@ def _overall(disturbance: Tensor) -> Tensor:
     """Average the disturbances of frames [B, F]: the worst of each syllable, then all."""
     frames = (disturbance + 1e-3).clamp(max=45.0)
 
-    # [B, F] -> [B, syllables, 20] -> [B, syllables]: a 6-norm, which the worst frames decide.
+    # [B, F] -> [B, syllables, 20] -> [B, syllables]: a 6-norm, which the worst frames dominate.
     syllables = frames.unfold(1, SYLLABLE_FRAMES, SYLLABLE_HOP).pow(SYLLABLE_POWER).mean(2)
     worst = syllables.pow(1.0 / SYLLABLE_POWER)
     return worst.square().mean(1).sqrt().mean()
 
 
 def _levelled(added: Tensor, wanted: Tensor) -> Tensor:
-    """Bring powers [B, 42, F] to the level of others in the band of speech.
+    """Bring powers [B, 42, F] to the level of the other ones in the speech band.
 
-    Without this a voice that is too soft is disturbed less, and training makes it so.
+    Without this, a voice that is too soft is disturbed less, and training makes it soft.
     """
     # [B, 42, F] -> [B, 1, 1]
     level, reference = (
@@ -278,7 +278,7 @@ def _bark_powers(samples: Tensor) -> Tensor:
 
 
 def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
-    """Return the loudness of powers [B, 42, F] by Zwicker's law, none below the threshold."""
+    """Return the loudness of powers [B, 42, F] by Zwicker's law, zero below the threshold."""
     compressed = (0.5 + 0.5 * powers / threshold).pow(ZWICKER_POWER) - 1.0
     loudness = LOUDNESS_SCALE * (threshold / 0.5).pow(ZWICKER_POWER) * compressed
 
@@ -362,7 +362,7 @@ def _third_octaves() -> Tensor:
 
 @functools.lru_cache(maxsize=1)
 def _thresholds() -> Tensor:
-    """Return the powers [42] that are just heard (Terhardt, 1979)."""
+    """Return the powers [42] that are just audible (Terhardt, 1979)."""
     kilohertz = (_hertz(LOUDNESS_WINDOW) / 1000.0).clamp(min=0.04)
     decibels = 3.64 * kilohertz.pow(-0.8) + 1e-3 * kilohertz.pow(4)
     decibels = decibels - 6.5 * torch.exp(-0.6 * (kilohertz - 3.3).square())

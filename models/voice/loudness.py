@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME = 320
-ACTIVE_RANGE_DB = 30.0  # frames quieter than the loud ones by more are pauses
+ACTIVE_RANGE_DB = 30.0  # frames that are quieter than the loud ones by more than this are pauses
 LOUD_SHARE = 0.95
-SILENCE = 1e-5  # the level of digital silence is taken for −100 dB of full scale
+SILENCE = 1e-5  # the level of digital silence is taken as −100 dB of full scale
 REFERENCE = 0.1  # RMS at which voices are coded
 
 
 def frame_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the mean power of each 320 samples of [T]; a rest of less is left out."""
+    """Return the mean power of each 320 samples of [T]; a shorter rest is left out."""
     whole = len(samples) // FRAME * FRAME
     frames = samples[:whole].reshape(-1, FRAME).astype(np.float64)
     powers: NDArray[np.float64] = np.square(frames).mean(axis=1)

@@ -2,15 +2,15 @@
 
 Samples at 16 kHz become frames, 50 a second, of a power-law compressed short-time spectrum:
 X·|X|^(p−1) with p = 1/2, 642 real numbers.  The latent of a frame is linear in it and in the
-envelopes of both halves of the frame, powers of mel bands compressed; the synthesis adds its
-directions up again.  Both are linear codecs before any training; ConvNeXt blocks (Liu et al.,
-2022; in one dimension as in Vocos, Siuzdak, 2023) are added on side paths whose last matrix starts
-at zero.  That of the synthesis also gives magnitudes and phases, for what latents know the
-envelope of and not the phases.
+envelopes of both halves of the frame, powers of mel bands compressed; the synthesis sums its
+directions again.  Both are linear codecs before any training; ConvNeXt blocks (Liu et al., 2022; in
+one dimension as in Vocos, Siuzdak, 2023) are added on side paths whose last matrix starts at zero.
+The side path of the synthesis also gives magnitudes and phases, for sound whose envelope the
+latents hold but not its phases.
 
-Wide paths (`luxvox.models.voice.paths`) correct both again: what they are given are frames and
-the features of the side paths.  The last one works on short-time spectra of the decoded samples,
-200 a second in windows of 10 ms: what is shorter than a frame is in its place in time.
+Wide paths (`luxvox.models.voice.paths`) correct both again, from frames and the features of the
+side paths. The last one works on short-time spectra of the decoded samples, 200 a second in windows
+of 10 ms, so it can place what is shorter than a frame in time.
 
 Whole latent vectors, in steps (`SpeechConfig.unit` of the compressed spectrum), are quantised
 stage after stage (residual VQ, `luxvox.models.voice.rvq`).
@@ -45,7 +45,7 @@ from luxvox.models.voice.spectra import (
 )
 
 SILENT_POWER = 1e-6  # of a compressed frame
-TYPICAL_SHARE = 0.7  # of frames have less power than a typical one
+TYPICAL_SHARE = 0.7  # share of frames with less power than a typical one
 DEPTH_POWER = 1.5  # how the stages of a typical frame grow with fineness
 LEVEL = "frames"
 SYNTHESIS_PARTS = ("up", "synthesis.", "wide_synthesis.", "spread.", "fine.")
@@ -60,16 +60,16 @@ class SpeechConfig:
         n_stages, codebook_size: of the residual VQ.
         first_stages: how many stages the first code section of a segment holds.
         width, expansion: of the ConvNeXt blocks.
-        n_bands: of the envelopes; with none, latents know the complex spectrum only, and the
+        n_bands: of the envelopes; with none, latents hold only the complex spectrum, and the
             synthesis makes no phases.
         wide_width, wide_expansion: of the wide paths; without a width there are none.
         wide_analysis, wide_synthesis: dilations of their blocks.
         fine_width: of the path on short-time spectra.
         fine: dilations of its blocks, in fine frames.
-        unit: of the compressed spectrum that one step of the latents is worth.
+        unit: how much of the compressed spectrum one step of the latents is worth.
         rate_weight: what a bit is worth in squared steps when codewords are chosen.
-        finest_depth: stages that a frame of the reference power gets at quality 100, if there
-            were this many; none at quality 1, and in between with `DEPTH_POWER`.
+        finest_depth: stages that a frame of the reference power would get at quality 100, if there
+            were this many; none at quality 1, and in between by `DEPTH_POWER`.
         coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
             latent's power: at quality 1, at most, and how much more at quality 100 without that
             limit.
@@ -141,7 +141,7 @@ class SidePath(nn.Module):
     """A convolutional correction [B, inputs, F] → [B, outputs, F] that starts at zero.
 
     Attributes:
-        polar: what gives magnitudes and phases of half as many complex numbers, if anything does.
+        polar: the layer that gives magnitudes and phases of half as many complex numbers, if any.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class SidePath(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.leave = nn.Linear(config.width, n_outputs)
 
-        # Nothing leaves the path at the start, so training begins with the linear path.
+        # The path gives zero at the start, so training begins with the linear path.
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
@@ -171,7 +171,7 @@ class SidePath(nn.Module):
             nn.init.zeros_(self.polar.bias[: n_outputs // 2])
 
     def forward(self, x: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the correction and the features [B, F, width] that it is made of."""
+        """Return the correction and the features [B, F, width] that it is made from."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half_precision):
             y = self.enter(x).transpose(1, 2).contiguous()  # [B, width, F] -> [B, F, width]
             for block in self.blocks:
@@ -293,8 +293,8 @@ class SpeechModel(nn.Module):
     def depths(self, latents: Tensor, log_step: Tensor) -> Tensor:
         """Return how many stages each frame gets, int64 [B, 1, F].
 
-        Loud frames get more, but by far not as many more as the least squared error would give
-        them: what is quiet is heard, too (docs/decisions/018).
+        Loud frames get more, but far fewer than the least squared error would give them: quiet
+        sounds are heard, too (docs/decisions/018).
 
         Args:
             latents: [B, n_channels, 1, F] in steps.
@@ -325,8 +325,8 @@ class SpeechModel(nn.Module):
     def choose(self, latents: Tensor) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         """Choose codes [stages, F] at full depth for latents [1, n_channels, 1, F].
 
-        A prefix of the stages is what would be chosen for fewer.  Also returns what each code
-        costs in bits by the static tables [stages, F].
+        For fewer stages, the choice is a prefix of this one. Also returns what each code costs in
+        bits by the static tables [stages, F].
         """
         codes = self.vq.encode(latents, torch.zeros(1), self.config.rate_weight)
         return codes[0, :, 0, 0].numpy().astype(np.uint16), self.static_bits(codes)

@@ -1,9 +1,9 @@
-"""The wide networks of voices: paths that correct what narrower ones made, and start at zero.
+"""The wide networks of voices: paths that correct the output of narrower ones, and start at zero.
 
 Inside, frames come before channels, [B, F, C].  Blocks are those of ConvNeXt (Liu et al., 2022)
-with ReLU, and with dilated convolutions in time, so that a few of them hear a second of context.
-A path whose last matrix is zero changes nothing: weights without wide paths grow them without any
-change of what they do, and go on learning from there.
+with ReLU, and with dilated convolutions in time, so that a few of them hear a second of context. A
+path whose last matrix is zero changes nothing: weights without wide paths can be given them without
+changing what they do, and continue learning from there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, taps: Tensor, dilation: int) -> Tensor:
         reach = len(taps) // 2 * dilation
         padded = F.pad(x, (0, 0, reach, reach))
-        learns = ctx.needs_input_grad[1]  # corrections leave the networks as they are
+        learns = ctx.needs_input_grad[1]  # corrections do not change the networks
         ctx.save_for_backward(padded if learns else None, taps)
         ctx.dilation = dilation
         return _shifted_sum(padded, taps, dilation, x.shape[1])
@@ -84,7 +84,7 @@ def _shifted_sum(padded: Tensor, taps: Tensor, dilation: int, n_frames: int) -> 
 
 
 class WidePath(nn.Module):
-    """Corrections [B, F, outputs] that start at zero, of frames and of what a path made of them."""
+    """Corrections [B, F, outputs] that start at zero, from frames and a path's features of them."""
 
     def __init__(
         self, n_inputs: int, n_outputs: int, width: int, expansion: int, dilations: Sequence[int]
@@ -98,7 +98,7 @@ class WidePath(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, *inputs: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the corrections and the features [B, F, width] that they are made of.
+        """Return the corrections and the features [B, F, width] that they are made from.
 
         Args:
             inputs: [B, F, …], n_inputs channels in all.
@@ -124,7 +124,7 @@ def corrected_spectra(spectra: Tensor, corrections: Tensor) -> Tensor:
 
     Args:
         spectra: [B, F, 2 · bins], real parts, then imaginary parts.
-        corrections: [B, F, 3 · bins], logarithms of gains, then what is added.
+        corrections: [B, F, 3 · bins], logarithms of gains, then the numbers to add.
     """
     n_bins = spectra.shape[2] // 2
     log_gain = MAX_LOG_GAIN * torch.tanh(corrections[:, :, :n_bins] / MAX_LOG_GAIN)

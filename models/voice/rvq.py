@@ -1,11 +1,11 @@
 """Grouped residual vector quantisation with null codewords and rate-aware choice.
 
-The channels of a level are cut into groups of at most 8 neighbouring channels.  Each group of
-each position is quantised stage after stage (residual VQ; Juang and Gray, 1982; Zeghidour et al.,
+The channels of a level are divided into groups of at most 8 neighbouring channels. Each group of
+each position is quantised stage by stage (residual VQ; Juang and Gray, 1982; Zeghidour et al.,
 2021), each stage coding what the earlier ones left.  Codeword 0 of every codebook is the zero
 vector, "null".  A null ends its position: all later stages are null too, and cost nothing.
-Codewords are chosen by distortion plus rate (entropy-constrained VQ; Chou, Lookabaugh and
-Gray, 1989).
+Codewords are chosen by distortion plus rate (entropy-constrained VQ; Chou, Lookabaugh and Gray,
+1989).
 
 All vectors are in units of the quantiser step.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 GROUP_WIDTH = 8
 RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
-POSITIONS_AT_ONCE = 1 << 10  # whose costs of all codewords are held at a time
+POSITIONS_AT_ONCE = 1 << 10  # positions whose costs of all codewords are held at a time
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
 
@@ -78,12 +78,12 @@ class ResidualVQ(nn.Module):
         rate_weight: float | Tensor = RATE_WEIGHT,
         limits: Tensor | None = None,
     ) -> Tensor:
-        """Choose codes greedily, stage after stage, by ‖r − c‖² + rate_weight · static bits.
+        """Choose codes greedily, stage by stage, by ‖r − c‖² + rate_weight · static bits.
 
         Args:
             latents: [B, C, H, W] in steps.
             log_step: [B] or [1], log-step in −1 … 1, picks the static tables.
-            rate_weight: worth of a bit in squared steps, of all or of each sample [B].
+            rate_weight: worth of a bit in squared steps, for all samples or for each [B].
             limits: how many stages each position may have, int64 [B, H, W]; all by default.
 
         Returns:
@@ -105,7 +105,8 @@ class ResidualVQ(nn.Module):
 
         depth = torch.full_like(item, self.n_stages) if limits is None else limits.flatten()
 
-        # A limited number of positions at once, for the costs of all codewords take much memory.
+        # A limited number of positions at a time, since the costs of all codewords take much
+        # memory.
         for rows in torch.split(torch.arange(shape[2], device=device), POSITIONS_AT_ONCE):
             left = _Positions(rows, vectors[:, rows], item, depth)
             for stage in range(self.n_stages):
@@ -164,12 +165,12 @@ def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tenso
 
 
 class _Positions:
-    """Positions that are quantised together: which of them are left, and what is left of them.
+    """Positions that are quantised together: which of them remain, and their residuals.
 
     Args:
         rows: of the positions among all.
-        rest: their vectors [groups, N, width].
-        item: sample of each of all positions.
+        rest: their residual vectors [groups, N, width].
+        item: the sample that each of all positions belongs to.
         depth: how many stages each of all positions may have.
     """
 
@@ -178,7 +179,7 @@ class _Positions:
         self._alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
 
     def keep_alive(self, stage: int) -> bool:
-        """Drop the positions that have no such stage; return whether any is left."""
+        """Drop the positions that have no such stage; return whether any remain."""
         self._alive = self._alive & (self._depth[self.rows] > stage)
 
         # Positions at which all groups have ended are dropped.
@@ -194,7 +195,7 @@ class _Positions:
             books: codewords [groups, K, width].
             costs: squared length and cost in bits of each codeword, [B, groups, K].
         """
-        # Under autocast the products are in half precision, all else is not.
+        # Under autocast only the products are in half precision.
         products = torch.bmm(self._rest, books.transpose(1, 2))
         own = costs if len(costs) == 1 else costs[self._item[self.rows]]
         cost = torch.add(own.transpose(0, 1), products, alpha=-2.0)

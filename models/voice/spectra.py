@@ -60,7 +60,7 @@ def compressed_spectra(padded: Tensor, window: int) -> Tensor:
 def envelopes(compressed: Tensor, n_bands: int) -> Tensor:
     """Map compressed spectra [B, 642, F] to envelopes [B, 2 · n_bands, F], 0 for silence.
 
-    Powers of mel bands to the power 0.15, of the first and of the second half of the frame, each
+    Powers of mel bands, raised to the power 0.15, for the first and second half of the frame, each
     in a Hann window of 20 ms.
     """
     frames = torch.fft.irfft(_bins(compressed.transpose(1, 2)), WINDOW)

@@ -13,7 +13,7 @@ from luxvox.errors import ModelError
 from luxvox.models.voice.networks import SpeechConfig
 
 CODEWORDS = "codewords"
-KERNEL = (1, 3)  # of the first and the third layer; of one row, as in weights files
+KERNEL = (1, 3)  # of the first and the third layer; one row, as in weights files
 
 
 def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
@@ -50,8 +50,8 @@ def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tenso
         tensors: its tables and its codewords [stages, K, channels].
 
     Raises:
-        ModelError: if one is missing, too many, of another shape or type, or if codeword 0 is not
-            zero.
+        ModelError: if one is missing, superfluous or of the wrong shape or type, or if codeword 0
+            is not zero.
     """
     books = plan.n_stages, plan.codebook_size, shape.n_channels
     expected = {**table_shapes(shape, plan), CODEWORDS: books}

@@ -1,7 +1,7 @@
-"""The voice networks in bounded memory: chunk after chunk, with the result of the whole.
+"""Running the voice networks in bounded memory: chunk by chunk, with the result of the whole.
 
 Each chunk is computed with as many frames on both sides as its result depends on; at the ends of
-the recording there are none, as there would be none for the whole.
+the recording there are none, just as for the whole.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CHUNK_FRAMES = 1000
 def analyse(
     model: SpeechModel, blocks: Iterable[Samples], n_samples: int, chunk: int = CHUNK_FRAMES
 ) -> Iterator[Tensor]:
-    """Yield latents [n_channels, 1, frames] of a recording, from first frame to last.
+    """Yield latents [n_channels, 1, frames] of a recording, from the first frame to the last.
 
     Args:
         model: the networks.
         blocks: samples [n] at 16 kHz and the common level, one after the other.
         n_samples: how many there are in all.
-        chunk: frames a chunk.
+        chunk: frames per chunk.
     """
     total = n_frames(n_samples)
     window = SampleWindow(blocks)
@@ -43,7 +43,7 @@ def analyse(
 
 
 class SampleWindow:
-    """Gives stretches of a stream of blocks, silence before its start and after its end."""
+    """Gives stretches of a stream of blocks, with silence before its start and after its end."""
 
     def __init__(self, blocks: Iterable[Samples]) -> None:
         self._blocks = iter(blocks)
@@ -51,7 +51,7 @@ class SampleWindow:
         self._start = -HOP
 
     def cut(self, start: int, stop: int) -> Samples:
-        """Return the samples start … stop; starts must not fall."""
+        """Return the samples start … stop; starts must not decrease."""
         parts = [self._held]
         end = self._start + len(self._held)
         while end < stop:
@@ -75,7 +75,7 @@ def synthesise(
         model: the networks.
         latents: quantised latents [n_channels, 1, frames] in steps, one stretch after the other.
         n_samples: how many samples there are in all.
-        chunk: frames a chunk.
+        chunk: frames per chunk.
     """
     held = torch.zeros(model.config.n_channels, 1, 0, dtype=torch.float32)
     held_start, start, end = 0, 0, 0

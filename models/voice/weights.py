@@ -1,8 +1,8 @@
 """Voice weights: how they are packed into a file, verified and loaded.
 
 The codebooks are stored once, as the integer codewords of the context model: the float codec uses
-the very same numbers. They are rounded to int8 times a power of two for each stage and channel,
-which is finer by far than what a stage leaves.
+exactly the same numbers. They are rounded to int8 times a power of two for each stage and channel,
+which is far finer than what a stage leaves.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class VoiceCodec:
 
 
 def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> VoiceCodec:
-    """Return a voice codec by what a file says of it; the newest by default.
+    """Return the voice codec that a file names; the newest by default.
 
     Args:
         number: of the model in the file format.
@@ -56,7 +56,7 @@ def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> 
 
     Raises:
         UnsupportedError: if no such weights are installed.
-        ModelError: if there are none of voices, or they are altered.
+        ModelError: if there are no voice weights, or they are altered.
     """
     return _loaded(find_card(VOICE_KIND, number, fingerprint))
 
@@ -73,9 +73,9 @@ def load_voice_codec(path: Path) -> VoiceCodec:
 
 @functools.lru_cache(maxsize=4)
 @usual_state()
-@torch.random.fork_rng(devices=[])  # networks are built with random weights first
+@torch.random.fork_rng(devices=[])  # networks are first built with random weights
 def _loaded(card: ModelCard) -> VoiceCodec:
-    """Load a codec once for each card."""
+    """Load a codec, once for each card."""
     return _load(card)
 
 

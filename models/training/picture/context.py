@@ -1,4 +1,4 @@
-"""Training of the context model alone, on codes as they are once the networks stay.
+"""Training of the context model alone, on the codes of networks that no longer change.
 
 In joint training the rate is that of latents with noise, since codes have no gradient. Here it is
 that of the codes, and only the context model learns.
@@ -26,10 +26,10 @@ VALIDATED_STEPS = 15.0, 40.0, 100.0
 
 
 class ContextPhase:
-    """The context model, by gradients of the bits of codes.
+    """The context model, trained by gradients of the bits of codes.
 
     Args:
-        parts: whose networks stay as they are.
+        parts: of the codec; the networks stay as they are.
         data: pictures to train on, and those held back.
         crop, batch: side in pixels of the crops of a step, and their number.
         learning_rate: of all weights.
@@ -67,21 +67,21 @@ class ContextPhase:
         return self.parts.context
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Return 1: all weights learn alike."""
+        """Return 1: all weights learn at the same rate."""
         return 1.0
 
     def memory(self) -> dict[str, Tensor]:
-        """Return nothing: all that this phase changes has a gradient."""
+        """Return nothing: everything that this phase changes has a gradient."""
         return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the weighted bits a pixel of a batch of crops at random steps and both tunings."""
+        """Return weighted bits per pixel of a batch of crops, at random steps and both tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         step, tune = (x.to(self.device) for x in drawn_settings(self.batch, generator))
         at = self.parts.model.conditions(step, tune)
         bits = self._bits(pixels, at, drawn_passes(generator))
 
-        # Coarse steps have few bits; the weight lets all rates count about the same.
+        # Coarse steps have few bits; the weight makes all rates count about the same.
         n_pixels = self.crop * self.crop
         total = sum(bits.values(), torch.zeros((), device=self.device)) / n_pixels
         weight = (step / PIXELS_PER_UNIT) ** STEP_WEIGHT
@@ -104,7 +104,7 @@ class ContextPhase:
             return self.parts.context.level_bits(codes, codes, at.log_step.flatten(), odd)
 
     def _codes(self, pixels: Tensor, at: Conditions) -> dict[str, Tensor]:
-        """Return the codes [B, C, H, W] of each level; no pixels are made of them."""
+        """Return the codes [B, C, H, W] of each level; no pixels are made from them."""
         model = self.parts.model
         latents = model.latents(pixels.contiguous(memory_format=torch.channels_last), at)
         codes: dict[str, Tensor] = {}
@@ -120,7 +120,7 @@ class ContextPhase:
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure the bits a pixel of held-back pictures, quantised by plain rounding."""
+        """Measure the bits per pixel of held-back pictures, quantised by plain rounding."""
         pixels = centres(self.held_back).to(self.device)
         n_pixels = pixels[0, 0].numel()
 

@@ -27,7 +27,7 @@ MIN_SIDE = 256
 N_DRAWINGS = 128  # rendered text, flat graphics and shades among the training pictures
 DRAWING_SHARE = 0.065  # of all crops
 
-# Cameras are not sharp: a share of the crops is enlarged, and noise is added to some.
+# Camera pictures are not sharp: some of the crops are enlarged, and some get noise.
 ENLARGED_SHARE, MAX_ENLARGEMENT = 0.3, 2.2
 NOISY_SHARE, MAX_NOISE = 0.25, 4.0
 
@@ -36,15 +36,15 @@ class Pictures:
     """The pictures of some folders in memory, as uint8 [3, H, W] tensors.
 
     Raises:
-        InputError: if the folders hold no picture with both sides of at least 256 pixels, or a
-            file that has the name of a picture and is not one.
+        InputError: if the folders hold no picture with both sides of at least 256 pixels, or a file
+            that is named like a picture but is not one.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
         log.info("reading %d pictures", len(paths))
 
-        # Decoders of Pillow run side by side in threads.
+        # Pillow's decoders run in parallel threads.
         with ThreadPoolExecutor(2) as pool:
             loaded = list(pool.map(_load, paths))
 
@@ -95,7 +95,7 @@ class Pictures:
         left = int(torch.randint(width - part + 1, (1,), generator=generator))
         crop = picture[:, top : top + part, left : left + part].float()
 
-        # [3, part, part] -> [3, size, size]; bicubic curves may swing out of the legal range.
+        # [3, part, part] -> [3, size, size]; bicubic curves may overshoot the legal range.
         if enlarged:
             crop = F.interpolate(crop[None], (size, size), mode="bicubic")[0].clamp(0.0, 255.0)
         if chances[3] < 0.5:

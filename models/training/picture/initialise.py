@@ -29,7 +29,7 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
         pictures: [3, H, W] in units, sides of at least 64.
         config: of the networks.
     """
-    # Mean powers need no more than some pictures, taken from the whole list.
+    # Mean powers need only a few pictures, taken from the whole list.
     passed = dict(zip((32, 16, 8), config.passed, strict=True))
     every = max(1, len(pictures) // N_MEASURED)
     statistics = measure_channels(pictures[::every], passed)
@@ -48,11 +48,11 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
 
 
 def deepened(model: PictureModel, config: PictureConfig) -> PictureModel:
-    """Return a model with as many blocks a level as a configuration; new ones change nothing yet.
+    """Return a model with as many blocks per level as a configuration; new ones change nothing yet.
 
     Args:
         model: may have fewer blocks than `config`, and keeps those that it has.
-        config: only its numbers of blocks are looked at.
+        config: only its numbers of blocks are used.
     """
     old = model.config
     deep = PictureModel(
@@ -63,7 +63,7 @@ def deepened(model: PictureModel, config: PictureConfig) -> PictureModel:
         )
     )
 
-    # A new block is the identity, but expects features of the power that the last old one met.
+    # A new block is the identity, but expects features with the power that the last old one met.
     deep.load_state_dict({**deep.state_dict(), **model.state_dict()})
     with torch.no_grad():
         for new, kept in ((deep.analysis, model.analysis), (deep.synthesis, model.synthesis)):
@@ -82,19 +82,19 @@ def _set_outer_layers(model: PictureModel, statistics: ChannelStatistics) -> Non
     forward, backward = (lapped_matrix(k, colour_matrix()) for k in lapped_kernels())
     _fill(model.analysis.front, forward[order])
 
-    # A block of samples gets what the four blocks around its shifted place give.
+    # A block of samples is the sum of what the four shifted blocks around it give.
     # [coefficients, samples, 2, 2] -> [samples, coefficients, 2, 2]
     transposed = backward.flip(2, 3).transpose(0, 1)
     _fill(model.synthesis.back, transposed[:, order])
 
-    # Signs of the mirrored borders go with the coefficients.
+    # The signs of the mirrored borders follow the coefficients.
     rows, columns = frequency_signs()
     model.synthesis.row_signs[:192].copy_(rows[order])
     model.synthesis.column_signs[:192].copy_(columns[order])
 
 
 def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
-    """Set the Haar steps between grids on the features that go on; others start small."""
+    """Set the Haar steps between grids for the features that are passed on; others start small."""
     config = model.config
     generator = torch.Generator().manual_seed(1)
     for number in range(len(LEVELS) - 1):
@@ -105,7 +105,7 @@ def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
         haar = torch.kron(torch.eye(n_passed), haar_matrix())[statistics.orders[stride]]
         n = len(haar)  # 4 · n_passed
 
-        # [n, 4 · n_passed] -> [n, n_passed, 2, 2]; the features past n have no part in the
+        # [n, 4 · n_passed] -> [n, n_passed, 2, 2]; the features past n are not part of the
         # transform, and start small.
         down = _convolution(model.analysis.down[number])
         weight = torch.zeros(down.weight.shape)
@@ -121,10 +121,11 @@ def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
 
 
 def _set_latents(model: PictureModel) -> None:
-    """Let the latents be the features that do not go on to a coarser grid."""
+    """Let the latents be the features that are not passed on to a coarser grid."""
     config = model.config
     for number, n_channels in enumerate(config.channels):
-        # Features are in order of power, and the first ones go on; from the coarsest grid none do.
+        # Features are in order of power, and the first ones are passed on; from the coarsest grid
+        # none.
         first = 0 if number == 0 else config.passed[number - 1]
         matrix = torch.zeros(n_channels, config.widths[number])
         index = torch.arange(n_channels)

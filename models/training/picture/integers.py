@@ -1,7 +1,7 @@
-"""What the integer context model computes, with gradients of its own.
+"""What the integer context model computes, with gradients written by hand.
 
-Rounding passes gradients straight through (Bengio et al., 2013). Each is one operation to autograd:
-taken apart they take several times as long.
+Rounding passes gradients straight through (Bengio et al., 2013). Each function is one operation to
+autograd: split up, they take several times as long.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class _Activated(torch.autograd.Function):
         y = x + bias[:, None, None].to(x.dtype)
         y.mul_(factor).add_(0.5).floor_()
 
-        # All that the gradient needs of the values is which of them the clamp leaves.
+        # All that the gradient needs to know of the values is which of them the clamp leaves
+        # unchanged.
         ctx.factor = factor
         ctx.save_for_backward((y >= 0.0) & (y <= ACTIVATION_MAX))
         return y.clamp_(0.0, ACTIVATION_MAX)
@@ -86,7 +87,7 @@ class _Activated(torch.autograd.Function):
 
 
 def activated(x: Tensor, bias: Tensor, layer: str) -> Tensor:
-    """Return what a layer hands on: sums [B, C, H, W] plus a bias [C], scaled, rounded, clamped."""
+    """Return the output of a layer: sums [B, C, H, W] plus a bias [C], scaled, rounded, clamped."""
     y: Tensor = _Activated.apply(x, bias, 2.0 ** -SHIFTS[layer])  # type: ignore[no-untyped-call]
     return y
 
@@ -107,7 +108,7 @@ class _LogisticBits(torch.autograd.Function):
         by_distance = torch.zeros_like(distance)
         by_width = torch.zeros_like(distance)
         for share, ratio in ((1.0 - TAIL_SHARE, 1.0), (TAIL_SHARE, TAIL_RATIO)):
-            # The probability of a step is the sigmoid at its upper end less that at its lower one.
+            # The probability of a step is the sigmoid at its upper end minus that at its lower end.
             pace = inverse if ratio == 1.0 else inverse / ratio
             high = (0.5 - distance).mul_(pace)
             low = (-0.5 - distance).mul_(pace)
@@ -127,7 +128,7 @@ class _LogisticBits(torch.autograd.Function):
         per_total = (-1.0 / math.log(2.0)) / total * legal
         by_value = by_distance.mul_(per_total).mul_(difference.sign())
 
-        # An index more is a quarter of an octave of width; beyond the ends the index is clamped.
+        # One index more is a quarter of an octave of width; beyond the ends the index is clamped.
         in_range = (scale > 0) & (scale < N_SCALES - 1)
         by_scale = by_width.mul_(per_total).mul_(0.25 * math.log(2.0)).mul_(in_range)
 
@@ -143,7 +144,7 @@ class _LogisticBits(torch.autograd.Function):
 
 
 def logistic_bits(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Return the bits of values under two logistics of one mean, integrated over a step.
+    """Return the bits of values under two logistics with the same mean, integrated over a step.
 
     Args:
         value: in steps.

@@ -30,15 +30,15 @@ from luxvox.models.training.picture.quantise import dead_zone, straight_through
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
 N_VALIDATED = 12
-TRAINED_STEPS = 4.5, 160.0  # finer than the noise of the training pictures makes no sense
+TRAINED_STEPS = 4.5, 160.0  # anything finer than the noise of the training pictures makes no sense
 COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
 ANALYSIS_FACTOR, SKELETON_FACTOR = 0.5, 0.15
-# What structural errors are worth, so that a step has about the rate it has by squared error:
-# bits a pixel at a step of one unit, and the exponent of the step. Share of it for the eye.
+# What structural errors are worth, so that a step has about the rate it has by squared error: bits
+# per pixel at a step of one unit, and the exponent of the step. Its share for the eye.
 STRUCTURE_BITS, STRUCTURE_SLOPE = 80.0, -2.13
 STRUCTURE_SHARE = 0.95
 CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-CHANNEL_SHARE = 1 / 2  # of the structural error: of one channel at random, the rest of luma
+CHANNEL_SHARE = 1 / 2  # of the structural error: that of one random channel; the rest is luma's
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class JointPhase:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compile(self) -> None:
-        """Compile the blocks of the networks: a minute or two at the start, a sixth of the time."""
+        """Compile the blocks: half a minute at the start, for up to a sixth less time per step."""
         for module in self.parts.model.modules():
             if isinstance(module, Block):
                 module.compile(dynamic=False)
@@ -95,19 +95,19 @@ class JointPhase:
     def learning_rate_factor(self, parameter_name: str) -> float:
         """Let the analysis move more slowly than what follows it, and the skeleton least of all.
 
-        The matrices outside the blocks begin as an exact transform. What fine steps ask of them
+        The matrices outside the blocks begin as an exact transform. What fine steps demand of them
         is lost in the noise of larger updates.
         """
         if parameter_name.startswith("context."):
             return 1.4
 
-        # Blocks and step maps are no part of the exact transform.
+        # Blocks and step maps are not part of the exact transform.
         factor = 1.0 if ".synthesis." in parameter_name else ANALYSIS_FACTOR
         free = ".blocks." in parameter_name or ".step_maps." in parameter_name
         return factor if free else factor * SKELETON_FACTOR
 
     def memory(self) -> dict[str, Tensor]:
-        """Return nothing: all that this phase changes has a gradient."""
+        """Return nothing: everything that this phase changes has a gradient."""
         return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -121,7 +121,7 @@ class JointPhase:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             decoded, bits = self._coded(pixels, at, generator, odd)
 
-        # Errors [B] are in squared steps: in those a bit is worth the same at every rate.
+        # Errors [B] are in squared steps, in which a bit is worth the same at every rate.
         n_pixels = self.crop * self.crop
         total = sum(bits.values(), torch.zeros(()))
         gain = step / PIXELS_PER_UNIT
@@ -151,7 +151,7 @@ class JointPhase:
         latents = model.latents(pixels, at)
         placed, quantised, decoded = model.coded(latents, at, straight_through)
 
-        # Noise as wide as a step stands for the rounding, so that the rate has a gradient.
+        # Noise as wide as a step stands in for the rounding, so that the rate has a gradient.
         noisy = {
             level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
             for level, y in placed.items()
@@ -198,7 +198,7 @@ class JointPhase:
 
 def drawn_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw steps [n] in 8-bit levels, and tunings [n], 0 or 1."""
-    # Each batch has steps of the whole range: what fine ones need is not forgotten meanwhile.
+    # Each batch has steps from the whole range, so what fine ones need is not forgotten meanwhile.
     low, high = TRAINED_STEPS
     share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
     step = low * (high / low) ** (share**COARSE_SHARE)
@@ -209,7 +209,7 @@ def drawn_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def drawn_passes(generator: torch.Generator) -> dict[str, int]:
-    """Draw the pass of each slice that is enough to estimate the rate, for the large levels."""
+    """Draw one pass of each slice, which is enough to estimate the rate, for the large levels."""
     return {level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")}
 
 
@@ -225,14 +225,14 @@ def _any_channel(generator: torch.Generator) -> tuple[float, float, float]:
 def _error_for_the_eye(
     decoded: Tensor, pixels: Tensor, gain: Tensor, channel: tuple[float, float, float]
 ) -> Tensor:
-    """Return what pictures [B, 3, H, W] tuned for the eye minimise, in squared steps [B].
+    """Return the error [B] in squared steps that pictures [B, 3, H, W] tuned for the eye minimise.
 
     Args:
         decoded, pixels: in units.
         gain: step [B] in units.
         channel: the mix of R, G and B whose structure counts, too.
     """
-    # Some squared error keeps colours, which the luma errors do not see.
+    # Some squared error preserves colours, which the luma errors do not see.
     local = (1.0 - EYE_SHARE) * squared_error(decoded, pixels)
     local = local + EYE_SHARE * eye_error(decoded, pixels)
 

@@ -13,8 +13,8 @@ LUMA = (0.299, 0.587, 0.114)
 # Scale in pixels, contrast in squared units at which errors start to hide, weight.
 EYE_SCALES = ((1, 0.9, 1.0), (4, 0.5, 6.0 * 16), (8, 0.4, 12.0 * 64))
 
-# Scale in pixels, weights of the mean and of the 4-norm of the structural error. Those of the
-# luma of SSIMULACRA2 and of MS-SSIM, each counted in the bits that it is worth.
+# Scale in pixels, weights of the mean and of the 4-norm of the structural error. They are those of
+# luma in SSIMULACRA2 and MS-SSIM, each counted in the bits that it is worth.
 STRUCTURE_SCALES = (
     (1, 0.07, 0.10),
     (2, 0.44, 0.08),
@@ -43,7 +43,7 @@ def squared_error(decoded: Tensor, pixels: Tensor) -> Tensor:
 def eye_error(decoded: Tensor, pixels: Tensor) -> Tensor:
     """Return the luma error [B] at 1, 4 and 8 pixels, each over the original's local variance.
 
-    Quadratic in the error, with weights that depend on the original alone. Structural similarity
+    Quadratic in the error, with weights that depend only on the original. Structural similarity
     (Wang et al., 2004) weighs errors by local variance in the same way.
 
     Args:
@@ -68,7 +68,7 @@ def eye_error(decoded: Tensor, pixels: Tensor) -> Tensor:
 
 def local_variance(plane: Tensor) -> Tensor:
     """Return the variance of a plane [B, 1, H, W] within 5×5 pixels."""
-    # The window has fewer pixels at the borders: nothing is made up beyond them.
+    # The window has fewer pixels at the borders: none are made up beyond them.
     mean, power = (
         F.avg_pool2d(v, 5, 1, 2, count_include_pad=False) for v in (plane, plane.square())
     )
@@ -81,11 +81,11 @@ def structural_error(
     """Return a weighted sum [B] of 1 − SSIM of one plane at scales of 1 to 16 pixels.
 
     Structural similarity at several scales (Wang et al., 2003); a part of the weight is on the
-    4-norm, which the worst places decide (SSIMULACRA2, Sneyers, 2022).
+    4-norm, which the worst places dominate (SSIMULACRA2, Sneyers, 2022).
 
     Args:
         decoded, pixels: [B, 3, H, W] in units; H and W multiples of 16.
-        mix: of R, G and B to the plane; luma by default.
+        mix: weights of R, G and B in the plane; luma by default.
     """
     # [B, 3, H, W] -> [B, 1, H, W], in shares of full scale.
     shares = torch.tensor(mix, device=pixels.device)[None, :, None, None] / FULL_SCALE
@@ -98,7 +98,7 @@ def structural_error(
             plane = F.avg_pool2d(plane, 2)
             original = F.avg_pool2d(original, 2)
 
-        # The finest scale would take most of the time; every other row and column stands for all.
+        # The finest scale would take most of the time; every other row and column represents all.
         error = _dissimilarity(plane, original, stride=2 if size == 1 else 1)
 
         # [B, 1, h, w] -> [B]; the small number keeps the slope of the root finite at zero.
@@ -109,7 +109,7 @@ def structural_error(
 
 
 def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
-    """Return 1 − SSIM of planes [B, 1, H, W] at every place, or every n-th."""
+    """Return 1 − SSIM of planes [B, 1, H, W] at every position, or every n-th."""
     # [B, 1, H, W] twice -> [B, 2, h, w] -> twice [B, 1, h, w]; the original needs no gradient.
     with torch.no_grad():
         moments = _blurred(torch.cat([original, original.square()], 1), stride)
@@ -122,7 +122,7 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
     decoded_variance = decoded_power - decoded_mean.square()
     covariance = product - decoded_mean * mean
 
-    # Contrast and structure as in SSIM; the means by their distance alone, as in SSIMULACRA2.
+    # Contrast and structure as in SSIM; the means only by their distance, as in SSIMULACRA2.
     alike = (2.0 * covariance + STRUCTURE_CONTRAST) / (
         variance + decoded_variance + STRUCTURE_CONTRAST
     )
@@ -130,11 +130,11 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
 
 
 def _blurred(planes: Tensor, stride: int) -> Tensor:
-    """Blur planes [B, C, H, W] by a Gaussian cut off at the borders, and keep every n-th place."""
+    """Blur planes [B, C, H, W] by a Gaussian cut off at the borders; keep every n-th position."""
     taps = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=planes.device)
     kernel = torch.exp(-0.5 * (taps / BLUR).square())
 
-    # What of the Gaussian lies inside the picture, [1, 1, h, w]; the mean is over that alone.
+    # How much of the Gaussian lies inside the picture, [1, 1, h, w]; the mean is only over that.
     inside = torch.ones_like(planes[:1, :1])
     mass = _filtered(inside, kernel, stride)
     return _filtered(planes, kernel, stride) / mass

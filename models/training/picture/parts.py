@@ -1,4 +1,4 @@
-"""All that learns of the picture codec, and how a run folder keeps it."""
+"""All parts of the picture codec that learn, and how a run folder keeps them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def parts_of_weights(path: Path) -> tuple[PictureParts, float]:
 
 def load_parts(run: Path) -> PictureParts:
     """Read the parts of a run folder."""
-    # Tensors alone do not say what networks they are of; the run's configuration does.
+    # Tensors alone do not say which networks they belong to; the run's configuration does.
     config = json.loads((run / "run.json").read_text())["config"]
     parts = PictureParts(PictureModel(config_from_json(config)))
     parts.load_state_dict(load_file(run / PARTS_FILE))

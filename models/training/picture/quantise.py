@@ -9,11 +9,11 @@ DEAD_ZONE = 0.06  # in steps; the encoder's choice of codes prefers small ones, 
 
 
 def dead_zone(latents: Tensor) -> Tensor:
-    """Round to whole numbers, those near a half towards zero."""
+    """Round to whole numbers; values near a half go towards zero."""
     # Magnitudes are rounded, so both signs have the same zone.
     return latents.sign() * torch.floor(latents.abs() + (0.5 - DEAD_ZONE))
 
 
 def straight_through(latents: Tensor) -> Tensor:
-    """Round latents; gradients pass as if they were not."""
+    """Round latents; gradients pass as if they were not rounded."""
     return latents + (dead_zone(latents) - latents).detach()

@@ -1,4 +1,4 @@
-"""The last phase: tables of counts fitted to codes as the encoder chooses them."""
+"""The last phase: tables of counts fitted to the codes that the encoder chooses."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from luxvox.models.training.picture.parts import PictureParts
 
 log = logging.getLogger(__name__)
 
-N_CODED = 480  # pictures, each at a step of its own, by turns tuned one way and the other
+N_CODED = 480  # pictures, each at its own step, alternating between the two tunings
 SIDE = 256  # pixels of each that are coded
 LAMBDA = 0.07  # as the encoder has it
-N_ROUNDS = 2  # codes are chosen by the tables of the round before
-PRIOR = 200.0  # symbols that the start tables count as, for each table
+N_ROUNDS = 2  # in each, codes are chosen by the tables of the round before
+PRIOR = 200.0  # how many symbols the initial tables count as, for each table
 
 
 def fit_tables(parts: PictureParts, pictures: Pictures) -> None:
-    """Set the tables of counts to what the encoder makes of some pictures."""
+    """Fit the tables of counts to the codes that the encoder makes from some pictures."""
     counts = start_tables()
     for number in range(N_ROUNDS):
         log.info("tables: round %d of %d", number + 1, N_ROUNDS)
@@ -64,7 +64,7 @@ def _symbols_seen(
         pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
         latents = analyse(model, pixels, setting, lambda share: None)
 
-        # The walk of the encoder, with a visitor that counts where the encoder's writes.
+        # The encoder's walk, with a visitor that counts instead of writing.
         choice = RateAwareChoice(LAMBDA)
         log_step_int = int(torch.floor(model.conditions_at(setting).log_step * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
@@ -82,7 +82,7 @@ def _symbols_seen(
 
 def _smoothed(seen: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return tables of counts for symbols seen [N_TABLES, 64]."""
-    # Tables that few codes use stay near those of the start.
+    # Tables that few codes use stay near the initial ones.
     total = seen + PRIOR * start_tables() / TOTAL
     return counts_from_shares(total / total.sum(axis=1, keepdims=True))
 

@@ -1,11 +1,11 @@
-"""`luxvox train image`: what the phases of picture training are.
+"""`luxvox train image`: the phases of picture training.
 
 | phase | what learns | from |
 | --- | --- | --- |
 | start | nothing: the linear transform | pictures |
 | joint | all parts together | pictures |
-| context | the context model alone | codes, by plain rounding |
-| tables | tables of counts, which needs no more than some minutes | codes of the encoder |
+| context | only the context model | codes, by plain rounding |
+| tables | tables of counts, which takes only a few minutes | codes of the encoder |
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class PictureRecipe:
     """How pictures are trained.
 
     Attributes:
-        deepen: whether weights to start from get the blocks that newer networks have more; they
+        deepen: whether the initial weights get the additional blocks of newer networks, which
             change nothing before training.
-        held_back: every n-th picture is never trained on, but validated on.
+        held_back: every n-th picture is used for validation and never for training.
         learning_rate: of the blocks of the synthesis; others learn more slowly.
         crop, batch: side in pixels of the crops of a step, and their number.
     """
@@ -57,7 +57,7 @@ class PictureRecipe:
 
     @property
     def command(self) -> str:
-        """Return the word of the command line."""
+        """Return the name of the subcommand."""
         return "image"
 
     @property
@@ -67,7 +67,7 @@ class PictureRecipe:
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """Return the phases; the tables take what they need."""
+        """Return the phases; the tables take the time they need."""
         return {JOINT: 0.85, CONTEXT: 0.15, TABLES: 0.0}
 
     def read(self, folders: Sequence[Path]) -> tuple[Pictures, Pictures]:
@@ -75,11 +75,11 @@ class PictureRecipe:
         return Pictures(folders).split(self.held_back)
 
     def start(self, job: Job, training: Pictures) -> Started:
-        """Write the linear transform, or the parts that training goes on from."""
+        """Write the linear transform, or the parts that training continues from."""
         if job.init is None and self.deepen:
             raise UsageError("only weights to start from can be deepened")
 
-        # The linear transform is exact as it is; pictures only say which channels matter most.
+        # The linear transform is exact as it is; pictures only show which channels matter most.
         hours = 0.0
         if job.init is None:
             log.info("measuring the linear transform on %d pictures", len(training))

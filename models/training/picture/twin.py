@@ -20,7 +20,7 @@ from luxvox.entropy.picture.layers import N_LINES, N_SCALES, N_STEP_INPUTS, SHIF
 from luxvox.models.training.picture.integers import activated, companded, logistic_bits, rounded
 
 WEIGHT_MAX = 127.0
-# What a whole number of a layer's weights is as a learnt value; it sets the pace of learning.
+# What one unit of a layer's integer weights is as a learnt value; it sets the pace of learning.
 UNITS = {
     "state": 256.0,
     "own": 256.0,
@@ -45,7 +45,7 @@ class LevelTwin(nn.Module):
             start = _pass_start(level, level.passes[number], hidden)
             values |= {f"p{number}_{name}": value for name, value in start.items()}
 
-        # The finest level hands no state on.
+        # The finest level passes no state on.
         if level.n_up:
             n_inputs = level.n_channels + level.n_state + N_STEP_INPUTS
             values["spread"] = _normal(level.n_up, n_inputs, 3, 3)
@@ -57,7 +57,7 @@ class LevelTwin(nn.Module):
 
     def whole(self, name: str) -> Tensor:
         """Return a weight as whole numbers −127 … 127."""
-        # Past the ends of int8 there is no gradient, so no weight runs away.
+        # Beyond the range of int8 there is no gradient, so no weight runs away.
         unit = UNITS[name.rpartition("_")[2]]
         return rounded(F.hardtanh(self.values[name] * unit, -WEIGHT_MAX, WEIGHT_MAX))
 
@@ -90,7 +90,7 @@ class LevelTwin(nn.Module):
 
         Args:
             number: of the pass.
-            own: codes [B, C, H, W]; those that the pass does not know are left out in here.
+            own: codes [B, C, H, W]; those that the pass does not know are left out here.
             comp: the same, companded.
             state, step: as in `next_state`.
         """
@@ -112,8 +112,8 @@ class LevelTwin(nn.Module):
         x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
         mean, scale = rounded(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
 
-        # Companded inputs cannot tell large codes apart: the first channels also lean on codes
-        # as they are.
+        # Companded inputs cannot tell large codes apart: the first channels also use codes as they
+        # are.
         if pass_.known:
             mean = mean + self._lean(pass_, number, own)
         return mean, scale
@@ -123,14 +123,14 @@ class LevelTwin(nn.Module):
         taps = self.whole(f"p{number}_line")
         n = len(taps)
 
-        # [B, C, H, W] -> [B, n, H, W]; a 3×3 kernel a channel, [n, 9] -> [n, 1, 3, 3].
+        # [B, C, H, W] -> [B, n, H, W]; a 3×3 kernel per channel, [n, 9] -> [n, 1, 3, 3].
         known = own[:, pass_.first : pass_.first + n] * _mask(pass_.known, own)
         kernels = taps.reshape(n, 1, 3, 3)
         with torch.autocast(own.device.type, enabled=False):
             lean = F.conv2d(known, kernels, padding=1, groups=n)
         lean = rounded(lean * 2.0 ** -SHIFTS["line"])
 
-        # [B, n, H, W] -> [B, end − first, H, W]; the other channels do not lean.
+        # [B, n, H, W] -> [B, end − first, H, W]; the other channels get nothing.
         return F.pad(lean, (0, 0, 0, 0, 0, pass_.end - pass_.first - n))
 
     @torch.no_grad()
@@ -143,7 +143,7 @@ class LevelTwin(nn.Module):
                 tables[f"{prefix}{layer}.bias"] = self.bias(name, layer)
                 continue
 
-            # Taps on codes that are never known only meet zeros, and have learnt nothing.
+            # Taps on codes that are never known only see zeros, and have learnt nothing.
             weight = self.whole(name)
             if layer == "own":
                 pass_ = self.level.passes[int(name.partition("_")[0][1:])]
@@ -184,7 +184,7 @@ class ContextTwin(nn.Module):
         super().__init__()
         self.plan = levels
 
-        # A level makes the state of the next one, so it must know how wide that is.
+        # A level makes the state of the next one, so it must know how wide that state is.
         states = [level.n_state for level in levels[1:]] + [0]
         self.levels = nn.ModuleDict(
             {level.name: LevelTwin(level, n) for level, n in zip(levels, states, strict=True)}
@@ -217,7 +217,7 @@ class ContextTwin(nn.Module):
 
         Args:
             codes: whole numbers [B, C, H, W] by level (gradients may pass).
-            values: what is paid for: the codes themselves, or latents with noise.
+            values: what the bits are counted for: the codes themselves, or latents with noise.
             log_step: log-step [B], −1 … 1.
             odd: which of the two passes of each slice to look at, by level; the result is then
                 an unbiased estimate if it is drawn at random. All passes where a level is missing.
@@ -232,7 +232,7 @@ class ContextTwin(nn.Module):
             comp = companded(own)
             step = step_planes(log_step, own)
 
-            # The state is handed on in float32: the next level may not take bfloat16.
+            # The state is passed on in float32: the next level may not accept bfloat16.
             with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
                 bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, odd)
                 if plan.n_up:
@@ -282,7 +282,7 @@ class ContextTwin(nn.Module):
         total = own.new_zeros(len(own))
         number = 0
         for order in level.orders:
-            # A pass that is looked at alone stands for all passes of its slice.
+            # If only one pass is looked at, it stands for all passes of its slice.
             n_stood_for = 1 if chosen is None else len(order)
             for turn, _ in enumerate(order):
                 if chosen is None or chosen == turn:
@@ -324,15 +324,15 @@ def step_planes(log_step: Tensor, like: Tensor) -> Tensor:
 
 
 def _half_precision(level: str, like: Tensor) -> bool:
-    """Leave the caller's precision to fine levels; coarse ones are small, with large numbers."""
+    """Keep the caller's precision for fine levels; coarse ones are small, with large numbers."""
     return level in HALF_PRECISION and torch.is_autocast_enabled(like.device.type)
 
 
 def _pass_start(level: LatticeLevel, pass_: LatticePass, hidden: int) -> dict[str, Tensor]:
-    """Return what the values of a pass start from."""
+    """Return the initial values of a pass."""
     n_inputs = level.n_state + N_STEP_INPUTS
 
-    # Both weights add up in one layer; of its 9 neighbours a code knows about half.
+    # Both weights add up in one layer; about half of a code's 9 neighbours are known.
     spread = math.sqrt(2.0 / (n_inputs + 4.5 * pass_.n_known))
     values = {"state": torch.randn(hidden, n_inputs, 1, 1) * spread}
     if pass_.n_known:

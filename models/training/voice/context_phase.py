@@ -37,9 +37,9 @@ from luxvox.models.voice.spectra import SAMPLE_RATE_HZ, spectrum
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-MAX_STORED_S = 1800.0  # of recordings that are coded: more teach no more in the time there is
-CORRECTIONS = (2, 0)  # of the codings of each recording, at log-steps spread over the range
-BATCH = 8  # pieces a pass
+MAX_STORED_S = 1800.0  # of recordings that are coded: more teach no more in the time available
+CORRECTIONS = (2, 0)  # steps, in each coding of a recording, at log-steps spread over the range
+BATCH = 8  # pieces per pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
 CONTEXT_FILE = "context.safetensors"
@@ -54,14 +54,15 @@ def store_speech_codes(
     seed: int,
     context: Context | None = None,
 ) -> None:
-    """Code recordings, half an hour at most, and write the codes in pieces of 128 frames.
+    """Code recordings, at most half an hour, and write the codes in pieces of 128 frames.
 
-    At some rates, as the encoder does: latents are corrected for the depths of a rate, or not, and
-    of corrected ones codewords are chosen by the costs of the context model, if there is one.
+    This is done at several rates, as in the encoder: latents are corrected for the depths of a
+    rate, or not, and for corrected ones codewords are chosen by the context model's costs, if there
+    is one.
 
-    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces],
-    `places.npy`, int64 [pieces, 2]: of which recording a piece is, and its first frame; and
-    `made_by.json`, the digest of what coded them. A folder that is there is replaced as a whole.
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces], `places.npy`,
+    int64 [pieces, 2]: the recording of each piece, and its first frame; and `made_by.json`, the
+    digest of what coded them. An existing folder is replaced as a whole.
 
     Raises:
         InputError: if no recording is long enough for a piece.
@@ -99,7 +100,7 @@ def store_speech_codes(
 
 def _drawn_log_steps(generator: torch.Generator) -> list[int]:
     """Draw a log-step −127 … 127 for each coding of a recording."""
-    # One from each equal part of the range, so each recording is coded finely and coarsely.
+    # One from each equal part of the range, so each recording is coded both finely and coarsely.
     draws = torch.randperm(len(CORRECTIONS), generator=generator)
     draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
     drawn = torch.floor(draws * 254.0 - 127.0 + 0.5)
@@ -143,7 +144,7 @@ def _codes_at(
 
 
 def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
-    """Write arrays and what coded them to a folder, in place of one that is there."""
+    """Write arrays, and what coded them, to a folder, replacing an existing one."""
     # A kill may leave half of a partial folder, but never half of the folder itself.
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -171,7 +172,7 @@ def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
     """Return which recordings are coded, at random, in their order."""
     drawn = torch.randperm(len(voices.samples), generator=generator)
 
-    # Recordings up to the limit in the order they are drawn in, and one in any case.
+    # Recordings up to the limit, in the order in which they are drawn, and at least one.
     lengths = torch.tensor([len(s) / SAMPLE_RATE_HZ for s in voices.samples])
     seconds = lengths[drawn].cumsum(0)
     kept: list[int] = drawn[seconds <= max(MAX_STORED_S, float(seconds[0]))].tolist()
@@ -179,13 +180,13 @@ def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
 
 
 def codes_fit(model: SpeechModel, folder: Path) -> bool:
-    """Return whether stored codes are those of a model's analysis and codebooks."""
+    """Return whether stored codes come from a model's analysis and codebooks."""
     path = folder / MADE_BY
     return path.exists() and json.loads(path.read_text())["coder"] == digest(model)
 
 
 def digest(model: SpeechModel) -> str:
-    """Return a hash of all that codes depend on: everything but the synthesis."""
+    """Return a hash of everything that codes depend on: all but the synthesis."""
     summed = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         if not name.startswith(SYNTHESIS_PARTS):
@@ -194,7 +195,7 @@ def digest(model: SpeechModel) -> str:
 
 
 class SpeechContextPhase:
-    """The context model on stored codes."""
+    """The context model, trained on stored codes."""
 
     name = "context"
     learning_rate = 1.5e-3
@@ -210,21 +211,21 @@ class SpeechContextPhase:
         return self.twins
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Move all at one rate but the embedding, whose unit is an activation."""
+        """Use one learning rate for all but the embedding, whose unit is an activation."""
         return 30.0 if "embedding" in parameter_name else 1.0
 
     def memory(self) -> dict[str, Tensor]:
-        """Return nothing: all that this phase changes has a gradient."""
+        """Return nothing: everything that this phase changes has a gradient."""
         return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return bits a frame, estimated from a few passes, each of other pieces."""
+        """Return bits per frame, estimated from a few passes, each on different pieces."""
         n_passes = len(self.twins.plan[0].passes)
         tensors = self.twins.twin(LEVEL).integers()
         total = torch.zeros(())
         chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
         for index in chosen.tolist():
-            # Codes lie in a mapped file, which is read quicker in ascending order.
+            # Codes are in a memory-mapped file, which is read faster in ascending order.
             picks = torch.randint(len(self.log_steps), (BATCH,), generator=generator).numpy()
             picks = np.sort(picks)
             codes = _as_level(self.codes[picks])
@@ -232,14 +233,14 @@ class SpeechContextPhase:
             costs = self.twins.bits(LEVEL, codes, log_step_int, index, tensors)
             total = total + torch.stack(list(costs.values())).sum()
 
-        # The chosen passes stand for all. At 50 frames a second a bit a frame is 0.05 kbit/s.
+        # The chosen passes stand for all. At 50 frames a second, a bit per frame is 0.05 kbit/s.
         bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
         """Measure kbit/s on held-back codes, by stage, and against the static tables."""
-        # Pieces from all over, the same each time.
+        # Pieces from all recordings, the same each time.
         chosen = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
         codes = _as_level(self.held_back[0][chosen])
         log_step_int = torch.from_numpy(self.held_back[1][chosen]).float()
@@ -278,7 +279,7 @@ def fitting_context(model: SpeechModel, run: Path) -> Context | None:
 
 def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
     """Return the twins of a run folder."""
-    # No file says how large the network is; its tensors do.
+    # No file says how large the network is, but its tensors do.
     state = load_file(run / CONTEXT_FILE)
     hidden, width = state[f"levels.{LEVEL}.values.head_weight"].shape[2:]
     twins = speech_twins(model, width, hidden)

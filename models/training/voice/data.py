@@ -18,12 +18,12 @@ from luxvox.models.voice.loudness import active_level
 from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
-JITTER_DB = 4.0  # standard deviation of the level about the common one
+JITTER_DB = 4.0  # standard deviation of the level around the common one
 NOISE_SHARE = 0.2  # crops that get a little noise
 NOISE_DB = (-70.0, -35.0)
 ROOM_SHARE = 0.15  # crops that are heard in a room
 DECAY_S = (0.1, 0.5)  # until reverberation is 60 dB down
-ROOM_DB = (-18.0, -4.0)  # reverberation against the voice
+ROOM_DB = (-18.0, -4.0)  # reverberation relative to the voice
 SHORTEST_S = 1.0
 
 
@@ -62,7 +62,7 @@ class Recordings:
     def crops(self, n: int, n_frames: int, generator: torch.Generator) -> Tensor:
         """Return random crops [n, 320 · n_frames] near the common level.
 
-        Recordings are drawn by their length; shorter ones are padded with silence.
+        Recordings are drawn in proportion to their length; shorter ones are padded with silence.
         """
         lengths = torch.tensor([len(s) for s in self.samples], dtype=torch.float64)
         picks = torch.multinomial(lengths, n, replacement=True, generator=generator)
@@ -85,12 +85,12 @@ class Recordings:
         return torch.nn.functional.pad(part, (0, size - len(part)))
 
     def _crop(self, index: int, size: int, generator: torch.Generator) -> Tensor:
-        """Return a random crop [size] of a recording, in a room and with noise by chance."""
+        """Return a random crop [size] of a recording, sometimes in a room and with noise."""
         whole = self.samples[index]
         start = int(torch.randint(max(len(whole) - size, 0) + 1, (1,), generator=generator))
         part = torch.from_numpy(whole[start : start + size].astype(np.float32)) / 32768.0
 
-        # Levels vary about the common one, so that the networks do not rely on it.
+        # Levels vary around the common one, so that the networks do not rely on it.
         jitter = math.pow(10.0, JITTER_DB * float(torch.randn(1, generator=generator)) / 20.0)
         part = torch.nn.functional.pad(part, (0, size - len(part)))
         part = part * (self.gains[index] * jitter)
@@ -119,7 +119,7 @@ def _decibels(low_high: tuple[float, float], generator: torch.Generator) -> floa
 
 def _room_noise(size: int, generator: torch.Generator) -> Tensor:
     """Return noise [size] of an RMS of 1 that falls by up to 6 dB an octave above 60 Hz."""
-    # (f / 60)² to the power −slope falls by 12 · slope decibels an octave.
+    # (f / 60)² to the power −slope falls by 12 · slope decibels per octave.
     hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
     slope = _between((0.0, 0.5), generator)
     shape = (1.0 + (hertz / 60.0).square()).pow(-slope)
@@ -133,7 +133,7 @@ def _room_noise(size: int, generator: torch.Generator) -> Tensor:
 
 def _reverberant(part: Tensor, generator: torch.Generator) -> Tensor:
     """Add exponentially decaying reverberation to samples [T]."""
-    # Noise under a straight line in decibels, 60 down at its end, models a diffuse room.
+    # Noise that decays along a straight line in decibels, to −60 at its end, models a diffuse room.
     decay_s = _between(DECAY_S, generator)
     tail = torch.randn(int(decay_s * SAMPLE_RATE_HZ), generator=generator)
     tail *= torch.pow(10.0, torch.arange(len(tail)) * (-3.0 / len(tail)))

@@ -13,9 +13,9 @@ from torch import Tensor
 from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
 
 FOLLOW_DECAY = 0.99
-PRIOR_COUNT = 4000.0  # positions that the codebooks at the start count as
+PRIOR_COUNT = 4000.0  # positions that the initial codebooks count as
 MIN_COUNT = 1e-3
-ALIVE_ABOVE = 0.02  # positions a step, averaged, above which a codeword counts as alive
+ALIVE_ABOVE = 0.02  # average positions per step above which a codeword counts as alive
 
 
 class CodebookFollower:
@@ -23,9 +23,9 @@ class CodebookFollower:
 
     Args:
         vq: residual VQ of one group.
-        restart_share: a codeword is dead that is chosen less often than this share of the mean.
-        even_from: from this stage on a vector counts by the inverse of its length, or late stages
-            fit nothing but the loudest frames (docs/decisions/026).
+        restart_share: a codeword chosen less often than this share of the mean is dead.
+        even_from: from this stage on, a vector counts by the inverse of its length; otherwise late
+            stages fit only the loudest frames (docs/decisions/026).
     """
 
     def __init__(self, vq: ResidualVQ, restart_share: float, even_from: int) -> None:
@@ -33,7 +33,8 @@ class CodebookFollower:
         self.restart_share = restart_share
         self.even_from = even_from
 
-        # Codewords count as if they had been chosen already, or the first batch would move them.
+        # Codewords count as if they had been chosen already; otherwise the first batch would move
+        # them.
         self.usage = torch.exp2(-vq.bits) * PRIOR_COUNT  # [bins, stages, groups, K]
         self.counts = self.usage.mean(0)  # [stages, groups, K]
         self.sums = vq.codebooks * self.counts[..., None]  # [stages, groups, K, width]
@@ -66,13 +67,13 @@ class CodebookFollower:
             chosen = codewords[stage]
             left = rest - self.vq.codebooks[stage, 0].index_select(0, chosen)
 
-            # What codewords leave is taken before they move: they coded the batch as they were.
+            # Residuals are taken before codewords move: the batch was coded with them as they were.
             self._learn_means(stage, rest, chosen)
             self._learn_usage(stage, chosen, bins)
             restarted = self._restart(stage, rest, chosen, generator)
             self._publish(stage, torch.cat([chosen, restarted]))
 
-            # A null ends its frame: later stages learn from the others alone.
+            # A null ends its frame: later stages learn only from the others.
             alive = torch.nonzero(chosen)[:, 0]
             rest = left[alive]
             codewords = codewords[:, alive]
@@ -96,7 +97,7 @@ class CodebookFollower:
             sums.index_add_(0, codewords, vectors)
             return
 
-        # Weights of 1 on average: counts stay those of vectors, whatever their lengths.
+        # Weights average 1: counts stay counts of vectors, whatever their lengths.
         weights = (vectors.square().sum(1) + 1.0).rsqrt()
         weights /= weights.mean()
         counts += torch.bincount(codewords, weights, minlength=size)
@@ -153,7 +154,7 @@ class CodebookFollower:
 
     def _publish(self, stage: int, codewords: Tensor) -> None:
         """Put codewords where their means are; those of all others have not moved."""
-        # Null stays zero; sums over next to no count give no mean.
+        # Null stays zero; sums over hardly any counts give no mean.
         moved = torch.unique(codewords)
         moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= MIN_COUNT)]
         means = self.sums[stage, 0, moved] / self.counts[stage, 0, moved, None]

@@ -1,4 +1,4 @@
-"""The start of voices: principal directions, k-means stage after stage, static tables."""
+"""The start of voice training: principal directions, k-means stage by stage, static tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ N_RATES = 12
 CROP_FRAMES = 100
 N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
-LOW_HZ, MIN_WEIGHT = 1500.0, 0.15  # complex spectra count half at the one, at least the other
+LOW_HZ, MIN_WEIGHT = 1500.0, 0.15  # complex spectra count half at the first, at least the second
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
 START_SHARE = 0.25  # of the vectors that codewords start from: whole ones are nearest to few others
 
@@ -36,8 +36,8 @@ START_SHARE = 0.25  # of the vectors that codewords start from: whole ones are n
 def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) -> SpeechModel:
     """Return a model that is a linear codec with codebooks fitted to `voices`.
 
-    A quarter of the latent are principal directions of envelopes, the rest those of complex
-    spectra.  A codeword takes what is largest first, so their scale says what bits are spent on:
+    A quarter of the latent is principal directions of envelopes, the rest those of complex spectra.
+    A codeword takes what is largest first, so their scale decides what bits are spent on:
     envelopes, then what is below 1.5 kHz (docs/decisions/031).
     """
     generator = torch.Generator().manual_seed(seed)
@@ -52,17 +52,17 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
     model.down.zero_()
     model.down[:n_envelopes, N_REALS:] = ENVELOPE_SCALE * principal_directions(heard, n_envelopes)
 
-    # Directions are found in the weighted spectrum, and must weight what they are applied to.
+    # Directions are found in the weighted spectrum, so they must weight what they are applied to.
     weights = spectrum_weights()
     directions = principal_directions(
         compressed * weights[:, None], config.n_channels - n_envelopes
     )
     model.down[n_envelopes:, :N_REALS] = directions * weights
 
-    # [B, 642, F] -> [B, n_channels, 1, F]; some at once, as the side path takes much memory.
+    # [B, 642, F] -> [B, n_channels, 1, F]; a few at a time, as the side path takes much memory.
     latents = torch.cat([model.latents(part) for part in torch.split(compressed, 50)])
 
-    # Each fit needs those before it: depths the reference, tables the codebooks, and so on.
+    # Each fit needs those before it: depths need the reference, tables the codebooks, and so on.
     model.reference_db.copy_(typical_db(latents))
     fit_codebooks(model, latents, generator)
     fit_static_bits(model, latents)
@@ -71,7 +71,7 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
 
 
 def spectrum_weights() -> Tensor:
-    """Return what each of the 642 numbers of a compressed spectrum counts."""
+    """Return the weight of each of the 642 numbers of a compressed spectrum."""
     # [321] -> [642]: real and imaginary parts count the same.
     hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, N_BINS)
     weights = 1.0 / (1.0 + (hertz / LOW_HZ).square())
@@ -91,7 +91,7 @@ def principal_directions(values: Tensor, n: int) -> Tensor:
 
 @torch.no_grad()
 def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> None:
-    """Let the linear path of the synthesis give what is nearest, coded at many rates."""
+    """Fit the linear path of the synthesis by least squares, on codes at many rates."""
     log_step = torch.linspace(-0.999, 0.999, len(latents))
     codes = model.vq.encode(
         latents, log_step, model.config.rate_weight, model.depths(latents, log_step)
@@ -103,7 +103,7 @@ def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> No
         for x in (model.vq.decode(codes).squeeze(2), compressed / model.config.unit)
     )
 
-    # One squared step a frame: directions that the codes leave out are not blown up.
+    # One squared step per frame: directions that the codes leave out are not blown up.
     ridge = torch.eye(known.shape[1], dtype=torch.float64) * len(known)
 
     # Least squares: [n_channels, 642] -> [642, n_channels]
@@ -112,7 +112,7 @@ def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> No
 
 @torch.no_grad()
 def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generator) -> None:
-    """Fit all stages by k-means, each to what the earlier ones leave."""
+    """Fit all stages by k-means, each to the residual of the earlier ones."""
     vq = model.vq
     rest = vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
     start_power = rest.square().sum(1).mean()
@@ -139,7 +139,7 @@ def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
     sizes = {name: getattr(config, name) for name in names}
     wide = SpeechModel(dataclasses.replace(model.config, **sizes))
 
-    # New paths keep the start of their own, which gives zero.
+    # New paths keep their own initial values, which give zero.
     wide.load_state_dict({**wide.state_dict(), **model.state_dict()})
     return wide
 
@@ -148,19 +148,19 @@ def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
 def with_stages(
     model: SpeechModel, voices: Recordings, n_stages: int, seed: int
 ) -> tuple[SpeechModel, int]:
-    """Return a model with `n_stages` stages: the first of its own, three fifths, and others.
+    """Return a model with `n_stages` stages: its own first three fifths, and new ones.
 
     Also returns how many are its own.
 
-    The others are fitted by k-means to what is left, where the error of a frame counts by the
-    inverse of its length: late stages of training have seen little but the loudest frames, and
+    The new ones are fitted by k-means to the residual, with the error of a frame weighted by the
+    inverse of its length: late stages have seen little but the loudest frames in training, and
     serve the others badly (docs/decisions/026). Networks stay. Quality is spread over all stages:
     the same bitrate gives a frame the same number of them.
     """
     generator = torch.Generator().manual_seed(seed)
     more = SpeechModel(_config_of_stages(model.config, n_stages))
 
-    # Everything but the later stages and the static tables is taken over.
+    # Everything except the later stages and the static tables is taken over.
     new = more.vq
     kept = min(model.config.n_stages * 3 // 5, n_stages)
     new.codebooks[:kept] = model.vq.codebooks[:kept]
@@ -171,7 +171,7 @@ def with_stages(
     depths = _depths_at_all_rates(more, latents)
     rest = new.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
     for stage in range(n_stages):
-        # Frames that no rate brings to this stage have no part in it: [rates, N] -> [N].
+        # Frames that no rate brings to this stage are left out: [rates, N] -> [N].
         shares = (depths > stage).float().mean(0)
         reached = shares > 0
         rest = rest[reached]
@@ -191,8 +191,8 @@ def with_stages(
 
 def _config_of_stages(config: SpeechConfig, n_stages: int) -> SpeechConfig:
     """Return a configuration with another number of stages, and depths that grow with it."""
-    # A depth now comes at a fineness that is smaller by growth^(1 / `DEPTH_POWER`); the slope of a
-    # frame of that depth is to stay.
+    # A depth is now reached at a fineness that is smaller by growth^(1 / `DEPTH_POWER`); the slope
+    # of a frame of that depth must stay the same.
     growth = n_stages / config.n_stages
     return dataclasses.replace(
         config,
@@ -203,14 +203,14 @@ def _config_of_stages(config: SpeechConfig, n_stages: int) -> SpeechConfig:
 
 
 def _latents_of_crops(model: SpeechModel, voices: Recordings, generator: torch.Generator) -> Tensor:
-    """Return latents [N_REFIT_CROPS, n_channels, 1, F]; samples, as large, are let go."""
-    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], of 50 crops at a time.
+    """Return latents [N_REFIT_CROPS, n_channels, 1, F]; the samples, just as large, are freed."""
+    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], 50 crops at a time.
     crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
     return torch.cat([model.latents(spectrum(part)) for part in torch.split(crops, 50)])
 
 
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
-    """Return the stages of frames [rates, N], a typical one's evenly spaced up to the finest."""
+    """Return the stages of frames [rates, N], evenly spaced up to the finest for a typical one."""
     # Depths grow as fineness to a power, so evenly spaced depths take the inverse of it.
     fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
 
@@ -225,7 +225,7 @@ def _fitted(
     """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].
 
     In many dimensions, whole vectors are farther from each other than from zero: codewords that
-    started there would stay unused, except for outliers.
+    start there would stay unused, except by outliers.
     """
     size = vq.codebooks.shape[2]
     book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]
@@ -247,7 +247,7 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
     vq = model.vq
     size = vq.codebooks.shape[2]
 
-    # Before anything is counted, all codewords cost the same, and null less.
+    # Before anything is counted, all codewords cost the same, and null costs less.
     vq.bits.fill_(9.0)
     vq.bits[..., 0] = 4.0
 
@@ -260,7 +260,7 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
             in_bin = rate_bin(log_step) == number
             vq.bits[number] = bits_from_counts(codeword_counts(codes[in_bin], size).float())
 
-    # What the last round chose says how well the codebooks are used.
+    # The choices of the last round show how well the codebooks are used.
     for stage, table in enumerate(codeword_counts(codes, size)):
         alive, perplexity = usage(table.float())
         text = "stage %d: %.1f %% of the codewords used, perplexity %.1f, %d places"
@@ -268,6 +268,6 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
 
 
 def bits_from_counts(counts: Tensor) -> Tensor:
-    """Return the cost in bits of codewords counted [stages, groups, K], each seen a little."""
+    """Return the cost in bits of codewords, from counts [stages, groups, K] with a small prior."""
     seen = counts + 0.2
     return -torch.log2(seen / seen.sum(-1, keepdim=True))

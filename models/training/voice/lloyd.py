@@ -23,14 +23,14 @@ def usage(counts: Tensor) -> tuple[float, float]:
 def codeword_counts(codes: Tensor, codebook_size: int) -> Tensor:
     """Count the codewords [stages, groups, K] of codes [B, stages, groups, H, W] that are coded.
 
-    Places that an earlier null ended are not coded and not counted.
+    Positions that an earlier null ended are neither coded nor counted.
     """
     _, stages, groups, _, _ = codes.shape
 
     # A position is coded in the first stage, and in later ones after a code that is not null.
     reached = torch.cat([torch.ones_like(codes[:, :1]), codes[:, :-1]], 1) != 0
 
-    # Codebooks are numbered through, so that one count does for all of them.
+    # Codebooks are numbered consecutively, so that one count covers all of them.
     offsets = torch.arange(stages * groups).reshape(1, stages, groups, 1, 1) * codebook_size
 
     # [B, stages, groups, H, W] -> [n] -> [stages · groups · K] -> [stages, groups, K]
@@ -53,11 +53,11 @@ def entropy_constrained_lloyd(
     Args:
         vectors: [N, width] in steps.
         book: [K, width] to start from; codeword 0 stays the zero vector.
-        n_iterations: passes over the vectors. In all but the last 3, dead codewords are put on
+        n_iterations: passes over the vectors. In all but the last 3, dead codewords are moved to
             badly coded vectors.
         generator: source of the seeds.
         rate_weight: worth of a bit in squared steps.
-        weights: what the squared error of each vector counts [N]; one by default.
+        weights: the weight of the squared error of each vector [N]; one by default.
 
     Returns:
         Codebook [K, width] and the chosen codewords [N].
@@ -66,7 +66,7 @@ def entropy_constrained_lloyd(
     weights = torch.ones(n) if weights is None else weights
     book = book.clone()
 
-    # Before anything is counted, null is taken to be likely.
+    # Before anything is counted, null is assumed to be likely.
     bits = torch.full((codebook_size,), 8.0)
     bits[0] = 1.0
 
@@ -89,7 +89,7 @@ def entropy_constrained_lloyd(
 def _move_to_means(
     book: Tensor, vectors: Tensor, weights: Tensor, choice: Tensor, counts: Tensor
 ) -> None:
-    """Put the codewords of a book [K, width] at the weighted means of what they code.
+    """Move the codewords of a book [K, width] to the weighted means of what they code.
 
     Args:
         book: changed in place.
@@ -102,7 +102,7 @@ def _move_to_means(
     sums = torch.zeros_like(book).index_add_(0, choice, vectors * weights[:, None])
     totals = torch.zeros(len(book)).index_add_(0, choice, weights)[:, None]
 
-    # Null stays the zero vector; what was not chosen has no mean.
+    # Null stays the zero vector; codewords that were not chosen have no mean.
     used = counts > 0
     used[0] = False
     book[used] = (sums / totals)[used]
@@ -120,7 +120,7 @@ def _nearest(
     bias = book.square().sum(-1) + rate_weight * bits  # [K]
     choices, costs = [], []
 
-    # Some vectors at once, since the costs of all codewords take much memory.
+    # A few vectors at a time, since the costs of all codewords take much memory.
     for part in torch.split(vectors, 16384):
         # ‖r − c‖² less ‖r‖², plus the rate: [n, width] -> [n, K] -> [n]
         cost = torch.addmm(bias[None], part, book.T, alpha=-2.0)

@@ -33,9 +33,9 @@ BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
 SYNTHESIS_RATE = 2e-4
-RESTART_SHARE = 0.05  # codewords chosen less often than this share of the mean start again
-MIN_STAGES = 1.5  # a frame of stored codes: those of less teach little
-PREFIX_SHARE = 0.1  # samples that see only the first section's stages
+RESTART_SHARE = 0.05  # codewords chosen less often than this share of the mean are restarted
+MIN_STAGES = 1.5  # stages per frame of stored codes: pieces with fewer teach little
+PREFIX_SHARE = 0.1  # share of samples that see only the stages of the first section
 N_VALIDATION = 10
 VALIDATION_LOG_STEPS = (0.35, 0.1, -0.2)
 REFERENCE_STEP = 0.02  # how fast the typical power follows the latents
@@ -71,7 +71,7 @@ class JointSpeechPhase:
         return self.model
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Move all at one rate: codebooks that restart can follow the analysis."""
+        """Use one learning rate for all: codebooks that restart can follow the analysis."""
         return 1.0
 
     def memory(self) -> dict[str, Tensor]:
@@ -93,12 +93,13 @@ class JointSpeechPhase:
         # pass it straight through.
         decoded = self.model.samples(latents + (quantised - latents).detach(), half)
 
-        # Spectra start a little later each time, or pulses could hide between fixed windows.
+        # Spectra start at a slightly different sample each time, or pulses could hide between
+        # windows.
         shift = int(torch.randint(HOP // 2, (1,), generator=generator))
         pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
         distortion, figures = distortions(*pair)
 
-        # Latents are drawn to their codewords, relative to the power of all of them.
+        # Latents are pulled towards their codewords, relative to the power of all latents.
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
 
@@ -123,7 +124,7 @@ class JointSpeechPhase:
         bits = float(vq.static_bits(codes, log_step).sum())
 
         # Codebooks learn afterwards: codewords that have seen the batch fit it too well. They learn
-        # from the batches of all processes, and so stay the same in all.
+        # from the batches of all processes, so they stay the same in all.
         quantised = self._prefixes(codes, generator)
         if self.model.training:
             seen = [of_all_processes(x) for x in (latents.detach(), codes.int(), log_step)]
@@ -163,7 +164,7 @@ class JointSpeechPhase:
                     write_sample(samples[0], decoded[0], folder / f"{index}_{value:+.1f}")
             figures |= {f"{key}@{value:+.1f}": number for key, number in sums.items()}
 
-        # Codewords are counted over all rates: rare ones are chosen at some only.
+        # Codewords are counted over all rates: rare ones are chosen at only some.
         for stage, table in enumerate(counts):
             alive, perplexity = usage(table.float())
             figures[f"used_{stage + 1}"] = alive
@@ -178,7 +179,7 @@ class JointSpeechPhase:
 class SpeechSynthesisPhase(JointSpeechPhase):
     """The synthesis alone, on stored codes of a frozen analysis and frozen codebooks.
 
-    Those are codes as the encoder makes them, corrected ones too (`store_speech_codes`).
+    The codes are as the encoder makes them, including corrected ones (`store_speech_codes`).
     """
 
     name = "synthesis"
@@ -193,7 +194,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
     ) -> None:
         super().__init__(model.eval(), voices, held_back, half_precision, SYNTHESIS_RATE)
 
-        # Stored codes are of this analysis and these codebooks, so both must stay.
+        # Stored codes come from this analysis and these codebooks, so both must stay.
         model.requires_grad_(False)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
@@ -210,7 +211,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the distortion of a batch of crops of 1.5 s, whatever rates they have."""
-        # Codes lie in a mapped file, which is read quicker in ascending order.
+        # Codes are in a memory-mapped file, which is read faster in ascending order.
         picks = torch.randint(len(self.pieces), (BATCH,), generator=generator).numpy()
         picks = np.sort(self.pieces[picks])
 
@@ -240,8 +241,8 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 def random_log_steps(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
     """Draw log-steps [n] of −1 (finest) … 1 (coarsest) for training.
 
-    One from the whole range; the others so that a typical frame gets from 2 stages to nearly all,
-    each as often, stratified over them: crops of less teach little.
+    One comes from the whole range; the others are stratified so that a typical frame gets from 2
+    stages to nearly all, each equally often: crops with fewer teach little.
     """
     # One from each of n − 1 equal parts of 0 … 1.
     u = (torch.arange(n - 1) + torch.rand(n - 1, generator=generator)) / max(n - 1, 1)
@@ -273,7 +274,7 @@ def coded(model: SpeechModel, samples: Tensor, log_step: float) -> tuple[Tensor,
 
 def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
     """Return the scores whose packages are installed."""
-    # Training needs neither of them, so both are optional.
+    # Training does not need them, so both are optional.
     pair = samples.numpy(), decoded.numpy()
     scores = {}
     with contextlib.suppress(ImportError):
@@ -308,6 +309,6 @@ def load_speech_model(run: Path) -> SpeechModel:
     model = SpeechModel(config)
     model.load_state_dict(load_file(run / MODEL_FILE))
 
-    # Codes and context model must be those of the codebooks that are shipped.
+    # Codes and context model must match the codebooks that are shipped.
     model.vq.codebooks.copy_(rounded_codebooks(model.vq.codebooks))
     return model

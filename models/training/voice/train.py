@@ -1,14 +1,14 @@
-"""`luxvox train speech`: what the phases of voice training are.
+"""`luxvox train speech`: the phases of voice training.
 
 | phase | what learns | from |
 | --- | --- | --- |
 | start | nothing: principal directions, k-means codebooks, static tables | voices |
 | joint | analysis, codebooks and synthesis together | voices |
 | context | context model | codes of the final analysis |
-| synthesis | synthesis alone | the same codes, and voices |
+| synthesis | only the synthesis | the same codes, and voices |
 
 The latents move in the joint phase, so the context model comes after it. The context phase stores
-codes; begun a second time, it has some of them chosen by the context model, as the encoder does.
+codes; when it runs a second time, some of them are chosen by the context model, as in the encoder.
 The synthesis may learn next to it from then on.
 """
 
@@ -49,7 +49,7 @@ from luxvox.models.voice.weights import load_voice_codec
 log = logging.getLogger(__name__)
 
 JOINT, CONTEXT, SYNTHESIS = "joint", "context", "synthesis"
-STAGES = range(4, 61)  # no fewer than the first section has, no more than a loader takes
+STAGES = range(4, 61)  # no fewer than the first section has, no more than a loader accepts
 NEW = SpeechConfig(n_stages=28, finest_depth=36.4, slope_rise=3.253808867751506, wide_width=384)
 """The networks of new models."""
 
@@ -59,14 +59,14 @@ class VoiceRecipe:
     """How voices are trained.
 
     Attributes:
-        stages: how many of the residual VQ the weights are to have that training starts from;
-            as many as they have by default.
-        widen: whether they get the wide paths that they lack, which change nothing before
-            training.
+        stages: how many stages of residual VQ to give the initial weights; as many as they have by
+            default.
+        widen: whether the initial weights get the wide paths that they lack, which change nothing
+            before training.
         config: the networks of new models.
-        held_back: every n-th recording is never trained on, but validated on.
-        first_rate, later_rate: learning rates of the joint phase, from nothing and from weights
-            that were trained: at 6e-4 those lost 0.1 of PESQ-WB in the first minutes.
+        held_back: every n-th recording is used for validation and never for training.
+        first_rate, later_rate: learning rates of the joint phase, from nothing and from trained
+            weights: at 6e-4 the latter lost 0.1 of PESQ-WB in the first minutes.
 
     Raises:
         UsageError: if the number of stages is out of range.
@@ -85,7 +85,7 @@ class VoiceRecipe:
 
     @property
     def command(self) -> str:
-        """Return the word of the command line."""
+        """Return the name of the subcommand."""
         return "speech"
 
     @property
@@ -95,7 +95,7 @@ class VoiceRecipe:
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """Return the phases, and what each gets of the minutes."""
+        """Return the phases, and each one's share of the minutes."""
         return {JOINT: 0.6, CONTEXT: 0.2, SYNTHESIS: 0.2}
 
     def read(self, folders: Sequence[Path]) -> tuple[Recordings, Recordings]:
@@ -103,11 +103,11 @@ class VoiceRecipe:
         return Recordings(folders).split(self.held_back)
 
     def start(self, job: Job, training: Recordings) -> Started:
-        """Write a linear codec, or the networks that training goes on from."""
+        """Write a linear codec, or the networks that training continues from."""
         if job.init is None and (self.stages is not None or self.widen):
             raise UsageError("stages and wide paths need weights to start from")
 
-        # Codes and context models of an earlier run are not of this one's networks.
+        # Codes and context models of an earlier run do not belong to this one's networks.
         for stale in job.run.glob("context.*"):
             stale.unlink()
         for folder in _codes(job.run):
@@ -124,18 +124,19 @@ class VoiceRecipe:
         return Started(model.config, hours)
 
     def _started(self, run: Path, init: Path, training: Recordings) -> SpeechModel:
-        """Return the model to start from, as it is wanted, and write its context model."""
+        """Return the model to start from, changed as requested, and write its context model."""
         log.info("starting from %s", init.stem)
         model, twins = _loaded(init)
         if self.widen:
             model = widened(model, self.config)
 
-        # Codebooks stay, and with them what the context model predicts.
+        # Codebooks stay, and so does what the context model predicts.
         if self.stages in (None, model.config.n_stages):
             save_speech_context(model, twins, run)
             return model
 
-        # The context model of the stages that stay is kept; it is of other codes by then.
+        # The context model of the stages that stay is kept, although by then the codes are
+        # different.
         level = twins.runtime_level(LEVEL)
         more, n_kept = with_stages(model, training, self.stages, SEED)
         new = speech_twins(more, level.shape.width, level.shape.hidden)
@@ -147,7 +148,7 @@ class VoiceRecipe:
         """Return a phase; that of the context model stores codes first."""
         model = load_speech_model(job.run)
 
-        # Trained weights are moved more gently than those of a linear codec.
+        # Trained weights need smaller steps than those of a linear codec.
         if name == JOINT:
             rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
             return JointSpeechPhase(model, *data, job.bfloat16, rate)
@@ -160,7 +161,7 @@ class VoiceRecipe:
                 raise UsageError(f"{job.run}: phase {SYNTHESIS} needs the codes of {CONTEXT}")
             return SpeechSynthesisPhase(model, *data, folders[0], job.bfloat16)
 
-        # A resume goes on with the codes that it was trained on.
+        # A resume continues with the codes that it was trained on.
         if not (job.resume and fit):
             if process_rank() == 0:
                 _store(model, job.run, data)

@@ -52,7 +52,7 @@ class ContextTwin(nn.Module):
             random = name.endswith("weight") and spread
             values[name] = torch.randn(size) * spread if random else torch.zeros(size)
 
-        # Names of parameters must not have dots in them.
+        # Parameter names must not contain dots.
         self.values = nn.ParameterDict(
             {name.replace(".", "_"): nn.Parameter(value) for name, value in values.items()}
         )
@@ -70,7 +70,7 @@ class ContextTwin(nn.Module):
         codewords = probability[..., 1:] / (1.0 - null)[..., None]
         self.values["table_bias"].copy_(torch.log2(codewords.clamp(min=2.0**-15)))
 
-        # [K − 1, size] -> [K − 1, 2 · size], of which as many are taken as there are features.
+        # [K − 1, size] -> [K − 1, 2 · size], of which the first are used, one per feature.
         table = self.values["table_weight"]  # [stages, 1, K − 1, hidden]
         for stage in range(self.plan.n_stages):
             features = codeword_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
@@ -97,7 +97,7 @@ class ContextTwin(nn.Module):
 
         Later passes start from those of its last stage, later heads from the last of the first.
         """
-        # For each pass the one in the other plan that it starts from.
+        # For each pass, the one in the other plan that it starts from.
         like = [
             plan.passes.index(replace(pass_, stage=min(pass_.stage, plan.n_stages - 1)))
             for pass_ in self.plan.passes
@@ -110,8 +110,8 @@ class ContextTwin(nn.Module):
                 value.copy_(exported[like] if name == "conv1.bias" else exported)
                 continue
 
-            # The embedding has no entry for the last stage, which no other one follows. Tables are
-            # of codewords, so those of later stages stay as they are.
+            # The embedding has no entry for the last stage, which no other one follows. Tables
+            # belong to codewords, so those of later stages stay as they are.
             n = n_stages - 1 if name == "embedding" else n_stages
             value[:n].copy_(exported[:n])
             if name.startswith(("head", "flag")):
@@ -146,7 +146,7 @@ def _round(value: Tensor) -> Tensor:
 
 def codeword_features(codewords: Tensor) -> Tensor:
     """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
-    # Logarithms tell small numbers apart that would be lost next to large ones.
+    # Logarithms tell apart small numbers that would be lost next to large ones.
     scaled = codewords.sign() * torch.log2(1.0 + codewords.abs())
     scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
 
@@ -158,7 +158,7 @@ def codeword_features(codewords: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LevelParts:
-    """What the context model of a level is built on."""
+    """What the context model of a level is built from."""
 
     shape: LevelShape
     quantiser: ResidualVQ
@@ -213,7 +213,7 @@ class ContextTwins(nn.Module):
         index: int,
         tensors: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
-        """Return the cost in bits of what one pass predicts, summed, by stage.
+        """Return the summed cost in bits of what one pass predicts, by stage.
 
         Args:
             name: the level.
