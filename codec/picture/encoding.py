@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from luxvox.codec import container
+from luxvox.codec import container, memory
 from luxvox.codec.container import (
     ALPHA,
     EXIF,
@@ -180,10 +180,12 @@ class PictureEncoder:
 
         def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
             level = LEVELS[number]
+            memory.release()
             if number:
                 before = coarser[LEVELS[number - 1]]
                 placement.know(number - 1, torch.from_numpy(before)[None])
-            placed = prepared.latents[level] / placement.factors(number)
+            placed = placement.placed(number, prepared.latents[level])
+            memory.release()
             for band, choice in enumerate(choices):
                 choice.begin(level, placed[:, :, bands.bands.grid_rows(band, STRIDES[level])])
 
@@ -202,6 +204,7 @@ class PictureEncoder:
     def _prepare(self, quality: Quality, progress: Progress) -> _Prepared:
         setting = self._setting(quality)
         latents = analyse(self.codec.model, self._pixels, setting, progress)
+        memory.release()
         saved = latents_of_saved(self.codec.model, self._pixels, setting, latents)
         return _Prepared(setting, saved or latents, saved is not None)
 

@@ -8,6 +8,7 @@ settles on codes whose picture is the one given, except for pixels next to paddi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,9 +46,10 @@ def latents_of_saved(
         setting: step and tuning of the file to be written.
         latents: of the picture, as `analyse` gives them.
     """
-    codes, factors, distance = _rounded(model, setting, latents)
-    if distance > _WELL_ROUNDED:
+    rounded = _rounded(model, setting, latents, _WELL_ROUNDED)
+    if rounded is None:
         return None
+    codes, factors = rounded
     best, min_error = None, _MAX_SQUARED_ERROR + _MAX_SHARE * setting.step**2
     for _ in range(N_STEPS):
         drawn = _drawn(model, codes, setting, pixels.shape[:2])
@@ -59,14 +61,26 @@ def latents_of_saved(
             break
         again = analyse(model, drawn, setting, lambda share: None)
         moved = {level: exact[level] + latents[level] - again[level] for level in LEVELS}
-        codes, factors, _ = _rounded(model, setting, moved)
+        rounded = _rounded(model, setting, moved)
+        assert rounded is not None
+        codes, factors = rounded
     return best
 
 
 def _rounded(
-    model: PictureModel, setting: Setting, latents: Mapping[str, Tensor]
-) -> tuple[Latents, Latents, float]:
-    """Return the codes, the factors on their steps, and how far the latents are from codes."""
+    model: PictureModel,
+    setting: Setting,
+    latents: Mapping[str, Tensor],
+    max_distance: float = math.inf,
+) -> tuple[Latents, Latents] | None:
+    """Return the codes and the factors on their steps; None if the latents are far from codes.
+
+    Args:
+        model: on the device to be used.
+        setting: step and tuning.
+        latents: [1, C, h, w] by level, in steps.
+        max_distance: root mean square distance of the judged levels from their codes, in steps.
+    """
     placement = Placement(model, setting)
     codes, factors = {}, {}
     squares, n_codes = 0.0, 0
@@ -74,13 +88,19 @@ def _rounded(
         factors[level] = placement.factors(number)
         placed = latents[level] / factors[level]
         codes[level] = torch.round(placed)
-        placement.know(number, codes[level])
+
         if level in _JUDGED:
             coded = codes[level] != 0
             squares += float((placed - codes[level])[coded].square().sum())
             n_codes += int(coded.sum())
-    distance = (squares / n_codes) ** 0.5 if n_codes >= _MIN_CODES else 1.0
-    return codes, factors, distance
+
+        # What follows takes most of the time, and most pictures were never in a file.
+        if level == _JUDGED[-1]:
+            distance = (squares / n_codes) ** 0.5 if n_codes >= _MIN_CODES else math.inf
+            if distance > max_distance:
+                return None
+        placement.know(number, codes[level])
+    return codes, factors
 
 
 def _drawn(

@@ -27,6 +27,7 @@ from luxvox.models.picture.conditions import (
 from luxvox.models.picture.networks import PictureModel
 
 STRIP_PIXELS = 1 << 20
+_STRIP_POSITIONS = 1 << 14  # of coarse grids
 _ALIGNMENT = 16  # rows of pixels; the finest grid that is not cut into strips
 
 Progress = Callable[[float], None]
@@ -141,7 +142,29 @@ class Placement:
     @torch.inference_mode()
     def factors(self, number: int) -> Tensor:
         """Return the factors of a level, [1, channels, h, w] or a shape that broadcasts to it."""
-        return self._model.synthesis.step_factors(number, self._features, self._at).cpu()
+        return torch.cat([factors for _, factors in self._factors(number)], 2)
+
+    @torch.inference_mode()
+    def placed(self, number: int, latents: Tensor) -> Tensor:
+        """Return the latents [1, channels, h, w] of a level in the steps of their places."""
+        placed = torch.empty_like(latents)
+        for rows, factors in self._factors(number):
+            torch.div(latents[:, :, rows], factors, out=placed[:, :, rows])
+        return placed
+
+    def _factors(self, number: int) -> Iterator[tuple[slice, Tensor]]:
+        """Yield rows of a level and the factors there, or those that all of them share."""
+        synthesis, features = self._model.synthesis, self._features
+        if features is None:
+            yield slice(None), synthesis.step_factors(number, None, self._at).cpu()
+            return
+
+        # Energies of features are averaged over their neighbours: one row to each side.
+        for strip in _coarse_strips(features.shape[2], features.shape[3], reach=1):
+            part = synthesis.step_factors(number, features[:, :, strip.rows(1)], self._at)
+            inner = strip.inner(1)
+            kept = part[:, :, 2 * inner.start : 2 * inner.stop].cpu()
+            yield slice(2 * strip.first, 2 * strip.last), kept
 
     @torch.inference_mode()
     def know(self, number: int, codes: Tensor) -> None:
@@ -149,5 +172,37 @@ class Placement:
         if number == FINEST:
             return
         codes = codes.to(self._model.device)
+        if self._features is None:
+            self._features = self._drawn(number, None, codes)
+            return
+
+        # A block sees one row to each side; the factors see one of the coarser grid, which is two.
+        parts = []
+        reach = self._model.config.synthesis_blocks[number] + 2
+        for strip in _coarse_strips(codes.shape[2], codes.shape[3], reach):
+            below = self._features[:, :, strip.rows(2)]
+            part = self._drawn(number, below, codes[:, :, strip.rows(1)])
+            parts.append(part[:, :, strip.inner(1)])
+        self._features = torch.cat(parts, 2)
+
+    def _drawn(self, number: int, features: Tensor | None, codes: Tensor) -> Tensor:
+        """Return the features of a level from those of the coarser one and its own codes."""
         source = self._model.source({LEVELS[number]: codes}, self._at)
-        self._features = self._model.synthesis.level(number, self._features, source, self._at)
+        return self._model.synthesis.level(number, features, source, self._at)
+
+
+def _coarse_strips(height: int, width: int, reach: int) -> Iterator[Strip]:
+    """Cut the grid of a coarse level into strips, so that large pictures take little memory.
+
+    Args:
+        height, width: of the grid.
+        reach: how many rows to each side a row depends on.
+
+    Yields:
+        Strips in rows of the grid, which begin at even ones.
+    """
+    halo = 2 * -(-reach // 2)
+    size = max(2 * (_STRIP_POSITIONS // (2 * width)), 2)
+    for first in range(0, height, size):
+        last = min(first + size, height)
+        yield Strip(max(first - halo, 0), first, last, min(last + halo, height))

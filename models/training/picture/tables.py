@@ -73,7 +73,7 @@ def _symbols_seen(
         # Factors on the steps of a level follow from the codes of the coarser one.
         placement = Placement(model, setting)
         for depth, level in enumerate(LEVELS):
-            placed = latents[level] / placement.factors(depth)
+            placed = placement.placed(depth, latents[level])
             choice.begin(level, placed)
             codes = torch.from_numpy(walk.next_level()).float()
             placement.know(depth, codes[None])  # [C, H, W] -> [1, C, H, W]

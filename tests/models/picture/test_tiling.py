@@ -1,5 +1,6 @@
 """Large pictures in strips: the same result as whole, at any size."""
 
+import copy
 import functools
 
 import numpy as np
@@ -8,7 +9,14 @@ import torch
 
 from luxvox.models.picture import tiling
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting
-from luxvox.models.picture.tiling import analyse, grid_shapes, padded_size, padded_units, strips
+from luxvox.models.picture.tiling import (
+    Placement,
+    analyse,
+    grid_shapes,
+    padded_size,
+    padded_units,
+    strips,
+)
 
 SETTING = Setting(24.0)
 
@@ -43,6 +51,34 @@ def test_strips_equal_the_whole(lively, cut_small, size):
     for level in LEVELS:
         assert torch.allclose(latents[level], whole[level], atol=1e-4)
     assert len(told) == 5  # four strips, and the end
+
+
+def factors_of(model, codes):
+    placement = Placement(model, SETTING)
+    factors = {}
+    for number, level in enumerate(LEVELS):
+        factors[level] = placement.factors(number)
+        placement.know(number, codes[level])
+    return factors
+
+
+@pytest.mark.parametrize("size", [(64, 64), (256, 64), (320, 128)])
+def test_factors_by_strips_equal_the_whole(lively, monkeypatch, size):
+    lively = copy.deepcopy(lively)
+    generator = torch.Generator().manual_seed(1)
+    for step_map in lively.synthesis.step_maps:
+        for layer in (step_map.probe, step_map.maps):
+            layer.weight.copy_(0.05 * torch.randn(layer.weight.shape, generator=generator))
+    codes = {
+        level: torch.randint(-3, 4, (1, n, *grid_shapes(*size)[level]), generator=generator).float()
+        for level, n in zip(LEVELS, lively.config.channels, strict=True)
+    }
+    whole = factors_of(lively, codes)
+    monkeypatch.setattr(tiling, "_STRIP_POSITIONS", 1)
+    cut = factors_of(lively, codes)
+    for level in LEVELS[1:]:
+        assert whole[level].std() > 0.01
+        assert torch.allclose(cut[level], whole[level], rtol=1e-5)
 
 
 def test_the_blocks_of_this_test_reach_far(lively):
