@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
+
+from luxvox.process_setting import ProcessSetting
 
 Item = TypeVar("Item")
 
@@ -74,50 +75,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(n_threads)
 
 
-@dataclass
-class _ProcessSetting:
-    """A setting that all threads share: the usual one as long as any thread needs it.
-
-    The first thread that enters notes the caller's value, the last one that leaves puts it back,
-    unless somebody has set another one meanwhile.
-    """
-
-    get: Callable[[], Any]
-    put: Callable[[Any], object]
-    usual_values: tuple[Any, ...]
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    n_inside: int = 0
-    found: list[Any] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def usual(self) -> Iterator[None]:
-        with self.lock:
-            now = self.get()
-            if now not in self.usual_values:
-                self.found = [now]
-                self.put(self.usual_values[0])
-            self.n_inside += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.n_inside -= 1
-                if self.n_inside == 0:
-                    self.put_back()
-
-    def put_back(self) -> None:
-        if self.found and self.get() in self.usual_values:
-            self.put(self.found[0])
-        self.found = []
-
-    def after_fork(self) -> None:
-        """Forget the threads that a child process does not have."""
-        self.lock = threading.Lock()
-        self.n_inside = 0
-        self.put_back()
-
-
-def _precision_of(backend: Any) -> _ProcessSetting:
+def _precision_of(backend: Any) -> ProcessSetting:
     """Return the setting that lets one backend multiply float32 in fewer bits."""
 
     def get() -> Any:
@@ -126,20 +84,20 @@ def _precision_of(backend: Any) -> _ProcessSetting:
     def put(value: Any) -> None:
         backend.fp32_precision = value
 
-    return _ProcessSetting(get, put, ("ieee", "none"))
+    return ProcessSetting(get, put, ("ieee", "none"))
 
 
-def _precisions() -> list[_ProcessSetting]:
+def _precisions() -> list[ProcessSetting]:
     mkldnn: Any = torch.backends.mkldnn
     if hasattr(mkldnn, "matmul"):
         return [_precision_of(backend) for backend in (mkldnn.matmul, mkldnn.conv, _cuda.matmul)]
     get, put = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
-    return [_ProcessSetting(get, put, ("highest",))]
+    return [ProcessSetting(get, put, ("highest",))]
 
 
 _cuda: Any = torch.backends.cuda
 _OF_PROCESS: Final = (
-    _ProcessSetting(torch.get_default_dtype, torch.set_default_dtype, (torch.float32,)),
+    ProcessSetting(torch.get_default_dtype, torch.set_default_dtype, (torch.float32,)),
     *_precisions(),
 )
 
@@ -149,8 +107,6 @@ _thread = threading.local()
 
 def _after_fork() -> None:
     _thread.was_forked = True
-    for setting in _OF_PROCESS:
-        setting.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -87,7 +87,7 @@ def file_bytes(data: FileBytes) -> bytes:
     if isinstance(data, bytes):
         return data
     if isinstance(data, str | os.PathLike):
-        return _file_at(os.fspath(data))
+        return _file_at(_path_of(data))
     buffer: Any = data
     try:
         view = memoryview(buffer)
@@ -108,11 +108,36 @@ def _file_at(path: str) -> bytes:
         return stream.read()
 
 
+def _path_of(file: str | os.PathLike[str]) -> str:
+    """Return a path as text; refuse one that no file can have, or `open` raises ValueError."""
+    path = os.fsdecode(file)
+    try:
+        is_possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_possible = False
+    if not is_possible:
+        raise UsageError(f"no file can have the name {path!a}")
+    return path
+
+
 def _rest_of(stream: IO[bytes]) -> bytes:
-    data: object = stream.read()
+    try:
+        data: object = stream.read()
+    except ValueError as error:  # it is closed, or open for writing
+        raise UsageError(f"the file cannot be read from: {error}") from None
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
     if not isinstance(data, bytes):
         raise UsageError("the file is open for text; open it with mode 'rb'")
     return data
+
+
+def plain_number(value: float) -> float:
+    """Return a number of any type, as fractions and NumPy's, as a float; ∞ for one beyond those."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def is_file(value: object) -> bool:
@@ -130,7 +155,7 @@ def foreign_file(file: ForeignFile) -> bytes | str:
     Raises:
         UsageError, SystemFailure: as `file_bytes`.
     """
-    path = os.fspath(file) if isinstance(file, str | os.PathLike) else None
+    path = _path_of(file) if isinstance(file, str | os.PathLike) else None
     return file_bytes(file) if path is None or remote.is_url(path) else path
 
 
@@ -184,7 +209,8 @@ def _is_flag(value: object) -> bool:
 def _is_number(value: object) -> bool:
     if not isinstance(value, numbers.Real) or _is_flag(value):
         return False
-    return not math.isnan(value)  # nothing is above NaN, so no limit would hold
+    number: Any = value
+    return not math.isnan(plain_number(number))  # nothing is above NaN, so no limit would hold
 
 
 def _is_whole(value: object) -> bool:

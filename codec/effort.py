@@ -9,6 +9,7 @@ or latents are corrected several times by what is heard of their codes
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -93,6 +94,7 @@ def check_effort(effort: int) -> int:
     Raises:
         UsageError: if it is not a whole number of 1 … 9.
     """
-    if isinstance(effort, bool) or not isinstance(effort, int) or effort not in EFFORTS:
+    is_whole = isinstance(effort, numbers.Integral) and not isinstance(effort, bool)
+    if not is_whole or effort not in EFFORTS:
         raise UsageError(f"effort {effort!r} is out of range, legal: {EFFORTS[0]}..{EFFORTS[-1]}")
-    return effort
+    return int(effort)

@@ -167,18 +167,18 @@ def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
         legal = ", ".join(CODER_NUMBERS)
         raise UsageError(f"coder {request.coder!r} is unknown, legal: {legal}")
 
-    raster = raster_of(picture)
-    if request.strip:
-        raster = stripped(raster)
-    height, width = raster.pixels.shape[:2]
-    if height * width > container.MAX_PIXELS:
-        raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
-    others, left_out = sections_after_codes(raster, request.strip)
-    if raster.alpha is not None:
-        seen = without_hidden_colours(raster.pixels, raster.alpha)
-        raster = dataclasses.replace(raster, pixels=seen)
-
     with usual_state():
+        raster = raster_of(picture)
+        if request.strip:
+            raster = stripped(raster)
+        height, width = raster.pixels.shape[:2]
+        if height * width > container.MAX_PIXELS:
+            raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
+        others, left_out = sections_after_codes(raster, request.strip)
+        if raster.alpha is not None:
+            seen = without_hidden_colours(raster.pixels, raster.alpha)
+            raster = dataclasses.replace(raster, pixels=seen)
+
         codec = codec_on(request.device)
         encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder], request.work)
         data, missed = at_target(encoder, request.target, progress)

@@ -134,7 +134,7 @@ class SpeechFile:
             raise UsageError("the file is closed")
         if whence not in origins:
             raise UsageError(f"whence {whence} is unknown, legal: 0, 1, 2")
-        position = origins[whence] + frames
+        position = origins[whence] + int(frames)
         if not 0 <= position <= self.frames:
             raise UsageError(f"sample {position} asked for, legal: 0..{self.frames}")
         if position != self._position:
@@ -159,7 +159,7 @@ class SpeechFile:
         check_types(frames=frames)
         if dtype not in _TYPES:
             raise UsageError(f"dtype {dtype!r} is unknown, legal: {', '.join(_TYPES)}")
-        left = self.frames - self._position
+        left, frames = self.frames - self._position, int(frames)
         samples = self._take(left if frames < 0 else min(frames, left))
         self._position += len(samples)
         samples = _as_type(samples, dtype)

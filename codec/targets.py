@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from luxvox.codec.arguments import plain_number
 from luxvox.errors import UsageError
 
 DEFAULT_QUALITY: Final = 50.0
@@ -57,7 +58,9 @@ def voice_target(quality: float | None, bitrate: float | None, size: float | Non
 
 def _only(asked: dict[str, float | None]) -> Target | None:
     """Return the one thing that is asked for, if any; quality has a range of its own."""
-    given = [Target(what, value) for what, value in asked.items() if value is not None]
+    given = [
+        Target(what, plain_number(value)) for what, value in asked.items() if value is not None
+    ]
     if len(given) > 1:
         names = " and ".join(target.what for target in given)
         raise UsageError(f"{names} exclude each other")

@@ -144,17 +144,15 @@ def _compress_all(
     """Code a voice, or each of a batch; return whether it is one, too."""
     load(*FOR_VOICES)
     from luxvox.codec.voice.inputs import recording_of_input, split_batch
+    from luxvox.torch_state import usual_state
 
     items, is_batch = split_batch(samples)
     share = 1 / max(len(items), 1)
-    made = [
-        _compressed(
-            recording_of_input(item, asked.sample_rate_hz),
-            asked,
-            part_of(progress, number * share, share),
-        )
-        for number, item in enumerate(items)
-    ]
+    made = []
+    for number, item in enumerate(items):
+        with usual_state():
+            recording = recording_of_input(item, asked.sample_rate_hz)
+        made.append(_compressed(recording, asked, part_of(progress, number * share, share)))
     return made, is_batch
 
 
@@ -330,7 +328,7 @@ def samples_of_codes(codes: NDArray[Any] | torch.Tensor, model: int | None = Non
 
 def _checked_codes(array: NDArray[Any], config: SpeechConfig) -> Codes:
     """Return codes at full depth, uint16 [stages, frames]; nothing follows a null."""
-    if array.ndim != 2 or not array.shape[1] or array.shape[0] > config.n_stages:
+    if array.ndim != 2 or not array.size or array.shape[0] > config.n_stages:
         raise UsageError(
             f"codes of shape {array.shape}, legal: [1..{config.n_stages}, 1 or more frames]"
         )

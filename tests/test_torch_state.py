@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import luxvox
 from luxvox.torch_state import steps_in_usual_state, usual_state
@@ -223,3 +224,11 @@ def test_numpy_keeps_its_own_settings():
         with usual_state():
             assert np.geterr()["under"] == "ignore"
         assert np.geterr()["under"] == "raise"
+
+
+def test_inputs_are_read_under_the_usual_settings_too():
+    faint = np.concatenate([np.sin(np.arange(2000) / 9), np.full(50, 1e-42)])
+    reals = Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
+    with np.errstate(all="raise"), pytest.warns(luxvox.LossWarning, match="8 bits"):
+        luxvox.compress_speech(faint, 16_000, effort=1)
+        luxvox.compress_image(reals)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec import container
-from luxvox.codec.arguments import as_array, check_types
+from luxvox.codec.arguments import as_array, check_types, plain_number
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.effort import DEFAULT_EFFORT, picture_work
 from luxvox.errors import UsageError
@@ -48,7 +48,7 @@ def pixels_of_codes(
             eye=work.tune > 0.0,
             profile=0,
             coder=0,
-            quality=Quality.of(quality),
+            quality=Quality.of(plain_number(quality)),
             band_rows=0,
         )
         return drawn(codec, header, whole)
@@ -78,7 +78,7 @@ def _checked_codes(
             raise UsageError(
                 f"{level} of {array.dtype} {array.shape}, legal: whole numbers {shape}"
             )
-        if np.abs(array.astype(np.int64)).max() > CODE_MAX:
+        if array.min() < -CODE_MAX or array.max() > CODE_MAX:
             raise UsageError(f"codes of {level} are out of range, legal: ±{CODE_MAX}")
         whole[level] = array.astype(np.int16)
     return whole

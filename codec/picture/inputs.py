@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec.arguments import (
     ForeignFile,
-    array_of_tensor,
+    as_array,
     foreign_file,
     is_file,
     is_tensor,
@@ -59,7 +59,7 @@ def raster_of(picture: Picture) -> Raster:
 
 
 def _planes_last(tensor: torch.Tensor) -> NDArray[Any]:
-    array = array_of_tensor(tensor)
+    array = as_array("pixels", tensor)
     if array.ndim == 3 and array.shape[0] not in (1, 2, 3, 4):
         raise UsageError(
             f"a tensor of a picture has shape [H, W] or [1..4, H, W], not {list(array.shape)}"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from luxvox.cautions import warn_all
 from luxvox.codec.picture import formats
-from luxvox.codec.picture.files import colour
+from luxvox.codec.picture.files import colour, tiff
 from luxvox.codec.picture.files.exif import Resolution, resolution_of
 from luxvox.codec.picture.files.facts import Facts, facts_of
 from luxvox.codec.picture.files.metadata import (
@@ -27,7 +27,7 @@ from luxvox.codec.picture.files.metadata import (
     turned_upright,
 )
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
-from luxvox.errors import UsageError
+from luxvox.errors import InputError, LuxvoxError, UsageError
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)
@@ -115,13 +115,33 @@ def from_pil(image: Image.Image) -> Raster:
         The raster.
 
     Raises:
-        InputError: a mode that cannot be compressed.
+        InputError: a mode that cannot be compressed, or pixels that cannot be loaded.
         UsageError: a side of 0.
+        OSError: its file cannot be read.
     """
+    try:
+        return _from_pil(image)
+    except (LuxvoxError, MemoryError):
+        raise
+    except Exception as error:  # Pillow raises many types where a file is damaged or closed
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"the image cannot be read: {reason}") from error
+
+
+def _from_pil(image: Image.Image) -> Raster:
+    pages = tiff.note_on_pages(image)
     facts = facts_of(image)
+    tiff_file = tiff.as_tiff(image)
+    if tiff_file is not None:
+        source = tiff.bytes_of_opened(tiff_file)
+        own_samples, notes = tiff.read_samples(tiff_file, source)
+        if own_samples is not None:
+            return raster_of(image, own_samples, facts, (*pages, *notes))
     image.load()
     samples, notes = samples_of(image, colour_key(image, facts.raw_mode))
-    return raster_of(image, samples, facts, notes)
+    return raster_of(image, samples, facts, (*pages, *notes))
 
 
 def raster_of(

@@ -54,6 +54,9 @@ def view_of(sections: int | None, scale: float, crop: Crop | None) -> View:
         raise UsageError("scale and crop exclude each other")
     if crop is not None and (len(crop) != 4 or min(crop[:2]) < 0 or min(crop[2:]) < 1):
         raise UsageError(f"crop {_said(crop)} is not legal: X,Y from 0, W,H from 1")
+    if crop is not None:  # NumPy's whole numbers would overflow
+        left, top, width, height = map(int, crop)
+        crop = left, top, width, height
     return View(sections, SCALES[scale], crop)
 
 

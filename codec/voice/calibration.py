@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_SEGMENTS: Final = 2  # half a minute shows how loud the whole is drawn
 _MAX_STEPS: Final = 12  # 6 dB: anything that differs by more is a different sound
+_LOUD_SHARE: Final = 0.25  # of the energy of the loudest segment; pauses would mislead
 
 
 def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
@@ -32,21 +33,27 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     if not isinstance(header, VoiceHeader):
         return data
     voice = OpenedVoice(header, content, codec)
-    n_segments = voice.n_whole_segments
-    n_chosen = min(n_segments, _MAX_SEGMENTS)
-    chosen = [(2 * n + 1) * n_segments // (2 * n_chosen) for n in range(n_chosen)]  # spread evenly
+    energies = [_recorded_energy(level, segment) for segment in range(voice.n_whole_segments)]
+    floor = _LOUD_SHARE * max(energies)
+    loud = [segment for segment, energy in enumerate(energies) if energy >= floor]
+    n_chosen = min(len(loud), _MAX_SEGMENTS)
+    # Spread evenly.
+    chosen = [loud[(2 * n + 1) * len(loud) // (2 * n_chosen)] for n in range(n_chosen)]
     cells = [(segment, channel) for segment in chosen for channel in range(header.channels)]
     drawn = sum(side_by_side(lambda cell: _drawn_energy(voice, *cell), cells, len(cells)))
-    recorded = 0.0
-    for segment in chosen:
-        frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES - 1)
-        recorded += float(level.powers[frames].sum()) * FRAME_SAMPLES
+    recorded = sum(energies[segment] for segment in chosen)
     if not drawn or not recorded:
         return data
 
     low, high = max(header.gain - _MAX_STEPS, 0), min(header.gain + _MAX_STEPS, 255)
     gain = min(max(gain_between(drawn, recorded), low), high)
     return container.write(replace(header, gain=gain), content.sections)
+
+
+def _recorded_energy(level: Level, segment: int) -> float:
+    """Return the energy of a segment of the recording, all channels together."""
+    frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES - 1)
+    return float(level.powers[frames].sum()) * FRAME_SAMPLES
 
 
 def _drawn_energy(voice: OpenedVoice, segment: int, channel: int) -> float:

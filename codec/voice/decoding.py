@@ -135,7 +135,7 @@ def open_voice_file(
     seconds = header.n_samples / header.sample_rate_hz
     if not seconds <= max_seconds:
         raise InputError(
-            f"{seconds:.1f} s of sound are over the limit of {max_seconds:g} s (max_seconds)"
+            f"{seconds:.1f} s of sound are over the limit of {float(max_seconds):g} s (max_seconds)"
         )
     content, lost = file.salvage() if conceal else (file.read(), Lost())
     cautions: list[Warning] = []

@@ -38,6 +38,8 @@ class Level:
 
 _GAIN_ZERO = 128
 _GAIN_STEPS = 40.0  # a decade of amplitude
+_MAX_GAIN = 255
+_ROOM = 4  # 2 dB, by which the gain may have to be raised after coding
 
 
 def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
@@ -85,15 +87,18 @@ def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
 
 
 def gain_of(level: Level) -> int:
-    """Return the gain of the header, 0 … 255, that brings a recording to the common level."""
+    """Return the gain of the header that brings a recording to the common level.
+
+    It leaves room for a correction, so the faintest recordings stay below that level.
+    """
     exponent = -_GAIN_STEPS * math.log10(level.active)
-    return min(max(_GAIN_ZERO + math.floor(exponent + 0.5), 0), 255)
+    return min(max(_GAIN_ZERO + math.floor(exponent + 0.5), 0), _MAX_GAIN - _ROOM)
 
 
 def gain_between(coded: float, recorded: float) -> int:
     """Return the gain that brings a recording from one power to another, which is not 0."""
     steps = _GAIN_STEPS / 2.0 * math.log10(coded / recorded)
-    return min(max(_GAIN_ZERO + math.floor(steps + 0.5), 0), 255)
+    return min(max(_GAIN_ZERO + math.floor(steps + 0.5), 0), _MAX_GAIN)
 
 
 def amplitude_of(gain: int) -> float:

@@ -112,7 +112,8 @@ def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
             "legal: float32, float64 or int16, [T] or [T, C]"
         )
     scale = np.float32(1 / 32768 if array.dtype == np.int16 else 1)
-    matrix: Samples = (array if array.ndim == 2 else array[:, None]).astype(np.float32) * scale
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        matrix: Samples = (array if array.ndim == 2 else array[:, None]).astype(np.float32) * scale
     check_format(sample_rate_hz, matrix.shape[1])
     if not len(matrix):
         raise InputError("the recording is empty")
@@ -186,6 +187,7 @@ class _Survey:
         self.peak = 0.0
         self._power = 0.0
         self._power_above = 0.0
+        self._rest: Samples | None = None  # at the end of a block, less than a frame
 
     def add(self, block: Samples, rate_hz: int) -> None:
         """Take in a block float32 [n, C]."""
@@ -193,8 +195,11 @@ class _Survey:
             raise InputError("the recording has samples that are NaN or infinite")
         self.n_samples += len(block)
         self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-        if rate_hz > CODED_RATE_HZ:
-            self._add_bands(block, rate_hz)
+        if rate_hz > CODED_RATE_HZ and self.peak <= _MAX_PEAK:  # else it is refused
+            # Some readers give blocks shorter than a frame.
+            joined = block if self._rest is None else np.concatenate([self._rest, block])
+            self._add_bands(joined, rate_hz)
+            self._rest = joined[len(joined) // _BAND_FRAME * _BAND_FRAME :].copy()
 
     def notes(self) -> list[str]:
         """Say what can be heard in the recording and will not be kept."""

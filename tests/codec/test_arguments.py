@@ -3,6 +3,7 @@
 import array
 import io
 import mmap
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 
 import luxvox as typed
 from luxvox.codec.arguments import check_device, check_types, file_bytes
-from luxvox.errors import LuxvoxError, SystemFailure, UsageError
+from luxvox.codec.targets import picture_target
+from luxvox.errors import InputError, LuxvoxError, SystemFailure, UsageError
 
 luxvox: Any = typed  # these calls are wrong on purpose
 PICTURE = np.zeros((9, 7, 3), np.uint8)
@@ -267,3 +269,82 @@ def test_all_errors_are_at_hand():
     ):
         assert name in luxvox.__all__
         assert issubclass(getattr(luxvox, name), luxvox.LuxvoxError)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint64, np.int8, np.int64])
+def test_whole_numbers_of_numpy_do_not_overflow(kind):
+    pixels = np.arange(300 * 300 * 3, dtype=np.uint32).reshape(300, 300, 3).astype(np.uint8)
+    data = luxvox.compress_image(pixels, 10, effort=kind(1))
+    crop = 10, 20, 100, 60
+    part = luxvox.decompress_image(data, crop=tuple(map(kind, crop)))
+    assert np.array_equal(part, luxvox.decompress_image(data, crop=crop))
+
+
+def test_positions_of_numpy_do_not_overflow(voice_file):
+    file = luxvox.open_speech(voice_file)
+    assert file.seek(np.int8(-100), 2) == 700
+    assert len(file.read(np.uint8(90))) == 90
+
+
+@pytest.mark.parametrize("value", [Fraction(200), 10**400, -(10**400), np.float16(0)])
+def test_numbers_of_other_types_are_refused_as_others(value):
+    for name in ("quality", "bpp", "psnr"):
+        if name != "quality" and value == 200:
+            continue
+        with pytest.raises(UsageError, match="is out of range|is out of reach"):
+            luxvox.compress_image(PICTURE, **{name: value})
+    with pytest.raises(UsageError, match="is out of range"):
+        luxvox.compress_speech(SAMPLES, 8000, bitrate=value)
+
+
+def test_numbers_of_other_types_are_taken(picture_file, voice_file):
+    assert luxvox.compress_image(PICTURE, Fraction(101, 2)) == luxvox.compress_image(PICTURE, 50.5)
+    assert luxvox.decompress_image(picture_file, max_pixels=10**400).shape == (9, 7, 3)
+    with pytest.raises(InputError, match="max_seconds"):
+        luxvox.decompress_speech(voice_file, max_seconds=Fraction(1, 100))
+
+
+def test_rates_in_half_precision_hold_for_large_pictures():
+    rate: Any = np.float16(1.5)
+    target = picture_target(None, rate, None, None)
+    assert type(target.value) is float and target.value == 1.5
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", "\ud800.png", Path("a\0b.png")])
+def test_names_that_no_file_can_have_are_refused(path):
+    for function in (luxvox.compress_image, luxvox.compress_speech, *READERS):
+        with pytest.raises(UsageError, match="no file can have the name"):
+            function(path)
+
+
+@pytest.mark.parametrize("function", [luxvox.compress_image, luxvox.compress_speech, *READERS])
+def test_closed_files_are_refused(function):
+    stream = io.BytesIO(b"x")
+    stream.close()
+    with pytest.raises(UsageError, match="cannot be read from"):
+        function(stream)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(3, 8, 8, dtype=torch.uint8).to_sparse(),
+        torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"),
+    ],
+)
+def test_tensors_that_no_array_can_be_made_of_are_refused(tensor):
+    with pytest.raises(UsageError, match="pixels cannot be taken as an array"):
+        luxvox.compress_image(tensor)
+
+
+@pytest.mark.parametrize("value", [2**64 - 5, 2**63, -(2**63)])
+def test_codes_that_wrap_around_are_refused(picture_file, value):
+    kind = np.uint64 if value > 0 else np.int64
+    apex = np.full(luxvox.codes(picture_file)["apex"].shape, value, kind)
+    with pytest.raises(UsageError, match="out of range"):
+        luxvox.from_codes({"apex": apex}, quality=30)
+
+
+def test_codes_without_stages_are_refused():
+    with pytest.raises(UsageError, match="codes of shape"):
+        luxvox.from_codes(np.zeros((0, 3), int))

@@ -12,7 +12,7 @@ from luxvox.codec.picture.files import colour, png
 from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
 from luxvox.codec.picture.files.metadata import orientation_of
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH
-from luxvox.codec.picture.files.pillow import raw_mode
+from luxvox.codec.picture.files.pillow import is_deep, raw_mode
 from luxvox.codec.picture.files.tiff import as_tiff
 
 _BITS_TAG: Final = 258
@@ -159,11 +159,10 @@ def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
 def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
     tiff_file = as_tiff(image)
     stated = (8,) if tiff_file is None else tiff_file.tag_v2.get(_BITS_TAG, (8,))
-    is_deep = max(stated) > 8 or ";16" in raw_mode(image) or image.mode.startswith("I;16")
     bit_depth = image.info.get("bit_depth", 8)
     if isinstance(bit_depth, int) and bit_depth > 8:
         return (NOTE_ON_DEPTH,)
-    return (NOTE_ON_DEPTH,) if is_deep else ()
+    return (NOTE_ON_DEPTH,) if max(stated) > 8 or is_deep(image) else ()
 
 
 def _notes_on_texts(image: Image.Image) -> tuple[str, ...]:

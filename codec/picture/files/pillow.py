@@ -1,7 +1,9 @@
 """How Pillow is asked to open a stranger's file: our limit of pixels and one kind of exception.
 
 Pillow raises a dozen types of exception, and its pixel limit is global to the process. Everything
-luxvox reads with Pillow goes through `open_image`, which deals with that and changes no global.
+luxvox reads with Pillow goes through `open_image`, which deals with that and changes no global but
+one: a process that lets Pillow load files that are cut (`LOAD_TRUNCATED_IMAGES`) would get grey or
+black for what is missing, without a word, so that is off as long as a file is read.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from luxvox.codec.picture.files import jpeg_xl
 from luxvox.codec.picture.files.kinds import HEAD_BYTES, add_reader, refusal
 from luxvox.errors import InputError, LuxvoxError
 from luxvox.late_imports import no_fork_meanwhile
+from luxvox.process_setting import ProcessSetting
 
 # These are not pictures of their own: they call another program, or hold no pixels Pillow can read.
 _NOT_OPENED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "XVTHUMB"})
@@ -32,6 +35,13 @@ _NOT_MINE = (SyntaxError, IndexError, TypeError, struct.error)
 Source = str | os.PathLike[str] | bytes
 
 _HEAD_OF_PILLOW = 16  # bytes that its readers are asked about
+
+
+def _set_lenience(value: bool) -> None:
+    ImageFile.LOAD_TRUNCATED_IMAGES = value
+
+
+_LENIENCE = ProcessSetting(lambda: ImageFile.LOAD_TRUNCATED_IMAGES, _set_lenience, (False,))
 
 
 class UnknownFormat(InputError):
@@ -58,9 +68,10 @@ def open_image(
     """
     name = "" if isinstance(source, bytes) else f"{os.fspath(source)}: "
     try:
-        with stream_of(source) as stream, _open(stream, formats, max_pixels) as image:
-            _check_size(image.size, max_pixels)
-            yield image
+        with _LENIENCE.usual(), stream_of(source) as stream:
+            with _open(stream, formats, max_pixels) as image:
+                _check_size(image.size, max_pixels)
+                yield image
     except UnknownFormat as error:
         raise UnknownFormat(f"{name}{error}") from error
     except InputError as error:
@@ -112,6 +123,21 @@ def raw_mode(image: Image.Image) -> str:
     arguments = tiles[0].args if tiles else None
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether samples have more than 8 bits, in the file or in the image."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return True
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    for tile in tiles:
+        # The decoders of maps are told the highest value.
+        is_map = tile.codec_name in ("ppm", "ppm_plain")
+        if is_map and isinstance(tile.args, tuple) and tile.args[1] > 255:
+            return True
+        if tile.codec_name == "SGI16":
+            return True
+    return ";16" in raw_mode(image)
 
 
 def _open(

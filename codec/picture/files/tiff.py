@@ -82,6 +82,34 @@ def choose_page(image: TiffImagePlugin.TiffImageFile, head: bytes) -> tuple[str,
     return (f"only page {chosen.number + 1} of {len(pages)} is kept",)
 
 
+def note_on_pages(image: Image.Image) -> tuple[str, ...]:
+    """Say that a TIFF file that somebody else has opened has other pages than the one it is at."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return ()
+    if not image.tile:  # loaded, and perhaps changed: going to other pages would undo that
+        several = getattr(image, "is_animated", False)
+        return (f"only page {image.tell() + 1} of several is kept",) if several else ()
+    number = image.tell()
+    pages = list(_pages(image))
+    image.seek(number)
+    others = [page for page in pages if page.number != number]
+    if all(page.is_reduced or page.is_mask for page in others):
+        return ()
+    return (f"only page {number + 1} of {len(pages)} is kept",)
+
+
+def bytes_of_opened(image: TiffImagePlugin.TiffImageFile) -> bytes:
+    """Return the bytes of a file that somebody else has opened, at the position where it was."""
+    stream = image.fp
+    if stream is None:
+        raise InputError("the file of the image is closed")
+    position = stream.tell()
+    stream.seek(0)
+    data = stream.read()
+    stream.seek(position)
+    return data
+
+
 def read_samples(
     image: TiffImagePlugin.TiffImageFile, source: Source
 ) -> tuple[Samples | None, tuple[str, ...]]:

@@ -34,6 +34,8 @@ _READ_BY_AV: Final = frozenset(
     "MPEG-4 (m4a, mp4)|AAC|AMR|Windows Media|Matroska or WebM|WavPack|Monkey's Audio|TTA|Musepack|"
     "DSD|AVI video|Flash video".split("|")
 )
+_MATROSKA: Final = "Matroska or WebM"  # its header says how long it is
+_FFMPEG_TICKS: Final = 1_000_000  # a second
 _FARTHEST_BYTES: Final = 1 << 48  # of a file that has no length, for libmpg123's estimate
 _LONGEST_BELIEVED: Final = 1 << 62  # libsndfile's length of a file that says none is beyond
 
@@ -209,8 +211,21 @@ def _open_with_av(open_file: Open, kind: str) -> Sound:
         raise InputError(f"a file of the kind {kind} without sound")
     with open_file() as file, av.open(file, "r", metadata_errors="replace") as container:
         notes = _left_out(container)
+        n_stated_s = _stated_seconds(container) if kind == _MATROSKA else None
         frame = next(container.decode(container.streams.audio[0]))
-        return Sound(int(frame.sample_rate), first.shape[1], blocks, None, notes)
+        rate_hz = int(frame.sample_rate)
+        n_stated = None if n_stated_s is None else int(n_stated_s * rate_hz)
+        return Sound(rate_hz, first.shape[1], blocks, n_stated, notes)
+
+
+def _stated_seconds(container: Any) -> float | None:
+    """Return how long a file says its sound is; FFmpeg ends without an error where it is cut.
+
+    Of a film that is unknown, for its pictures may last longer.
+    """
+    if container.duration is None or container.streams.video:
+        return None
+    return float(container.duration - max(container.start_time or 0, 0)) / _FFMPEG_TICKS
 
 
 def _decoded(av: Any, container: Any) -> Iterator[Samples]:

@@ -230,3 +230,14 @@ def test_cut_files_are_refused_or_read(format):
 def test_missing_file_is_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         reading.from_file(tmp_path / "nothing.png")
+
+
+def test_images_that_cannot_be_loaded_are_one_error():
+    stream = io.BytesIO()
+    Image.fromarray(random_samples((40, 30, 3))).save(stream, "PNG")
+    closed = Image.open(io.BytesIO(stream.getvalue()))
+    closed.close()
+    cut = Image.open(io.BytesIO(stream.getvalue()[:2000]))
+    for image in (closed, cut):
+        with pytest.raises(InputError, match="the image cannot be read"):
+            rasters.from_pil(image)

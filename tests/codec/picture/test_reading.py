@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from luxvox.codec.picture import rasters, reading
 from luxvox.codec.picture.files import jpeg_xl
@@ -329,3 +329,31 @@ def test_without_its_package_the_extra_is_named(head, kind, package, monkeypatch
         monkeypatch.setattr(Image, "ID", [one for one in Image.ID if one != name])
     with pytest.raises(SystemFailure, match=rf"{kind}.*luxvox\[formats\]"):
         reading.from_file(head + bytes(40))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "TGA"])
+def test_cut_files_are_refused_where_pillow_may_load_them(kind, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    data = file_of(photograph(), kind)
+    with pytest.raises(InputError):
+        reading.from_file(data[: len(data) * 6 // 10])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"P6 1 1 65535\n" + bytes(6),
+        b"P6 1 1 1023\n" + bytes(6),
+        b"P5 1 1 1023\n" + bytes(2),
+        b"P3 1 1 1023\n 5 5 5\n",
+        b"Pf\n1 1\n-1.0\n" + bytes(4),
+        file_of(np.zeros((2, 3, 3), np.uint8), "SGI", bpc=2),
+    ],
+)
+def test_more_than_8_bits_are_noted_in_rare_formats(data):
+    assert "samples of more than 8 bits are rounded to 8" in reading.from_file(data).notes
+
+
+def test_8_bits_of_a_map_are_not_noted():
+    assert reading.from_file(b"P6 1 1 255\n" + bytes(3)).notes == ()

@@ -51,3 +51,23 @@ def test_what_is_too_short_or_too_quiet_to_measure_is_coded(n):
     for samples in (np.zeros(n, np.float32), np.full(n, 0.01, np.float32)):
         data = luxvox.compress_speech(samples, 16_000, quality=1, effort=1)
         assert np.isfinite(luxvox.decompress_speech(data)[0]).all()
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_levels_do_not_follow_pauses(factor, monkeypatch):
+    drawn = tiling.synthesise
+    monkeypatch.setattr(
+        tiling, "synthesise", lambda *args: (np.float32(factor) * one for one in drawn(*args))
+    )
+    samples = np.random.default_rng(0).normal(0, 1e-5, 3 * 240_000 - 320).astype(np.float32)
+    spoken = slice(240_000, 480_000)  # the second of three segments
+    samples[spoken] += tone(240_000)
+    data = luxvox.compress_speech(samples, 16_000, quality=100, effort=1)
+    decoded, _ = luxvox.decompress_speech(data)
+    assert abs(decibels(decoded[spoken]) - decibels(samples[spoken])) < 0.5
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.8])
+def test_levels_of_faint_voices_stay(factor, monkeypatch):
+    """Their gain is corrected, too, though it is near the largest that a header holds."""
+    test_levels_stay(factor, 2e-4, monkeypatch)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from luxvox.codec.picture import reading
+from luxvox.codec.picture import rasters, reading
 from luxvox.codec.picture.files.metadata import turned_upright
 from luxvox.errors import InputError, SystemFailure
 
@@ -248,3 +248,35 @@ def test_damaged_tiff_writes_nothing_to_stderr(compression, capfd):
         with contextlib.suppress(InputError, Warning):
             reading.from_file(bytes(data))
     assert capfd.readouterr().err == ""
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data))
+
+
+def test_white_is_zero_in_an_opened_image_too():
+    tifffile = pytest.importorskip("tifffile")
+    values = np.linspace(0, 65_535, 64 * 16).astype(np.uint16).reshape(16, 64)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, 65_535 - values, photometric="miniswhite")
+    raster = rasters.from_pil(opened(stream.getvalue()))
+    assert np.array_equal(raster.pixels, rasters.from_array(values).pixels)
+    assert np.array_equal(raster.pixels, reading.from_file(stream.getvalue()).pixels)
+
+
+def test_other_pages_of_an_opened_image_are_noted():
+    pages = [Image.new("L", (8, 8), value) for value in (10, 20, 30)]
+    stream = io.BytesIO()
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    for number in range(3):
+        image = opened(stream.getvalue())
+        image.seek(number)
+        raster = rasters.from_pil(image)
+        assert raster.pixels.min() == raster.pixels.max() == 10 * (number + 1)
+        assert raster.notes == (f"only page {number + 1} of 3 is kept",)
+    image = opened(stream.getvalue())
+    image.load()
+    image.putpixel((0, 0), 77)  # what the caller has changed is kept
+    raster = rasters.from_pil(image)
+    assert raster.pixels[0, 0] == 77
+    assert raster.notes == ("only page 1 of several is kept",)

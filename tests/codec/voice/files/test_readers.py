@@ -338,3 +338,24 @@ def test_cut_files_are_refused_or_read(kind):
             open_recording(data[:end])
         except InputError:
             continue
+
+
+def test_what_is_lost_of_sound_in_short_blocks_is_noted():
+    pytest.importorskip("av")
+    noise = np.random.default_rng(0).normal(0, 0.05, 96_000).astype("f4")
+    data = av_file(noise, "libopus", "webm", 48_000)  # in frames of 20 ms
+    assert any("up to 8 kHz" in note for note in open_recording(data).notes)
+
+
+@pytest.mark.parametrize(("codec", "container"), [("libopus", "webm"), ("flac", "matroska")])
+def test_cut_matroska_is_read_with_a_note(codec, container):
+    data = av_file(voice(rate_hz=48_000), codec, container, 48_000)
+    assert "the file is cut" not in " ".join(open_recording(data).notes)
+    assert "the file is cut" in open_recording(data[: len(data) // 2]).notes[0]
+
+
+def test_floats_beyond_those_of_32_bits_are_refused_without_a_warning():
+    with pytest.raises(InputError, match="infinite"):
+        recording_of(np.full(100, 1e39), RATE_HZ)
+    with pytest.raises(UsageError, match="full scale"):
+        recording_of(np.full(5000, 1e30, np.float32), 48_000)
