@@ -147,7 +147,7 @@ def new_phase(folder: Path, precision: str) -> tuple[Any, list[float], int]:
     units = [data.to_units(picture) for picture in split[0].pictures]
     model = initialise.untrained_model(units, networks.PictureConfig())
     is_half = precision == "bfloat16"
-    settings = joint.JointSettings(bfloat16=is_half)
+    settings = joint.PhaseSettings(bfloat16=is_half)
     phase = joint.JointPhase(parts.PictureParts(model), split, settings)
     return phase, costs(networks, model), phase.batch * phase.crop**2
 

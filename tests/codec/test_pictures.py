@@ -233,12 +233,15 @@ def test_inspect_tells_what_the_header_says(small_file):
 
 @pytest.mark.parametrize("quality", [5, 50, 95])
 def test_overhead_of_a_small_picture(photograph, quality):
-    """All that a file of 64×64 pixels has besides the cross-entropy of its codes."""
+    """All that a file of 64×64 pixels has besides the cross-entropy of its codes.
+
+    A thousandth of that is what the range coder may lose.
+    """
     data = luxvox.compress_image(photograph[64:128, 64:128], quality)
     codec, codes = picture_codec(), pictures.codes(data)
     meter = CodesMeter(fixed_source(codes))
     walk(codec.context, grid_shapes(64, 64), Quality.of(quality).log_step_int, meter)
-    assert len(data) - sum(meter.bits.values()) / 8 < 32
+    assert len(data) - 1.001 * sum(meter.bits.values()) / 8 < 32
 
 
 def test_qualities_map_to_log_steps():

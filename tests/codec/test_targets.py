@@ -1,5 +1,6 @@
 """Pictures of a wanted size, rate or PSNR, and of any effort."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,8 @@ def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
     with pytest.raises(UsageError, match=said):
         luxvox.compress_image(raster, bpp=0.9, effort=1)
     with pytest.warns(LossWarning, match="its profile is left out"):
+        # Of so few pixels a smaller file may be as good, which is a warning of its own.
+        warnings.simplefilter("ignore", TargetWarning)
         data = luxvox.compress_image(raster, bpp=2.0, effort=1, strip=True)
     assert len(data) < 70
 

@@ -15,6 +15,7 @@ from luxvox.models.picture.conditions import FINEST, LEVELS, PIXELS_PER_UNIT, Co
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.joint import (
     STEP_WEIGHT,
+    PhaseSettings,
     centres,
     drawn_passes,
     drawn_settings,
@@ -31,10 +32,7 @@ class ContextPhase:
     Args:
         parts: of the codec; the networks stay as they are.
         data: pictures to train on, and those held back.
-        crop, batch: side in pixels of the crops of a step, and their number.
-        learning_rate: of all weights.
-        device: `cpu` or `cuda`.
-        bfloat16: whether networks are computed in bfloat16.
+        settings: how the phase runs; all weights learn alike.
     """
 
     name = "context"
@@ -43,19 +41,14 @@ class ContextPhase:
         self,
         parts: PictureParts,
         data: tuple[Pictures, Pictures],
-        *,
-        crop: int = 256,
-        batch: int = 8,
-        learning_rate: float = 4e-4,
-        device: str = "cpu",
-        bfloat16: bool = True,
+        settings: PhaseSettings = PhaseSettings(),  # noqa: B008 – frozen
     ) -> None:
-        self.parts = parts.to(device)
+        self.parts = parts.to(settings.device)
         self.pictures, self.held_back = data
-        self.crop, self.batch = crop, batch
-        self.learning_rate = learning_rate
-        self.device = torch.device(device)
-        self.bfloat16 = bfloat16
+        self.crop, self.batch = settings.crop, settings.batch
+        self.learning_rate = settings.learning_rate
+        self.device = torch.device(settings.device)
+        self.bfloat16 = settings.bfloat16
 
         # The networks only say which codes there are.
         parts.model.requires_grad_(False)

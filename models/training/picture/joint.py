@@ -42,13 +42,13 @@ CHANNEL_SHARE = 1 / 2  # of the structural error: that of one random channel; th
 
 
 @dataclass(frozen=True)
-class JointSettings:
-    """How the joint phase runs.
+class PhaseSettings:
+    """How a phase that learns from crops runs.
 
     Attributes:
         device: `cpu` or `cuda`.
         bfloat16: whether the networks are computed in bfloat16.
-        learning_rate: of the blocks of the synthesis; others learn more slowly.
+        learning_rate: the highest; in joint training that of the blocks of the synthesis.
         crop, batch: side in pixels of the crops of a step, and their number.
     """
 
@@ -68,7 +68,7 @@ class JointPhase:
         self,
         parts: PictureParts,
         data: tuple[Pictures, Pictures],
-        settings: JointSettings = JointSettings(),  # noqa: B008 – frozen
+        settings: PhaseSettings = PhaseSettings(),  # noqa: B008 – frozen
     ) -> None:
         self.learning_rate = settings.learning_rate
         self.crop = settings.crop

@@ -21,7 +21,7 @@ from luxvox.models.training.loop import Phase
 from luxvox.models.training.picture.context import ContextPhase
 from luxvox.models.training.picture.data import Pictures, to_units
 from luxvox.models.training.picture.initialise import deepened, untrained_model
-from luxvox.models.training.picture.joint import JointPhase, JointSettings
+from luxvox.models.training.picture.joint import JointPhase, PhaseSettings
 from luxvox.models.training.picture.parts import (
     PictureParts,
     load_parts,
@@ -106,19 +106,11 @@ class PictureRecipe:
         if name == TABLES:
             return lambda: _fit_tables(parts, job.run, data[0])
 
-        if name == CONTEXT:
-            return ContextPhase(
-                parts,
-                data,
-                crop=self.crop,
-                batch=self.batch,
-                device=job.device,
-                bfloat16=job.bfloat16,
-            )
-
-        settings = JointSettings(
+        settings = PhaseSettings(
             job.device, job.bfloat16, self.learning_rate, self.crop, self.batch
         )
+        if name == CONTEXT:
+            return ContextPhase(parts, data, settings)
         phase = JointPhase(parts, data, settings)
         if job.compiled:
             phase.compile()
