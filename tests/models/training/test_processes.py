@@ -74,6 +74,7 @@ def rank_main(rank, folder):
     store = FileStore(str(folder / "store"), N_RANKS)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=N_RANKS)
     train_steps(folder / "run", 1)
+    distributed.barrier()  # gloo aborts a process whose peer has gone
     distributed.destroy_process_group()
 
 
@@ -122,6 +123,7 @@ def follow_as_rank(rank, folder):
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=N_RANKS)
     half = slice(2 * rank, 2 * rank + 2)
     loop.save_atomically(follow(*(x[half] for x in a_batch())), folder / f"{rank}.safetensors")
+    distributed.barrier()  # gloo aborts a process whose peer has gone
     distributed.destroy_process_group()
 
 
