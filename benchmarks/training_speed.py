@@ -140,6 +140,7 @@ def new_phase(folder: Path, precision: str) -> tuple[Any, list[float], int]:
     data = importlib.import_module("luxvox.models.training.picture.data")
     initialise = importlib.import_module("luxvox.models.training.picture.initialise")
     joint = importlib.import_module("luxvox.models.training.picture.joint")
+    crops = importlib.import_module("luxvox.models.training.picture.crops")
     networks = importlib.import_module("luxvox.models.picture.networks")
     parts = importlib.import_module("luxvox.models.training.picture.parts")
 
@@ -147,7 +148,7 @@ def new_phase(folder: Path, precision: str) -> tuple[Any, list[float], int]:
     units = [data.to_units(picture) for picture in split[0].pictures]
     model = initialise.untrained_model(units, networks.PictureConfig())
     is_half = precision == "bfloat16"
-    settings = joint.PhaseSettings(bfloat16=is_half)
+    settings = crops.PhaseSettings(bfloat16=is_half)
     phase = joint.JointPhase(parts.PictureParts(model), split, settings)
     return phase, costs(networks, model), phase.batch * phase.crop**2
 

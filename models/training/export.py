@@ -19,7 +19,7 @@ from luxvox.errors import InputError, UsageError
 from luxvox.models.cards import SHIPPED
 from luxvox.models.picture.weights import PICTURE_KIND, pack_picture
 from luxvox.models.training.picture.parts import PARTS_FILE, load_parts
-from luxvox.models.training.provenance import core_hours
+from luxvox.models.training.provenance import core_hours, phases
 from luxvox.models.training.voice.context_phase import load_speech_context
 from luxvox.models.training.voice.phases import MODEL_FILE, load_speech_model
 from luxvox.models.voice.networks import LEVEL
@@ -144,12 +144,11 @@ def _speech_parts(run: Path) -> Parts:
 def training_record(run: Path) -> dict[str, object]:
     """Return commands, hours and machine of each phase, and the sources of the pictures."""
     try:
-        phases = [json.loads(p.read_text()) for p in sorted(run.glob("summary-*.json"))]
         settings = json.loads((run / "run.json").read_text())
-        hours = round(core_hours(run), 2)
+        hours, done = round(core_hours(run), 2), phases(run)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run}: the record of the run cannot be read: {error!r}") from None
     return {
-        "training": {"core_hours": hours, "phases": phases},
+        "training": {"core_hours": hours, "phases": done},
         "data": settings.get("sources", []),
     }

@@ -1,4 +1,4 @@
-"""Where weights come from: the hours of a run and the sources of its data."""
+"""Where weights come from: the phases and hours of a run, and the sources of its data."""
 
 from __future__ import annotations
 
@@ -6,20 +6,43 @@ import csv
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
+
+from luxvox.models.cards import read_card
+
+Phases = list[dict[str, Any]]
+"""What each phase was: its name, steps, minutes, threads, command and machine."""
 
 
 def core_hours(run: Path) -> float:
     """Return the core-hours of a run folder, and of what it started from."""
     # Minutes of all threads: what a phase would take on one core.
-    phases = [json.loads(p.read_text()) for p in run.glob("summary-*.json")]
-    later: float = sum(phase["minutes"] * phase["threads"] for phase in phases) / 60.0
-    return earlier_core_hours(run) + later
+    own: float = sum(phase["minutes"] * phase["threads"] for phase in _own_phases(run)) / 60.0
+    return earlier_core_hours(run) + own
 
 
 def earlier_core_hours(run: Path) -> float:
     """Return the core-hours of what a run folder started from."""
     earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
     return earlier
+
+
+def phases(run: Path) -> Phases:
+    """Return the phases of what a run folder started from, and its own."""
+    earlier: Phases = json.loads((run / "run.json").read_text()).get("earlier_phases", [])
+    return [*earlier, *_own_phases(run)]
+
+
+def _own_phases(run: Path) -> Phases:
+    return [json.loads(path.read_text()) for path in sorted(run.glob("summary-*.json"))]
+
+
+def history(origin: Path) -> tuple[float, Phases]:
+    """Return the core-hours and the phases of a run folder, or of the weights of a model card."""
+    if origin.is_dir():
+        return core_hours(origin), phases(origin)
+    training = read_card(origin.with_suffix(".json")).extra.get("training", {})
+    return training.get("core_hours", 0.0), training.get("phases", [])
 
 
 def sources(folders: list[Path], noun: str) -> list[dict[str, object]]:

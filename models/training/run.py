@@ -29,7 +29,7 @@ from luxvox.models.training.loop import (
     wait_for_all,
     write_json,
 )
-from luxvox.models.training.provenance import sources
+from luxvox.models.training.provenance import history, sources
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +73,6 @@ class Job:
     compiled: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Started:
-    """What a run starts from: the configuration of its model, and the core-hours it took."""
-
-    config: Any
-    earlier_core_hours: float
-
-
 class Recipe(Protocol[Data]):
     """How the models of a kind are trained."""
 
@@ -106,8 +98,12 @@ class Recipe(Protocol[Data]):
             InputError: if there are too few.
         """
 
-    def start(self, job: Job, training: Data) -> Started:
-        """Write the parts to start from into the run folder; nothing of an earlier run remains."""
+    def start(self, job: Job, training: Data) -> Any:
+        """Write the parts to start from into the run folder; nothing of an earlier run remains.
+
+        Returns:
+            The configuration of the model, a dataclass.
+        """
 
     def phase(self, name: str, job: Job, data: tuple[Data, Data]) -> Phase | Fit:
         """Return a phase after `START`.
@@ -175,16 +171,18 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
     if process_rank() == 0:
         start = time.monotonic()
         torch.manual_seed(SEED)
-        started = recipe.start(job, training)
+        config = recipe.start(job, training)
+        hours, phases = (0.0, []) if job.init is None else history(job.init)
 
         # Checkpoints and summaries of an earlier run would be mistaken for this one's. They are
         # removed once the start is made, which may fail, or count the hours of this very folder.
         for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
             stale.unlink(missing_ok=True)
         record = {
-            "config": dataclasses.asdict(started.config),
+            "config": dataclasses.asdict(config),
             "sources": sources(list(job.data), recipe.noun),
-            "earlier_core_hours": started.earlier_core_hours,
+            "earlier_core_hours": hours,
+            "earlier_phases": phases,
         }
         write_json(job.run / RUN_FILE, record)
         record_phase(job.run, START, PhaseState(elapsed_s=time.monotonic() - start))

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from luxvox.benchmarks import training_speed
-from luxvox.models.training.picture import data, joint
+from luxvox.models.training.picture import crops, data
 from luxvox.tests.evaluate.miniature import scene
 
 
@@ -11,8 +11,8 @@ def test_a_phase_is_measured(tmp_path, monkeypatch):
     phase = "joint"
     for seed in range(2):
         Image.fromarray(scene(256, 256, seed)).save(tmp_path / f"{seed}.png")
-    tiny = joint.PhaseSettings(bfloat16=False, crop=64, batch=1)
-    monkeypatch.setattr(joint, "PhaseSettings", lambda **_: tiny)
+    tiny = crops.PhaseSettings(bfloat16=False, crop=64, batch=1)
+    monkeypatch.setattr(crops, "PhaseSettings", lambda **_: tiny)
     monkeypatch.setattr(data, "N_DRAWINGS", 1)
     row = training_speed.measure(tmp_path, phase, "float32", 0.0)
     assert (row["phase"], row["precision"], row["steps"]) == (phase, "float32", 1)

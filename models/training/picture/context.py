@@ -12,21 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from luxvox.models.picture.conditions import FINEST, LEVELS, PIXELS_PER_UNIT, Conditions
-from luxvox.models.training.picture.data import Pictures
-from luxvox.models.training.picture.joint import (
+from luxvox.models.training.picture.crops import (
     STEP_WEIGHT,
+    CropPhase,
     PhaseSettings,
     centres,
     drawn_passes,
     drawn_settings,
 )
-from luxvox.models.training.picture.parts import PictureParts, save_parts
+from luxvox.models.training.picture.data import Pictures
+from luxvox.models.training.picture.parts import PictureParts
 from luxvox.models.training.picture.quantise import dead_zone
 
 VALIDATED_STEPS = 15.0, 40.0, 100.0
 
 
-class ContextPhase:
+class ContextPhase(CropPhase):
     """The context model, trained by gradients of the bits of codes.
 
     Args:
@@ -43,17 +44,9 @@ class ContextPhase:
         data: tuple[Pictures, Pictures],
         settings: PhaseSettings = PhaseSettings(),  # noqa: B008 – frozen
     ) -> None:
-        self.parts = parts.to(settings.device)
-        self.pictures, self.held_back = data
-        self.crop, self.batch = settings.crop, settings.batch
-        self.learning_rate = settings.learning_rate
-        self.device = torch.device(settings.device)
-        self.bfloat16 = settings.bfloat16
-
+        super().__init__(parts, data, settings)
         # The networks only say which codes there are.
         parts.model.requires_grad_(False)
-        for module in (parts.model.analysis, parts.model.synthesis):
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def trained(self) -> nn.Module:
         """Return the twin of the context model."""
@@ -62,10 +55,6 @@ class ContextPhase:
     def learning_rate_factor(self, parameter_name: str) -> float:
         """Return 1: all weights learn at the same rate."""
         return 1.0
-
-    def memory(self) -> dict[str, Tensor]:
-        """Return nothing: everything that this phase changes has a gradient."""
-        return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return weighted bits per pixel of a batch of crops, at random steps and both tunings."""
@@ -76,7 +65,7 @@ class ContextPhase:
 
         # Coarse steps have few bits; the weight makes all rates count about the same.
         n_pixels = self.crop * self.crop
-        total = sum(bits.values(), torch.zeros((), device=self.device)) / n_pixels
+        total = sum(bits.values(), torch.zeros(())) / n_pixels
         weight = (step / PIXELS_PER_UNIT) ** STEP_WEIGHT
         figures = {level: b.detach().mean().item() / n_pixels for level, b in bits.items()}
         return (total * weight).mean(), {"bpp": total.detach().mean().item(), **figures}
@@ -127,7 +116,3 @@ class ContextPhase:
                     name = f"{tuned}_{level}_{step:g}"
                     figures[name] = of_level.mean().item() / n_pixels
         return figures
-
-    def finish(self, run: Path) -> None:
-        """Write the parts into the run folder."""
-        save_parts(self.parts, run)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,7 +15,13 @@ from torch import Tensor, nn
 
 from luxvox.models.picture.conditions import PIXELS_PER_UNIT, Conditions
 from luxvox.models.picture.networks import Block
-from luxvox.models.training.picture.data import Pictures
+from luxvox.models.training.picture.crops import (
+    STEP_WEIGHT,
+    CropPhase,
+    centres,
+    drawn_passes,
+    drawn_settings,
+)
 from luxvox.models.training.picture.losses import (
     EYE_SHARE,
     eye_error,
@@ -24,14 +29,9 @@ from luxvox.models.training.picture.losses import (
     squared_error,
     structural_error,
 )
-from luxvox.models.training.picture.parts import PictureParts, save_parts
 from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
-STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
-N_VALIDATED = 12
-TRAINED_STEPS = 4.5, 160.0  # anything finer than the noise of the training pictures makes no sense
-COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
 ANALYSIS_FACTOR, SKELETON_FACTOR = 0.5, 0.15
 # What structural errors are worth, so that a step has about the rate it has by squared error: bits
 # per pixel at a step of one unit, and the exponent of the step. Its share for the eye.
@@ -41,46 +41,10 @@ CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 CHANNEL_SHARE = 1 / 2  # of the structural error: that of one random channel; the rest is luma's
 
 
-@dataclass(frozen=True)
-class PhaseSettings:
-    """How a phase that learns from crops runs.
-
-    Attributes:
-        device: `cpu` or `cuda`.
-        bfloat16: whether the networks are computed in bfloat16.
-        learning_rate: the highest; in joint training that of the blocks of the synthesis.
-        crop, batch: side in pixels of the crops of a step, and their number.
-    """
-
-    device: str = "cpu"
-    bfloat16: bool = True
-    learning_rate: float = 4e-4
-    crop: int = 256
-    batch: int = 8
-
-
-class JointPhase:
+class JointPhase(CropPhase):
     """All parts at once."""
 
     name = "joint"
-
-    def __init__(
-        self,
-        parts: PictureParts,
-        data: tuple[Pictures, Pictures],
-        settings: PhaseSettings = PhaseSettings(),  # noqa: B008 – frozen
-    ) -> None:
-        self.learning_rate = settings.learning_rate
-        self.crop = settings.crop
-        self.batch = settings.batch
-        self.bfloat16 = settings.bfloat16
-        self.parts = parts.to(settings.device)
-        self.pictures, self.held_back = data
-        self.device = torch.device(settings.device)
-
-        # Convolutions are quicker where the channels of a position lie next to each other.
-        for module in (parts.model.analysis, parts.model.synthesis):
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compile(self) -> None:
         """Compile the blocks: half a minute at the start, for up to a sixth less time per step."""
@@ -105,10 +69,6 @@ class JointPhase:
         factor = 1.0 if ".synthesis." in parameter_name else ANALYSIS_FACTOR
         free = ".blocks." in parameter_name or ".step_maps." in parameter_name
         return factor if free else factor * SKELETON_FACTOR
-
-    def memory(self) -> dict[str, Tensor]:
-        """Return nothing: everything that this phase changes has a gradient."""
-        return {}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return distortion plus rate of a batch of crops at random steps and both tunings."""
@@ -191,32 +151,6 @@ class JointPhase:
             }
         return figures
 
-    def finish(self, run: Path) -> None:
-        """Write the parts into the run folder."""
-        save_parts(self.parts, run)
-
-
-def drawn_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw steps [n] in 8-bit levels, and tunings [n], 0 or 1."""
-    # Each batch has steps from the whole range, so what fine ones need is not forgotten meanwhile.
-    low, high = TRAINED_STEPS
-    share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
-    step = low * (high / low) ** (share**COARSE_SHARE)
-
-    # Half of the crops are tuned for the eye, whatever their steps.
-    tune = (torch.randperm(n, generator=generator) % 2).float()
-    return step, tune
-
-
-def drawn_passes(generator: torch.Generator) -> dict[str, int]:
-    """Draw one pass of each slice, which is enough to estimate the rate, for the large levels."""
-    return {level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")}
-
-
-def centres(held_back: Pictures) -> Tensor:
-    """Return the middles of some held-back pictures in units, as one batch [B, 3, 256, 256]."""
-    return torch.stack([_centre(picture) for picture in held_back.pictures[:N_VALIDATED]])
-
 
 def _any_channel(generator: torch.Generator) -> tuple[float, float, float]:
     return CHANNELS[int(torch.randint(3, (), generator=generator))]
@@ -243,10 +177,3 @@ def _error_for_the_eye(
     bits = n_pixels * STRUCTURE_BITS * gain**STRUCTURE_SLOPE * structure
 
     return (1.0 - STRUCTURE_SHARE) * local / gain.square() + STRUCTURE_SHARE * BIT * bits
-
-
-def _centre(picture: Tensor, size: int = 256) -> Tensor:
-    """Cut [3, size, size] out of the middle of a picture [3, H, W], in units."""
-    top, left = ((n - size) // 2 for n in picture.shape[1:])
-    crop = picture[:, top : top + size, left : left + size]
-    return (crop.float() - 128.0) / PIXELS_PER_UNIT

@@ -40,16 +40,14 @@ def save_parts(parts: PictureParts, run: Path) -> None:
     save_atomically(dict(parts.state_dict()), run / PARTS_FILE)
 
 
-def parts_of_weights(path: Path) -> tuple[PictureParts, float]:
-    """Return the parts of a model card's weights, and the core-hours that made them."""
+def parts_of_weights(path: Path) -> PictureParts:
+    """Return the parts of a model card's weights."""
     # Weights are loaded to be run; here they learn again.
     codec = load_picture_codec(path.with_suffix(".json"))
     parts = PictureParts(codec.model.requires_grad_(True))
     parts.context.start_from_integers(codec.context.tensors)
     parts.counts.copy_(torch.from_numpy(codec.context.counts))
-
-    hours: float = codec.card.extra.get("training", {}).get("core_hours", 0.0)
-    return parts, hours
+    return parts
 
 
 def load_parts(run: Path) -> PictureParts:

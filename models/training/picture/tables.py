@@ -23,8 +23,8 @@ from luxvox.entropy.pmf import TOTAL
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.tiling import Placement, analyse, grid_shapes
+from luxvox.models.training.picture.crops import TRAINED_STEPS
 from luxvox.models.training.picture.data import Pictures
-from luxvox.models.training.picture.joint import TRAINED_STEPS
 from luxvox.models.training.picture.parts import PictureParts
 
 log = logging.getLogger(__name__)

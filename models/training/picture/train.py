@@ -19,9 +19,10 @@ from luxvox.errors import UsageError
 from luxvox.models.picture.conditions import PictureConfig
 from luxvox.models.training.loop import Phase
 from luxvox.models.training.picture.context import ContextPhase
+from luxvox.models.training.picture.crops import PhaseSettings
 from luxvox.models.training.picture.data import Pictures, to_units
 from luxvox.models.training.picture.initialise import deepened, untrained_model
-from luxvox.models.training.picture.joint import JointPhase, PhaseSettings
+from luxvox.models.training.picture.joint import JointPhase
 from luxvox.models.training.picture.parts import (
     PictureParts,
     load_parts,
@@ -29,8 +30,7 @@ from luxvox.models.training.picture.parts import (
     save_parts,
 )
 from luxvox.models.training.picture.tables import fit_tables
-from luxvox.models.training.provenance import core_hours
-from luxvox.models.training.run import Fit, Job, Started
+from luxvox.models.training.run import Fit, Job
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +74,12 @@ class PictureRecipe:
         """Return the pictures to train on, and those held back."""
         return Pictures(folders).split(self.held_back)
 
-    def start(self, job: Job, training: Pictures) -> Started:
+    def start(self, job: Job, training: Pictures) -> PictureConfig:
         """Write the linear transform, or the parts that training continues from."""
         if job.init is None and self.deepen:
             raise UsageError("only weights to start from can be deepened")
 
         # The linear transform is exact as it is; pictures only show which channels matter most.
-        hours = 0.0
         if job.init is None:
             log.info("measuring the linear transform on %d pictures", len(training))
             pictures = [to_units(p) for p in training.pictures]
@@ -88,16 +87,12 @@ class PictureRecipe:
         else:
             # A run folder keeps parts as training left them; weights keep them rounded.
             log.info("starting from %s", job.init)
-            if job.init.is_dir():
-                parts = load_parts(job.init)
-                hours = core_hours(job.init)
-            else:
-                parts, hours = parts_of_weights(job.init)
+            parts = load_parts(job.init) if job.init.is_dir() else parts_of_weights(job.init)
             if self.deepen:
                 parts.model = deepened(parts.model, PictureConfig())
 
         save_parts(parts, job.run)
-        return Started(parts.model.config, hours)
+        return parts.model.config
 
     def phase(self, name: str, job: Job, data: tuple[Pictures, Pictures]) -> Phase | Fit:
         """Return the joint phase, that of the context model, or the fit of the tables."""

@@ -21,10 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from luxvox.errors import UsageError
-from luxvox.models.cards import read_card
 from luxvox.models.training.loop import Phase, process_rank, save_atomically, wait_for_all
-from luxvox.models.training.provenance import core_hours, earlier_core_hours
-from luxvox.models.training.run import SEED, Fit, Job, Started
+from luxvox.models.training.provenance import earlier_core_hours
+from luxvox.models.training.run import SEED, Fit, Job
 from luxvox.models.training.voice.context_phase import (
     CONTEXT_FILE,
     SpeechContextPhase,
@@ -102,7 +101,7 @@ class VoiceRecipe:
         """Return the recordings to train on, and those held back."""
         return Recordings(folders).split(self.held_back)
 
-    def start(self, job: Job, training: Recordings) -> Started:
+    def start(self, job: Job, training: Recordings) -> SpeechConfig:
         """Write a linear codec, or the networks that training continues from."""
         if job.init is None and (self.stages is not None or self.widen):
             raise UsageError("stages and wide paths need weights to start from")
@@ -113,15 +112,13 @@ class VoiceRecipe:
         for folder in _codes(job.run):
             shutil.rmtree(folder, ignore_errors=True)
 
-        hours = 0.0
         if job.init is None:
             model = untrained_speech_model(training, self.config, SEED)
         else:
             model = self._started(job.run, job.init, training)
-            hours = _hours_of(job.init)
 
         save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
-        return Started(model.config, hours)
+        return model.config
 
     def _started(self, run: Path, init: Path, training: Recordings) -> SpeechModel:
         """Return the model to start from, changed as requested, and write its context model."""
@@ -184,14 +181,6 @@ def _loaded(init: Path) -> tuple[SpeechModel, ContextTwins]:
     twins = speech_twins(codec.model, level.shape.width, level.shape.hidden)
     twins.twin(LEVEL).start_from_integers(level.tensors)
     return codec.model.requires_grad_(True), twins
-
-
-def _hours_of(init: Path) -> float:
-    """Return the core-hours of a run folder, or of a card's weights."""
-    if init.is_dir():
-        return core_hours(init)
-    hours: float = read_card(init.with_suffix(".json")).extra["training"]["core_hours"]
-    return hours
 
 
 def _codes(run: Path) -> tuple[Path, Path]:

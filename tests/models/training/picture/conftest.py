@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from luxvox.models.training import run
-from luxvox.models.training.picture import data, joint, tables
+from luxvox.models.training.picture import crops, data, tables
 from luxvox.models.training.picture.train import PictureRecipe
 from luxvox.models.training.run import Job, train_model
 
@@ -19,7 +19,7 @@ RECIPE = PictureRecipe(held_back=3, crop=64, batch=1)
 def use_small_batches(monkeypatch):
     """Shrink everything that training takes long for."""
     monkeypatch.setattr(run, "log_to_stderr", lambda: None)
-    monkeypatch.setattr(joint, "N_VALIDATED", 1)
+    monkeypatch.setattr(crops, "N_VALIDATED", 1)
     monkeypatch.setattr(tables, "N_CODED", 2)
     monkeypatch.setattr(tables, "SIDE", 64)
     monkeypatch.setattr(data, "N_DRAWINGS", 2)

@@ -94,7 +94,10 @@ def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     kept, started = (load_file(r / "parts.safetensors") for r in (run, tmp_path / "new"))
     assert all(torch.equal(kept[name], started[name]) for name in kept)
     path = export_run(tmp_path / "new", tmp_path / "weights", "picture-5")
-    assert json.loads(path.read_text())["training"]["core_hours"] == 3.0
+    training = json.loads(path.read_text())["training"]
+    assert training["core_hours"] == 3.0
+    assert [phase.get("phase") for phase in training["phases"]] == [None, "start"]
+    assert training["phases"][0]["minutes"] == 90.0
 
 
 def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
@@ -105,6 +108,8 @@ def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
     hours = [json.loads(path.read_text())["training"]["core_hours"] for path in (card, again)]
     assert hours[1] >= hours[0]
+    phases = [json.loads(path.read_text())["training"]["phases"] for path in (card, again)]
+    assert phases[1][: len(phases[0])] == phases[0]
 
 
 def test_weights_to_start_from_are_deepened(run, folder, tmp_path):
