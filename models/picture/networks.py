@@ -105,8 +105,9 @@ class StepMap(nn.Module):
         nn.init.zeros_(_bias(self.probe))
         nn.init.zeros_(self.maps.weight)
         nn.init.zeros_(_bias(self.maps))
+        # On the meta device, `torch.sign` and `torch.randn` would import a compiler: 2.5 s.
         with torch.no_grad():
-            self.mix[:, 1:] = 0.3 * torch.sign(torch.randn(self.mix[:, 1:].shape))
+            self.mix[:, 1:].bernoulli_().mul_(0.6).sub_(0.3)
 
     def forward(self, features: Tensor, at: Conditions) -> Tensor:
         """Map features [B, width, H, W] to factors [B, n_channels, 2 H, 2 W]; 1 at tune 0."""

@@ -1,6 +1,7 @@
 """Pictures, voices and codes in every form that callers have: tensors, files, batches."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_what_is_no_tensor_loads_no_torch(folder):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "decode", ["decompress_image('tiny-1x1.lvx')", "decompress_speech('voice-44k.lvx')"]
+)
+def test_decoding_does_not_load_the_compiler_of_torch(decode):
+    """It takes 2.5 s, several times as long as everything else that a small file needs."""
+    code = f"import sys, luxvox; luxvox.{decode}; assert 'torch._dynamo' not in sys.modules"
+    golden = Path(__file__).parents[1] / "golden"
+    weights = {**os.environ, "LUXVOX_WEIGHTS": str(golden / "weights")}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=golden, env=weights)
 
 
 def test_files_are_named_in_their_errors(folder):
