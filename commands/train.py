@@ -86,7 +86,7 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
 @click.option(
     "--widen",
     is_flag=True,
-    help="Add the wide paths of newer networks to the weights to start from.",
+    help="Add the wide paths and blocks of newer networks to the weights to start from.",
 )
 @click.option(
     "--stages",

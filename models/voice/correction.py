@@ -92,18 +92,35 @@ def corrected_latents(
         # Gradients pass straight through quantisation: codes count as latents plus a fixed error.
         error = model.vq.decode(codes, int(depths.max())) - corrected
         if step == 0:
-            length = FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error[..., depths > 0])
+            length = first_length(error[..., depths > 0], n_steps)
 
         gradient = _gradient(model, corrected, error, wanted, half_precision)
         if step == 0:
             heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
             depths = depths_for(heard_db)
 
-        gradient = _evened(gradient)
-        share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - step / n_steps)
-        corrected = corrected - share * length / _root_mean_square(gradient) * gradient
+        corrected = stepped(corrected, gradient, length, step / n_steps)
 
     return Corrected(corrected[0], codes, heard_db)
+
+
+def first_length(error: Tensor, n_steps: int) -> Tensor:
+    """Return the length [] of the first of some corrections, from the error of quantisation."""
+    return FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error)
+
+
+def stepped(latents: Tensor, gradient: Tensor, length: Tensor, done: float) -> Tensor:
+    """Return latents after a correction.
+
+    Args:
+        latents: [..., n_channels, 1, F] in steps.
+        gradient: of what is heard, in the latents.
+        length: of the first correction.
+        done: share of all corrections that came before.
+    """
+    gradient = _evened(gradient)
+    share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - done)
+    return latents - share * length / _root_mean_square(gradient) * gradient
 
 
 def _gradient(
@@ -124,7 +141,7 @@ def _gradient(
 
 def _evened(gradient: Tensor) -> Tensor:
     """Bring frames' gradients nearer to one length, so that loud ones do not take a whole step."""
-    lengths = gradient.square().mean(1, keepdim=True).sqrt().clamp(min=FLOOR)
+    lengths = gradient.square().mean(-3, keepdim=True).sqrt().clamp(min=FLOOR)
     return gradient / lengths.pow(EVENNESS)
 
 

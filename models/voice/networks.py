@@ -88,9 +88,9 @@ class SpeechConfig:
     wide_width: int = 0
     wide_expansion: int = 3
     wide_analysis: tuple[int, ...] = (1, 3, 9)
-    wide_synthesis: tuple[int, ...] = (1, 2, 4, 1, 2, 4)
+    wide_synthesis: tuple[int, ...] = (1, 2, 4, 1, 2, 4, 1, 2, 1)
     fine_width: int = 160
-    fine: tuple[int, ...] = (1, 2, 4, 8)
+    fine: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
     unit: float = 0.125
     rate_weight: float = 0.1
     finest_depth: float = 26.0

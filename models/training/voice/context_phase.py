@@ -1,7 +1,4 @@
-"""The context model of voices, trained on stored codes of the final analysis.
-
-The synthesis phase learns from the same codes.
-"""
+"""The context model of voices, trained on stored codes of the final networks."""
 
 from __future__ import annotations
 
@@ -60,15 +57,14 @@ def store_speech_codes(
     rate, or not, and for corrected ones codewords are chosen by the context model's costs, if there
     is one.
 
-    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces], `places.npy`,
-    int64 [pieces, 2]: the recording of each piece, and its first frame; and `made_by.json`, the
-    digest of what coded them. An existing folder is replaced as a whole.
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces], and
+    `made_by.json`, the digest of what coded them. An existing folder is replaced as a whole.
 
     Raises:
         InputError: if no recording is long enough for a piece.
     """
     generator = torch.Generator().manual_seed(seed)
-    pieces, log_steps, places = [], [], []
+    pieces, log_steps = [], []
     for count, index in enumerate(_drawn(voices, generator)):
         # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
@@ -84,7 +80,6 @@ def store_speech_codes(
             codes = _codes_at(model, voice, log_step_int, n_steps, context)
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
             log_steps += [log_step_int] * len(starts)
-            places += [(index, s) for s in starts]
         if count % 50 == 0:
             log.info("coded %d of %d recordings at most", count, len(voices.samples))
 
@@ -92,7 +87,6 @@ def store_speech_codes(
         raise InputError("no recording of 2.6 seconds to train the context model on")
     arrays: dict[str, NDArray[Any]] = {
         "log_steps.npy": np.array(log_steps, np.int64),
-        "places.npy": np.array(places, np.int64),
         "codes.npy": np.stack(pieces).astype(np.uint16),
     }
     _replace_folder(folder, arrays, digest(model))

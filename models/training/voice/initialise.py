@@ -6,7 +6,7 @@ import dataclasses
 import logging
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.lloyd import (
@@ -124,23 +124,31 @@ def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generato
         log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * left)
 
 
+@torch.no_grad()
 def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
-    """Return a model with the wide paths of a configuration; they change nothing yet."""
-    if model.config.wide_width:
-        return model
-    names = (
-        "wide_width",
-        "wide_expansion",
-        "wide_analysis",
-        "wide_synthesis",
-        "fine_width",
-        "fine",
-    )
-    sizes = {name: getattr(config, name) for name in names}
-    wide = SpeechModel(dataclasses.replace(model.config, **sizes))
+    """Return a model with the wide paths of a configuration, and as many blocks in them.
 
-    # New paths keep their own initial values, which give zero.
+    What is new changes nothing yet. Paths that a model has keep their widths and blocks.
+    """
+    old = model.config
+    names = ["wide_analysis", "wide_synthesis", "fine"]
+    sizes = {name: getattr(config, name) for name in names}
+    if old.wide_width:
+        for name in names:
+            kept = tuple(getattr(old, name))
+            sizes[name] = kept + sizes[name][len(kept) :]
+    else:
+        names = []
+        others = ("wide_width", "wide_expansion", "fine_width")
+        sizes |= {name: getattr(config, name) for name in others}
+    wide = SpeechModel(dataclasses.replace(old, **sizes))
+
+    # New paths keep their own initial values, which give zero, and new blocks give nothing.
     wide.load_state_dict({**wide.state_dict(), **model.state_dict()})
+    for name in names:
+        for block in getattr(wide, name).blocks[len(getattr(old, name)) :]:
+            nn.init.zeros_(block.project.weight)
+            nn.init.zeros_(block.project.bias)
     return wide
 
 

@@ -21,7 +21,6 @@ from luxvox.models.training.voice.lloyd import codeword_counts, usage
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import (
     DEPTH_POWER,
-    SYNTHESIS_PARTS,
     SpeechConfig,
     SpeechModel,
     typical_db,
@@ -32,9 +31,7 @@ from luxvox.models.voice.weights import rounded_codebooks
 BATCH = 8
 CROP_FRAMES = 75
 COMMITMENT = 0.01
-SYNTHESIS_RATE = 2e-4
 RESTART_SHARE = 0.05  # codewords chosen less often than this share of the mean are restarted
-MIN_STAGES = 1.5  # stages per frame of stored codes: pieces with fewer teach little
 PREFIX_SHARE = 0.1  # share of samples that see only the stages of the first section
 N_VALIDATION = 10
 VALIDATION_LOG_STEPS = (0.35, 0.1, -0.2)
@@ -174,68 +171,6 @@ class JointSpeechPhase:
     def finish(self, run: Path) -> None:
         """Write `model.safetensors`."""
         save_atomically(dict(self.model.state_dict()), run / MODEL_FILE)
-
-
-class SpeechSynthesisPhase(JointSpeechPhase):
-    """The synthesis alone, on stored codes of a frozen analysis and frozen codebooks.
-
-    The codes are as the encoder makes them, including corrected ones (`store_speech_codes`).
-    """
-
-    name = "synthesis"
-
-    def __init__(
-        self,
-        model: SpeechModel,
-        voices: Recordings,
-        held_back: Recordings,
-        folder: Path,
-        half_precision: bool = False,
-    ) -> None:
-        super().__init__(model.eval(), voices, held_back, half_precision, SYNTHESIS_RATE)
-
-        # Stored codes come from this analysis and these codebooks, so both must stay.
-        model.requires_grad_(False)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
-
-        # [pieces, stages, 128] -> stages a frame of each piece [pieces]
-        self.codes = np.load(folder / "codes.npy", mmap_mode="r")
-        self.places = np.load(folder / "places.npy")
-        depths = np.array([np.count_nonzero(piece) / piece.shape[1] for piece in self.codes])
-        self.pieces = np.flatnonzero(depths >= min(MIN_STAGES, depths.max()))
-
-    def memory(self) -> dict[str, Tensor]:
-        """Return nothing: codebooks and reference stay."""
-        return {}
-
-    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the distortion of a batch of crops of 1.5 s, whatever rates they have."""
-        # Codes are in a memory-mapped file, which is read faster in ascending order.
-        picks = torch.randint(len(self.pieces), (BATCH,), generator=generator).numpy()
-        picks = np.sort(self.pieces[picks])
-
-        # [pieces, stages, 128] -> [B, stages, 75] -> [B, stages, 1, 1, 75]
-        spare = self.codes.shape[2] - CROP_FRAMES
-        first = int(torch.randint(spare + 1, (1,), generator=generator))
-        kept = self.codes[picks, :, first : first + CROP_FRAMES].astype(np.int64)
-        codes = torch.from_numpy(kept)[:, :, None, None]
-
-        # The samples of those frames [B, T]; frames have their middles at multiples of a hop, so
-        # n frames decode to n − 1 hops.
-        size = (CROP_FRAMES - 1) * HOP
-        samples = torch.stack(
-            [
-                self.voices.part(int(index), (int(start) + first) * HOP, size)
-                for index, start in self.places[picks]
-            ]
-        )
-
-        # [B, stages, 1, 1, F] -> [B, n_channels, 1, F] -> [B, T]
-        quantised = self._prefixes(codes, generator)
-        decoded = self.model.samples(quantised, self.half_precision)
-        shift = int(torch.randint(HOP // 2, (1,), generator=generator))
-        return distortions(spectra(decoded[:, shift:]), spectra(samples[:, shift:]))
 
 
 def random_log_steps(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:

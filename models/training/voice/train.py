@@ -4,12 +4,12 @@
 | --- | --- | --- |
 | start | nothing: principal directions, k-means codebooks, static tables | voices |
 | joint | analysis, codebooks and synthesis together | voices |
+| synthesis | only the synthesis | voices, their codes corrected as by the encoder |
 | context | context model | codes of the final analysis |
-| synthesis | only the synthesis | the same codes, and voices |
 
-The latents move in the joint phase, so the context model comes after it. The context phase stores
-codes; when it runs a second time, some of them are chosen by the context model, as in the encoder.
-The synthesis may learn next to it from then on.
+Codes depend on all that the joint phase changes, and corrected codes on the synthesis, too, so the
+context model comes last. It stores codes; when it is trained a second time, some of them are chosen
+by the context model, as in the encoder.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from luxvox.models.training.voice.initialise import untrained_speech_model, wide
 from luxvox.models.training.voice.phases import (
     MODEL_FILE,
     JointSpeechPhase,
-    SpeechSynthesisPhase,
     load_speech_model,
 )
+from luxvox.models.training.voice.synthesis_phase import SpeechSynthesisPhase
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.voice.weights import load_voice_codec
@@ -60,8 +60,8 @@ class VoiceRecipe:
     Attributes:
         stages: how many stages of residual VQ to give the initial weights; as many as they have by
             default.
-        widen: whether the initial weights get the wide paths that they lack, which change nothing
-            before training.
+        widen: whether the initial weights get the wide paths and blocks that they lack, which
+            change nothing before training.
         config: the networks of new models.
         held_back: every n-th recording is used for validation and never for training.
         first_rate, later_rate: learning rates of the joint phase, from nothing and from trained
@@ -95,7 +95,7 @@ class VoiceRecipe:
     @property
     def shares(self) -> Mapping[str, float]:
         """Return the phases, and each one's share of the minutes."""
-        return {JOINT: 0.6, CONTEXT: 0.2, SYNTHESIS: 0.2}
+        return {JOINT: 0.6, SYNTHESIS: 0.2, CONTEXT: 0.2}
 
     def read(self, folders: Sequence[Path]) -> tuple[Recordings, Recordings]:
         """Return the recordings to train on, and those held back."""
@@ -150,16 +150,12 @@ class VoiceRecipe:
             rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
             return JointSpeechPhase(model, *data, job.bfloat16, rate)
 
-        # Codes of an earlier analysis say nothing about the latents of this one.
-        folders = _codes(job.run)
-        fit = all(codes_fit(model, folder) for folder in folders)
         if name == SYNTHESIS:
-            if not fit:
-                raise UsageError(f"{job.run}: phase {SYNTHESIS} needs the codes of {CONTEXT}")
-            return SpeechSynthesisPhase(model, *data, folders[0], job.bfloat16)
+            return SpeechSynthesisPhase(model, *data, job.bfloat16)
 
-        # A resume continues with the codes that it was trained on.
-        if not (job.resume and fit):
+        # A resume continues with the codes that it was trained on, unless the analysis has changed.
+        folders = _codes(job.run)
+        if not (job.resume and all(codes_fit(model, folder) for folder in folders)):
             if process_rank() == 0:
                 _store(model, job.run, data)
             wait_for_all()
