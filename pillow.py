@@ -27,7 +27,7 @@ FORMAT = "LVX"
 SUFFIX = ".lvx"
 MIME_TYPE = "image/x-luxvox"
 
-_SCALES = (8, 4, 2, 1)
+_SCALES = 16, 8, 4, 2
 _MODES = {(False, False): "L", (False, True): "LA", (True, False): "RGB", (True, True): "RGBA"}
 _OPTIONS = ("quality", "size", "bpp", "psnr", "effort", "tune", "strip")
 _METADATA = ("icc_profile", "exif", "xmp")

@@ -107,8 +107,9 @@ def main(
         with tempfile.TemporaryDirectory() as scratch:
             job = Job(Path(scratch), quality, threads, warm_runs)
             np.save(job.pixels_path, mosaic(source, *size))
-            timings += [in_own_process(time_compress, job), in_own_process(time_decompress, job)]
-        for timing in timings[-2:]:
+            works = time_compress, time_decompress, time_eighth, time_sixteenth
+            timings += [in_own_process(work, job) for work in works]
+        for timing in timings[-len(works) :]:
             click.echo("  ".join(_cells(timing)), err=True)
     setup = {
         "command": repeat_command(folder),
@@ -141,11 +142,25 @@ def time_compress(job: Job) -> Timing:
 
 def time_decompress(job: Job) -> Timing:
     """Time decompression of the file in the job's folder."""
+    return _time_view("decompress", job, 1.0)
+
+
+def time_eighth(job: Job) -> Timing:
+    """Time decompression to an eighth of width and height."""
+    return _time_view("to 1/8", job, 1 / 8)
+
+
+def time_sixteenth(job: Job) -> Timing:
+    """Time decompression to a sixteenth of width and height."""
+    return _time_view("to 1/16", job, 1 / 16)
+
+
+def _time_view(direction: str, job: Job, scale: float) -> Timing:
     import luxvox
 
     data = job.data_path.read_bytes()
-    seconds, pixels = _time(lambda: np.asarray(luxvox.decompress_image(data)), job)
-    return _timing("decompress", job, pixels.shape, seconds)
+    seconds, _ = _time(lambda: luxvox.decompress_image(data, scale=scale), job)
+    return _timing(direction, job, np.load(job.pixels_path, mmap_mode="r").shape, seconds)
 
 
 def markdown(timings: Sequence[Timing], setup: str) -> str:

@@ -236,8 +236,8 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
         data: a `.lvx` file: its bytes, path or URL, or opened; a cut one gives what is whole, and
             a `TruncatedWarning`.
         sections: decode only the first n sections of the codes, 1 (a preview) to 6; all by default.
-        scale: 1, or 1/2, 1/4 or 1/8 for a smaller picture in a fraction of the time; sides are
-            rounded up.
+        scale: 1, or 1/2, 1/4, 1/8 or 1/16 for a smaller picture in less time; sides are rounded
+            up.
         crop: left, top, width and height of the part to decode, in pixels; all by default. It is
             that part of the whole picture, to within one level.
         as_pil: return a PIL image, with metadata, rather than an array.

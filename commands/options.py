@@ -46,7 +46,7 @@ inputs_argument = click.argument(
 )
 
 
-SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125}
+SCALES_BY_NAME = {"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/8": 0.125, "1/16": 0.0625}
 
 
 def parse_crop(

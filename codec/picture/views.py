@@ -13,9 +13,14 @@ from luxvox.errors import UsageError
 Crop = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
 
-SCALES: Final[Mapping[float, int]] = {1.0: 1, 0.5: 2, 0.25: 4, 0.125: 8}
+SCALES: Final[Mapping[float, int]] = {1.0: 1, 0.5: 2, 0.25: 4, 0.125: 8, 0.0625: 16}
 """How many times smaller the picture is at a scale."""
-_SECTIONS: Final[Mapping[int, int]] = {2: 6, 4: 5, 8: 4}  # what a smaller version is drawn from
+_SECTIONS: Final[Mapping[int, int]] = {
+    2: 6,
+    4: 5,
+    8: 4,
+    16: 2,
+}  # what a smaller version is drawn from
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class View:
 
     Attributes:
         sections: how many sections of the codes, from 1; None for all.
-        factor: how many times smaller the picture is to be, 1, 2, 4 or 8.
+        factor: how many times smaller the picture is to be, 1, 2, 4, 8 or 16.
         crop: the part of the picture, or None for all of it.
     """
 
@@ -49,7 +54,7 @@ def view_of(sections: int | None, scale: float, crop: Crop | None) -> View:
     if sections is not None and sections < 1:
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
     if scale not in SCALES:
-        raise UsageError(f"scale {scale!r} is not legal: 1, 1/2, 1/4 or 1/8")
+        raise UsageError(f"scale {scale!r} is not legal: 1, 1/2, 1/4, 1/8 or 1/16")
     if crop is not None and scale != 1.0:
         raise UsageError("scale and crop exclude each other")
     if crop is not None and (len(crop) != 4 or min(crop[:2]) < 0 or min(crop[2:]) < 1):

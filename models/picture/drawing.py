@@ -4,9 +4,8 @@
 weights, and the products in its blocks run in bfloat16 where the processor has units for that; the
 features that blocks add to stay in float32. Pixels differ by less than a level.
 
-A picture of half, a quarter or an eighth of the size comes from the same features: the last layer
-is linear, so its kernels are averaged, and the blocks of the finest grids are left out, since they
-hardly matter then.
+A smaller picture comes from the same features. The last layer is linear, so its kernels are
+averaged; blocks and codes of the finest grids are left out where they hardly matter.
 """
 
 from __future__ import annotations
@@ -32,13 +31,15 @@ from luxvox.models.picture.conditions import (
     Setting,
 )
 from luxvox.models.picture.networks import FACTOR_MAX, Block, PictureModel, blocks_of
+from luxvox.models.picture.square_means import SQUARE, SquareMeans
 from luxvox.models.picture.transform import BLOCK
 
-FACTORS = (1, 2, 4, 8)  # how many times smaller a picture can be drawn
+FACTORS = (1, 2, 4, 8, 16)  # how many times smaller a picture can be drawn
 STRIP_PIXELS = 1 << 21
 _ALIGNMENT = 32  # rows of pixels; the finest grid that is not cut into strips
 _WHOLE = 2  # levels that are computed for the whole picture at once
-_LEVELS_WITH_BLOCKS = {1: 4, 2: 3, 4: 3, 8: 2}  # by the factor
+_LEVELS_WITH_BLOCKS = {1: 4, 2: 3, 4: 3, 8: 2, 16: 2}  # by the factor
+_LEVELS_WITH_CODES = {1: 4, 2: 4, 4: 4, 8: 3, 16: 2}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ class Drawing:
         factor: int = 1,
     ) -> None:
         self._network = _Folded(model, setting, factor)
-        self._quantised = quantised
+        self._quantised = {name: quantised[name] for name in LEVELS[: _LEVELS_WITH_CODES[factor]]}
         self._factor = factor
+        # The mean of a square needs no features of the finest grid.
+        self._levels = range(_WHOLE, FINEST if factor >= SQUARE else FINEST + 1)
         rows, columns = quantised["apex"].shape[1:]
         self._size = rows * STRIDES["apex"], columns * STRIDES["apex"]
         with torch.inference_mode():
@@ -86,7 +89,8 @@ class Drawing:
     def strips(self) -> list[DrawnRows]:
         """Return the strips of the picture, from top to bottom."""
         height, width = self._size
-        reach = STRIDES["detail"] + sum(map(self._reach, range(_WHOLE, FINEST + 1)))
+        last = STRIDES[LEVELS[self._levels[-1]]]  # the pixels of a position need its neighbours
+        reach = last + sum(map(self._reach, self._levels))
         halo = -(-reach // _ALIGNMENT) * _ALIGNMENT
         size = max(STRIP_PIXELS // width // 64, 1) * 64
         return [
@@ -104,7 +108,7 @@ class Drawing:
         """Return a strip, float32 [rows / factor, width / factor, 3] in 8-bit levels."""
         low, high = strip.low, strip.high
         x = self._features[:, :, low // 32 : high // 32]
-        for number in range(_WHOLE, FINEST + 1):
+        for number in self._levels:
             stride = STRIDES[LEVELS[number]]
             x = self._network.level(
                 number, self._latents(number, slice(low // stride, high // stride)), x
@@ -141,6 +145,8 @@ class Drawing:
 
     def _latents(self, number: int, rows: slice) -> Tensor | None:
         """Return latents in steps, or None if all of them are zero."""
+        if LEVELS[number] not in self._quantised:
+            return None
         codes = self._quantised[LEVELS[number]][:, rows]
         if number and not codes.any():
             return None
@@ -174,7 +180,9 @@ class _Folded:
         ]
         self._signs = synthesis.row_signs[:, None, None], synthesis.column_signs[:, None, None]
         assert synthesis.back.bias is not None
-        self._back = _reduced(synthesis.back.weight, synthesis.back.bias, min(factor, BLOCK // 2))
+        self._means = SquareMeans(synthesis) if factor >= SQUARE else None
+        if self._means is None:
+            self._back = _reduced(synthesis.back.weight, synthesis.back.bias, factor)
 
     def level(self, number: int, latents: Tensor | None, coarser: Tensor | None) -> Tensor:
         """Return the features of a level from its latents and those of the coarser one."""
@@ -193,15 +201,16 @@ class _Folded:
         return x
 
     def pixels(self, x: Tensor) -> Tensor:
-        """Return pixels [1, 3, h, w] in units from the features of the finest level."""
+        """Return pixels [1, 3, h, w] in units from the features of the last level drawn."""
+        if self._means is not None:
+            means = self._means.of(x)
+            return F.avg_pool2d(means, self._factor // SQUARE)
         rows, columns = self._signs
         x = torch.cat([x[:, :, :1] * rows, x, x[:, :, -1:] * rows], 2)
         x = torch.cat([x[..., :1] * columns, x, x[..., -1:] * columns], 3)
-        reduced = min(self._factor, BLOCK // 2)
-        x = F.pixel_shuffle(F.conv2d(_channels_last(x), *self._back), BLOCK // reduced)
-        cut = BLOCK // 2 // reduced  # the rows and columns beyond the borders
-        x = x[:, :, cut:-cut, cut:-cut]
-        return F.avg_pool2d(x, 2) if self._factor > reduced else x
+        x = F.pixel_shuffle(F.conv2d(_channels_last(x), *self._back), BLOCK // self._factor)
+        cut = BLOCK // 2 // self._factor  # the rows and columns beyond the borders
+        return x[:, :, cut:-cut, cut:-cut]
 
 
 class _FoldedBlock:

@@ -49,7 +49,7 @@ def test_a_crop_reads_only_the_bands_it_needs():
     assert window_of(View(crop=(0, 0, 640, 6400)), bands, 304).bands == range(25)
 
 
-@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
 def test_a_smaller_picture_is_the_whole_one_reduced(file, whole, factor):
     small = luxvox.decompress_image(file, scale=1 / factor)
     assert small.shape == (-(-SIZE[0] // factor), -(-SIZE[1] // factor), 4)
@@ -62,7 +62,7 @@ def test_a_smaller_picture_is_the_whole_one_reduced(file, whole, factor):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 65), (64, 64)])
-@pytest.mark.parametrize("scale", [1 / 2, 1 / 4, 1 / 8])
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 4, 1 / 8, 1 / 16])
 def test_small_pictures_have_smaller_ones(size, scale):
     data = luxvox.compress_image(waves(*size), 40)
     sides = tuple(-(-n // round(1 / scale)) for n in size)
@@ -74,7 +74,7 @@ def test_small_pictures_have_smaller_ones(size, scale):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": 0.3}, "scale 0.3 is not legal: 1, 1/2, 1/4 or 1/8"),
+        ({"scale": 0.3}, "scale 0.3 is not legal: 1, 1/2, 1/4, 1/8 or 1/16"),
         ({"scale": 2}, "scale 2 is not legal"),
         ({"scale": "1/2"}, "scale has to be a number"),
         ({"crop": (0, 0, 10)}, "crop has to be four whole numbers"),

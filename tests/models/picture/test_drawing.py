@@ -10,6 +10,7 @@ import torch
 from luxvox.models.picture import drawing
 from luxvox.models.picture.conditions import LEVELS, STRIDES, PictureConfig, Setting
 from luxvox.models.picture.drawing import Drawing, has_bfloat16, reach_of
+from luxvox.models.picture.square_means import SquareMeans
 from luxvox.models.picture.weights import picture_codec
 
 SIZE = 320, 192
@@ -71,9 +72,22 @@ def test_strips_do_not_show(model, codes):
         assert np.abs(drawn(picture) - whole).max() < 0.02
 
 
-@pytest.mark.parametrize("factor", [2, 4, 8])
-def test_a_smaller_picture(model, codes, factor):
-    coarse = codes | {"detail": np.zeros_like(codes["detail"])}
+def test_means_of_squares_are_those_of_the_pixels(model):
+    """At the borders, too, where features are mirrored; the finest grid has no codes or blocks."""
+    x = torch.randn(1, model.config.widths[2], 5, 7, generator=torch.Generator().manual_seed(0))
+    network = drawing._Folded(model, SETTING, 1)
+    network.blocks[-1] = []
+    with torch.no_grad():
+        pixels = network.pixels(network.level(3, None, x))
+        wanted = torch.nn.functional.avg_pool2d(pixels, 8)
+        assert torch.allclose(SquareMeans(model.synthesis).of(x), wanted, atol=1e-4)
+    assert float(wanted.std()) > 0.1
+
+
+@pytest.mark.parametrize(("factor", "without"), [(2, 1), (4, 1), (8, 1), (16, 2)])
+def test_a_smaller_picture(model, codes, factor, without):
+    left_out = LEVELS[len(LEVELS) - without :]
+    coarse = codes | {level: np.zeros_like(codes[level]) for level in left_out}
     whole = drawn(Drawing(model, coarse, SETTING))
     small = drawn(Drawing(model, coarse, SETTING, factor))
     rows, columns = (n // factor for n in SIZE)
