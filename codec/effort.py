@@ -15,18 +15,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from luxvox.errors import UsageError
+from luxvox.models.tunings import LAMBDAS, TUNINGS
 
 DEFAULT_EFFORT: Final = 5
 EFFORTS: Final = range(1, 10)
 
 
-TUNINGS: Final[Mapping[str, float]] = {"eye": 1.0, "psnr": 0.0}
-"""What a picture is coded for, as its networks are told: the eye, or the least squared error."""
 DEFAULT_TUNE: Final = "eye"
-
-
-LAMBDAS: Final[Mapping[str, float]] = {"eye": 0.05, "psnr": 0.07}
-"""Squared steps that a bit is worth."""
 
 
 @dataclass(frozen=True)

@@ -60,14 +60,12 @@ def check_sizes(
         maximum = next((top for part, top in _MAX.items() if part in name), _MAX_OF_ALL)
         numbers = value if isinstance(value, list) else [value]
         if len(numbers) > _MAX_OF_ALL or any(not 0 <= number <= maximum for number in numbers):
-            raise ModelError(
-                f"{card.id}: the weights do not fit the card: {name}, legal: 0..{maximum}"
-            )
+            raise ModelError(f"the weights do not fit the card: {name}, legal: 0..{maximum}")
     for name, shape in shapes.items():
         if tuple(tensors[name].shape) != shape:
             found = list(tensors[name].shape)
             raise ModelError(
-                f"{card.id}: the weights do not fit the card: {name} has shape {found}, "
+                f"the weights do not fit the card: {name} has shape {found}, "
                 f"the card says {list(shape)}"
             )
 

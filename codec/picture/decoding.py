@@ -25,7 +25,6 @@ from luxvox.codec.container.packed import unpack
 from luxvox.codec.container.repair import repaired
 from luxvox.codec.picture.codes import BandWalk, decode_codes
 from luxvox.codec.picture.profiles import named_profile
-from luxvox.codec.picture.rasters import round_to_uint8
 from luxvox.codec.picture.views import View, window_of
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.picture.prediction import LatticeCodes
@@ -40,6 +39,7 @@ from luxvox.models.picture.conditions import STRIDES, Setting, quality_to_step
 from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Progress, part_of, silent
+from luxvox.rounding import round_to_uint8
 
 _CODES_SHARE = 0.6  # of the decompression time, for progress
 

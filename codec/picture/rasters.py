@@ -28,6 +28,7 @@ from luxvox.codec.picture.files.metadata import (
 )
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
 from luxvox.errors import InputError, LuxvoxError, UsageError
+from luxvox.rounding import round_to_uint8
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)
@@ -237,24 +238,6 @@ def to_bytes(raster: Raster, format: str) -> bytes:
     data, cautions = formats.encode(to_pil(raster), metadata, format)
     warn_all(cautions, stacklevel=2)
     return data
-
-
-def round_to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """Clip to 0..255 and round half up: the one place where samples become 8 bits.
-
-    Args:
-        values: floats of any shape, in 8-bit units, no NaN.
-
-    Returns:
-        uint8 of the same shape.
-    """
-    fraction = np.clip(values, 0, 255)
-    whole = np.floor(fraction)
-    # The difference is exact, whereas adding a half first would itself be rounded.
-    fraction -= whole
-    whole += fraction >= 0.5
-    rounded: NDArray[np.uint8] = whole.astype(np.uint8)
-    return rounded
 
 
 def _to_eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:

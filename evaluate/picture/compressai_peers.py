@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.picture.rasters import round_to_uint8
 from luxvox.errors import ModelError
 from luxvox.evaluate.inputs import PICTURES, Kind
+from luxvox.rounding import round_to_uint8
 
 Pixels = NDArray[np.uint8]
 

@@ -20,6 +20,7 @@ from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.drawing import Drawing
 from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.tiling import Placement, analyse
+from luxvox.rounding import round_to_uint8
 
 N_STEPS = 3  # of the iteration, at most
 # Distances of latents from whole numbers, root mean square: 0.29 if they are unrelated to codes.
@@ -110,7 +111,4 @@ def _drawn(
     arrays = {level: code[0].to(torch.int16).numpy() for level, code in codes.items()}
     picture = Drawing(model, arrays, setting)
     levels = np.concatenate([picture.draw(strip) for strip in picture.strips()])
-    pixels: NDArray[np.uint8] = np.clip(np.rint(levels[: size[0], : size[1]]), 0, 255).astype(
-        np.uint8
-    )
-    return pixels
+    return round_to_uint8(levels[: size[0], : size[1]])

@@ -345,12 +345,16 @@ def _report(
 
 
 def record_phase(run: Path, name: str, state: PhaseState) -> None:
-    """Note in `run.json` what a phase has done so far, and how."""
+    """Write to `summary-NAME.json` what a phase has done so far, how, and as which of the run."""
     path = run / f"summary-{name}.json"
+    number = len(list(run.glob("summary-*.json")))
+    if path.exists():
+        number = json.loads(path.read_text()).get("number", number)
     write_json(
         path,
         {
             "phase": name,
+            "number": number,
             "steps": state.step,
             "minutes": round(state.elapsed_s / 60.0, 1),
             "threads": torch.get_num_threads() * n_processes(),

@@ -34,7 +34,8 @@ def phases(run: Path) -> Phases:
 
 
 def _own_phases(run: Path) -> Phases:
-    return [json.loads(path.read_text()) for path in sorted(run.glob("summary-*.json"))]
+    summaries = [json.loads(path.read_text()) for path in sorted(run.glob("summary-*.json"))]
+    return sorted(summaries, key=lambda summary: int(summary.get("number", 0)))
 
 
 def history(origin: Path) -> tuple[float, Phases]:

@@ -30,7 +30,7 @@ from luxvox.models.voice.networks import SpeechModel
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
 FIRST_STEP = 0.45  # of the quantisation error (root mean squares); divided by √n for n steps
-LAST_STEP = 0.25  # of the first
+STEP_LIMIT = 0.25  # of the first: what steps would come to if they went on
 FLOOR = 1e-12
 HEARD_SHARE = 0.2  # share of its decibels that is added to a frame's power when depths are chosen
 HEARD_FRAMES = 2  # standard deviation of the averaging window
@@ -119,7 +119,7 @@ def stepped(latents: Tensor, gradient: Tensor, length: Tensor, done: float) -> T
         done: share of all corrections that came before.
     """
     gradient = _evened(gradient)
-    share = LAST_STEP + (1.0 - LAST_STEP) * (1.0 - done)
+    share = STEP_LIMIT + (1.0 - STEP_LIMIT) * (1.0 - done)
     return latents - share * length / _root_mean_square(gradient) * gradient
 
 
@@ -171,7 +171,8 @@ def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.flo
 @functools.lru_cache(maxsize=1)
 def has_bfloat16_units() -> bool:
     """Return whether the processor has units that multiply bfloat16 matrices (AMX)."""
-    return bool(torch.cpu._is_amx_tile_supported())
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch 2.4 lacks it
+    return bool(supported is not None and supported())
 
 
 def _root_mean_square(values: Tensor) -> Tensor:

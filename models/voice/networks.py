@@ -201,8 +201,9 @@ class SpeechModel(nn.Module):
         super().__init__()
         self.config = config
         n = config.n_channels
-        self.down = nn.Parameter(torch.eye(n, config.n_inputs))
-        self.up = nn.Parameter(torch.eye(N_REALS, n))
+        # On the meta device, `torch.eye` would import a compiler: 2.5 s.
+        self.down = nn.Parameter(torch.zeros(n, config.n_inputs).fill_diagonal_(1.0))
+        self.up = nn.Parameter(torch.zeros(N_REALS, n).fill_diagonal_(1.0))
 
         self.analysis = SidePath(config.n_inputs, n, config, config.analysis_blocks)
         polar = config.n_bands > 0

@@ -26,7 +26,8 @@ class DilatedBlock(nn.Module):
     def __init__(self, width: int, expansion: int, dilation: int) -> None:
         super().__init__()
         self.dilation = dilation
-        self.taps = nn.Parameter(torch.empty(KERNEL, width).uniform_(-1.0, 1.0) / KERNEL**0.5)
+        self.taps = nn.Parameter(torch.empty(KERNEL, width))
+        nn.init.uniform_(self.taps, -(KERNEL**-0.5), KERNEL**-0.5)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.expand = nn.Linear(width, expansion * width)
         self.project = nn.Linear(expansion * width, width)

@@ -29,12 +29,10 @@ class ResidualVQ(nn.Module):
             width is 8, or the size of the largest group.
         bits: float [N_RATE_BINS, stages, groups, K]: static cost of each codeword where the
             earlier stages were not null, by range of the log-step.
-        slots: int64 [groups, width]: channel of each component; padding points at channel C.
     """
 
     codebooks: Tensor
     bits: Tensor
-    slots: Tensor
 
     def __init__(self, group_sizes: tuple[int, ...], n_stages: int, codebook_size: int) -> None:
         super().__init__()
@@ -45,7 +43,12 @@ class ResidualVQ(nn.Module):
         shape = (n_stages, len(group_sizes), codebook_size)
         self.register_buffer("codebooks", torch.zeros(*shape, self.width))
         self.register_buffer("bits", torch.zeros(N_RATE_BINS, *shape))
-        self.register_buffer("slots", group_slots(group_sizes, self.width), persistent=False)
+        self._group_sizes = group_sizes
+
+    @property
+    def slots(self) -> Tensor:
+        """The channel of each component, int64 [groups, width]; padding points at channel C."""
+        return group_slots(self._group_sizes, self.width)
 
     @property
     def code_type(self) -> torch.dtype:
@@ -94,7 +97,7 @@ class ResidualVQ(nn.Module):
 
         # [B, C, H, W] -> [groups, N, width]
         vectors = self.group(latents)
-        shape = (self.n_stages, len(self.slots), vectors.shape[1])
+        shape = (self.n_stages, len(self._group_sizes), vectors.shape[1])
         codes = torch.zeros(shape, dtype=self.code_type, device=device)
 
         # Which sample each position belongs to, and what each codeword costs there.

@@ -13,6 +13,7 @@ from luxvox.errors import ModelError
 from luxvox.models.voice.networks import SpeechConfig
 
 CODEWORDS = "codewords"
+MIN_CODEWORDS = 3  # null, and two that can be told apart
 KERNEL = (1, 3)  # of the first and the third layer; one row, as in weights files
 
 
@@ -50,9 +51,13 @@ def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tenso
         tensors: its tables and its codewords [stages, K, channels].
 
     Raises:
-        ModelError: if one is missing, superfluous or of the wrong shape or type, or if codeword 0
-            is not zero.
+        ModelError: if one is missing, superfluous or of the wrong shape or type, if there are too
+            few codewords, or if codeword 0 is not zero.
     """
+    if plan.codebook_size < MIN_CODEWORDS:
+        raise ModelError(
+            f"{plan.name}: {plan.codebook_size} codewords a codebook, legal: {MIN_CODEWORDS} or more"
+        )
     books = plan.n_stages, plan.codebook_size, shape.n_channels
     expected = {**table_shapes(shape, plan), CODEWORDS: books}
     for name in sorted(expected.keys() ^ tensors.keys()):

@@ -72,13 +72,12 @@ def load_voice_codec(path: Path) -> VoiceCodec:
 
 
 @functools.lru_cache(maxsize=4)
-@usual_state()
-@torch.random.fork_rng(devices=[])  # networks are first built with random weights
 def _loaded(card: ModelCard) -> VoiceCodec:
     """Load a codec, once for each card."""
     return _load(card)
 
 
+@usual_state()
 def _load(card: ModelCard) -> VoiceCodec:
     tensors = verified_tensors(card)
     if card.kind != VOICE_KIND:
@@ -88,11 +87,15 @@ def _load(card: ModelCard) -> VoiceCodec:
             **{"n_bands": 0, "wide_width": 0, **card.config}
         )  # the first models had none
         check_sizes(card, tensors, _shapes(config))
-        model = SpeechModel(config)
+        # All shapes are compared before anything of the card's sizes is allocated.
+        with torch.device("meta"):
+            model = SpeechModel(config)
         level = context_level(model, tensors)
-        model.load_state_dict(_unpacked(tensors, level))
+        model.load_state_dict(_unpacked(tensors, level), assign=True)
         context = Context(speech_plan_of(model.config), {LEVEL: level})
-    except (KeyError, RuntimeError, TypeError, IndexError) as error:
+    except ModelError as error:
+        raise ModelError(f"{card.id}: {error}") from None
+    except (KeyError, RuntimeError, TypeError, IndexError, ValueError) as error:
         raise ModelError(f"{card.id}: the weights do not fit the card: {error}") from None
     return VoiceCodec(card, model.eval().requires_grad_(False), context)
 

@@ -26,12 +26,12 @@ from luxvox.models.picture.tiling import Placement, analyse, grid_shapes
 from luxvox.models.training.picture.crops import TRAINED_STEPS
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import PictureParts
+from luxvox.models.tunings import LAMBDAS, TUNINGS
 
 log = logging.getLogger(__name__)
 
 N_CODED = 480  # pictures, each at its own step, alternating between the two tunings
 SIDE = 256  # pixels of each that are coded
-LAMBDA = 0.07  # as the encoder has it
 N_ROUNDS = 2  # in each, codes are chosen by the tables of the round before
 PRIOR = 200.0  # how many symbols the initial tables count as, for each table
 
@@ -58,14 +58,15 @@ def _symbols_seen(
     low, high = TRAINED_STEPS
     for number, picture in enumerate(chosen):
         step = low * (high / low) ** ((number * 0.618) % 1.0)  # spread evenly in any prefix
-        setting = Setting(step, float(number % 2))
+        tune = list(TUNINGS)[number % 2]
+        setting = Setting(step, TUNINGS[tune])
 
         # [3, H, W] -> [256, 256, 3], as the encoder takes pictures.
         pixels = picture[:, :SIDE, :SIDE].permute(1, 2, 0).numpy()
         latents = analyse(model, pixels, setting, lambda share: None)
 
         # The encoder's walk, with a visitor that counts instead of writing.
-        choice = RateAwareChoice(LAMBDA)
+        choice = RateAwareChoice(LAMBDAS[tune])
         log_step_int = int(torch.floor(model.conditions_at(setting).log_step * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
         walk = Walk(context, shapes, log_step_int, _Counter(choice.choose, seen))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from luxvox.codec.picture import rasters, reading
 from luxvox.errors import InputError, UsageError
+from luxvox.rounding import round_to_uint8
 
 
 def random_samples(shape, dtype=np.uint8, seed=0):
@@ -101,7 +102,7 @@ def test_refuses_what_is_no_picture(array):
 def test_rounds_half_up_after_clipping():
     below_half = np.nextafter(np.float32(0.5), np.float32(0))
     values = np.array([-7, -0.5, 0, below_half, 0.5, 1.5, 2.5, 254.5, 255, 999], np.float32)
-    assert rasters.round_to_uint8(values).tolist() == [0, 0, 0, 0, 1, 2, 3, 255, 255, 255]
+    assert round_to_uint8(values).tolist() == [0, 0, 0, 0, 1, 2, 3, 255, 255, 255]
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
