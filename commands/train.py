@@ -91,7 +91,7 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
 @click.option(
     "--stages",
     type=int,
-    help="Number of stages of the model; the last ones are fitted again.",
+    help="Another number of stages for the weights to start from; the later ones are fitted again.",
 )
 @click.option(
     "--bfloat16/--float32",

@@ -30,8 +30,8 @@ def counts_from_logits(logits: NDArray[np.int32]) -> NDArray[np.int64]:
     """Turn logits [n, K] in 1/16 bit into counts [n, K] that sum to 2¹⁶, each at least 1.
 
     The quotient is computed in float64, where it is exact after flooring: numerators stay
-    below 2³³, denominators below 2²⁷ (K below 2¹¹), so a quotient that is not whole is at least
-    2⁻²⁷ from the next whole number, far more than the rounding error.
+    below 2³³, denominators at most 2³¹ (K up to 2¹⁵), so a quotient that is not whole is at least
+    2⁻³¹ from the next whole number, far more than the rounding error of 2⁻³⁷.
     """
     n, size = logits.shape
     distance = logits.max(axis=1, keepdims=True, initial=np.iinfo(np.int32).min) - logits

@@ -16,7 +16,7 @@ from luxvox.codec.voice.stereo import (
     to_coded,
     views_of,
 )
-from luxvox.models.voice.loudness import FRAME, frame_powers, level_of
+from luxvox.models.voice.loudness import FRAME, frame_powers, rms_of_active
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def _views(block: NDArray[np.float32]) -> NDArray[np.float32]:
 def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
     """Work out the level of one channel, or of left and right, mid and side."""
     if powers.shape[1] == 1:
-        return Level(mean, level_of(powers[:, 0]), MID_AND_SIDE, powers[:, 0])
+        return Level(mean, rms_of_active(powers[:, 0]), MID_AND_SIDE, powers[:, 0])
     mode = stereo_mode(powers, mean)
     share = 1.0 if mode == LEFT_AND_RIGHT else 0.5  # mid and side are halves of sums
     total = share * (powers[:, 0] + powers[:, 1])
-    return Level(to_coded(mean[None, :2], mode)[0], level_of(total), mode, total)
+    return Level(to_coded(mean[None, :2], mode)[0], rms_of_active(total), mode, total)
 
 
 def gain_of(level: Level) -> int:

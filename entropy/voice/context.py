@@ -38,7 +38,7 @@ class Prediction:
 
     Attributes:
         level, stage, section: where the codes belong.
-        rows: frames predicted [N], ascending; the code of the stage before is not null there.
+        positions: frames predicted [N], ascending; the code of the stage before is not null there.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Prediction:
     def code_logits(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return logits [n, K − 1] in 1/16 bit of codewords, for some of the frames by their index.
 
-        Indices ascend. A few logits are kept: whoever chooses a code by them asks again to code it.
+        Indices ascend.
         """
         # Whoever chooses a code by its logits asks for them again to code it.
         if self._kept is not None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    pass
 
 Codes = NDArray[np.uint8 | np.uint16]
 """Codes of a level, [stages, 1, 1, F]; uint16 where a codebook has more than 256 codewords."""

@@ -57,7 +57,7 @@ def log_step(step: Tensor, config: PictureConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a file says of its quality.
+    """The coding parameters of a picture.
 
     Attributes:
         step: quantiser step in 8-bit levels.

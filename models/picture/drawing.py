@@ -113,7 +113,7 @@ class Drawing:
             x = self._network.level(
                 number, self._latents(number, slice(low // stride, high // stride)), x
             )
-            # Rows that the blocks have spoilt are no longer needed.
+            # Drop the halo rows, which zero padding in the blocks has made invalid.
             spoilt = self._reach(number) // stride
             above, below = spoilt * (low > 0), spoilt * (high < self._size[0])
             x = x[:, :, above : x.shape[2] - below]

@@ -5,9 +5,9 @@ A run folder holds
 * `parts.safetensors` (pictures), or `model.safetensors` and `context.safetensors` (voices): the
   parts of the codec, each written whole by a phase that trains it,
 * `phase-P.safetensors` and `phase-P.json`: what is needed to resume phase P,
-* `phase-P.csv`: the log; `phase-P/*.png`: reconstructions,
+* `phase-P.csv`: the log; `phase-P/`: samples of decoded voices,
 * `summary-P.json`: command, steps, minutes and machine of phase P, for the model card,
-* `run.json`: configuration and sources of the pictures.
+* `run.json`: configuration, sources of the data, and what training started from.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Phase(Protocol):
         """Return what training changes without a gradient; a resume writes into it."""
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure on held-back training pictures; write pictures to `folder`."""
+        """Measure on data that is held back; write samples to `folder`, if there are any."""
 
     def finish(self, run: Path) -> None:
         """Write the trained part of the codec into the run folder."""

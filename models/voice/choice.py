@@ -21,7 +21,7 @@ class VoiceChoice:
     Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), where r is the residual of earlier stages
     and bits are those that the context model gives at the exact point of coding. The worth of a bit
     follows ‖r‖², since a stage takes about the same share of it from loud and from quiet frames.
-    Where even the nearest codeword leaves more than there is, as in digital silence, null ends the
+    Where no codeword reduces the residual, as in digital silence, null ends the
     position.
 
     Args:

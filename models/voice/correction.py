@@ -1,4 +1,4 @@
-"""Latents of a voice corrected by what is heard of their codes.
+"""Correction of a voice's latents by gradient descent on how different the decoded voice sounds.
 
 The analysis network does not know how its latents will be quantised, nor what the synthesis makes
 of the codes. A few steps down the gradient of the training distances, passed straight through the
@@ -70,14 +70,14 @@ def corrected_latents(
         depths_for: gives the stages [F] that each frame will be cut to, from how much it is heard.
         n_steps: how often the latents are corrected.
     """
-    middle, half_precision = torch.zeros(1), has_bfloat16_units()
+    middle, bfloat16 = torch.zeros(1), has_bfloat16_units()
     corrected, length = latents[None].clone(), torch.zeros(())
     heard_db = np.zeros(latents.shape[2], np.float32)
     depths = depths_for(heard_db)
 
     def encoded() -> Tensor:
         limits = torch.from_numpy(depths)[None, None]
-        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             return model.vq.encode(corrected, middle, model.config.rate_weight, limits)
 
     codes = encoded()
@@ -94,7 +94,7 @@ def corrected_latents(
         if step == 0:
             length = first_length(error[..., depths > 0], n_steps)
 
-        gradient = _gradient(model, corrected, error, wanted, half_precision)
+        gradient = _gradient(model, corrected, error, wanted, bfloat16)
         if step == 0:
             heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
             depths = depths_for(heard_db)
@@ -128,12 +128,12 @@ def _gradient(
     latents: Tensor,
     error: Tensor,
     wanted: Spectra,
-    half_precision: bool,
+    bfloat16: bool,
 ) -> Tensor:
     """Return the gradient of what is heard, in latents to which a fixed error is added."""
     with torch.enable_grad():
         varied = latents.detach().requires_grad_(True)
-        decoded = model.samples(varied + error, half_precision)
+        decoded = model.samples(varied + error, bfloat16)
         loss, _ = distortions(spectra(decoded), wanted)
         (gradient,) = torch.autograd.grad(loss, [varied])
     return gradient

@@ -130,8 +130,8 @@ def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
 def mel_distance(decoded: Spectra, wanted: Spectra, window: int) -> Tensor:
     """Return the mean difference in bels of the powers of mel bands.
 
-    Down to 55 dB below the loudest band of each voice. It hears consonants as well as vowels; a
-    distance relative to the power of all bands would forget them.
+    Down to 55 dB below the loudest band of each voice. The logarithm gives consonants as much
+    weight as vowels; a distance relative to total power would neglect them.
     """
     power, target = (x.mels[window] for x in (decoded, wanted))
 

@@ -1,4 +1,4 @@
-"""The level of a voice: how loud it is where it speaks."""
+"""How loud a voice is where it speaks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 FRAME = 320
 ACTIVE_RANGE_DB = 30.0  # frames that are quieter than the loud ones by more than this are pauses
 LOUD_SHARE = 0.95
-SILENCE = 1e-5  # the level of digital silence is taken as −100 dB of full scale
+SILENCE = 1e-5  # what digital silence counts as: −100 dB of full scale
 REFERENCE = 0.1  # RMS at which voices are coded
 
 
@@ -20,12 +20,12 @@ def frame_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     return powers
 
 
-def active_level(samples: NDArray[np.float32]) -> float:
-    """Return the level of samples [T], see `level_of`."""
-    return level_of(frame_powers(samples))
+def active_rms(samples: NDArray[np.float32]) -> float:
+    """Return the RMS of the active frames of samples [T], see `rms_of_active`."""
+    return rms_of_active(frame_powers(samples))
 
 
-def level_of(powers: NDArray[np.float64]) -> float:
+def rms_of_active(powers: NDArray[np.float64]) -> float:
     """Return the RMS of the active frames, in units of `REFERENCE`, at least `SILENCE`.
 
     Args:

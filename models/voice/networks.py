@@ -170,9 +170,9 @@ class SidePath(nn.Module):
             nn.init.zeros_(self.polar.weight[: n_outputs // 2])
             nn.init.zeros_(self.polar.bias[: n_outputs // 2])
 
-    def forward(self, x: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, bfloat16: bool = False) -> tuple[Tensor, Tensor]:
         """Return the correction and the features [B, F, width] that it is made from."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=half_precision):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
             y = self.enter(x).transpose(1, 2).contiguous()  # [B, width, F] -> [B, F, width]
             for block in self.blocks:
                 y = block(y)
@@ -230,65 +230,63 @@ class SpeechModel(nn.Module):
         self.reference_db: Tensor
         self.register_buffer("reference_db", torch.tensor(0.0))
 
-    def latents(self, compressed: Tensor, half_precision: bool = False) -> Tensor:
+    def latents(self, compressed: Tensor, bfloat16: bool = False) -> Tensor:
         """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
 
         The latents of digital silence are zero.
 
         Args:
             compressed: as `spectrum` makes them.
-            half_precision: compute all paths in bfloat16, as training may do.
+            bfloat16: compute all paths in bfloat16, as training may do.
         """
         x = compressed / self.config.unit
         if self.config.n_bands:
             x = torch.cat([x, envelopes(compressed, self.config.n_bands) / self.config.unit], 1)
 
         # [B, n_inputs, F] -> [B, n_channels, F], and the features of the side path.
-        correction, features = self.analysis(x, half_precision)
+        correction, features = self.analysis(x, bfloat16)
         total = torch.einsum("ci,bif->bcf", self.down, x) + correction
         if self.config.wide_width:
             # [B, n_inputs, F] -> [B, F, n_inputs]
             frames = x.transpose(1, 2)
-            more, _ = self.wide_analysis(frames, features, half_precision=half_precision)
+            more, _ = self.wide_analysis(frames, features, bfloat16=bfloat16)
             total = total + more.transpose(1, 2)
 
         audible = compressed.square().sum(1, keepdim=True) > SILENT_POWER
         latents: Tensor = (total * audible).unsqueeze(2)
         return latents
 
-    def samples(self, latents: Tensor, half_precision: bool = False) -> Tensor:
+    def samples(self, latents: Tensor, bfloat16: bool = False) -> Tensor:
         """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)].
 
         Args:
             latents: sums of codewords.
-            half_precision: compute all paths in bfloat16, as training and corrections may do.
+            bfloat16: compute all paths in bfloat16, as training and corrections may do.
         """
         # [B, n_channels, 1, F] -> [B, n_channels, F]
         x, unit = latents.squeeze(2), self.config.unit
-        correction, features = self.synthesis(x, half_precision)
+        correction, features = self.synthesis(x, bfloat16)
         # [B, n_channels, F] -> [B, F, 642]
         frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
         if not self.config.wide_width:
             return samples_from_spectra(frames * unit, WINDOW)
 
         # The wide path corrects each bin of the spectra by a gain and an added complex number.
-        corrections, features = self.wide_synthesis(
-            x.transpose(1, 2), features, half_precision=half_precision
-        )
+        corrections, features = self.wide_synthesis(x.transpose(1, 2), features, bfloat16=bfloat16)
 
         samples = samples_from_spectra(corrected_spectra(frames, corrections) * unit, WINDOW)
-        return self._finer(samples, features, half_precision)
+        return self._finer(samples, features, bfloat16)
 
-    def _finer(self, samples: Tensor, features: Tensor, half_precision: bool) -> Tensor:
+    def _finer(self, samples: Tensor, features: Tensor, bfloat16: bool) -> Tensor:
         """Correct samples [B, 320 · (F − 1)] in fine frames, by features [B, F, wide_width]."""
         unit = self.config.unit
         fine = compressed_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
-        with torch.autocast(samples.device.type, torch.bfloat16, enabled=half_precision):
+        with torch.autocast(samples.device.type, torch.bfloat16, enabled=bfloat16):
             # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
             known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
         known = known[:, : fine.shape[1]]
 
-        corrections, _ = self.fine(fine, known, half_precision=half_precision)
+        corrections, _ = self.fine(fine, known, bfloat16=bfloat16)
         return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
 
     def depths(self, latents: Tensor, log_step: Tensor) -> Tensor:

@@ -98,16 +98,16 @@ class WidePath(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, *inputs: Tensor, half_precision: bool = False) -> tuple[Tensor, Tensor]:
+    def forward(self, *inputs: Tensor, bfloat16: bool = False) -> tuple[Tensor, Tensor]:
         """Return the corrections and the features [B, F, width] that they are made from.
 
         Args:
             inputs: [B, F, …], n_inputs channels in all.
-            half_precision: whether to compute in bfloat16.
+            bfloat16: whether to compute in bfloat16.
         """
         device, exact = inputs[0].device.type, inputs[0].dtype
-        with torch.autocast(device, torch.bfloat16, enabled=half_precision):
-            kind = torch.bfloat16 if half_precision else exact
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            kind = torch.bfloat16 if bfloat16 else exact
             x = self.enter(torch.cat([part.to(kind) for part in inputs], 2))
             for block in self.blocks:
                 x = block(x)

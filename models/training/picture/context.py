@@ -102,7 +102,7 @@ class ContextPhase(CropPhase):
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure the bits per pixel of held-back pictures, quantised by plain rounding."""
+        """Measure the bits per pixel of held-back pictures, rounded with a dead zone."""
         pixels = centres(self.held_back).to(self.device)
         n_pixels = pixels[0, 0].numel()
 

@@ -121,7 +121,7 @@ class JointPhase(CropPhase):
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure rate and distortion of held-back pictures, quantised by plain rounding."""
+        """Measure rate and distortion of held-back pictures, rounded with a dead zone."""
         figures: dict[str, float] = {}
         model = self.parts.model
 

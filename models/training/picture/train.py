@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | start | nothing: the linear transform | pictures |
 | joint | all parts together | pictures |
-| context | only the context model | codes, by plain rounding |
+| context | only the context model | codes, rounded with a small dead zone |
 | tables | tables of counts, which takes only a few minutes | codes of the encoder |
 """
 

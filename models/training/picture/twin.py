@@ -31,7 +31,7 @@ UNITS = {
     "line": 128.0,
 }
 SCALE_START = 17.0  # about one step
-HALF_PRECISION = ("base", "detail")  # levels that may be computed in bfloat16
+BFLOAT16_LEVELS = ("base", "detail")  # levels that may be computed in bfloat16
 
 
 class LevelTwin(nn.Module):
@@ -233,7 +233,7 @@ class ContextTwin(nn.Module):
             step = step_planes(log_step, own)
 
             # The state is passed on in float32: the next level may not accept bfloat16.
-            with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
+            with torch.autocast(own.device.type, enabled=_in_bfloat16(plan.name, own)):
                 bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, odd)
                 if plan.n_up:
                     state = twin.next_state(comp, state, step).float()
@@ -259,7 +259,7 @@ class ContextTwin(nn.Module):
             means = torch.zeros_like(own)
             scales = torch.zeros_like(own)
 
-            with torch.autocast(own.device.type, enabled=_half_precision(plan.name, own)):
+            with torch.autocast(own.device.type, enabled=_in_bfloat16(plan.name, own)):
                 # Every code belongs to one pass: the masked passes add up to the whole grid.
                 for number, pass_ in enumerate(plan.passes):
                     mean, scale = twin.predict(number, own, comp, state, step)
@@ -323,9 +323,9 @@ def step_planes(log_step: Tensor, like: Tensor) -> Tensor:
     return planes[:, :, None, None].expand(-1, -1, *like.shape[2:])
 
 
-def _half_precision(level: str, like: Tensor) -> bool:
+def _in_bfloat16(level: str, like: Tensor) -> bool:
     """Keep the caller's precision for fine levels; coarse ones are small, with large numbers."""
-    return level in HALF_PRECISION and torch.is_autocast_enabled(like.device.type)
+    return level in BFLOAT16_LEVELS and torch.is_autocast_enabled(like.device.type)
 
 
 def _pass_start(level: LatticeLevel, pass_: LatticePass, hidden: int) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.errors import InputError
-from luxvox.models.voice.loudness import active_level
+from luxvox.models.voice.loudness import active_rms
 from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
@@ -40,7 +40,7 @@ class Recordings:
         if not self.samples:
             names = ", ".join(map(str, folders))
             raise InputError(f"no recording of a second or more in {names}")
-        self.gains = [1.0 / active_level(s.astype(np.float32) / 32768.0) for s in self.samples]
+        self.gains = [1.0 / active_rms(s.astype(np.float32) / 32768.0) for s in self.samples]
 
     def split(self, every: int) -> tuple[Recordings, Recordings]:
         """Return all but every n-th recording, and every n-th.

@@ -53,14 +53,14 @@ class JointSpeechPhase:
         model: SpeechModel,
         voices: Recordings,
         held_back: Recordings,
-        half_precision: bool = False,
+        bfloat16: bool = False,
         learning_rate: float = 5e-4,
     ) -> None:
         self.learning_rate = learning_rate
         self.model = model
         self.voices = voices
         self.held_back = held_back
-        self.half_precision = half_precision
+        self.bfloat16 = bfloat16
         self.follower = CodebookFollower(model.vq, RESTART_SHARE, model.config.n_stages * 3 // 7)
 
     def trained(self) -> nn.Module:
@@ -81,14 +81,14 @@ class JointSpeechPhase:
         log_step = random_log_steps(BATCH, self.model.config, generator)
 
         # [B, T] -> [B, 642, F] -> [B, n_channels, 1, F]
-        half = self.half_precision
-        latents = self.model.latents(spectrum(samples), half)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        bfloat16 = self.bfloat16
+        latents = self.model.latents(spectrum(samples), bfloat16)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             quantised, bits = self._quantised(latents, log_step, generator)
 
         # [B, n_channels, 1, F] -> [B, T]; the error of quantisation counts as fixed, so gradients
         # pass it straight through.
-        decoded = self.model.samples(latents + (quantised - latents).detach(), half)
+        decoded = self.model.samples(latents + (quantised - latents).detach(), bfloat16)
 
         # Spectra start at a slightly different sample each time, or pulses could hide between
         # windows.

@@ -42,9 +42,9 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         model: SpeechModel,
         voices: Recordings,
         held_back: Recordings,
-        half_precision: bool = False,
+        bfloat16: bool = False,
     ) -> None:
-        super().__init__(model.eval(), voices, held_back, half_precision, LEARNING_RATE)
+        super().__init__(model.eval(), voices, held_back, bfloat16, LEARNING_RATE)
         model.requires_grad_(False)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
@@ -88,7 +88,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         # Gradients pass the quantiser straight through.
         varied = self.latents.clone().requires_grad_(True)
         varied.register_hook(self.gradient.copy_)  # type: ignore[no-untyped-call]
-        decoded = self.model.samples(varied + self.error, self.half_precision)
+        decoded = self.model.samples(varied + self.error, self.bfloat16)
 
         # Spectra start at a slightly different sample each time, as in the joint phase.
         shift = int(torch.randint(SHIFTS, (1,), generator=generator))
@@ -145,6 +145,6 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         first = depths.clamp(max=model.config.first_stages)
         depths = torch.where(cut[:, None, None], first, depths)
 
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             codes = model.vq.encode(self.latents, torch.zeros(1), model.config.rate_weight, depths)
         return model.vq.decode(codes, int(depths.max()))
