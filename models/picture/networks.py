@@ -7,8 +7,8 @@ matrix starts at zero.
 
 All signals in here are in units of 8 of the 255 levels. The gated block follows NAFNet (Chen et
 al., 2022) and the shallow synthesis of Yang and Mandt (2023): depthwise 3×3, two 1×1 matrices,
-a product of a value and a gate (hard swish). Both factors of the product are bounded: unbounded ones blew
-up in training.
+a product of a value and a gate (hard swish). Both factors of the product are bounded: unbounded
+ones blew up in training.
 """
 
 from __future__ import annotations

@@ -55,9 +55,8 @@ def check_tables(shape: LevelShape, plan: LevelPlan, tensors: Mapping[str, Tenso
             few codewords, or if codeword 0 is not zero.
     """
     if plan.codebook_size < MIN_CODEWORDS:
-        raise ModelError(
-            f"{plan.name}: {plan.codebook_size} codewords a codebook, legal: {MIN_CODEWORDS} or more"
-        )
+        found = f"{plan.codebook_size} codewords a codebook"
+        raise ModelError(f"{plan.name}: {found}, legal: {MIN_CODEWORDS} or more")
     books = plan.n_stages, plan.codebook_size, shape.n_channels
     expected = {**table_shapes(shape, plan), CODEWORDS: books}
     for name in sorted(expected.keys() ^ tensors.keys()):

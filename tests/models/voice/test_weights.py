@@ -1,4 +1,4 @@
-"""Voice weights: cards that ask for more than the weights hold are refused before it is allocated."""
+"""Voice weights: a card that asks for more than they hold is refused before it is allocated."""
 
 import json
 import resource
