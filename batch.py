@@ -96,6 +96,7 @@ def decompress(
     """
     sources = [Source(os.fspath(path)) for path in paths]
     _refuse_unknown(options, _DECOMPRESSING)
+    format = format and format.removeprefix(".").lower()
     request = DecompressRequest(**options, force=overwrite)
     names = [source.path for source in sources]
     chosen = [format] * len(names) if format else plain_endings(names, {})

@@ -73,3 +73,7 @@ class TargetWarning(UserWarning):
 
 class LossWarning(UserWarning):
     """Warn that the result lacks something that the input had; the message says what."""
+
+
+class PartWarning(LossWarning):
+    """Warn that only a part of the input is kept: one of its pages, the sound of a film."""

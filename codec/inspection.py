@@ -9,7 +9,7 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, file_bytes
 from luxvox.codec.container import Header, Listing, PictureHeader, VoiceHeader
 from luxvox.codec.container.bands import bands_of
-from luxvox.codec.container.header_fields import PROFILES
+from luxvox.codec.container.header_fields import PROFILES, STEREO_MODES
 from luxvox.errors import LuxvoxError
 from luxvox.timeline import n_segments
 
@@ -78,6 +78,8 @@ class VoiceInfo:
         duration_s: of the recording.
         sample_rate_hz: of the recording; what is above 8 kHz is not kept.
         channels: 1 or 2.
+        stereo: what the codes of two channels are: `mid and side`, the same `exchanged`, or `left
+            and right`; empty for one.
         samples: a channel.
         quality: 1 … 100.
         model: id number of the weights.
@@ -95,6 +97,7 @@ class VoiceInfo:
     duration_s: float
     sample_rate_hz: int
     channels: int
+    stereo: str
     samples: int
     quality: float
     model: int
@@ -168,6 +171,7 @@ def _of_voice(listing: Listing, header: VoiceHeader, n_bytes: int) -> VoiceInfo:
         duration_s=duration_s,
         sample_rate_hz=header.sample_rate_hz,
         channels=header.channels,
+        stereo=STEREO_MODES[header.stereo_mode] if header.stereo else "",
         samples=header.n_samples,
         quality=header.quality.value,
         model=header.model_number,

@@ -68,7 +68,8 @@ def codes(
 
     Returns:
         Of a picture: by level, int16 [channels, height, width], in steps. Of a voice: uint16
-        [stages, frames], or [2, stages, frames] (mid and side) if it is stereo. Of a list of files
+        [stages, frames], or [2, stages, frames] if it is stereo: mid and side, or left
+        and right, as `inspect` says. Of a list of files
         a list of these.
 
     Raises:
@@ -137,8 +138,8 @@ def from_codes(
         codes: arrays or tensors. Of a voice, whole numbers [stages, frames], 0 … 1023; 0 is null,
             and ends its frame; fewer stages than the model has are taken for a prefix. Of a
             picture, whole numbers [channels, height, width] by level, as `codes` returns them. A
-            list of these, or one more dimension in front, is a batch; of a stereo voice the batch
-            is mid and side.
+            list of these, or one more dimension in front, is a batch; so are the two channels of a
+            stereo voice.
         quality: pictures only: the quality of the file that the codes are from, 1 … 100.
         tune: pictures only: `eye` or `psnr`, as the file was made.
         model: number of the model; the newest by default.

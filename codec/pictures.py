@@ -14,13 +14,15 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
+from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
+from luxvox.codec.notes import loss_warnings
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
 from luxvox.codec.picture.rasters import Raster, stripped, to_array, to_pil
 from luxvox.codec.picture.transparent import without_hidden_colours
 from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import Target, picture_target
-from luxvox.errors import InputError, LossWarning, TargetWarning, UsageError
+from luxvox.errors import InputError, TargetWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, load
 from luxvox.progress import Progress, part_of, silent
 
@@ -84,8 +86,8 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     Args:
         pixels: uint8 [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA), a tensor of [H, W] or
             [C, H, W], a PIL image, a `Raster`, or a picture file: its path or URL, its bytes, or
-            opened; at most 2³⁰ pixels. Colours under alpha 0 are not kept. A list of these, an
-            array [B, H, W, C] or a tensor [B, C, H, W] is a batch.
+            opened; arrays of at most 2³⁰ pixels, files of 2²⁸. Colours under alpha 0 are not kept.
+            A list of these, an array [B, H, W, C] or a tensor [B, C, H, W] is a batch.
         quality: 1 (small) to 100 (steps of 3.5 levels), in hundredths; 50 by default.
         bpp: bits a pixel of the whole file, instead; met within 2 % (or 2 bytes).
         size: bytes of the whole file, instead; never more, at most 2 % (or 3 bytes) less.
@@ -184,7 +186,7 @@ def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
         data, missed = at_target(encoder, request.target, progress)
     progress(1.0)
 
-    lost = [LossWarning(note) for note in (*left_out, *raster.notes)]
+    lost = loss_warnings((*left_out, *raster.notes))
     return _File(data, (*([TargetWarning(missed)] if missed else []), *lost))
 
 
@@ -288,7 +290,6 @@ class PictureReading:
             decoded_view,
             metadata_of,
             open_picture_file,
-            open_repaired,
         )
         from luxvox.torch_state import usual_state
 

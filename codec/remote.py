@@ -23,6 +23,7 @@ from luxvox.errors import LuxvoxError, SystemFailure, UsageError
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # a single letter is a drive
 _WEB: Final = ("http", "https")
+_LOCAL: Final = ("file", "local")
 # Objects of these appear when their upload has ended, and can be made without replacing others.
 _BUCKETS: Final = ("s3", "s3a", "gs", "gcs")
 
@@ -66,6 +67,23 @@ def split(url: str) -> tuple[str, PurePosixPath]:
     if is_web(url):
         rest = unquote(re.split("[?#]", rest, maxsplit=1)[0])
     return f"{_scheme(url)}://", PurePosixPath(rest)
+
+
+def identity(url: str) -> str:
+    """Return what the URLs of one file have in common: `memory://a` and `memory:///a`, say.
+
+    A file on the disk has its path.
+    """
+    scheme = _scheme(url)
+    rest = url[len(scheme) + len("://") :]
+    if scheme in _LOCAL:
+        return unquote(rest).removeprefix("localhost") if scheme == "file" else rest
+    return f"{scheme}://{rest.lstrip('/') if scheme == 'memory' else rest}"
+
+
+def is_local(url: str) -> bool:
+    """Return whether a URL is that of a file on this machine's disk."""
+    return _scheme(url) in _LOCAL
 
 
 def read(url: str) -> bytes:

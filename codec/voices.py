@@ -13,7 +13,9 @@ from luxvox.cautions import warn_all
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
+from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
+from luxvox.codec.notes import loss_warnings
 from luxvox.codec.quality import FINEST
 from luxvox.codec.targets import voice_target
 from luxvox.codec.voice.decoding import (
@@ -25,7 +27,7 @@ from luxvox.codec.voice.decoding import (
     voice_stream,
 )
 from luxvox.entropy.voice.plan import Codes
-from luxvox.errors import LossWarning, TargetWarning, UsageError
+from luxvox.errors import TargetWarning, UsageError
 from luxvox.late_imports import FOR_VOICES, load
 from luxvox.progress import Progress, part_of, silent
 from luxvox.timeline import FRAME_SAMPLES
@@ -176,7 +178,7 @@ def _compressed(
         data, missed = at_target(encoder, target)
         data = with_level_of(encoder.codec, data, encoder.level)
     progress(1.0)
-    lost = [LossWarning(note) for note in recording.notes]
+    lost = loss_warnings(recording.notes)
     if missed and (asked.bitrate or asked.size):  # of the default nobody asked for
         return data, (TargetWarning(missed), *lost)
     return data, tuple(lost)
@@ -267,11 +269,14 @@ class VoiceReading:
         from luxvox.torch_state import usual_state
 
         with usual_state():
-            file = container.open_file(data)
+            file, cautions = (
+                open_repaired(data) if self.conceal else (container.open_file(data), ())
+            )
             voice = open_voice_file(
                 file, self.max_seconds, strict=self.strict, conceal=self.conceal
             )
-            return voice_stream(voice, self.sections, self.progress or silent), voice.cautions
+            stream = voice_stream(voice, self.sections, self.progress or silent)
+            return stream, (*cautions, *voice.cautions)
 
 
 def codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:

@@ -211,7 +211,10 @@ def _remove(outcome: Outcome) -> None:
         return
     try:
         if not outcome.is_whole:
-            raise SystemFailure("its output is not whole")
+            raise SystemFailure("its output does not hold all of it")
+        before, after = outcome.sizes or (0, 0)
+        if after > before and job.target.lower().endswith(paths.COMPRESSED_ENDING):
+            raise SystemFailure("its output is larger")
         folders.remove(job.source)
     except SystemFailure as error:
         console.say(f"luxvox: {job.source}: note: it is not removed: {error}")

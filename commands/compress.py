@@ -129,7 +129,7 @@ def only_target(targets: dict[str, Any]) -> dict[str, Any]:
     if len(given) > 1:
         options = [{"quality": "-q", "bitrate": "-b"}.get(name, f"--{name}") for name in given]
         raise UsageError(f"{' and '.join(options)} exclude each other")
-    if "size" in given:
+    if isinstance(given.get("size"), str):
         given["size"] = parse_size(given["size"])
     return given
 

@@ -191,13 +191,15 @@ def decompress_file(
     request: DecompressRequest,
 ) -> Sizes:
     """Decompress one file, a picture or a voice; `held` is what was read already, by source."""
-    from luxvox.codec import lvx
+    from luxvox.codec import container
+    from luxvox.codec.container.repair import repaired
 
     ending = ending or _ending_of(target)
     _check_ending(ending)
     files.check_target(target, request.force)
     data = held.pop(source) if source in held else files.read(source)
-    if not lvx.is_voice(data):
+    header = repaired(data) if request.conceal else data
+    if not isinstance(container.read_header(header)[0], container.VoiceHeader):
         return _decompress_picture((source, target), data, ending or "png", request)
     if request.scale != 1.0 or request.crop is not None:
         raise UsageError("--scale and --crop are for pictures, and this is a voice")
@@ -221,6 +223,8 @@ def _decompress_picture(
     files.write(target, written, request.force, source)
     height, width = raster.pixels.shape[:2]
     rate = f"{8 * len(data) / (width * height):.3f} bpp"
+    if request.scale != 1.0 or request.crop is not None:  # the file holds more than this
+        rate = f"{width}×{height}"
     return summarise(source, target, (len(data), len(written)), rate, start_s)
 
 

@@ -323,8 +323,6 @@ def _tell(result: Result) -> None:
     for failure in study.failures:
         codec = f" by {failure.codec}" if failure.codec else ""
         click.echo(f"luxvox: {failure.file}{codec} skipped: {failure.reason}", err=True)
-    click.echo(
-        f"{len(study.test_files)} {study.kind}, {len(study.codecs)} codecs →"
-        f" {result.folder / 'report.html'}",
-        err=True,
-    )
+    counts = (len(study.test_files), study.kind), (len(study.codecs), "codecs")
+    named = [f"{n} {noun if n != 1 else noun.removesuffix('s')}" for n, noun in counts]
+    click.echo(f"{', '.join(named)} → {result.folder / 'report.html'}", err=True)

@@ -12,10 +12,12 @@ from typing import Final
 from luxvox import cautions
 from luxvox.commands import console
 from luxvox.commands.console import Sizes
-from luxvox.errors import DamageWarning, TruncatedWarning
+from luxvox.errors import DamageWarning, PartWarning, TruncatedWarning
 
 NOWHERE: Final = ""
 """The target of a job that makes no file."""
+
+_OF_PARTS: Final = (DamageWarning, PartWarning, TruncatedWarning)
 
 Work = Callable[[str, str], Sizes | None]
 """Makes a target from a source and returns the sizes of both in bytes; None if it makes no file."""
@@ -39,7 +41,8 @@ class Outcome:
         sizes: bytes before and after, if it made a file.
         lines: what is printed on standard error.
         seconds: how long it took.
-        is_whole: whether the source was whole, so that nothing of it is missing in the target.
+        is_whole: whether the source was whole, and no page, frame or track of it is missing in the
+            target.
     """
 
     job: Job
@@ -76,7 +79,7 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
         raise
     except Exception as error:
         return failure(job, error)
-    is_whole = not any(isinstance(caution, TruncatedWarning | DamageWarning) for caution in found)
+    is_whole = not any(isinstance(caution, _OF_PARTS) for caution in found)
     return Outcome(job, 0, sizes, tuple(lines), time.monotonic() - start_s, is_whole)
 
 

@@ -17,7 +17,7 @@ COMPRESSED_ENDING: Final = ".lvx"
 
 # Extensions that the output's may replace. Others are part of a name, as in `scan.2023`.
 _PICTURES: Final = """
-    apng arw avif avifs bmp bw cr2 cr3 cur dcx dds dib dng emf eps exr fit fits flc fli gif hdr heic
+    apng arw avif avifs bmp bw cr2 cr3 cur dcx dds dib dng emf eps exr flc fli gif hdr heic
     heif hif icns ico im j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx jxl mpo msp nef orf pbm pcd pcx
     pef pfm pgm png pnm ppm ps psd qoi raf ras raw rgb rgba rw2 sgi spi spider svg tga tif tiff webp
     wmf xbm xpm
@@ -115,7 +115,9 @@ def _identity(path: str) -> object:
     if path == PIPE:
         return path
     if remote.is_url(path):
-        return _split(path)
+        if not remote.is_local(path):
+            return remote.identity(path)
+        path = remote.identity(path)
     try:
         found = os.stat(path)
     except OSError:

@@ -61,7 +61,7 @@ def find_sources(
     named = [*inputs, *(_listed(files_from) if files_from is not None else ())]
     if not named:
         raise UsageError("no input is named; name files, folders, or - for standard input")
-    found = tuple(source for name in named for source in _sources_of(name, search))
+    found = _once(source for name in named for source in _sources_of(name, search))
     if not found:
         where = ", ".join(named)
         deeper = "" if search.is_recursive else "; -r looks into the folders in it"
@@ -69,9 +69,23 @@ def find_sources(
     return found
 
 
+def _once(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """Return each file once, however often it is named."""
+    known: set[str] = set()
+    kept = []
+    for source in sources:
+        path = source.path
+        is_name = path != files.PIPE and not remote.is_url(path)
+        identity = os.path.normcase(os.path.abspath(path)) if is_name else path
+        if identity not in known:
+            kept.append(source)
+        known.add(identity)
+    return tuple(kept)
+
+
 def _listed(path: str) -> list[str]:
     try:
-        lines = files.read(files.plain_name(path, 0)).decode().split("\n")
+        lines = files.read(files.plain_name(path, 0)).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a list of file names in UTF-8") from None
     if any("\0" in line for line in lines):

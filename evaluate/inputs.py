@@ -102,7 +102,8 @@ def find(inputs: Sequence[Path], limit: int | None = None) -> Found:
         except (LuxvoxError, OSError) as error:
             failures.append(Failure(path.name, one_line(error)))
     if not test_files and not failures:
-        raise UsageError("holds no picture and no recording")
+        named = ", ".join(map(os.fspath, inputs))
+        raise UsageError(f"{named}: no picture and no recording to measure")
     ordered = sorted(test_files.values(), key=lambda test_file: (test_file.name, test_file.sha256))
     of_kind = {k: [x for x in ordered if x.kind == k][:limit] for k in (PICTURES, VOICES)}
     return Found(

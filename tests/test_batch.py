@@ -34,6 +34,21 @@ def test_without_an_executor(pictures, tmp_path):
     assert [Path(outcome.job.target).name for outcome in back] == ["a.png", "c.png"]
 
 
+@pytest.mark.parametrize("target", [{"quality": 20}, {"size": 900}, {"bpp": 2}, {"psnr": 28}])
+def test_targets_are_numbers(tmp_path, target):
+    noise = np.random.default_rng(0).normal(120, 12, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    (outcome,) = batch.compress([tmp_path / "noise.png"], tmp_path / "new", **target)
+    assert (outcome.exit_code, outcome.lines[1:]) == (0, ())
+    assert (tmp_path / "new" / "noise.lvx").read_bytes() == luxvox.compress_image(noise, **target)
+
+
+def test_endings_are_taken_as_on_the_command_line(pictures, tmp_path):
+    list(batch.compress(pictures[:1], tmp_path / "new"))
+    (outcome,) = batch.decompress([tmp_path / "new" / "a.lvx"], tmp_path, format=".JPG")
+    assert (outcome.exit_code, Path(outcome.job.target).name) == (0, "a.jpg")
+
+
 def test_on_processes(pictures, tmp_path):
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
         outcomes = list(batch.compress(pictures, tmp_path / "new", executor=executor))

@@ -11,15 +11,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from luxvox.codec.container import OpenFile, open_file
 from luxvox.codec.container.bands import Bands, bands_of
 from luxvox.codec.container.header import MAX_HEADER_SIZE, PictureHeader, parse_header
 from luxvox.codec.container.parts import list_parts
 from luxvox.codec.container.wire import CRC_SIZE, crc16
-from luxvox.errors import ChecksumError, FormatError, LuxvoxError, TruncatedError
+from luxvox.errors import (
+    ChecksumError,
+    DamageWarning,
+    FormatError,
+    LuxvoxError,
+    TruncatedError,
+)
 
 _LONGEST_TABLE: Final = 1024  # bytes; of 70 megapixels
 _IS_END: Final = bytes([1] * 128 + [0] * 128)  # each varint ends with a byte below 128
 _DAMAGE: Final = (ChecksumError, FormatError, TruncatedError)
+
+
+def open_repaired(data: bytes) -> tuple[OpenFile, tuple[Warning, ...]]:
+    """Open a file; correct one altered byte of its header or table of parts, with a caution."""
+    mended = repaired(data)
+    message = "a byte of its header or table of parts was altered, and is put right"
+    cautions = () if mended == data else (DamageWarning(message),)
+    return open_file(mended), cautions
 
 
 def repaired(data: bytes) -> bytes:

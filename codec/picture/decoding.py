@@ -22,7 +22,6 @@ from luxvox.codec.container import (
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.packed import unpack
-from luxvox.codec.container.repair import repaired
 from luxvox.codec.picture.codes import BandWalk, decode_codes
 from luxvox.codec.picture.profiles import named_profile
 from luxvox.codec.picture.views import View, window_of
@@ -93,14 +92,6 @@ def open_picture_file(
         cautions.append(TruncatedWarning(f"{CUT}; decoding what is whole"))
     codec = picture_codec(header.model_number, header.fingerprint)
     return OpenedPicture(header, content, codec, lost.parts, tuple(cautions))
-
-
-def open_repaired(data: bytes) -> tuple[OpenFile, tuple[Warning, ...]]:
-    """Open a file; correct one altered byte of its header or table of parts, with a caution."""
-    mended = repaired(data)
-    message = "a byte of its header or table of parts was altered, and is put right"
-    cautions = () if mended == data else (DamageWarning(message),)
-    return container.open_file(mended), cautions
 
 
 def picture_header(header: container.Header) -> PictureHeader:

@@ -148,6 +148,10 @@ def encode(
             f"{image.width} × {image.height} does not fit .{ending}, whose sides are at most "
             f"{form.longest_side}; write .png"
         )
+    if ending == "pgm" and image.mode in ("RGB", "RGBA"):
+        raise UsageError("a .pgm is grey, and this picture has colours; write .ppm or .pnm")
+    if ending == "ppm" and image.mode in ("L", "LA"):
+        image = image.convert("RGBA" if image.mode == "LA" else "RGB")
     laid_on_white: tuple[str, ...] = ()
     if image.mode in ("LA", "RGBA") and not form.alpha:
         if image.getextrema()[-1] != (255, 255):

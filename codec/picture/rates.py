@@ -133,6 +133,9 @@ class _Try:
     error: float
 
 
+_ENDS = PICTURE_NUMBERS[0], PICTURE_NUMBERS[-1]
+
+
 class _Search:
     """What is searched for, and what was tried."""
 
@@ -258,16 +261,22 @@ class _Search:
 
     def refuse_if_out_of_reach(self) -> None:
         """Raise UsageError if the target lies beyond all that was tried, both ends included."""
-        self.tried(PICTURE_NUMBERS[0])
-        self.tried(PICTURE_NUMBERS[-1])
+        for number in _ENDS:
+            self.tried(number)
         values = [attempt.value for attempt in self._tried.values()]
         if self.window.high < min(values) or self.window.low > max(values):
-            low, high = self._shown(min(values)), self._shown(max(values))
-            reach = f"which {'reaches' if self._target.what == 'psnr' else 'takes'} {low} to {high}"
+            low, high = (self._shown(self._exact(number)) for number in _ENDS)
+            verb = "reaches" if self._target.what == "psnr" else "takes"
+            reach = f"which {verb} about {low} to {high}"
             n_bytes = self._encoder.metadata_bytes
             if n_bytes and self._target.what != "psnr":
                 reach += f", {n_bytes} bytes of it metadata (strip leaves them out)"
             raise UsageError(f"{self._said()} is out of reach for this picture, {reach}")
+
+    def _exact(self, number: int) -> float:
+        """Return the value of the file at a number, whatever was tried before."""
+        quality, factor = quality_and_lambda_factor(number)
+        return self._measured(self._encoder.at(quality, factor, is_exact=True)).value
 
     def miss(self, value: float) -> str:
         """Say that a target was missed, and by how much."""

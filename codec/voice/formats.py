@@ -9,10 +9,11 @@ from typing import BinaryIO, Final
 import numpy as np
 import soundfile
 
+from luxvox import cautions
 from luxvox.codec.files import write_all
 from luxvox.codec.voice.files.readers import Samples
 from luxvox.codec.voice.recordings import resample_blocks, to_pcm16, wav_header
-from luxvox.errors import UsageError
+from luxvox.errors import LossWarning, UsageError
 
 # Container and coding in libsndfile's terms; WAV is written without it, so that it can go to pipes.
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
@@ -75,6 +76,9 @@ def write_blocks(
     if not soundfile.check_format(container, coding):
         raise UsageError(f"the libsndfile that is installed writes no {ending}")
     rate_hz = _rate_in(coding, sample_rate_hz)
+    if rate_hz != sample_rate_hz:
+        note = f".{ending} cannot hold {sample_rate_hz} Hz and is written at {rate_hz} Hz"
+        cautions.warn(LossWarning(note), stacklevel=2)
     n_samples = -(-shape[0] * rate_hz // sample_rate_hz)
     there = resample_blocks(blocks, sample_rate_hz, rate_hz, n_samples)
     with tempfile.SpooledTemporaryFile(max_size=1 << 26) as whole:

@@ -18,6 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from luxvox.codec.kinds import kind_of
+from luxvox.codec.notes import PartNote
 from luxvox.codec.voice.files.readers import BLOCK_SAMPLES, Samples, Sound, open_sound
 from luxvox.codec.voice.files.splicing import SplicedFile
 from luxvox.errors import InputError, UsageError
@@ -236,7 +237,8 @@ def _notes_on_length(sound: Sound, n_samples: int) -> tuple[str, ...]:
     if n_missing <= _MIN_CUT_S * sound.sample_rate_hz:
         return sound.notes
     stated_s, there_s = ((n_samples + n) / sound.sample_rate_hz for n in (n_missing, 0))
-    return (*sound.notes, f"the file is cut: {there_s:.1f} of {stated_s:.1f} s are there")
+    cut = f"the file is cut: {there_s:.1f} of {stated_s:.1f} s are there"
+    return (*sound.notes, PartNote(cut))
 
 
 def is_recording(head: bytes) -> bool:

@@ -1,11 +1,14 @@
 """`luxvox decompress`: limits, cuts, damage, scale and crop."""
 
+import numpy as np
+import pytest
 from PIL import Image
 
+import luxvox
 from luxvox import cautions
 from luxvox.codec import container, pictures
 from luxvox.codec.quality import Quality
-from luxvox.errors import TruncatedWarning
+from luxvox.errors import DamageWarning, TruncatedWarning
 from luxvox.tests.commands.conftest import names, run, save_noise
 
 
@@ -85,3 +88,41 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder, capsys):
     assert run("cli", "decompress", "none.lvx", "photo.lvx", "-o", "back/", "--jobs", "1") == 1
     assert "luxvox: none.lvx: cannot be read: No such file" in capsys.readouterr().err
     assert names(folder / "back") == ["photo.png"]
+
+
+def test_a_view_is_not_given_the_rate_of_the_whole(folder, capsys):
+    run("photo.png")
+    capsys.readouterr()
+    assert run("cli", "decompress", "photo.lvx", "-o", "small.png", "--scale", "1/2") == 0
+    line = capsys.readouterr().err
+    assert "12×8" in line and "bpp" not in line
+
+
+def test_a_damaged_header_of_a_voice(folder, capsys):
+    """It is no reason to take the file for a picture."""
+    seconds = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    data = bytearray(luxvox.compress_speech(seconds, 16_000))
+    data[21] ^= 1
+    (folder / "voice.lvx").write_bytes(data)
+    assert run("cli", "decompress", "voice.lvx", "-o", "back.wav") == 3
+    assert "header" in capsys.readouterr().err
+    assert run("cli", "decompress", "voice.lvx", "-o", "back.wav", "--conceal") == 0
+    assert "is put right" in capsys.readouterr().err
+    with pytest.warns(DamageWarning, match="is put right"):
+        samples, _ = luxvox.decompress_speech(bytes(data), conceal=True)
+    assert len(samples) == 16_000
+
+
+def test_what_is_no_lvx_file_is_called_so(folder, capsys):
+    (folder / "other.lvx").write_bytes(b"RIFF, but not one of ours")
+    assert run("cli", "decompress", "other.lvx", "-o", "back.flac") == 3
+    assert "not a luxvox file" in capsys.readouterr().err
+
+
+def test_grey_formats_take_no_colours(folder, capsys):
+    run("photo.png")
+    capsys.readouterr()
+    assert run("cli", "decompress", "photo.lvx", "-o", "back.pgm") == 2
+    assert "a .pgm is grey, and this picture has colours" in capsys.readouterr().err
+    assert run("cli", "decompress", "photo.lvx", "-o", "back.ppm") == 0
+    assert (folder / "back.ppm").read_bytes().startswith(b"P6")

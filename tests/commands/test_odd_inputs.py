@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +35,10 @@ def test_an_input_stays_of_which_something_is_missing(folder, capsys):
     (folder / "noise.png").unlink()
     (folder / "cut.lvx").write_bytes(data[:-1])
     assert cli.run(["decompress", "cut.lvx", "--rm"]) == 0
-    assert "cut.lvx: note: it is not removed: its output is not whole" in capsys.readouterr().err
+    assert (
+        "cut.lvx: note: it is not removed: its output does not hold all of it"
+        in capsys.readouterr().err
+    )
     assert names(folder) == ["cut.lvx", "cut.png", "photo.png"]
 
 
@@ -124,3 +129,43 @@ def test_json_escapes_what_is_no_letter():
     text = json_text({"file": "\udcff é"})
     assert text == '{"file": "\\udcff é"}'
     assert json.loads(text) == {"file": "\udcff é"}
+
+
+def test_inputs_of_which_only_a_part_is_kept_are_not_removed(folder, capsys):
+    pages = [Image.new("RGB", (24, 16), colour) for colour in ("red", "green", "blue")]
+    pages[0].save("three.tif", save_all=True, append_images=pages[1:])
+    assert run("three.tif", "--rm") == 0
+    assert Path("three.tif").exists() and Path("three.lvx").exists()
+    lines = capsys.readouterr().err
+    assert "three.tif: note: only page 1 of 3 is kept" in lines
+    assert "three.tif: note: it is not removed: its output does not hold all of it" in lines
+
+
+def test_inputs_that_grow_are_not_removed(folder, capsys):
+    Path("tiny.pgm").write_bytes(b"P5 1 1 255\n\x07")
+    assert run("tiny.pgm", "--rm") == 0
+    assert Path("tiny.pgm").exists()
+    assert "tiny.pgm: note: it is not removed: its output is larger" in capsys.readouterr().err
+
+
+def test_an_input_named_twice_is_one_input(folder, capsys):
+    Path("list.txt").write_text("\ufeffphoto.png\nphoto.png\n", encoding="utf-8")
+    assert run("photo.png", "./photo.png", "--files-from", "list.txt", "-o", "out/") == 0
+    assert names(folder / "out") == ["photo.lvx"]
+
+
+def test_an_input_at_a_file_url_is_not_replaced(folder, capsys):
+    pytest.importorskip("fsspec")
+    before = Path("photo.png").read_bytes()
+    url = f"file://{folder}/photo.png"
+    assert run(url, "-o", str(folder / "photo.png"), "-f") == 2
+    assert "is also an input" in capsys.readouterr().err
+    assert Path("photo.png").read_bytes() == before
+
+
+def test_plans_are_printed_in_any_encoding(folder):
+    command = [sys.executable, "-m", "luxvox", "compress", "photo.png", "-o", "b.lvx", "--dry-run"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.strip() == rb"photo.png \u2192 b.lvx"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from luxvox.codec.notes import PartNote
 from luxvox.errors import InputError
 
 END_MARKER: Final = b"\xff\xd9"
@@ -28,7 +29,7 @@ def note_on_cut(image: Image.Image) -> str:
     share = _missing_share(np.asarray(image.convert("RGB")))
     if share > _MAX_MISSING_SHARE:
         raise InputError(f"damaged picture: the file is cut, and {share:.0%} of it are missing")
-    return "the file is cut; the end of the picture may be missing or coarse"
+    return PartNote("the file is cut; the end of the picture may be missing or coarse")
 
 
 def _missing_share(pixels: NDArray[np.uint8]) -> float:

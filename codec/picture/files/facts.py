@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 from PIL import Image, ImageFile
 
-from luxvox.codec.picture.files import colour, png
+from luxvox.codec.notes import PartNote
+from luxvox.codec.picture.files import colour, jpeg2000, png
 from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
 from luxvox.codec.picture.files.metadata import orientation_of
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH
 from luxvox.codec.picture.files.pillow import is_deep, raw_mode
 from luxvox.codec.picture.files.tiff import as_tiff
+
+Answer = TypeVar("Answer")
 
 _BITS_TAG: Final = 258
 _USUAL_DPI: Final = 72.0  # what writers put where they know nothing
@@ -22,6 +26,15 @@ _HEAD_OF_AVIF: Final = 4096
 _GREY_MODES: Final = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _MODES_WITHOUT_PROFILE: Final = ("CMYK", "LAB", "YCbCr")
 _IPTC: Final = 0x0404  # the resource of Photoshop that holds captions
+_TIFF_TEXTS: Final = {
+    33_723: "IPTC",
+    34_377: "Photoshop resources",
+    33_550: "GeoTIFF",
+    33_922: "GeoTIFF",
+    34_735: "GeoTIFF",
+}
+_SIGNATURES: Final = (b"Creat", b"Kakadu", b"Lavc")  # of encoders, in their comments
+_AVIF_HIGH_BIT_DEPTH: Final = 0x40
 _NO_TEXTS: Final = ("software", "date:", "creation time", "xml:com.adobe.xmp", "raw profile")
 _NAMED_TEXTS: Final = 4
 _NAMES_OF_FRAMES: Final = {"MPO": "picture", "PSD": "layer", "TIFF": "page"}
@@ -52,8 +65,10 @@ class Facts:
 def facts_of(image: Image.Image) -> Facts:
     """Ask an image for all that its pixels do not say."""
     icc, colour_notes = _profile(image)
+    if image.format == "JPEG2000" and image.mode not in _MODES_WITHOUT_PROFILE:
+        icc = _asked(image, jpeg2000.icc_profile)
     notes = (*_notes_on_frames(image), *colour_notes, *_notes_on_depth(image))
-    notes += _notes_on_texts(image)
+    notes += (*_notes_on_texts(image), *_notes_on_others(image))
     orientation, is_turned = _orientation(image)
     return Facts(orientation, is_turned, raw_mode(image), icc, _resolution(image), notes)
 
@@ -115,23 +130,30 @@ def _code_points(image: Image.Image) -> tuple[int, int] | None:
     if isinstance(stated, dict):
         points = (stated.get("color_primaries"), stated.get("transfer_characteristics"))
         return None if None in points else (int(points[0] or 2), int(points[1] or 2))
+    readers = {"PNG": png.code_points, "AVIF": _avif_code_points}
+    reader = readers.get(image.format or "")
+    return None if reader is None else _asked(image, reader)
+
+
+def _asked(image: Image.Image, question: Callable[[BinaryIO], Answer | None]) -> Answer | None:
+    """Ask a question of a picture's file, which stays where it is; None if that cannot be done."""
     stream: Any = image.fp if isinstance(image, ImageFile.ImageFile) else None
     if stream is None:
         return None
     try:
-        if image.format == "PNG":
-            return png.code_points(stream)
-        return _avif_code_points(stream) if image.format == "AVIF" else None
+        position = stream.tell()
+        try:
+            return question(stream)
+        finally:
+            stream.seek(position)
     except (OSError, ValueError):  # a stream that is closed, or does not seek
         return None
 
 
 def _avif_code_points(stream: BinaryIO) -> tuple[int, int] | None:
     """Return what the colour box says, which stands in the first kilobytes of a file."""
-    position = stream.tell()
     stream.seek(0)
     head = stream.read(_HEAD_OF_AVIF)
-    stream.seek(position)
     start = head.find(b"colrnclx") + 8
     if start < 8 or start + 4 > len(head):
         return None
@@ -151,25 +173,57 @@ def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
     if n_frames < 2:
         return ()
     if image.format == "PSD":
-        return (f"only the picture of all {n_frames} layers together is kept",)
+        return (PartNote(f"only the picture of all {n_frames} layers together is kept"),)
     name = _NAMES_OF_FRAMES.get(image.format or "", "frame")
-    return (f"only {name} {number} of {n_frames} is kept",)
+    return (PartNote(f"only {name} {number} of {n_frames} is kept"),)
 
 
 def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
     tiff_file = as_tiff(image)
     stated = (8,) if tiff_file is None else tiff_file.tag_v2.get(_BITS_TAG, (8,))
     bit_depth = image.info.get("bit_depth", 8)
+    readers = {"AVIF": _avif_bit_depth, "JPEG2000": jpeg2000.bit_depth}
+    if image.format in readers:
+        bit_depth = _asked(image, readers[image.format])
     if isinstance(bit_depth, int) and bit_depth > 8:
         return (NOTE_ON_DEPTH,)
     return (NOTE_ON_DEPTH,) if max(stated) > 8 or is_deep(image) else ()
 
 
+def _avif_bit_depth(stream: BinaryIO) -> int:
+    """Return 10 if the configuration says that samples have more than 8 bits, else 8."""
+    stream.seek(0)
+    head = stream.read(_HEAD_OF_AVIF)
+    start = head.find(b"av1C")
+    is_deep_one = 0 <= start < len(head) - 6 and head[start + 6] & _AVIF_HIGH_BIT_DEPTH
+    return 10 if is_deep_one else 8
+
+
+def _notes_on_others(image: Image.Image) -> tuple[str, ...]:
+    """Say what other pictures a file holds: gain maps, depth maps, other sizes."""
+    notes = []
+    kinds = " ".join(map(str, image.info.get("aux") or ())).lower()
+    if "gainmap" in kinds:
+        notes.append("its gain map (HDR) is not kept")
+    elif kinds or any(image.info.get("depth_images") or ()):
+        notes.append("its depth map or mattes are not kept")
+    sizes = image.info.get("sizes")
+    if image.format in ("ICO", "ICNS") and sizes is not None and len(sizes) > 1:
+        notes.append(f"only the largest of its {len(sizes)} sizes is kept")
+    return tuple(notes)
+
+
 def _notes_on_texts(image: Image.Image) -> tuple[str, ...]:
     """Say which texts are dropped that are neither EXIF nor XMP: comments, captions."""
     names = []
-    if image.format in ("JPEG", "MPO", "GIF") and image.info.get("comment"):
+    comment = image.info.get("comment")
+    is_signature = isinstance(comment, bytes) and comment.startswith(_SIGNATURES)
+    if image.format in ("JPEG", "MPO", "GIF", "JPEG2000") and comment and not is_signature:
         names.append("comment")
+    tiff_file = as_tiff(image)
+    if tiff_file is not None:
+        found = {name for tag, name in _TIFF_TEXTS.items() if tag in tiff_file.tag_v2}
+        names += sorted(found)
     resources = image.info.get("photoshop")
     if isinstance(resources, dict) and resources.get(_IPTC):
         names.append("IPTC")

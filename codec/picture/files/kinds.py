@@ -29,6 +29,7 @@ _RAW_BEGINNINGS: Final = (
 )
 _NO_PICTURES: Final = (
     (b"%PDF", "a PDF document"),
+    (b"SIMPLE  =", "a FITS file, whose samples have no known scale"),
     (b"%!PS", "a PostScript document"),
     (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
     (b"<svg", "an SVG drawing"),

@@ -27,7 +27,8 @@ from luxvox.late_imports import no_fork_meanwhile
 from luxvox.process_setting import ProcessSetting
 
 # These are not pictures of their own: they call another program, or hold no pixels Pillow can read.
-_NOT_OPENED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "XVTHUMB"})
+# It reads FITS without its scale, and as unsigned.
+_NOT_OPENED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "XVTHUMB", "FITS"})
 
 # What Pillow's readers raise about a file that is not in their format after all.
 _NOT_MINE = (SyntaxError, IndexError, TypeError, struct.error)

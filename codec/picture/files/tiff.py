@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
+from luxvox.codec.notes import PartNote
 from luxvox.codec.picture.files.kinds import EXTRA, camera_raw, is_canon_raw
 from luxvox.codec.picture.files.metadata import turned_upright
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH, Samples, samples_of_reals
@@ -79,7 +80,7 @@ def choose_page(image: TiffImagePlugin.TiffImageFile, head: bytes) -> tuple[str,
     image.seek(chosen.number)
     if len(pictures) == 1:
         return ()
-    return (f"only page {chosen.number + 1} of {len(pages)} is kept",)
+    return (PartNote(f"only page {chosen.number + 1} of {len(pages)} is kept"),)
 
 
 def note_on_pages(image: Image.Image) -> tuple[str, ...]:
@@ -88,14 +89,14 @@ def note_on_pages(image: Image.Image) -> tuple[str, ...]:
         return ()
     if not image.tile:  # loaded, and perhaps changed: going to other pages would undo that
         several = getattr(image, "is_animated", False)
-        return (f"only page {image.tell() + 1} of several is kept",) if several else ()
+        return (PartNote(f"only page {image.tell() + 1} of several is kept"),) if several else ()
     number = image.tell()
     pages = list(_pages(image))
     image.seek(number)
     others = [page for page in pages if page.number != number]
     if all(page.is_reduced or page.is_mask for page in others):
         return ()
-    return (f"only page {number + 1} of {len(pages)} is kept",)
+    return (PartNote(f"only page {number + 1} of {len(pages)} is kept"),)
 
 
 def bytes_of_opened(image: TiffImagePlugin.TiffImageFile) -> bytes:
@@ -165,7 +166,7 @@ def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[s
         others = len(pages) - 1
         if samples.dtype == np.uint16:
             notes += (NOTE_ON_DEPTH,)
-        dropped = (f"only one of {others + 1} pages is kept",) if others else ()
+        dropped = (PartNote(f"only one of {others + 1} pages is kept"),) if others else ()
         orientation = page.tags.valueof(_ORIENTATION)
         return turned_upright(samples, _legal(orientation)), page.tags, (*notes, *dropped)
 

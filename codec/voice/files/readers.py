@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
@@ -15,11 +15,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from luxvox.codec.kinds import HEAD_BYTES, kind_of
+from luxvox.codec.notes import PartNote
 from luxvox.codec.quiet import LIBMPG123, quiet
 from luxvox.codec.voice.files.mpeg_frames import find_frames, without_description
 from luxvox.codec.voice.files.ogg_links import find_links
 from luxvox.codec.voice.files.splicing import Part, SplicedFile
-from luxvox.codec.voice.files.tags import note_on_tags, tags_in_mpeg
+from luxvox.codec.voice.files.stated_sizes import note_on_cut
+from luxvox.codec.voice.files.tags import note_on_tags, tags_in_mpeg, tags_in_wav
 from luxvox.codec.voice.files.unfinished_headers import mend
 from luxvox.errors import InputError, LuxvoxError, SystemFailure
 
@@ -80,10 +82,13 @@ def open_sound(open_file: Open, file_size: int) -> Sound:
         return _open_with_libsndfile(open_file, file_size, kind)
     except soundfile.LibsndfileError as error:
         try:
-            return _open_with_av(open_file, kind or "unknown")
+            sound = _open_with_av(open_file, kind or "unknown")
         except LuxvoxError:
             reason = error.error_string.rstrip(".")
             raise InputError(f"not a recording that can be read: {reason}") from None
+        with open_file() as file:
+            cut = note_on_cut(file, file_size, kind)
+        return sound if cut is None else replace(sound, notes=(PartNote(cut), *sound.notes))
 
 
 def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> Sound:
@@ -93,12 +98,13 @@ def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> 
         return _open_ogg(open_file, file_size)
     with open_file() as file:
         mended = mend(file, file_size)
+        cut = mended.note or note_on_cut(file, file_size, kind)
+        tags = tags_in_wav(file, file_size) if kind == "WAV" else ()
     open_mended = open_file if mended.parts is None else _spliced(open_file, mended.parts)
     sound = _open_one(open_mended)
-    if mended.note is None:
-        return sound
-    notes = (mended.note, *sound.notes)
-    return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, None, notes)
+    if cut is None:
+        return replace(sound, notes=(*sound.notes, *tags))
+    return replace(sound, n_stated=None, notes=(PartNote(cut), *sound.notes, *tags))
 
 
 def _open_mpeg(open_file: Open) -> Sound:
@@ -142,7 +148,7 @@ def _open_ogg(open_file: Open, file_size: int) -> Sound:
 
     stated = [sound.n_stated for sound in sounds if sound.n_stated is not None]
     n_stated = sum(stated) if len(stated) == len(sounds) else None
-    notes = first.notes if links.note is None else (links.note, *first.notes)
+    notes = first.notes if links.note is None else (PartNote(links.note), *first.notes)
     return Sound(first.sample_rate_hz, first.channels, blocks, n_stated, notes)
 
 
@@ -248,11 +254,13 @@ def _samples_of(frame: Any) -> Samples:
 
 def _left_out(container: Any) -> tuple[str, ...]:
     n_others = len(container.streams.audio) - 1
-    notes = [f"only the first of {n_others + 1} recordings in it is kept"] if n_others else []
+    notes: list[str] = []
+    if n_others:
+        notes.append(PartNote(f"only the first of {n_others + 1} recordings in it is kept"))
     is_film = any(
         not stream.disposition & stream.disposition.attached_pic
         for stream in container.streams.video
     )
     if is_film:
-        notes.append("only its sound is kept, not its pictures")
+        notes.append(PartNote("only its sound is kept, not its pictures"))
     return (*notes, *note_on_tags(container.metadata))

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from luxvox.codec.kinds import kind_of
+from luxvox.codec.notes import PartNote
 from luxvox.codec.voice.recordings import is_recording, open_recording, recording_of
 from luxvox.errors import InputError, SystemFailure, UsageError
 
@@ -359,3 +360,23 @@ def test_floats_beyond_those_of_32_bits_are_refused_without_a_warning():
         recording_of(np.full(100, 1e39), RATE_HZ)
     with pytest.raises(UsageError, match="full scale"):
         recording_of(np.full(5000, 1e30, np.float32), 48_000)
+
+
+@pytest.mark.parametrize("form", ["AU", "CAF", "W64", "NIST", "VOC"])
+def test_cut_recordings_say_so(form):
+    samples = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, 16_000, "PCM_16", format=form)
+    whole = stream.getvalue()
+    assert open_recording(whole).notes == ()
+    cut = open_recording(whole[: len(whole) // 2])
+    assert "the file is cut: 1" in cut.notes[0] and isinstance(cut.notes[0], PartNote)
+    assert cut.n_samples < 8_100
+
+
+def test_chunks_that_describe_a_recording_are_noted():
+    stream = io.BytesIO()
+    soundfile.write(stream, np.zeros(16_000), 16_000, "PCM_16", format="WAV")
+    data = stream.getvalue() + b"bext" + struct.pack("<I", 602) + bytes(602)
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    assert open_recording(data).notes == ("its tags are not kept: broadcast description",)

@@ -1,0 +1,104 @@
+"""What files hold besides one picture of 8 bits: said, or kept."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from luxvox.codec.picture.files import jpeg2000
+from luxvox.codec.picture.files.facts import facts_of
+from luxvox.codec.picture.reading import from_file
+from luxvox.errors import InputError
+
+NOISE = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+
+
+def saved(form, image=None, **options):
+    stream = io.BytesIO()
+    (image or Image.fromarray(NOISE)).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def box(name, content):
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def with_profile(data, profile):
+    """A JP2 file whose colour box holds an ICC profile."""
+    start = data.index(b"jp2h") - 4
+    end = start + int.from_bytes(data[start : start + 4], "big")
+    colour = data.index(b"colr") - 4
+    size = int.from_bytes(data[colour : colour + 4], "big")
+    inner = data[start + 8 : colour] + box(b"colr", b"\2\0\0" + profile)
+    return data[:start] + box(b"jp2h", inner + data[colour + size : end]) + data[end:]
+
+
+def test_profiles_of_jpeg_2000_are_kept():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    plain = saved("JPEG2000")
+    assert from_file(plain).icc is None
+    stream = io.BytesIO(with_profile(plain, profile))
+    assert jpeg2000.icc_profile(stream) == profile
+
+
+@pytest.mark.parametrize("cut", [5, 30, 60, 100])
+def test_cut_boxes_have_no_profile(cut):
+    assert (
+        jpeg2000.icc_profile(io.BytesIO(with_profile(saved("JPEG2000"), bytes(200))[:cut])) is None
+    )
+
+
+def test_bits_of_jpeg_2000():
+    data = saved("JPEG2000")
+    assert jpeg2000.bit_depth(io.BytesIO(data)) == 8
+    place = data.index(b"\xff\x4f\xff\x51") + 42
+    deep = bytearray(data)
+    deep[place + 3] = 15
+    assert jpeg2000.bit_depth(io.BytesIO(deep)) == 16
+    assert jpeg2000.bit_depth(io.BytesIO(data[:40])) == 8
+
+
+def test_bits_of_avif():
+    data = bytearray(saved("AVIF"))
+    assert from_file(bytes(data)).notes == ()
+    with Image.open(io.BytesIO(data)) as image:
+        data[data.index(b"av1C") + 6] |= 0x40
+        image.fp = io.BytesIO(data)  # which Pillow has read already
+        assert facts_of(image).notes == ("samples of more than 8 bits are rounded to 8",)
+
+
+def test_auxiliary_pictures_are_noted():
+    image = Image.fromarray(NOISE)
+    image.info["aux"] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
+    assert facts_of(image).notes == ("its gain map (HDR) is not kept",)
+    image.info = {"aux": {}, "depth_images": [object()]}
+    assert facts_of(image).notes == ("its depth map or mattes are not kept",)
+    image.info = {"aux": {}, "depth_images": []}
+    assert facts_of(image).notes == ()
+
+
+def test_other_sizes_of_icons_are_noted():
+    icon = Image.fromarray(NOISE).resize((64, 64))
+    notes = from_file(saved("ICO", icon, sizes=[(16, 16), (64, 64)])).notes
+    assert notes == ("only the largest of its 2 sizes is kept",)
+
+
+@pytest.mark.parametrize(("tag", "name"), [(33723, "IPTC"), (34735, "GeoTIFF")])
+def test_texts_of_tiff_are_noted(tag, name):
+    notes = from_file(saved("TIFF", tiffinfo={tag: b"\1\2\3\4"})).notes
+    assert notes == (f"its texts are not kept: {name}",)
+
+
+def test_comments_of_jpeg_2000_are_noted_but_not_signatures():
+    assert from_file(saved("JPEG2000", comment="by Anna")).notes == (
+        "its texts are not kept: comment",
+    )
+    assert from_file(saved("JPEG2000", comment="Created by OpenJPEG")).notes == ()
+
+
+def test_fits_is_refused():
+    card = b"SIMPLE  =                    T".ljust(80)
+    with pytest.raises(InputError, match="a FITS file, whose samples have no known scale"):
+        from_file(card + b"END".ljust(80) + bytes(2880))
