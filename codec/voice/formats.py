@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 import numpy as np
 import soundfile
@@ -83,23 +83,28 @@ def write_blocks(
     there = resample_blocks(blocks, sample_rate_hz, rate_hz, n_samples)
     with tempfile.SpooledTemporaryFile(max_size=1 << 26) as whole:
         try:
-            with soundfile.SoundFile(
-                whole, "w", rate_hz, shape[1], coding, format=container
-            ) as file:
-                for block in there:
-                    for start in range(0, len(block), _SAMPLES_AT_ONCE):
-                        file.write(np.clip(block[start : start + _SAMPLES_AT_ONCE], -1.0, 1.0))
+            _write_all_of(there, whole, (rate_hz, shape[1], coding, container))
         except soundfile.LibsndfileError as error:
             reason = error.error_string.rstrip(".")
             raise UsageError(
                 f"{ending} cannot hold {shape[1]} channel(s) at {rate_hz} Hz: {reason}"
             ) from None
-        whole.seek(0, 2)
-        n_bytes = whole.tell()
+        n_bytes = whole.seek(0, 2)
         whole.seek(0)
         while part := whole.read(1 << 20):
             write_all(stream, part)
     return n_bytes
+
+
+def _write_all_of(
+    blocks: Iterable[Samples], whole: IO[bytes], form: tuple[int, int, str, str]
+) -> None:
+    """Write blocks as a file of a rate, a number of channels, a coding and a container."""
+    rate_hz, channels, coding, container = form
+    with soundfile.SoundFile(whole, "w", rate_hz, channels, coding, format=container) as file:
+        for block in blocks:
+            for start in range(0, len(block), _SAMPLES_AT_ONCE):
+                file.write(np.clip(block[start : start + _SAMPLES_AT_ONCE], -1.0, 1.0))
 
 
 def _rate_in(coding: str, sample_rate_hz: int) -> int:
