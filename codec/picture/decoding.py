@@ -35,7 +35,8 @@ from luxvox.errors import (
     UnsupportedError,
 )
 from luxvox.models.picture.conditions import STRIDES, Setting, quality_to_step
-from luxvox.models.picture.drawing import Drawing, DrawnRows, reach_of
+from luxvox.models.picture.drawing import Drawing, reach_of
+from luxvox.models.picture.tiling import Strip
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Progress, part_of, silent
 from luxvox.rounding import round_to_uint8
@@ -173,7 +174,7 @@ def drawn(
     height, width = -(-header.height // factor), -(-header.width // factor)
     pixels = np.empty((height, width, 3 if header.colour else 1), np.uint8)
 
-    def draw(strip: DrawnRows) -> NDArray[np.uint8]:
+    def draw(strip: Strip) -> NDArray[np.uint8]:
         part = round_to_uint8(picture.draw(strip)[:, :width])
         return part if header.colour else _as_grey(part)
 

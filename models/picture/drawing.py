@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,24 +31,15 @@ from luxvox.models.picture.conditions import (
 )
 from luxvox.models.picture.networks import FACTOR_MAX, Block, PictureModel, blocks_of
 from luxvox.models.picture.square_means import SQUARE, SquareMeans
+from luxvox.models.picture.tiling import Strip, strips
 from luxvox.models.picture.transform import BLOCK
 
 FACTORS = (1, 2, 4, 8, 16)  # how many times smaller a picture can be drawn
 STRIP_PIXELS = 1 << 21
-_ALIGNMENT = 32  # rows of pixels; the finest grid that is not cut into strips
 _WHOLE = 2  # levels that are computed for the whole picture at once
+_UNCUT = STRIDES[LEVELS[_WHOLE - 1]]  # stride of the finest of them
 _LEVELS_WITH_BLOCKS = {1: 4, 2: 3, 4: 3, 8: 2, 16: 2}  # by the factor
 _LEVELS_WITH_CODES = {1: 4, 2: 4, 4: 4, 8: 3, 16: 2}
-
-
-@dataclass(frozen=True)
-class DrawnRows:
-    """Rows of a padded picture in pixels: computed `low` to `high`, drawn `first` to `last`."""
-
-    low: int
-    first: int
-    last: int
-    high: int
 
 
 def reach_of(config: PictureConfig) -> int:
@@ -86,28 +76,17 @@ class Drawing:
         with torch.inference_mode():
             self._features = self._coarse()
 
-    def strips(self) -> list[DrawnRows]:
+    def strips(self) -> list[Strip]:
         """Return the strips of the picture, from top to bottom."""
-        height, width = self._size
         last = STRIDES[LEVELS[self._levels[-1]]]  # the pixels of a position need its neighbours
         reach = last + sum(map(self._reach, self._levels))
-        halo = -(-reach // _ALIGNMENT) * _ALIGNMENT
-        size = max(STRIP_PIXELS // width // 64, 1) * 64
-        return [
-            DrawnRows(
-                max(first - halo, 0),
-                first,
-                min(first + size, height),
-                min(first + size + halo, height),
-            )
-            for first in range(0, height, size)
-        ]
+        return list(strips(*self._size, reach, _UNCUT, STRIP_PIXELS))
 
     @torch.inference_mode()
-    def draw(self, strip: DrawnRows) -> NDArray[np.float32]:
+    def draw(self, strip: Strip) -> NDArray[np.float32]:
         """Return a strip, float32 [rows / factor, width / factor, 3] in 8-bit levels."""
         low, high = strip.low, strip.high
-        x = self._features[:, :, low // 32 : high // 32]
+        x = self._features[:, :, strip.rows(_UNCUT)]
         for number in self._levels:
             stride = STRIDES[LEVELS[number]]
             x = self._network.level(
@@ -164,7 +143,7 @@ class _Folded:
         at = model.conditions_at(setting)
         synthesis = model.synthesis
         self._step_factors = functools.partial(synthesis.step_factors, at=at)
-        self._even = setting.tune == 0.0
+        self._has_uniform_steps = setting.tune == 0.0
         kind = torch.bfloat16 if self.device.type == "cpu" and has_bfloat16() else torch.float32
         self._factor = factor
         self._enter = [
@@ -190,7 +169,7 @@ class _Folded:
         assert bias is not None
         x = bias[:, None, None]
         if latents is not None:
-            if coarser is not None and not self._even:
+            if coarser is not None and not self._has_uniform_steps:
                 latents = latents * self._step_factors(number, coarser)
             x = F.conv2d(_channels_last(latents), weight, bias)
         if coarser is not None:

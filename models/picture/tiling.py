@@ -28,7 +28,6 @@ from luxvox.models.picture.networks import PictureModel
 
 STRIP_PIXELS = 1 << 20
 _STRIP_POSITIONS = 1 << 14  # of coarse grids
-_ALIGNMENT = 16  # rows of pixels; the finest grid that is not cut into strips
 
 Progress = Callable[[float], None]
 Size = tuple[int, int]
@@ -64,10 +63,17 @@ def grid_shapes(height: int, width: int) -> dict[str, Size]:
 
 
 def strips(
-    height: int, width: int, reach: int, strip_pixels: int = STRIP_PIXELS
+    height: int, width: int, reach: int, alignment: int, strip_pixels: int = STRIP_PIXELS
 ) -> Iterator[Strip]:
-    """Cut a padded picture into strips; `reach` is how far a pixel depends on others, in pixels."""
-    halo = -(-reach // _ALIGNMENT) * _ALIGNMENT
+    """Cut a padded picture into strips.
+
+    Args:
+        height, width: of the picture in pixels.
+        reach: how far a pixel depends on others, in pixels.
+        alignment: stride of the finest grid that is not cut, of which strips have whole rows.
+        strip_pixels: at most this many in a strip, unless it has a single row of cells.
+    """
+    halo = -(-reach // alignment) * alignment
     size = max(strip_pixels // width // PAD_MULTIPLE, 1) * PAD_MULTIPLE
     for first in range(0, height, size):
         last = min(first + size, height)
@@ -114,7 +120,8 @@ def analyse(
     size = padded_size(*pixels.shape[:2])
     at = model.conditions_at(setting)
     details, features = [], []
-    for strip in strips(*size, fine_reach(model.config.analysis_blocks[FINEST])):
+    reach = fine_reach(model.config.analysis_blocks[FINEST])
+    for strip in strips(*size, reach, STRIDES["base"]):
         units = padded_units(pixels, strip.rows(1), size, model.device)
         detail, feature = model.analysis.fine(units, at)
         details.append(detail[:, :, strip.inner(8)].cpu())

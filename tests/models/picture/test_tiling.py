@@ -104,7 +104,7 @@ def test_sizes_are_padded_to_whole_cells(lively, height, width):
 
 @pytest.mark.parametrize(("height", "reach"), [(64, 24), (192, 0), (192, 24), (320, 100)])
 def test_strips_cover_the_picture(height, reach):
-    found = list(strips(height, 64, reach, strip_pixels=64 * 64))
+    found = list(strips(height, 64, reach, 16, strip_pixels=64 * 64))
     assert found[0].first == 0 and found[-1].last == found[-1].high == height
     for strip in found:
         assert strip.first - strip.low in (strip.first, -(-reach // 16) * 16)
