@@ -69,7 +69,7 @@ def middle(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 @click.argument("pictures", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("voices", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--pictures", "n_pictures", default=4, show_default=True)
-@click.option("--crop", default=192, show_default=True, help="Side of the middle that is taken.")
+@click.option("--crop", default=512, show_default=True, help="Side of the middle that is taken.")
 @click.option("--recordings", default=3, show_default=True, help=f"Of {CLIPS} clips each.")
 @click.option("--draws", default=20, show_default=True, help="Damages of a file and probability.")
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))

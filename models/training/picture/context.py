@@ -71,19 +71,19 @@ class ContextPhase(CropPhase):
         return (total * weight).mean(), {"bpp": total.detach().mean().item(), **figures}
 
     def _bits(
-        self, pixels: Tensor, at: Conditions, odd: dict[str, int] | None = None
+        self, pixels: Tensor, at: Conditions, sampled: dict[str, int] | None = None
     ) -> dict[str, Tensor]:
         """Return the bits [B] of the codes of each level of crops [B, 3, H, W].
 
         Args:
             pixels: in units.
             at: of each crop.
-            odd: the passes that stand for others, as `ContextTwin.level_bits` takes them.
+            sampled: the passes that stand for others, as `ContextTwin.level_bits` takes them.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             with torch.no_grad():
                 codes = self._codes(pixels, at)
-            return self.parts.context.level_bits(codes, codes, at.log_step.flatten(), odd)
+            return self.parts.context.level_bits(codes, codes, at.log_step.flatten(), sampled)
 
     def _codes(self, pixels: Tensor, at: Conditions) -> dict[str, Tensor]:
         """Return the codes [B, C, H, W] of each level; no pixels are made from them."""

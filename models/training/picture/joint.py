@@ -77,9 +77,9 @@ class JointPhase(CropPhase):
         step, tune = (x.to(self.device) for x in drawn_settings(self.batch, generator))
         at = self.parts.model.conditions(step, tune)
 
-        odd = drawn_passes(generator)
+        sampled = drawn_passes(generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            decoded, bits = self._coded(pixels, at, generator, odd)
+            decoded, bits = self._coded(pixels, at, generator, sampled)
 
         # Errors [B] are in squared steps, in which a bit is worth the same at every rate.
         n_pixels = self.crop * self.crop
@@ -104,7 +104,7 @@ class JointPhase(CropPhase):
         pixels: Tensor,
         at: Conditions,
         generator: torch.Generator,
-        odd: dict[str, int] | None,
+        sampled: dict[str, int] | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return decoded pixels [B, 3, H, W] in units, and the bits [B] of each level."""
         model = self.parts.model
@@ -116,7 +116,7 @@ class JointPhase(CropPhase):
             level: y + (torch.rand(y.shape, generator=generator).to(y.device) - 0.5)
             for level, y in placed.items()
         }
-        bits = self.parts.context.level_bits(quantised, noisy, at.log_step.flatten(), odd)
+        bits = self.parts.context.level_bits(quantised, noisy, at.log_step.flatten(), sampled)
         return decoded.float(), bits
 
     @torch.no_grad()

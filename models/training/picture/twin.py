@@ -75,7 +75,7 @@ class LevelTwin(nn.Module):
         """
         # [B, C + n_state + 2, H, W] -> [B, n_up, H, W]
         parts = [comp, step] if state is None else [comp, state, step]
-        x = F.conv2d(_cl(torch.cat(parts, 1)), self.whole("spread"), padding=1)
+        x = F.conv2d(_channels_last(torch.cat(parts, 1)), self.whole("spread"), padding=1)
         x = activated(x, self.bias("spreadbias", "spread"), "spread")
 
         # [B, n_up, H, W] -> [B, 4 · n_next, H, W] -> [B, n_next, 2 H, 2 W]
@@ -98,9 +98,11 @@ class LevelTwin(nn.Module):
 
         # [B, n_state + 2, H, W] and [B, n_known, H, W] -> [B, hidden, H, W]
         inputs = step if state is None else torch.cat([state, step], 1)
-        x = F.conv2d(_cl(inputs), self.whole(f"p{number}_state"))
+        x = F.conv2d(_channels_last(inputs), self.whole(f"p{number}_state"))
         if pass_.n_known:
-            x = x + F.conv2d(_cl(_known(pass_, comp)), self.whole(f"p{number}_own"), padding=1)
+            x = x + F.conv2d(
+                _channels_last(_known(pass_, comp)), self.whole(f"p{number}_own"), padding=1
+            )
         x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
 
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
@@ -211,7 +213,7 @@ class ContextTwin(nn.Module):
         codes: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
         log_step: Tensor,
-        odd: Mapping[str, int] | None = None,
+        sampled: Mapping[str, int] | None = None,
     ) -> dict[str, Tensor]:
         """Estimate the bits of each sample and level, [B].
 
@@ -219,7 +221,7 @@ class ContextTwin(nn.Module):
             codes: whole numbers [B, C, H, W] by level (gradients may pass).
             values: what the bits are counted for: the codes themselves, or latents with noise.
             log_step: log-step [B], −1 … 1.
-            odd: which of the two passes of each slice to look at, by level; the result is then
+            sampled: which of the two passes of each slice to look at, by level; the result is then
                 an unbiased estimate if it is drawn at random. All passes where a level is missing.
         """
         state: Tensor | None = None
@@ -234,7 +236,7 @@ class ContextTwin(nn.Module):
 
             # The state is passed on in float32: the next level may not accept bfloat16.
             with torch.autocast(own.device.type, enabled=_in_bfloat16(plan.name, own)):
-                bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, odd)
+                bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, sampled)
                 if plan.n_up:
                     state = twin.next_state(comp, state, step).float()
         return bits
@@ -272,12 +274,12 @@ class ContextTwin(nn.Module):
         return predicted
 
     def _bits(
-        self, twin: LevelTwin, inputs: _Inputs, paid: Tensor, odd: Mapping[str, int] | None
+        self, twin: LevelTwin, inputs: _Inputs, paid: Tensor, sampled: Mapping[str, int] | None
     ) -> Tensor:
         """Return the bits [B] of a level, or their estimate from one pass of each slice."""
         level = twin.level
         own = inputs.own
-        chosen = None if odd is None else odd.get(level.name)
+        chosen = None if sampled is None else sampled.get(level.name)
 
         total = own.new_zeros(len(own))
         number = 0
@@ -385,5 +387,5 @@ def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
     return mask.to(like.device, like.dtype)[None, None]
 
 
-def _cl(x: Tensor) -> Tensor:
+def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
