@@ -161,8 +161,9 @@ def from_codes(
         return [from_codes(item, **options, tune=tune, model=model) for item in batch]
     if isinstance(codes, Mapping):
         return pixels_of_codes(codes, quality, tune, model)
-    if quality is not None:
-        raise UsageError("quality is for the codes of pictures, and these are of a voice")
+    if quality is not None or tune != DEFAULT_TUNE:
+        name = "tune" if quality is None else "quality"
+        raise UsageError(f"{name} is for the codes of pictures, and these are of a voice")
     return voices.samples_of_codes(codes, model)
 
 
