@@ -126,6 +126,9 @@ def test_codes_of_voices_as_tensors_and_batches(voice_file):
     flat = tokens.flatten_voice(tensor)
     assert np.array_equal(flat, tokens.flatten_voice(codes))
     assert np.array_equal(tokens.unflatten_voice(torch.from_numpy(flat)), codes)
+    for option in ({"quality": 30}, {"tune": "psnr"}):
+        with pytest.raises(UsageError, match=f"{next(iter(option))} is for the codes of pictures"):
+            luxvox.from_codes(codes, **option)
 
 
 def test_codes_of_pictures_as_tensors_and_batches(picture_file):
