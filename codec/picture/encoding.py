@@ -203,10 +203,20 @@ class PictureEncoder:
 
     def _prepare(self, quality: Quality, progress: Progress) -> _Prepared:
         setting = self._setting(quality)
-        latents = analyse(self.codec.model, self._pixels, setting, progress)
+        latents = analyse(self.codec.model, self._pixels, setting, _releasing(progress))
         memory.release()
         saved = latents_of_saved(self.codec.model, self._pixels, setting, latents)
         return _Prepared(setting, saved or latents, saved is not None)
+
+
+def _releasing(progress: Progress) -> Progress:
+    """Return a progress that hands freed memory back after each strip."""
+
+    def done(share: float) -> None:
+        memory.release()
+        progress(share)
+
+    return done
 
 
 def _first_near(known: Iterable[Quality], quality: Quality) -> Quality | None:

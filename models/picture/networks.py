@@ -162,17 +162,23 @@ class Analysis(nn.Module):
 
     def coarse(self, features: Tensor, at: Conditions) -> dict[str, Tensor]:
         """Return the latents of all levels but `detail`."""
-        x = features
         latents = {}
 
         # From fine to coarse; each level gives its latents and hands its features down.
         for number in reversed(range(FINEST)):
-            for block in blocks_of(self, number):
-                x = block(x, at)
-            latents[LEVELS[number]] = self.to_latents[number](x)
-            if number:
-                x = self.down[number - 1](x)  # [B, width, H, W] -> [B, next width, H / 2, W / 2]
+            latents[LEVELS[number]], features = self.level(number, features, at)
         return latents
+
+    def level(self, number: int, features: Tensor, at: Conditions) -> tuple[Tensor, Tensor]:
+        """Return the latents of a level, and the features of the next coarser one.
+
+        Features are [B, width, H, W], then [B, next width, H / 2, W / 2]; after the coarsest level
+        they are its own.
+        """
+        for block in blocks_of(self, number):
+            features = block(features, at)
+        latents = self.to_latents[number](features)
+        return latents, self.down[number - 1](features) if number else features
 
 
 class Synthesis(nn.Module):

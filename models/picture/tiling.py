@@ -22,6 +22,7 @@ from luxvox.models.picture.conditions import (
     PAD_MULTIPLE,
     PIXELS_PER_UNIT,
     STRIDES,
+    Conditions,
     Setting,
 )
 from luxvox.models.picture.networks import PictureModel
@@ -127,10 +128,25 @@ def analyse(
         details.append(detail[:, :, strip.inner(8)].cpu())
         features.append(feature[:, :, strip.inner(16)])
         progress(0.9 * strip.last / size[0])
-    latents = model.analysis.coarse(torch.cat(features, 2), at)
-    latents["detail"] = torch.cat(details, 2)
+    latents = {"detail": torch.cat(details, 2)}
+    x = torch.cat(features, 2)
+    for number in reversed(range(FINEST)):
+        latents[LEVELS[number]], x = _analysed_level(model, number, x, at)
     progress(1.0)
-    return {level: y.cpu() / model.scale(level, at).cpu() for level, y in latents.items()}
+    return {level: latents[level].div_(model.scale(level, at).cpu()) for level in LEVELS}
+
+
+def _analysed_level(
+    model: PictureModel, number: int, features: Tensor, at: Conditions
+) -> tuple[Tensor, Tensor]:
+    """Return what `Analysis.level` does, strip by strip; latents on the CPU."""
+    parts, following = [], []
+    height, width = features.shape[2:]
+    for strip in _coarse_strips(height, width, model.config.analysis_blocks[number]):
+        latents, coarser = model.analysis.level(number, features[:, :, strip.rows(1)], at)
+        parts.append(latents[:, :, strip.inner(1)].cpu())
+        following.append(coarser[:, :, strip.inner(2 if number else 1)])
+    return torch.cat(parts, 2), torch.cat(following, 2)
 
 
 class Placement:
