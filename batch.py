@@ -24,7 +24,12 @@ from luxvox.codec import folders
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE
 from luxvox.commands import paths as names
 from luxvox.commands.compress import CompressRequest, compress_file, only_target
-from luxvox.commands.decompress import DecompressRequest, decompress_file, plain_endings
+from luxvox.commands.decompress import (
+    DecompressRequest,
+    bare_ending,
+    decompress_file,
+    plain_endings,
+)
 from luxvox.commands.executors import result_of
 from luxvox.commands.jobs import Job, Outcome, Work, run_job
 from luxvox.commands.sources import Source
@@ -96,7 +101,7 @@ def decompress(
     """
     sources = [Source(os.fspath(path)) for path in paths]
     _refuse_unknown(options, _DECOMPRESSING)
-    format = format and format.removeprefix(".").lower()
+    format = bare_ending(format)
     request = DecompressRequest(**options, force=overwrite)
     names = [source.path for source in sources]
     chosen = [format] * len(names) if format else plain_endings(names, {})

@@ -8,7 +8,6 @@ and 128 more than its number for another signal that ends the process.
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from collections.abc import Sequence
 
@@ -44,8 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     open_standard_descriptors()
     hide_warnings()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding lacks
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with ending_signals_raised():
             exit_code = run(arguments)

@@ -78,8 +78,8 @@ class VoiceInfo:
         duration_s: of the recording.
         sample_rate_hz: of the recording; what is above 8 kHz is not kept.
         channels: 1 or 2.
-        stereo: what the codes of two channels are: `mid and side`, the same `exchanged`, or `left
-            and right`; empty for one.
+        stereo: what the codes of two channels are: `mid and side`, `mid and side, exchanged` or
+            `left and right`; empty for one.
         samples: a channel.
         quality: 1 … 100.
         model: id number of the weights.

@@ -68,9 +68,8 @@ def codes(
 
     Returns:
         Of a picture: by level, int16 [channels, height, width], in steps. Of a voice: uint16
-        [stages, frames], or [2, stages, frames] if it is stereo: mid and side, or left
-        and right, as `inspect` says. Of a list of files
-        a list of these.
+        [stages, frames], or [2, stages, frames] if it is stereo: mid and side, or left and right,
+        as `inspect` says. Of a list of files a list of these.
 
     Raises:
         LuxvoxError: as `decompress_image` and `decompress_speech` do.

@@ -14,7 +14,7 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.container.repair import open_repaired
+from luxvox.codec.container.repair import opened
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
 from luxvox.codec.notes import loss_warnings
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
@@ -295,9 +295,7 @@ class PictureReading:
 
         view = view_of(self.sections, self.scale, self.crop)
         with usual_state():
-            file, cautions = (
-                open_repaired(data) if self.conceal else (container.open_file(data), ())
-            )
+            file, cautions = opened(data, self.conceal)
             picture = open_picture_file(
                 file, self.max_pixels, strict=self.strict, conceal=self.conceal
             )

@@ -129,10 +129,7 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
     IN may be a folder, or - for standard input, and OUT - for standard output; both may be URLs,
     such as s3://bucket/photo.lvx. The inputs are kept.
     """
-    if ending is not None:
-        ending = ending.removeprefix(".").lower()
-        if not ending.isalnum():
-            raise UsageError(f"--format {ending!r} is not a file ending; write png, jpg, wav …")
+    ending = bare_ending(ending)
     request = DecompressRequest(**options)
     sources = many.sources(paths.is_compressed)
     names = [source.path for source in sources]
@@ -142,6 +139,20 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
     ]
     work = functools.partial(decompress_file, held=held, ending=ending, request=request)
     return many.run(sources, output, endings, work)
+
+
+def bare_ending(ending: str | None) -> str | None:
+    """Return a file ending without its dot and in lower case, as formats are named.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    if ending is None:
+        return None
+    bare = ending.removeprefix(".").lower()
+    if not bare.isalnum():
+        raise UsageError(f"format {ending!r} is not a file ending; write png, jpg, wav …")
+    return bare
 
 
 def _check_ending(ending: str | None) -> None:
@@ -191,15 +202,14 @@ def decompress_file(
     request: DecompressRequest,
 ) -> Sizes:
     """Decompress one file, a picture or a voice; `held` is what was read already, by source."""
-    from luxvox.codec import container
-    from luxvox.codec.container.repair import repaired
+    from luxvox.codec.container import VoiceHeader
+    from luxvox.codec.container.repair import opened
 
     ending = ending or _ending_of(target)
     _check_ending(ending)
     files.check_target(target, request.force)
     data = held.pop(source) if source in held else files.read(source)
-    header = repaired(data) if request.conceal else data
-    if not isinstance(container.read_header(header)[0], container.VoiceHeader):
+    if not isinstance(opened(data, request.conceal)[0].header, VoiceHeader):
         return _decompress_picture((source, target), data, ending or "png", request)
     if request.scale != 1.0 or request.crop is not None:
         raise UsageError("--scale and --crop are for pictures, and this is a voice")

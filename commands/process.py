@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -55,7 +56,7 @@ def open_standard_descriptors() -> None:
     """Connect descriptors 0 to 2 to the null device where they are closed.
 
     Otherwise the next file to be opened gets such a number, and whatever writes to standard error
-    writes into that file.
+    writes into that file. Characters that the encoding of standard output lacks are escaped.
     """
     for number in range(3):
         try:
@@ -65,6 +66,8 @@ def open_standard_descriptors() -> None:
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def hide_warnings() -> None:

@@ -29,9 +29,12 @@ _IS_END: Final = bytes([1] * 128 + [0] * 128)  # each varint ends with a byte be
 _DAMAGE: Final = (ChecksumError, FormatError, TruncatedError)
 
 
-def open_repaired(data: bytes) -> tuple[OpenFile, tuple[Warning, ...]]:
-    """Open a file; correct one altered byte of its header or table of parts, with a caution."""
-    mended = repaired(data)
+def opened(data: bytes, conceal: bool) -> tuple[OpenFile, tuple[Warning, ...]]:
+    """Open a file.
+
+    With `conceal`, one altered byte of its header or table of parts is corrected, with a caution.
+    """
+    mended = repaired(data) if conceal else data
     message = "a byte of its header or table of parts was altered, and is put right"
     cautions = () if mended == data else (DamageWarning(message),)
     return open_file(mended), cautions

@@ -148,14 +148,14 @@ def encode(
             f"{image.width} × {image.height} does not fit .{ending}, whose sides are at most "
             f"{form.longest_side}; write .png"
         )
+    left_out: tuple[str, ...] = ()
     if ending == "pgm" and image.mode in ("RGB", "RGBA"):
-        raise UsageError("a .pgm is grey, and this picture has colours; write .ppm or .pnm")
+        image, left_out = image.convert("LA" if image.mode == "RGBA" else "L"), ("its colours",)
     if ending == "ppm" and image.mode in ("L", "LA"):
         image = image.convert("RGBA" if image.mode == "LA" else "RGB")
-    laid_on_white: tuple[str, ...] = ()
     if image.mode in ("LA", "RGBA") and not form.alpha:
         if image.getextrema()[-1] != (255, 255):
-            laid_on_white = ("transparency, which is laid on white",)
+            left_out = (*left_out, "transparency, which is laid on white")
         image = _on_white(image)
     image.info.clear()  # some writers would take metadata from there, and others would not
     try:
@@ -167,7 +167,7 @@ def encode(
             raise
         data, lost = _saved(image, replace(metadata, exif=None), form)
         lost = ("EXIF, which is damaged", *lost)  # and costs no picture
-    lost = (*laid_on_white, *lost)
+    lost = (*left_out, *lost)
     if not lost:
         return data, ()
     return data, (LossWarning(f".{ending} is written without {', '.join(lost)}"),)

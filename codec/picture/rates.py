@@ -267,7 +267,7 @@ class _Search:
         if self.window.high < min(values) or self.window.low > max(values):
             low, high = (self._shown(self._exact(number)) for number in _ENDS)
             verb = "reaches" if self._target.what == "psnr" else "takes"
-            reach = f"which {verb} about {low} to {high}"
+            reach = f"which {verb} {low} to {high}"
             n_bytes = self._encoder.metadata_bytes
             if n_bytes and self._target.what != "psnr":
                 reach += f", {n_bytes} bytes of it metadata (strip leaves them out)"

@@ -190,9 +190,10 @@ def said_of(capsys, *words):
 
 
 def test_two_inputs_with_one_output(tree, capsys):
-    exit_code, lines = said_of(capsys, "in/a.bmp", "in/a.bmp", "-o", "out")
+    Path("in/deep/a.bmp").write_bytes(Path("in/a.bmp").read_bytes())
+    exit_code, lines = said_of(capsys, "in/a.bmp", "in/deep/a.bmp", "-o", "out")
     clash = f"{Path('out/a.bmp.lvx')} is already the output of in/a.bmp; use -o"
-    assert (exit_code, lines) == (2, [f"luxvox: in/a.bmp: {clash}"])
+    assert (exit_code, lines) == (2, [f"luxvox: in/deep/a.bmp: {clash}"])
     assert Path("out/a.bmp.lvx").exists()
 
 

@@ -182,21 +182,21 @@ def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
     tiff_file = as_tiff(image)
     stated = (8,) if tiff_file is None else tiff_file.tag_v2.get(_BITS_TAG, (8,))
     bit_depth = image.info.get("bit_depth", 8)
-    readers = {"AVIF": _avif_bit_depth, "JPEG2000": jpeg2000.bit_depth}
-    if image.format in readers:
-        bit_depth = _asked(image, readers[image.format])
+    if image.format == "JPEG2000":
+        bit_depth = _asked(image, jpeg2000.bit_depth)
+    elif image.format == "AVIF" and _asked(image, _is_deep_avif):
+        return (NOTE_ON_DEPTH,)
     if isinstance(bit_depth, int) and bit_depth > 8:
         return (NOTE_ON_DEPTH,)
     return (NOTE_ON_DEPTH,) if max(stated) > 8 or is_deep(image) else ()
 
 
-def _avif_bit_depth(stream: BinaryIO) -> int:
-    """Return 10 if the configuration says that samples have more than 8 bits, else 8."""
+def _is_deep_avif(stream: BinaryIO) -> bool:
+    """Return whether the configuration says that samples have more than 8 bits."""
     stream.seek(0)
     head = stream.read(_HEAD_OF_AVIF)
     start = head.find(b"av1C")
-    is_deep_one = 0 <= start < len(head) - 6 and head[start + 6] & _AVIF_HIGH_BIT_DEPTH
-    return 10 if is_deep_one else 8
+    return 0 <= start < len(head) - 6 and bool(head[start + 6] & _AVIF_HIGH_BIT_DEPTH)
 
 
 def _notes_on_others(image: Image.Image) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Final
 
 _UNKNOWN: Final = 0xFFFFFFFF
 _MAX_CHUNKS: Final = 1000
+_END_OF_VOC: Final = 0
 _NIST_BYTES: Final = 1024
 _EDIT_COUNT_BYTES: Final = 4  # in front of the samples of a CAF file
 
@@ -39,34 +40,37 @@ def _of_au(file: BinaryIO, _: int) -> tuple[int, int] | None:
 
 
 def _of_caf(file: BinaryIO, file_size: int) -> tuple[int, int] | None:
-    place = 8
-    for _ in range(_MAX_CHUNKS):
-        if place + 12 > file_size:
-            return None
-        file.seek(place)
-        name, size = struct.unpack(">4sq", file.read(12))
-        if name == b"data":
-            front = 12 + _EDIT_COUNT_BYTES
-            return None if size < 0 else (place + front, size - _EDIT_COUNT_BYTES)
-        if size < 0:
-            return None
-        place += 12 + size
+    for start, name, size in _chunks(file, file_size, 8, ">4sq"):
+        if name == b"data" and size >= 0:
+            return start + _EDIT_COUNT_BYTES, size - _EDIT_COUNT_BYTES
     return None
 
 
 def _of_wave64(file: BinaryIO, file_size: int) -> tuple[int, int] | None:
-    place = 40
-    for _ in range(_MAX_CHUNKS):
-        if place + 24 > file_size:
-            return None
-        file.seek(place)
-        name, size = struct.unpack("<16sQ", file.read(24))
+    for start, name, size in _chunks(file, file_size, 40, "<16sQ", counts_itself=True):
         if name.startswith(b"data"):
-            return place + 24, size - 24
-        if size < 24:
-            return None
-        place += -(-size // 8) * 8
+            return start, size - 24
     return None
+
+
+def _chunks(
+    file: BinaryIO, file_size: int, place: int, layout: str, counts_itself: bool = False
+) -> Iterator[tuple[int, bytes, int]]:
+    """Yield start of the contents, name and stated size of each chunk.
+
+    With `counts_itself` a size includes name and size, and chunks begin at multiples of 8.
+    """
+    n_bytes = struct.calcsize(layout)
+    for _ in range(_MAX_CHUNKS):
+        if place + n_bytes > file_size:
+            return
+        file.seek(place)
+        name, size = struct.unpack(layout, file.read(n_bytes))
+        yield place + n_bytes, name, size
+        length = -(-size // 8) * 8 if counts_itself else n_bytes + size
+        if length < n_bytes:
+            return
+        place += length
 
 
 def _of_nist(file: BinaryIO, _: int) -> tuple[int, int] | None:
@@ -87,9 +91,9 @@ def _of_voc(file: BinaryIO, file_size: int) -> tuple[int, int] | None:
             return None
         file.seek(place)
         kind, *size = file.read(4)
-        if kind == 0:
-            return None
         n_bytes = int.from_bytes(bytes(size), "little")
+        if kind == _END_OF_VOC:
+            return None
         if place + 4 + n_bytes > file_size:
             return place + 4, n_bytes
         place += 4 + n_bytes

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from typing import BinaryIO, Final
+
+from luxvox.codec.voice.files.unfinished_headers import list_chunks
 
 _NAMES: Final = frozenset(
     "title|artist|album|album_artist|composer|copyright|comment|date|description|genre|license|"
     "lyrics|performer|tracknumber|track".split("|")
 )
 _TAG_BYTES: Final = 128  # of an ID3v1 tag, at the end of a file
-_FORM_BYTES: Final = 12
-_CHUNK_HEADER_BYTES: Final = 8
-_MAX_CHUNKS: Final = 1000
 _CHUNKS: Final = {b"bext": "broadcast description", b"iXML": "iXML"}
 
 
@@ -31,17 +29,6 @@ def tags_in_mpeg(data: bytes) -> tuple[str, ...]:
 
 def tags_in_wav(file: BinaryIO, file_size: int) -> tuple[str, ...]:
     """Return a note if a WAV file has chunks that describe it, or none."""
-    file.seek(0)
-    if file.read(4) not in (b"RIFF", b"RF64", b"BW64"):
-        return ()
-    names = []
-    place = _FORM_BYTES
-    for _ in range(_MAX_CHUNKS):
-        if place + _CHUNK_HEADER_BYTES > file_size:
-            break
-        file.seek(place)
-        name, size = struct.unpack("<4sI", file.read(_CHUNK_HEADER_BYTES))
-        if name in _CHUNKS:
-            names.append(_CHUNKS[name])
-        place += _CHUNK_HEADER_BYTES + size + size % 2
+    chunks = list_chunks(file, file_size, "<")
+    names = [_CHUNKS[chunk.name] for chunk in chunks if chunk.name in _CHUNKS]
     return (f"its tags are not kept: {', '.join(names)}",) if names else ()

@@ -24,7 +24,9 @@ _MIN_BYTES: Final = 4096  # fewer bytes after the samples may be padding
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
+    """A chunk: its name, and where its payload lies."""
+
     name: bytes
     start: int  # of its payload
     size: int
@@ -56,7 +58,7 @@ def mend(file: BinaryIO, file_size: int) -> Mended:
 
 
 def _mend(file: BinaryIO, file_size: int, order: Literal["<", ">"], name: bytes) -> Mended:
-    chunks = _chunks(file, file_size, order, name)
+    chunks = list_chunks(file, file_size, order, name)
     if not chunks or chunks[-1].name != name:
         return Mended()
     samples = chunks[-1]
@@ -74,21 +76,23 @@ def _mend(file: BinaryIO, file_size: int, order: Literal["<", ">"], name: bytes)
     return Mended(parts, note)
 
 
-def _chunks(file: BinaryIO, file_size: int, order: Literal["<", ">"], last: bytes) -> list[_Chunk]:
-    """List the chunks up to the one with the samples."""
-    chunks: list[_Chunk] = []
+def list_chunks(
+    file: BinaryIO, file_size: int, order: Literal["<", ">"], last: bytes | None = None
+) -> list[Chunk]:
+    """List the chunks of a WAV or AIFF file, up to the one that is named `last`."""
+    chunks: list[Chunk] = []
     position = _FORM_BYTES
     while position + _CHUNK_HEADER_BYTES <= file_size and len(chunks) < _MAX_CHUNKS:
         file.seek(position)
         name, size = struct.unpack(f"{order}4sI", file.read(_CHUNK_HEADER_BYTES))
-        chunks.append(_Chunk(name, position + _CHUNK_HEADER_BYTES, size))
+        chunks.append(Chunk(name, position + _CHUNK_HEADER_BYTES, size))
         if name == last:
             break
         position += _CHUNK_HEADER_BYTES + size + size % 2
     return chunks
 
 
-def _stated_size(file: BinaryIO, chunks: list[_Chunk]) -> int:
+def _stated_size(file: BinaryIO, chunks: list[Chunk]) -> int:
     """Return the size of the samples; a 64-bit one stands in a chunk of its own."""
     samples = chunks[-1]
     if samples.size != _LARGEST_SIZE or chunks[0].name != b"ds64":
@@ -114,7 +118,7 @@ def _ends_at(
 
 
 def _with_sizes(
-    file: BinaryIO, file_size: int, order: Literal["<", ">"], chunks: list[_Chunk]
+    file: BinaryIO, file_size: int, order: Literal["<", ">"], chunks: list[Chunk]
 ) -> tuple[Part, ...] | None:
     samples = chunks[-1]
     file.seek(0)
@@ -131,7 +135,7 @@ def _with_sizes(
     return bytes(front), range(samples.start, file_size)
 
 
-def _set_frames(front: bytearray, layout: _Chunk, n_bytes: int) -> bool:
+def _set_frames(front: bytearray, layout: Chunk, n_bytes: int) -> bool:
     """Set the number of frames of an AIFF file, where its samples are not compressed."""
     channels, _, bits = struct.unpack_from(">HIH", front, layout.start)
     is_aifc = bytes(front[8:12]) == b"AIFC"

@@ -188,7 +188,7 @@ def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
     codec = load_voice_codec(path)
     assert codec.card.number == 7
     done = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
-    assert done == ["context", "joint", "start", "synthesis"]
+    assert done == ["start", "joint", "synthesis", "context"]
     train_as(voices, tmp_path / "next", A_STEP, "start", init=path)
     kept = load_file(tmp_path / "next" / "model.safetensors")
     state = codec.model.state_dict()
