@@ -2,7 +2,7 @@
 
 The codebooks are stored once, as the integer codewords of the context model: the float codec uses
 exactly the same numbers. They are rounded to int8 times a power of two for each stage and channel,
-which is far finer than what a stage leaves.
+which is far finer than what a stage leaves. So are the matrices of the widest path, row by row.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ BITS_SCALE = 8  # static rates are kept in 1/8 bit
 EXPONENTS = "exponents"
 GROUPS = "groups"
 MAX_CODEWORD, MAX_EXPONENT = 127, 8  # together below 2^15
+SCALES = ".scales"  # of the rows of a matrix in int8
+_IN_INT8, _MATRICES = "wide_synthesis.blocks.", ("expand.weight", "project.weight")
+_LEAST_SCALE = 2.0**-14  # the least normal float16
 _CODEBOOKS = "vq.codebooks"
 _BITS = "vq.bits"
 
@@ -135,6 +138,8 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
     for name, value in model.state_dict().items():
         if name == _BITS:
             packed[name] = (value * BITS_SCALE + 0.5).clamp(0, 255).to(torch.uint8)
+        elif name.startswith(_IN_INT8) and name.endswith(_MATRICES):
+            packed[name], packed[name + SCALES] = _matrix_in_int8(value)
         elif name != _CODEBOOKS:
             packed[name] = value.to(torch.float16)
     prefix = f"{CONTEXT_PREFIX}{LEVEL}."
@@ -145,6 +150,13 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
     for name, tensor in level.tensors.items():
         packed[prefix + name] = tensor.to(torch.int32 if name.endswith("bias") else torch.int8)
     return packed
+
+
+def _matrix_in_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Round a matrix [out, in] to int8 times a scale for each row, float16 [out]."""
+    scales = (matrix.abs().amax(1) / MAX_CODEWORD).clamp(min=_LEAST_SCALE).to(torch.float16)
+    rounded = torch.round(matrix / scales.float()[:, None])
+    return rounded.clamp(-MAX_CODEWORD, MAX_CODEWORD).to(torch.int8), scales
 
 
 def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextLevel:
@@ -180,6 +192,8 @@ def _codewords(codewords: Tensor, exponents: Tensor) -> Tensor:
 
 def _unpacked(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:
     state = {k: t.float() for k, t in tensors.items() if not k.startswith(CONTEXT_PREFIX)}
+    for name in [name for name in state if name.endswith(SCALES)]:
+        state[name.removesuffix(SCALES)] *= state.pop(name)[:, None]
     state[_BITS] = state[_BITS] / BITS_SCALE
     state[_CODEBOOKS] = level.codewords / CODEWORD_SCALE
     return state

@@ -1,5 +1,6 @@
 """Voice weights: a card that asks for more than they hold is refused before it is allocated."""
 
+import copy
 import json
 import resource
 import shutil
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from luxvox.errors import ModelError
-from luxvox.models.voice.weights import load_voice_codec
+from luxvox.models.cards import find_card
+from luxvox.models.voice.weights import SCALES, load_voice_codec, pack_speech, voice_codec
 
 TINY = Path(__file__).parents[2] / "golden" / "weights" / "voice-0.json"
 UNITS_OF_PEAK = 1 if sys.platform == "darwin" else 1024  # bytes
@@ -44,3 +47,24 @@ def test_loading_leaves_random_numbers_alone(card):
     torch.manual_seed(1)
     load_voice_codec(card)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_matrices_in_int8_come_back():
+    """They are packed to the same numbers again, and no weight is off by more than half a unit."""
+    codec = voice_codec()
+    level = codec.context.levels["frames"]
+    again = pack_speech(codec.model, level)
+    kept = load_file(find_card("voice").path.with_suffix(".safetensors"))
+    names = [name.removesuffix(SCALES) for name in kept if name.endswith(SCALES)]
+    assert len(names) == 2 * len(codec.model.config.wide_synthesis)
+    for name in names:
+        assert kept[name].dtype == torch.int8
+        assert torch.equal(again[name], kept[name])
+        assert torch.equal(again[name + SCALES], kept[name + SCALES])
+    moved = copy.deepcopy(codec.model)
+    name = "wide_synthesis.blocks.0.expand.weight"
+    matrix = moved.get_parameter(name).normal_(0.0, 0.1)
+    packed = pack_speech(moved, level)
+    back = packed[name].float() * packed[name + SCALES].float()[:, None]
+    unit = packed[name + SCALES].float()[:, None]
+    assert ((back - matrix).abs() <= 0.501 * unit + 1e-3 * matrix.abs()).all()
