@@ -92,6 +92,34 @@ def activated(x: Tensor, bias: Tensor, layer: str) -> Tensor:
     return y
 
 
+class _AtPlaces(torch.autograd.Function):
+    """Pick positions; the gradient is zero at all others."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, places: Tensor) -> Tensor:
+        ctx.size = x.shape[2:]
+        ctx.save_for_backward(places)
+
+        # [B, C, H, W] -> [B, H · W, C] -> [B, n, C] -> [B, C, n, 1]
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2).index_select(1, places)
+        return rows.transpose(1, 2)[..., None]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # [B, C, n, 1] -> [B, H · W, C] -> [B, C, H, W]
+        (places,) = ctx.saved_tensors
+        batch, channels = gradient.shape[:2]
+        rows = gradient.new_zeros(batch, *ctx.size, channels)
+        rows.flatten(1, 2).index_copy_(1, places, gradient[..., 0].transpose(1, 2))
+        return rows.permute(0, 3, 1, 2), None
+
+
+def at_places(x: Tensor, places: Tensor) -> Tensor:
+    """Return values [B, C, H, W] at positions [n], numbered in row order: [B, C, n, 1]."""
+    picked: Tensor = _AtPlaces.apply(x, places)  # type: ignore[no-untyped-call]
+    return picked
+
+
 class _LogisticBits(torch.autograd.Function):
     """Bits of values under two logistics; the gradient is worked out in the forward pass."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -131,27 +133,17 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
 
 def _blurred(planes: Tensor, stride: int) -> Tensor:
     """Blur planes [B, C, H, W] by a Gaussian cut off at the borders; keep every n-th position."""
-    taps = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=planes.device)
-    kernel = torch.exp(-0.5 * (taps / BLUR).square())
-
-    # How much of the Gaussian lies inside the picture, [1, 1, h, w]; the mean is only over that.
-    inside = torch.ones_like(planes[:1, :1])
-    mass = _filtered(inside, kernel, stride)
-    return _filtered(planes, kernel, stride) / mass
+    # Products with band matrices: depthwise convolutions of so few channels are four times slower.
+    rows, columns = (_blur_matrix(n, stride).to(planes.device) for n in planes.shape[2:])
+    # [h, H] · [B, C, H, W] · [W, w] -> [B, C, h, w]
+    return rows @ planes @ columns.T
 
 
-def _filtered(planes: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """Filter each plane of [B, C, H, W] by a kernel [taps], first along columns, then along rows.
+@functools.lru_cache(maxsize=16)
+def _blur_matrix(size: int, stride: int) -> Tensor:
+    """Return the matrix [size / stride, rounded up; size] that blurs along one axis."""
+    at, of = torch.arange(0, size, stride)[:, None], torch.arange(size)
+    taps = torch.exp(-0.5 * ((of - at) / BLUR).square()) * ((of - at).abs() <= BLUR_RADIUS)
 
-    Returns:
-        [B, C, h, w], the sizes divided by the stride and rounded up.
-    """
-    radius = len(kernel) // 2
-    n = planes.shape[1]
-
-    # [taps] -> [C, 1, taps]: a separable Gaussian, the same for each plane.
-    kernel = kernel.expand(n, 1, -1)
-
-    # [B, C, H, W] -> [B, C, h, W] -> [B, C, h, w]
-    rows = F.conv2d(planes, kernel[..., None], None, (stride, 1), (radius, 0), 1, n)
-    return F.conv2d(rows, kernel[:, :, None], None, (1, stride), (0, radius), 1, n)
+    # Beyond the borders there is nothing: the mean is over what lies inside the picture.
+    return taps / taps.sum(1, keepdim=True)

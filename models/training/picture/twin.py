@@ -7,7 +7,6 @@ pass the rounding straight through (Bengio et al., 2013).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,8 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass, phase_mask
-from luxvox.entropy.picture.layers import N_LINES, N_SCALES, N_STEP_INPUTS, SHIFTS, known_taps
-from luxvox.models.training.picture.integers import activated, companded, logistic_bits, rounded
+from luxvox.entropy.picture.layers import N_SCALES, N_STEP_INPUTS, SHIFTS, known_taps
+from luxvox.models.training.picture.context_start import normal, start_of_pass
+from luxvox.models.training.picture.integers import (
+    activated,
+    at_places,
+    companded,
+    logistic_bits,
+    rounded,
+)
 
 WEIGHT_MAX = 127.0
 # What one unit of a layer's integer weights is as a learnt value; it sets the pace of learning.
@@ -30,7 +36,6 @@ UNITS = {
     "grow": 128.0,
     "line": 128.0,
 }
-SCALE_START = 17.0  # about one step
 BFLOAT16_LEVELS = ("base", "detail")  # levels that may be computed in bfloat16
 
 
@@ -42,15 +47,15 @@ class LevelTwin(nn.Module):
         self.level = level
         values: dict[str, Tensor] = {}
         for number, hidden in enumerate(level.pass_hidden):
-            start = _pass_start(level, level.passes[number], hidden)
+            start = start_of_pass(level, level.passes[number], hidden)
             values |= {f"p{number}_{name}": value for name, value in start.items()}
 
         # The finest level passes no state on.
         if level.n_up:
             n_inputs = level.n_channels + level.n_state + N_STEP_INPUTS
-            values["spread"] = _normal(level.n_up, n_inputs, 3, 3)
+            values["spread"] = normal(level.n_up, n_inputs, 3, 3)
             values["spreadbias"] = torch.zeros(level.n_up)
-            values["grow"] = _normal(4 * n_next, level.n_up, 1, 1)
+            values["grow"] = normal(4 * n_next, level.n_up, 1, 1)
             values["growbias"] = torch.zeros(4 * n_next)
 
         self.values = nn.ParameterDict({k: nn.Parameter(v) for k, v in values.items()})
@@ -83,33 +88,34 @@ class LevelTwin(nn.Module):
         x = activated(x, self.bias("growbias", "grow"), "grow")
         return F.pixel_shuffle(x, 2)
 
-    def predict(
-        self, number: int, own: Tensor, comp: Tensor, state: Tensor | None, step: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return means in eighths of a step and scale indices of a pass, on the whole grid.
+    def predict(self, number: int, inputs: _Inputs, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means in eighths of a step and scale indices of a pass [B, end − first, n, 1].
 
         Args:
             number: of the pass.
-            own: codes [B, C, H, W]; those that the pass does not know are left out here.
-            comp: the same, companded.
-            state, step: as in `next_state`.
+            inputs: codes that the pass does not know are left out here.
+            places: numbers of the positions, at least one, to predict at [n].
         """
         pass_ = self.level.passes[number]
+        own, comp, state, step = inputs.own, inputs.companded, inputs.state, inputs.step
 
         # [B, n_state + 2, H, W] and [B, n_known, H, W] -> [B, hidden, H, W]
-        inputs = step if state is None else torch.cat([state, step], 1)
-        x = F.conv2d(_channels_last(inputs), self.whole(f"p{number}_state"))
+        around = step if state is None else torch.cat([state, step], 1)
+        x = F.conv2d(_channels_last(around), self.whole(f"p{number}_state"))
         if pass_.n_known:
             x = x + F.conv2d(
                 _channels_last(_known(pass_, comp)), self.whole(f"p{number}_own"), padding=1
             )
+
+        # From here on only where the pass predicts: [B, hidden, H, W] -> [B, hidden, n, 1].
+        x = at_places(x, places)
         x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
 
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
         x = activated(x, self.bias(f"p{number}_midbias", "mid"), "mid")
 
-        # [B, hidden, H, W] -> [B, 2 · n, H, W] -> twice [B, n, H, W]; means may be larger than
-        # bfloat16 tells apart, so they are in float32 from here on.
+        # [B, hidden, n, 1] -> [B, 2 · (end − first), n, 1] -> twice half of the channels; means may
+        # be larger than bfloat16 tells apart, so they are in float32 from here on.
         x = F.conv2d(x, self.whole(f"p{number}_out")).float()
         x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
         mean, scale = rounded(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
@@ -117,7 +123,7 @@ class LevelTwin(nn.Module):
         # Companded inputs cannot tell large codes apart: the first channels also use codes as they
         # are.
         if pass_.known:
-            mean = mean + self._lean(pass_, number, own)
+            mean = mean + at_places(self._lean(pass_, number, own), places)
         return mean, scale
 
     def _lean(self, pass_: LatticePass, number: int, own: Tensor) -> Tensor:
@@ -258,16 +264,19 @@ class ContextTwin(nn.Module):
             own = codes[plan.name]
             comp = companded(own)
             step = step_planes(log_step, own)
+            inputs = _Inputs(own, comp, state, step)
             means = torch.zeros_like(own)
             scales = torch.zeros_like(own)
 
             with torch.autocast(own.device.type, enabled=_in_bfloat16(plan.name, own)):
-                # Every code belongs to one pass: the masked passes add up to the whole grid.
+                # Every code belongs to one pass: [B, end − first, n, 1] -> [B, end − first, n].
                 for number, pass_ in enumerate(plan.passes):
-                    mean, scale = twin.predict(number, own, comp, state, step)
-                    mask = _mask(pass_.phases, own)
-                    means[:, pass_.first : pass_.end] += mean * mask
-                    scales[:, pass_.first : pass_.end] += scale.clamp(0, N_SCALES - 1) * mask
+                    places = _places(pass_.phases, own)
+                    if not len(places):
+                        continue
+                    mean, scale = twin.predict(number, inputs, places)
+                    for whole, part in ((means, mean), (scales, scale.clamp(0, N_SCALES - 1))):
+                        whole.flatten(2)[:, pass_.first : pass_.end, places] = part[..., 0]
                 if plan.n_up:
                     state = twin.next_state(comp, state, step).float()
             predicted[plan.name] = means, scales
@@ -287,15 +296,14 @@ class ContextTwin(nn.Module):
             # If only one pass is looked at, it stands for all passes of its slice.
             n_stood_for = 1 if chosen is None else len(order)
             for turn, _ in enumerate(order):
-                if chosen is None or chosen == turn:
-                    pass_ = level.passes[number]
-                    mean, scale = twin.predict(
-                        number, own, inputs.companded, inputs.state, inputs.step
-                    )
+                pass_ = level.passes[number]
+                places = _places(pass_.phases, own)
+                if chosen in (None, turn) and len(places):
+                    mean, scale = twin.predict(number, inputs, places)
 
-                    # [B, end − first, H, W] -> [B]; what other passes predict is not counted.
-                    cost = logistic_bits(paid[:, pass_.first : pass_.end], mean, scale)
-                    cost = cost * _mask(pass_.phases, own)
+                    # [B, end − first, H, W] -> [B, end − first, n, 1] -> [B]
+                    part = at_places(paid[:, pass_.first : pass_.end], places)
+                    cost = logistic_bits(part, mean, scale)
                     total = total + cost.sum((1, 2, 3)) * n_stood_for
                 number += 1
         return total
@@ -330,46 +338,6 @@ def _in_bfloat16(level: str, like: Tensor) -> bool:
     return level in BFLOAT16_LEVELS and torch.is_autocast_enabled(like.device.type)
 
 
-def _pass_start(level: LatticeLevel, pass_: LatticePass, hidden: int) -> dict[str, Tensor]:
-    """Return the initial values of a pass."""
-    n_inputs = level.n_state + N_STEP_INPUTS
-
-    # Both weights add up in one layer; about half of a code's 9 neighbours are known.
-    spread = math.sqrt(2.0 / (n_inputs + 4.5 * pass_.n_known))
-    values = {"state": torch.randn(hidden, n_inputs, 1, 1) * spread}
-    if pass_.n_known:
-        values["own"] = torch.randn(hidden, pass_.n_known, 3, 3) * spread
-
-    # A pass starts with means of zero, and one width for all codes.
-    n = pass_.end - pass_.first
-    values |= {
-        "bias": torch.zeros(hidden),
-        "mid": _normal(hidden, hidden, 1, 1),
-        "midbias": torch.zeros(hidden),
-        "out": torch.zeros(2 * n, hidden, 1, 1),
-        "outbias": torch.cat([torch.zeros(n), torch.full((n,), SCALE_START)]),
-    }
-    if pass_.known:
-        values["line"] = _line_start(pass_, level.n_state == 0)
-    return values
-
-
-def _normal(*shape: int) -> Tensor:
-    """Return random weights that keep the power of what they multiply (He et al., 2015)."""
-    return torch.randn(*shape) * math.sqrt(2.0 / math.prod(shape[1:]))
-
-
-def _line_start(pass_: LatticePass, first_level: bool) -> Tensor:
-    """Return taps [n, 9]; the first channel of all starts with the mean of its neighbours."""
-    taps = torch.zeros(min(pass_.end - pass_.first, N_LINES), 9)
-
-    # Where one phase is known its positions lie at the corners, where two are, at the sides.
-    if first_level and pass_.first == 0:
-        corners = len(pass_.known) == 1
-        taps[0, [0, 2, 6, 8] if corners else [1, 3, 5, 7]] = 0.25
-    return taps
-
-
 def _known(pass_: LatticePass, comp: Tensor) -> Tensor:
     """Return what a pass knows of codes [B, C, H, W] of its level, [B, n_known, H, W]."""
     before = comp[:, : pass_.first]
@@ -385,6 +353,12 @@ def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
     """Return 1 where some phases lie, and 0 elsewhere, [1, 1, H, W]."""
     mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
     return mask.to(like.device, like.dtype)[None, None]
+
+
+def _places(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
+    """Return where some phases lie, as numbers of positions in row order, int64 [n]."""
+    mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
+    return mask.flatten().nonzero()[:, 0].to(like.device)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from luxvox.entropy.fixed_point import compand
-from luxvox.models.training.picture.integers import activated, companded, logistic_bits, rounded
+from luxvox.models.training.picture.integers import (
+    activated,
+    at_places,
+    companded,
+    logistic_bits,
+    rounded,
+)
 
 
 def drawn(*shape, seed=1):
@@ -74,3 +80,15 @@ def test_companding_has_the_gradient_of_its_logarithm():
     y.sum().backward()
     expected = 32 / math.log(2) / (1 + 4 * codes.detach().abs()) * (codes.detach() != 0)
     assert codes.grad is not None and torch.allclose(codes.grad, expected)
+
+
+def test_only_the_positions_that_are_picked_get_gradients():
+    x = torch.arange(24.0).reshape(1, 2, 3, 4).requires_grad_(True)
+    picked = at_places(x, torch.tensor([0, 5, 11]))
+    assert torch.equal(picked[..., 0], x.detach().flatten(2)[:, :, [0, 5, 11]])
+
+    (picked * torch.tensor([1.0, 2.0, 3.0])[None, None, :, None]).sum().backward()
+    expected = torch.zeros(12)
+    expected[[0, 5, 11]] = torch.tensor([1.0, 2.0, 3.0])
+    assert x.grad is not None
+    assert torch.equal(x.grad.flatten(2), expected.expand(1, 2, 12))

@@ -87,3 +87,12 @@ def test_rounding_passes_gradients():
     assert whole.tolist() == [1.0, -1.0]
     whole.sum().backward()
     assert value.grad is not None and value.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_grid_without_some_positions_takes_the_passes_it_has(twin):
+    codes = {"apex": torch.ones(1, CHANNELS[0], 1, 1)}
+    apex = ContextTwin(twin.plan).requires_grad_(False)
+    apex.plan = twin.plan[:1]
+    assert float(apex.level_bits(codes, codes, torch.zeros(1))["apex"]) > 0.0
+    means, _ = apex.predictions(codes, torch.zeros(1))["apex"]
+    assert means.shape == codes["apex"].shape
