@@ -89,6 +89,11 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
     help="Add the wide paths and blocks of newer networks to the weights to start from.",
 )
 @click.option(
+    "--equalise",
+    is_flag=True,
+    help="Change the basis of the latents so that errors of all directions are heard alike.",
+)
+@click.option(
     "--stages",
     type=int,
     help="Another number of stages for the weights to start from; the later ones are fitted again.",
@@ -98,12 +103,12 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
     default=False,
     help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
 )
-def train_speech(widen: bool, stages: int | None, **options: Any) -> None:
+def train_speech(widen: bool, equalise: bool, stages: int | None, **options: Any) -> None:
     """Train the voice model."""
     from luxvox.models.training.run import Job, train_model
     from luxvox.models.training.voice.train import VoiceRecipe
 
-    train_model(VoiceRecipe(stages, widen), Job(**options))
+    train_model(VoiceRecipe(stages, widen, equalise), Job(**options))
 
 
 @train.command("export")

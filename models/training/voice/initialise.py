@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -175,23 +176,12 @@ def with_stages(
     own = {"vq.codebooks": new.codebooks, "vq.bits": new.bits}
     more.load_state_dict({**model.state_dict(), **own})
 
-    latents = _latents_of_crops(more, voices, generator)
-    depths = _depths_at_all_rates(more, latents)
-    rest = new.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
-    for stage in range(n_stages):
-        # Frames that no rate brings to this stage are left out: [rates, N] -> [N].
-        shares = (depths > stage).float().mean(0)
-        reached = shares > 0
-        rest = rest[reached]
-        depths = depths[:, reached]
-        shares = shares[reached]
-
+    latents = latents_of_crops(more, voices, N_REFIT_CROPS, generator)
+    for stage, rest, shares in residuals(more, latents):
         # A frame counts by the share of rates that bring it here, and by the inverse of its length.
         if stage >= kept:
             length = rest.square().sum(1).add(1.0).sqrt()
             new.codebooks[stage, 0] = _fitted(rest, new, generator, shares / length)
-        book = new.codebooks[stage, 0]
-        rest -= book[nearest(rest, book)]
 
     fit_static_bits(more, latents)
     return more, kept
@@ -210,11 +200,40 @@ def _config_of_stages(config: SpeechConfig, n_stages: int) -> SpeechConfig:
     )
 
 
-def _latents_of_crops(model: SpeechModel, voices: Recordings, generator: torch.Generator) -> Tensor:
-    """Return latents [N_REFIT_CROPS, n_channels, 1, F]; the samples, just as large, are freed."""
-    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], 50 crops at a time.
-    crops = voices.crops(N_REFIT_CROPS, CROP_FRAMES, generator)
+def latents_of_crops(
+    model: SpeechModel, voices: Recordings, n: int, generator: torch.Generator
+) -> Tensor:
+    """Return latents [n, n_channels, 1, F] of crops of 2 s."""
+    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], 50 crops at a time; the samples, just as
+    # large, are freed.
+    crops = voices.crops(n, CROP_FRAMES, generator)
     return torch.cat([model.latents(spectrum(part)) for part in torch.split(crops, 50)])
+
+
+def residuals(model: SpeechModel, latents: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Go through the stages: yield each, what earlier ones leave, and how often it is reached.
+
+    A stage's codebook may be changed before the next one is asked for.
+
+    Args:
+        model: its codebooks and the rules of its depths.
+        latents: [B, n_channels, 1, F] in steps.
+
+    Yields:
+        Stage, residuals [N, n_channels] of the frames that some rate brings here, and the share of
+        all rates that do [N].
+    """
+    depths = _depths_at_all_rates(model, latents)
+    rest = model.vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
+    for stage in range(model.vq.n_stages):
+        # [rates, N] -> [N]
+        shares = (depths > stage).float().mean(0)
+        reached = shares > 0
+        rest, depths = rest[reached], depths[:, reached]
+        yield stage, rest, shares[reached]
+
+        book = model.vq.codebooks[stage, 0]
+        rest = rest - book[nearest(rest, book)]
 
 
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from luxvox.models.training.voice.context_phase import (
     store_speech_codes,
 )
 from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.equalise import equalise
 from luxvox.models.training.voice.initialise import untrained_speech_model, widened, with_stages
 from luxvox.models.training.voice.phases import (
     MODEL_FILE,
@@ -62,6 +63,7 @@ class VoiceRecipe:
             default.
         widen: whether the initial weights get the wide paths and blocks that they lack, which
             change nothing before training.
+        equalise: whether the latents get a basis in which errors of all directions are heard alike.
         config: the networks of new models.
         held_back: every n-th recording is used for validation and never for training.
         first_rate, later_rate: learning rates of the joint phase, from nothing and from trained
@@ -73,6 +75,7 @@ class VoiceRecipe:
 
     stages: int | None = None
     widen: bool = False
+    equalise: bool = False
     config: SpeechConfig = NEW
     held_back: int = 40
     first_rate: float = 5e-4
@@ -103,8 +106,8 @@ class VoiceRecipe:
 
     def start(self, job: Job, training: Recordings) -> SpeechConfig:
         """Write a linear codec, or the networks that training continues from."""
-        if job.init is None and (self.stages is not None or self.widen):
-            raise UsageError("stages and wide paths need weights to start from")
+        if job.init is None and (self.stages is not None or self.widen or self.equalise):
+            raise UsageError("--stages, --widen and --equalise need weights to start from (--init)")
 
         # Codes and context models of an earlier run do not belong to this one's networks.
         for stale in job.run.glob("context.*"):
@@ -116,6 +119,8 @@ class VoiceRecipe:
             model = untrained_speech_model(training, self.config, SEED)
         else:
             model = self._started(job.run, job.init, training)
+            if self.equalise:
+                equalise(model, training, SEED)
 
         save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
         return model.config

@@ -19,6 +19,7 @@ from luxvox.models.training import run as run_module
 from luxvox.models.training.export import export_run, training_record
 from luxvox.models.training.voice import (
     context_phase,
+    equalise,
     initialise,
     phases,
     synthesis_phase,
@@ -35,12 +36,15 @@ from luxvox.models.voice.weights import context_level, load_voice_codec, rounded
 from luxvox.tests.models.training.voice.conftest import TINY, voice
 
 A_STEP = 1e-6  # minutes
+SPECIAL = "stages", "widen", "equalise"
 
 
 def use_tiny_sizes(monkeypatch):
     monkeypatch.setattr(run_module, "log_to_stderr", lambda: None)
     monkeypatch.setattr(initialise, "N_CROPS", 12)
     monkeypatch.setattr(initialise, "N_REFIT_CROPS", 40)
+    monkeypatch.setattr(equalise, "N_FITTED_CROPS", 40)
+    monkeypatch.setattr(equalise, "N_BATCHES", 2)
     monkeypatch.setattr(phases, "BATCH", 2)
     monkeypatch.setattr(synthesis_phase, "BATCH", 4)
     monkeypatch.setattr(phases, "N_VALIDATION", 1)
@@ -52,7 +56,7 @@ def use_tiny_sizes(monkeypatch):
 
 def train_as(folder, run, minutes, phase=None, config=TINY, **options):
     """Train by a small recipe; a finished phase is trained again unless it is resumed."""
-    special = {name: options.pop(name) for name in ("stages", "widen") if name in options}
+    special = {name: options.pop(name) for name in SPECIAL if name in options}
     recipe = VoiceRecipe(config=config, held_back=3, **special)
     options = {"bfloat16": False, "overwrite": not options.get("resume"), **options}
     run_module.train_model(recipe, run_module.Job((folder,), run, minutes, phase, **options))
@@ -372,3 +376,19 @@ def test_rooms_and_their_noise():
         assert float(tail[:800].sum()) > 10.0 * float(tail[8_000:].sum())
         noise = recordings._room_noise(16_000, generator)
         assert float(noise.square().mean()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_equalised_latents_decode_as_before(run, voices, tmp_path):
+    """Networks compute the same in another basis; codebooks and reference follow it."""
+    out = tmp_path / "equal"
+    train_as(voices, out, A_STEP, "start", init=run, equalise=True)
+    before, after = phases.load_speech_model(run), phases.load_speech_model(out)
+    samples = torch.randn(1, 320 * 40, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        compressed = spectrum(samples)
+        was, now = before.latents(compressed), after.latents(compressed)
+        assert not torch.allclose(now, was, rtol=0.01)
+        decoded = after.samples(now), before.samples(was)
+    assert torch.allclose(*decoded, atol=1e-3 * float(decoded[1].abs().max()))
+    assert not torch.equal(after.vq.codebooks, before.vq.codebooks)
+    assert not after.vq.codebooks[:, :, 0].any()
