@@ -84,7 +84,7 @@ def main(folder: Path, small: int, docs: Path) -> None:
     record = {
         "command": repeat_command(folder),
         "machine": machine(),
-        "packages": describe_packages("torch", "numpy", "distributed"),
+        "packages": describe_packages("torch", "numpy", "distributed", weights=("picture",)),
         "speeds": [asdict(speed) for speed in speeds],
         "memory": [asdict(row) for row in memory],
     }

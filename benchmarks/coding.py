@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import luxvox
-from luxvox.benchmarks.origin import repeat_command
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.codec import container, pictures
 from luxvox.entropy.picture.layers import CODE_MAX
 from luxvox.entropy.picture.prediction import LatticeCodes
@@ -82,7 +82,8 @@ def main(folder: Path, qualities: tuple[float, ...], docs: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)
-    text = f"`{repeat_command(folder)}` ({machine()})\n\n{markdown(totals, len(paths))}"
+    where = f"{machine()}, {describe_packages(weights=('picture',))}"
+    text = f"`{repeat_command(folder)}` ({where})\n\n{markdown(totals, len(paths))}"
     splice(docs / "results.md", "coding", text)
     click.echo(text)
 

@@ -2,8 +2,8 @@
 
     python benchmarks/decoding_bounds.py
 
-Each row is a process of its own. "empty" is a file of 25 bytes, all of whose codes are null; "busy"
-one of waves and noise at quality 70. Memory is what a process takes beyond that it had after
+Each row is a process of its own. "empty" is a file all of whose codes are null; "busy" one of
+waves and noise at quality 70. Memory is what a process takes beyond that it had after
 decoding a small file.
 """
 
@@ -23,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import luxvox
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.codec import container
 from luxvox.codec.container.bands import usual_band_rows
 from luxvox.codec.quality import Quality
 from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.timing import machine
 from luxvox.models.picture.weights import picture_codec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +54,8 @@ def main(one: tuple[str, str] | None) -> None:
         writer.writerows(rows)
     cells = [[str(row[name]) for name in COLUMNS] for row in rows]
     page = table([name.replace("_", " ") for name in COLUMNS], cells)
+    packages = describe_packages("torch", "numpy", weights=("picture",))
+    page += f"\n\n`{repeat_command()}`, {machine()},\n{packages}."
     splice(ROOT / "SECURITY.md", "bounds", page)
 
 

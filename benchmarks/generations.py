@@ -72,7 +72,7 @@ def main(folder: Path, qualities: tuple[float, ...], count: int, docs: Path) -> 
         "command": repeat_command(folder),
         "data": f"{folder.name}, {len(paths)} pictures",
         "machine": machine(),
-        "packages": describe_packages("torch", "numpy"),
+        "packages": describe_packages("torch", "numpy", weights=("picture",)),
     }
     summary = setup | {"mean_psnr_db": {f"{q:g}": values for q, values in means.items()}}
     (docs / "results" / "generations.json").write_text(

@@ -99,7 +99,8 @@ def main(  # noqa: PLR0913 – one argument an option
     setup = f"{len(drawn)} pictures of {pictures.name}, their middle {crop}×{crop}, at quality "
     setup += f"{QUALITY:g}; {len(spoken)} recordings of {CLIPS} clips of {voices.name} at "
     setup += f"{BITRATE_KBPS:g} kbit/s; {draws} draws of each probability"
-    where = f"{machine()}, {describe_packages('torch', 'numpy')}; {scores.said}"
+    packages = describe_packages("torch", "numpy", weights=("picture", "voice"))
+    where = f"{machine()}, {packages}; {scores.said}"
     parts = [
         section_table(sectioned),
         "Pictures, each section damaged with a probability:",

@@ -1,9 +1,12 @@
-"""How figures came about: the command of a benchmark, the machine, the packages."""
+"""How figures came about: the command of a benchmark, the packages and the weights."""
 
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+from luxvox.models.cards import find_card
 
 
 def repeat_command(*folders: Path) -> str:
@@ -21,6 +24,10 @@ def _shortened(word: str) -> str:
     return f"{label}{equals}{Path(path).name}" if Path(path).is_absolute() else word
 
 
-def describe_packages(*names: str) -> str:
-    """Say which versions of installed packages took part."""
-    return ", ".join(f"{name} {version(name)}" for name in names)
+def describe_packages(*names: str, weights: Sequence[str] = ()) -> str:
+    """Say which versions of installed packages took part, and which weights of what kinds."""
+    cards = [find_card(kind) for kind in weights]
+    return ", ".join(
+        [f"{name} {version(name)}" for name in names]
+        + [f"{card.id} {card.fingerprint}" for card in cards]
+    )

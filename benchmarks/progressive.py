@@ -2,9 +2,9 @@
 
     python benchmarks/progressive.py image-val/ --pictures 4 --crop 192
 
-A file of each quality is truncated to 1, 2, 3 … code sections. The curve of each number of
-sections stands against the curve of whole files, BD-rate in PSNR of mean curves: what decoding a
-preview from the first bytes loses against coding the preview by itself.
+A file of each quality is truncated to 1, 2, 3 … code sections, and compared with a whole file of
+the same PSNR, on the mean curve of whole files: what is lost by decoding the first bytes of a file
+against coding a smaller one.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 import luxvox
 from luxvox.benchmarks.loss import middle
 from luxvox.benchmarks.origin import describe_packages, repeat_command
-from luxvox.evaluate.bd import Curve, NoComparison, bd_rate_percent
 from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.picture.metrics import psnr_db
 from luxvox.evaluate.report.pages import splice, table
@@ -29,6 +28,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 N_SECTIONS = 6
 
 Row = tuple[int, str, float, int, int, float]
+Point = tuple[float, float]  # bits a pixel, PSNR in dB
 
 
 @click.command()
@@ -56,7 +56,7 @@ def main(
     lines += [f"{n},{name},{q:g},{size},{area},{psnr:.4f}" for n, name, q, size, area, psnr in rows]
     (docs / "results" / "progressive.csv").write_text("\n".join(lines) + "\n", "utf-8")
     setup = f"{len(pictures)} pictures of {folder.name}, their middle {crop}×{crop}"
-    where = f"{machine()}, {describe_packages('torch', 'numpy')}"
+    where = f"{machine()}, {describe_packages('torch', 'numpy', weights=('picture',))}"
     report = f"{markdown(rows)}\n\n`{repeat_command(folder)}`: {setup}, {where}."
     splice(docs / "results.md", "progressive", report)
     click.echo(report)
@@ -74,23 +74,33 @@ def measured(name: str, pixels: NDArray[np.uint8], quality: float, effort: int) 
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Write the table: means by quality and number of sections, and BD-rates."""
+    """Write the table: means by quality and number of sections, and what whole files would take."""
     qualities = sorted({row[2] for row in rows})
-    lines, points = [], {}
-    for n in range(1, N_SECTIONS + 1):
-        points[n] = [_means([row for row in rows if row[:3:2] == (n, q)]) for q in qualities]
-    whole = Curve(*zip(*points[N_SECTIONS], strict=True))
-    for n, at_points in points.items():
-        try:
-            lost = f"{signed(bd_rate_percent(whole, Curve(*zip(*at_points, strict=True))))} %"
-        except NoComparison:
-            lost = "–"
-        cells = (f"{rate:.3f} bpp, {psnr:.2f} dB" for rate, psnr in at_points)
-        lines.append([str(n), lost if n < N_SECTIONS else "–", *cells])
-    return table(["sections", "BD-rate", *(f"quality {q:g}" for q in qualities)], lines)
+    points = {
+        n: [_means([row for row in rows if row[:3:2] == (n, q)]) for q in qualities]
+        for n in range(1, N_SECTIONS + 1)
+    }
+    lines = [
+        [str(n), *(_cell(point, points[N_SECTIONS]) for point in at_points)]
+        for n, at_points in points.items()
+    ]
+    return table(["sections", *(f"quality {q:g}" for q in qualities)], lines)
 
 
-def _means(rows: Sequence[Row]) -> tuple[float, float]:
+def _cell(point: Point, whole: Sequence[Point]) -> str:
+    """Write a rate and a PSNR, and how much more that is than a whole file of this PSNR takes."""
+    rate, psnr = point
+    text = f"{rate:.3f} bpp, {psnr:.2f} dB"
+    rates, psnrs = zip(*whole, strict=True)
+    if point in whole or not psnrs[0] <= psnr <= psnrs[-1]:
+        return text
+
+    # Rates are interpolated as logarithms, as in BD-rates.
+    same = float(np.exp(np.interp(psnr, psnrs, np.log(rates))))
+    return f"{text}, {signed(100.0 * (rate / same - 1.0), 0)} %"
+
+
+def _means(rows: Sequence[Row]) -> Point:
     rates = [8.0 * row[3] / row[4] for row in rows]
     return float(np.mean(rates)), float(np.mean([row[5] for row in rows]))
 

@@ -114,7 +114,7 @@ def main(
     setup = {
         "command": repeat_command(folder),
         "machine": machine(),
-        "packages": describe_packages("torch", "numpy"),
+        "packages": describe_packages("torch", "numpy", weights=("picture",)),
         "timings": [asdict(timing) for timing in timings],
     }
     (docs / "results" / "speed.json").write_text(json.dumps(setup, indent=2) + "\n", "utf-8")

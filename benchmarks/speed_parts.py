@@ -55,7 +55,7 @@ def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
     setup = {
         "command": repeat_command(folder),
         "machine": machine(),
-        "packages": describe_packages("torch", "numpy"),
+        "packages": describe_packages("torch", "numpy", weights=("picture",)),
         "quality": quality,
         "threads": threads,
         "seconds": seconds,

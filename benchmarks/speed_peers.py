@@ -76,7 +76,7 @@ def main(*, folder: Path, quality: float, runs: int, docs: Path) -> None:
             click.echo("  ".join(_cells(rows[-1])), err=True)
 
     command = repeat_command(folder)
-    packages = describe_packages("torch", "pillow", "pillow-jxl-plugin")
+    packages = describe_packages("torch", "pillow", "pillow-jxl-plugin", weights=("picture",))
     setup = {"command": command, "machine": machine(), "packages": packages}
     record = {**setup, "rows": [asdict(row) for row in rows]}
     path = docs / "results" / "speed-peers.json"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import luxvox
 from luxvox.benchmarks.coding import entropy
-from luxvox.benchmarks.origin import repeat_command
+from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
 from luxvox.codec import container, voices
 from luxvox.entropy.voice.visitors import CodesMeter, fixed_source
@@ -93,8 +93,9 @@ def main(folder: Path, docs: Path) -> None:
         writer.writerows(rows)
     saved = ["saved over fitted tables", "over shipped tables"]
     head = ["kbit/s", "bytes a file", "code bytes over cross-entropy", "other bytes", *saved]
+    where = f"{machine()}, {describe_packages(weights=('voice',))}; {scores.said}"
     text = [
-        f"`{repeat_command(folder)}` ({machine()}; {scores.said})",
+        f"`{repeat_command(folder)}` ({where})",
         table([*head, "largest miss of the bitrate, clips over 10 s"], totals),
         table(["kbit/s", "sections decoded", "kbit/s of them", *scores.labels], prefixes),
         table(["kbit/s", "stage", "share of bits", *saved], parts),

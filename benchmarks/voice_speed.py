@@ -92,7 +92,7 @@ def main(
     record = {
         "command": repeat_command(folder),
         "machine": machine(),
-        "packages": describe_packages("torch", "numpy"),
+        "packages": describe_packages("torch", "numpy", weights=("voice",)),
         "timings": [asdict(timing) for timing in timings],
     }
     (docs / "results" / "voice-speed.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
