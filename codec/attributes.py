@@ -39,7 +39,7 @@ class Attributes:
             return
         mode = self.mode
         if self.owner is not None and not _has_group(descriptor, self.owner):
-            # What the input's group may do is not for the group of this process.
+            # The process's group must not get the permissions of the input's group.
             mode &= ~_GROUP | (mode & 0o007) << 3
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, mode)

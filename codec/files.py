@@ -245,7 +245,7 @@ def _opened_path(target: str, overwrite: bool, like: str | None) -> Iterator[Bin
                 _write_into(path, stream, attributes)
                 return
         attributes.put_times_on(part)
-        _move(part, path, old if overwrite else None, attributes)
+        _move(part, path, overwrite, attributes)
     except BaseException:  # Ctrl-C too
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -270,9 +270,9 @@ def _created(part: Path, old: os.stat_result | None, attributes: Attributes) -> 
         return tempfile.TemporaryFile()  # noqa: SIM115 – the caller closes it
 
 
-def _move(part: Path, path: Path, old: os.stat_result | None, attributes: Attributes) -> None:
-    """Give a finished file its name; without `old`, no file that has the name is replaced."""
-    if old is None:
+def _move(part: Path, path: Path, overwrite: bool, attributes: Attributes) -> None:
+    """Give a finished file its name; unless `overwrite`, no file that has the name is replaced."""
+    if not overwrite:
         _move_to_free_name(part, path)
         return
     try:

@@ -241,11 +241,12 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
         scale: 1, or 1/2, 1/4, 1/8 or 1/16 for a smaller picture in less time; sides are rounded
             up.
         crop: left, top, width and height of the part to decode, in pixels; all by default. It is
-            that part of the whole picture, to within one level.
+            that part of the whole picture, to within one level, unless a band that lost its preview
+            is concealed, which takes its neighbours.
         as_pil: return a PIL image, with metadata, rather than an array.
         strict: refuse files that are cut.
-        conceal: decode altered files, too, with a `DamageWarning`: what an altered part held of
-            a band is guessed, with all that is finer; altered alpha and metadata are left out.
+        conceal: decode altered files, too, with a `DamageWarning`: an altered part of a band is
+            guessed, and so are all finer ones; altered alpha and metadata are left out.
         max_pixels: refuse pictures that are larger as a whole.
         progress: called with the share of the work done, 0 … 1.
 

@@ -168,7 +168,7 @@ class SpeechFile:
     def blocks(
         self, blocksize: int, dtype: str = "float64", always_2d: bool = False
     ) -> Iterator[NDArray[Any]]:
-        """Yield the rest of the file in blocks of so many samples a channel."""
+        """Yield the rest of the file in blocks of n samples per channel."""
         check_types(blocksize=blocksize)
         if blocksize < 1:
             raise UsageError(f"a block of {blocksize} samples, legal: 1 or more")
@@ -198,6 +198,10 @@ class SpeechFile:
 
     def _take(self, n: int) -> NDArray[np.float32]:
         """Return the next n samples [n, channels] as they are decoded, or all that are left."""
+        if len(self._held) >= n:
+            taken, self._held = self._held[:n], self._held[n:]
+            return taken
+
         parts, n_held = [self._held], len(self._held)
         while n_held < n and (chunk := next(self._chunks, None)) is not None:
             parts.append(chunk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -216,12 +216,9 @@ def decompress_speech(
         InputError: if it is longer than `max_seconds`.
     """
     load(*FOR_VOICES)
-    from luxvox.torch_state import usual_state
-
     options = VoiceReading(sections, strict, conceal, max_seconds, progress)
     stream, cautions = options.open(file_bytes(data))
-    with usual_state():
-        samples = np.concatenate(list(stream.blocks))
+    samples = np.concatenate(list(stream.blocks))
     warn_all(cautions, stacklevel=2)
     return (samples[:, 0] if stream.channels == 1 else samples), stream.sample_rate_hz
 
@@ -243,11 +240,9 @@ def stream_speech(
         OSError: if the file cannot be read.
     """
     load(*FOR_VOICES)
-    from luxvox.torch_state import steps_in_usual_state
-
     stream, cautions = VoiceReading(sections, max_seconds=max_seconds).open(file_bytes(file))
     warn_all(cautions, stacklevel=2)
-    return steps_in_usual_state(stream.blocks)
+    return stream.blocks
 
 
 @dataclass(frozen=True)
@@ -266,7 +261,7 @@ class VoiceReading:
 
     def open(self, data: bytes) -> tuple[VoiceStream, tuple[Warning, ...]]:
         """Open a file; return its samples to come, and what its reader is to be warned of."""
-        from luxvox.torch_state import usual_state
+        from luxvox.torch_state import steps_in_usual_state, usual_state
 
         with usual_state():
             file, cautions = opened(data, self.conceal)
@@ -274,7 +269,10 @@ class VoiceReading:
                 file, self.max_seconds, strict=self.strict, conceal=self.conceal
             )
             stream = voice_stream(voice, self.sections, self.progress or silent)
-            return stream, (*cautions, *voice.cautions)
+
+        # Blocks are decoded later, when the caller's settings are in force again.
+        stream = replace(stream, blocks=steps_in_usual_state(stream.blocks))
+        return stream, (*cautions, *voice.cautions)
 
 
 def codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:

@@ -98,9 +98,14 @@ def run_jobs(
         work: does one job; if there are several processes, it is sent to them.
         options: how the jobs are run.
 
+    Raises:
+        UsageError: if the output and JSON would both go to standard output.
+
     Returns:
         The exit code: the highest of all failures, 0 if there are none.
     """
+    if options.as_json and not options.dry_run and files.PIPE in targets:
+        raise UsageError("--json and the output cannot both go to standard output")
     jobs = [Job(*pair) for pair in zip(sources, targets, strict=True)]
     clashes = paths.find_clashes(sources, targets)
     has_bar = options.has_bar and not options.quiet

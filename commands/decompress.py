@@ -64,6 +64,11 @@ class DecompressRequest:
             progress,
         )
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether only a part of what a file holds is asked for."""
+        return self.sections is not None or self.scale != 1.0 or self.crop is not None
+
     def voice_reading(self, progress: Progress) -> VoiceReading:
         """Return the options for decoding a voice."""
         from luxvox.codec.voices import VoiceReading
@@ -131,6 +136,8 @@ def decompress(many: ManyFiles, output: str | None, ending: str | None, **option
     """
     ending = bare_ending(ending)
     request = DecompressRequest(**options)
+    if many.options.remove and request.is_partial:
+        raise UsageError("--rm would delete what --sections, --scale and --crop leave out")
     sources = many.sources(paths.is_compressed)
     names = [source.path for source in sources]
     held = {} if ending or output else files.read_pipes(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -41,14 +42,19 @@ class ProgressBar:
         fraction = min(max(fraction, 0.0), 1.0)
         bar = ("#" * round(fraction * _CELLS)).ljust(_CELLS, "-")
         left = f", {elapsed_s / fraction - elapsed_s:.0f} s left" if fraction > 0 else ""
-        self._stream.write(f"{_WIPE}{self._label} [{bar}] {fraction:4.0%}{left}")
-        self._stream.flush()
+        _put(self._stream, f"{_WIPE}{self._label} [{bar}] {fraction:4.0%}{left}")
 
     def close(self) -> None:
         """Wipe the line, if one was drawn."""
         if self._drawn_at_s is not None and self._stream is not None:
-            self._stream.write(_WIPE)
-            self._stream.flush()
+            _put(self._stream, _WIPE)
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write to a terminal; if it has gone, the work is done all the same."""
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(text)
+        stream.flush()
 
 
 class BatchProgressBar:
@@ -101,15 +107,13 @@ class BatchProgressBar:
         bar = ("#" * round(share * _CELLS)).ljust(_CELLS, "-")
         counts = f"{self._n_done:,} of {len(self._weights):,} files"
         saved = f", {self._saved:,} bytes saved" if self._saved > 0 else ""
-        self._stream.write(f"{_WIPE}[{bar}] {counts}{saved}, {left_s:.0f} s left")
-        self._stream.flush()
+        _put(self._stream, f"{_WIPE}[{bar}] {counts}{saved}, {left_s:.0f} s left")
         self._is_shown = True
 
     def clear(self) -> None:
         """Wipe the bar, so that a line can be written in its place."""
         if self._is_shown and self._stream is not None:
-            self._stream.write(_WIPE)
-            self._stream.flush()
+            _put(self._stream, _WIPE)
             self._is_shown = False
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from luxvox.commands.console import Sizes, summarise
 from luxvox.commands.many import ManyFiles, writes_many_files
 from luxvox.commands.options import force_option, inputs_argument, required_output_option
 from luxvox.commands.sizes import parse_size
+from luxvox.errors import UsageError
 
 
 @click.command()
@@ -36,6 +37,8 @@ def truncate(
     many: ManyFiles, output: str, size: str | None, sections: int | None, force: bool
 ) -> int:
     """Shorten .lvx files without coding them again: previews, or coarser versions."""
+    if many.options.remove:
+        raise UsageError("--rm would delete what is cut off")
     n_bytes = None if size is None else parse_size(size)
     sources = many.sources(paths.is_compressed)
     endings = [paths.COMPRESSED_ENDING] * len(sources)

@@ -117,7 +117,7 @@ def picture_paths(folder: Path) -> list[Path]:
     """List the pictures of a folder by name.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: the folder holds no picture.
     """
     paths = [test_file.path for test_file in find([folder]).pictures]
     if not paths:

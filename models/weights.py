@@ -54,7 +54,7 @@ def check_sizes(
         shapes: what the configuration makes of some of them, its widths and codebooks.
 
     Raises:
-        ModelError: if a number is beyond any sense, or a shape is another one.
+        ModelError: if a number is out of range, or a shape differs.
     """
     for name, value in card.config.items():
         maximum = next((top for part, top in _MAX.items() if part in name), _MAX_OF_ALL)

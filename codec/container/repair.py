@@ -80,6 +80,8 @@ def _with_table(data: bytes, start: int, bands: Bands) -> bytes:
     front = data[start : start + _LONGEST_TABLE]
     # An altered byte may split a number in two, or join two of them.
     front = front[: (_end_of(front, n_parts + 1) or len(front)) + CRC_SIZE]
+    if n_parts > 1 and not _end_of(front, n_parts - 1):
+        return data  # one byte cannot make up for more than one number
     best, max_whole = data, -1
     for tried in _changes(front):
         end = _end_of(tried, n_parts)

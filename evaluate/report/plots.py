@@ -67,7 +67,7 @@ def plot(lines: Sequence[Line], axes: Axes) -> str:
 
 
 def _curves(lines: Sequence[Line]) -> list[Line]:
-    """Return the lines of several points, or all if there are none: one alone is but a level."""
+    """Return the lines of several points, or all if there are none; one point becomes a level."""
     return [line for line in lines if len(line.points) > 1] or list(lines)
 
 

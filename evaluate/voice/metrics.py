@@ -26,7 +26,7 @@ def pesq_wb(original: Samples, decoded: Samples, test_file: TestFile, setting: S
     package = importlib.import_module("pesq")
     try:
         return float(package.pesq(VOICE_RATE_HZ, original, decoded, "wb"))
-    except (package.PesqError, ValueError) as error:  # the latter where there is but silence
+    except (package.PesqError, ValueError) as error:  # the latter for silence
         raise NotApplicable(_said(error)) from error
 
 

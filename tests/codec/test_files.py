@@ -206,6 +206,15 @@ def test_a_file_that_appears_meanwhile_stays(tmp_path, monkeypatch, has_links):
     assert names(tmp_path) == ["other", "out"]
 
 
+def test_overwriting_replaces_a_file_that_appears_meanwhile(tmp_path):
+    target = tmp_path / "out"
+    with files.open_output(str(target), overwrite=True) as stream:
+        stream.write(b"ours")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"ours"
+    assert names(tmp_path) == ["out"]
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_a_writable_file_in_a_folder_that_is_not(tmp_path, monkeypatch, number):
     target = tmp_path / "out"

@@ -42,6 +42,21 @@ def test_an_input_stays_of_which_something_is_missing(folder, capsys):
     assert names(folder) == ["cut.lvx", "cut.png", "photo.png"]
 
 
+@pytest.mark.parametrize("words", [["--sections", "1"], ["--scale", "1/8"], ["--crop", "0,0,9,9"]])
+def test_an_input_stays_of_which_only_a_part_is_wanted(folder, words, capsys):
+    assert run("photo.png") == 0
+    capsys.readouterr()
+    assert run("cli", "decompress", "photo.lvx", *words, "--rm", "-o", "part.png") == 2
+    assert "--rm would delete" in capsys.readouterr().err
+    assert names(folder) == ["photo.lvx", "photo.png"]
+
+
+def test_a_file_and_json_are_not_mixed(folder, capsysbinary):
+    assert run("photo.png", "-o", "-", "--json") == 2
+    found = capsysbinary.readouterr()
+    assert not found.out and b"cannot both go to standard output" in found.err
+
+
 def test_empty_inputs_are_refused_once_read(folder, monkeypatch, capsys):
     (folder / "empty.png").touch()
     (folder / "-").write_bytes((folder / "photo.png").read_bytes())

@@ -19,6 +19,21 @@ def run(stream, fractions_at):
     return stream.getvalue()
 
 
+class GoneTerminal(Terminal):
+    def write(self, text):
+        raise OSError("Input/output error")
+
+
+def test_a_terminal_that_has_gone_stops_nothing():
+    assert run(GoneTerminal(), [(2, 0.5), (3, 1.0)]) == ""
+    now_s = [0.0]
+    bar = BatchProgressBar([1.0, 1.0], GoneTerminal(), lambda: now_s[0])
+    now_s[0] = 5.0
+    bar.advance(0, (10, 5))
+    bar.clear()
+    bar.close()
+
+
 def test_short_jobs_draw_nothing():
     assert run(Terminal(), [(0.5, 0.5), (0.9, 1.0)]) == ""
 

@@ -30,6 +30,7 @@ def test_truncate(folder, capsys):
         ["-o", "x.lvx", "--bytes", "20"],
         ["-o", "x.lvx", "--sections", "0"],
         ["-o", "x.lvx", "--sections", "1", "--bytes", "9kB"],
+        ["-o", "x.lvx", "--sections", "1", "--rm"],
     ],
 )
 def test_truncate_wrongly(folder, words, capsys):

@@ -28,7 +28,7 @@ def note_on_cut(image: Image.Image) -> str:
     """
     share = _missing_share(np.asarray(image.convert("RGB")))
     if share > _MAX_MISSING_SHARE:
-        raise InputError(f"damaged picture: the file is cut, and {share:.0%} of it are missing")
+        raise InputError(f"damaged picture: the file is cut, and {share:.0%} of it is missing")
     return PartNote("the file is cut; the end of the picture may be missing or coarse")
 
 

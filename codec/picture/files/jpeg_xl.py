@@ -1,4 +1,4 @@
-"""The size of a JPEG XL picture, read before its decoder, which decodes all at once, is let loose.
+"""The size of a JPEG XL picture, read before its decoder runs, which decodes all at once.
 
 Source: ISO/IEC 18181-1, size header; 18181-2, boxes.
 """
@@ -24,36 +24,42 @@ def size_of(stream: BinaryIO) -> tuple[int, int] | None:
     """
     position = stream.tell()
     stream.seek(0)
-    head = stream.read(len(CODESTREAM))
-    start = 0 if head == CODESTREAM else _codestream_in_box(stream)
-    front = b""
-    if start is not None:
-        stream.seek(start)
-        front = stream.read(_SIZE_BYTES)
+    is_bare = stream.read(len(CODESTREAM)) == CODESTREAM
+    front = _front_at(stream, 0) if is_bare else _front_in_boxes(stream)
     stream.seek(position)
     if len(front) < _SIZE_BYTES or not front.startswith(CODESTREAM):
         return None
     return _size_in(_Bits(front[len(CODESTREAM) :]))
 
 
-def _codestream_in_box(stream: BinaryIO) -> int | None:
-    position = 0
+def _front_at(stream: BinaryIO, start: int, size: int = _SIZE_BYTES) -> bytes:
+    stream.seek(start)
+    return stream.read(min(size, _SIZE_BYTES))
+
+
+def _front_in_boxes(stream: BinaryIO) -> bytes:
+    """Return the first bytes of a codestream that lies in one box, or in parts in several."""
+    position, parts = 0, b""
     for _ in range(_MAX_BOXES):
         stream.seek(position)
-        front = stream.read(16)
-        if len(front) < 16:
-            return None
-        size, name, start = int.from_bytes(front[:4], "big"), front[4:8], position + 8
+        head = stream.read(16)
+        if len(head) < 16 or len(parts) >= _SIZE_BYTES:
+            return parts
+        size, name, start = int.from_bytes(head[:4], "big"), head[4:8], position + 8
         if size == 1:  # the size stands after the name, in 64 bits
-            size, start = int.from_bytes(front[8:], "big"), position + 16
+            size, start = int.from_bytes(head[8:], "big"), position + 16
         if name == b"jxlc":
-            return start
+            return _front_at(stream, start)
+        is_last = size == 0  # it goes on to the end of the file
+        if not is_last and size < start - position:
+            return parts
         if name == b"jxlp":
-            return start + _PART_NUMBER_BYTES
-        if size < start - position:
-            return None
+            n_bytes = _SIZE_BYTES if is_last else position + size - start - _PART_NUMBER_BYTES
+            parts += _front_at(stream, start + _PART_NUMBER_BYTES, max(n_bytes, 0))
+        if is_last:
+            return parts
         position += size
-    return None
+    return parts
 
 
 class _Bits:

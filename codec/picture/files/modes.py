@@ -51,7 +51,7 @@ def samples_of(image: Image.Image, key: ColourKey | None = None) -> tuple[Sample
 
     Args:
         image: a Pillow image.
-        key: the colour that is transparent, in the samples of the image; None where nothing leans.
+        key: the colour that is transparent, in the samples of the image, if any.
 
     Returns:
         uint8 or uint16 `[H, W]`, `[H, W, 2]` (grey and alpha), `[H, W, 3]` or `[H, W, 4]`; and

@@ -146,12 +146,16 @@ def _open(
 ) -> ImageFile.ImageFile:
     """Do what `Image.open` does, without the pixel limit that all of the process shares."""
     head = stream.read(HEAD_BYTES)
-    if max_pixels is not None and head.startswith((jpeg_xl.CODESTREAM, jpeg_xl.CONTAINER)):
-        # Its reader decodes all of the picture when it opens the file.
-        _check_size(jpeg_xl.size_of(stream) or (0, 0), max_pixels)
     add_reader(head)
     with no_fork_meanwhile():
         Image.init()
+    is_jpeg_xl = head.startswith((jpeg_xl.CODESTREAM, jpeg_xl.CONTAINER))
+    if max_pixels is not None and is_jpeg_xl and "JXL" in Image.ID:
+        # Its reader decodes all of the picture when it opens the file.
+        size = jpeg_xl.size_of(stream)
+        if size is None:
+            raise InputError("damaged picture: the JPEG XL file does not say how large it is")
+        _check_size(size, max_pixels)
     for name in formats or [name for name in Image.ID if name not in _NOT_OPENED]:
         factory, accepts = Image.OPEN[name]
         try:

@@ -237,11 +237,15 @@ def _stated_seconds(container: Any) -> float | None:
 def _decoded(av: Any, container: Any) -> Iterator[Samples]:
     if not container.streams.audio:
         raise InputError("a file without sound")
-    resampler = None
+    resampler = first = None
     frames = container.decode(container.streams.audio[0])
     for frame in frames:
+        kind = frame.sample_rate, frame.layout.name
         if resampler is None:
+            first = kind
             resampler = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
+        elif kind != first:
+            raise InputError("recordings of different sample rates or channels are joined in it")
         yield from map(_samples_of, resampler.resample(frame))
     if resampler is not None:
         yield from map(_samples_of, resampler.resample(None))

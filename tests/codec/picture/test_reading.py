@@ -314,6 +314,19 @@ def test_size_of_jpeg_xl_is_known_before_it_is_decoded(size, exif, tmp_path):
         reading.from_file(path, max_pixels=size[0] * size[1] - 1)
 
 
+@pytest.mark.skipif(not has("pillow_jxl"), reason="needs pillow-jxl-plugin")
+def test_jpeg_xl_whose_size_is_hidden_is_refused(tmp_path):
+    import pillow_jxl  # noqa: F401
+
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jxl")
+    codestream = (tmp_path / "a.jxl").read_bytes()
+    boxes = b"\0\0\0\x08free" * 1000 + b"\0\0\0\0jxlc" + codestream
+    path = tmp_path / "b.jxl"
+    path.write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl " + boxes)
+    with pytest.raises(InputError, match="does not say how large"):
+        reading.from_file(path)
+
+
 @pytest.mark.parametrize(
     ("head", "kind", "package"),
     [
