@@ -279,10 +279,12 @@ def _save_state(path: Path, state: PhaseState, learner: Learner) -> None:
         tensors[f"mean/{name}"] = learner.means[name].contiguous()
         for key, value in learner.optimiser.state[parameter].items():
             tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
+    # Steps and seconds lie in the same file, so a kill cannot part them from the weights. The JSON
+    # is for people, and says that there is something to resume.
+    tensors["step"] = torch.tensor(state.step)
+    tensors["elapsed_s"] = torch.tensor(state.elapsed_s, dtype=torch.float64)
     save_atomically(tensors, path.with_suffix(".safetensors"))
-
-    record = {"step": state.step, "elapsed_s": state.elapsed_s}
-    write_json(path.with_suffix(".json"), record)
+    write_json(path.with_suffix(".json"), {"step": state.step, "elapsed_s": state.elapsed_s})
 
 
 def _load_state(path: Path, learner: Learner) -> PhaseState:
@@ -303,8 +305,7 @@ def _load_state(path: Path, learner: Learner) -> PhaseState:
                 if f"adam/{key}/{name}" in tensors
             }
 
-    record = json.loads(path.with_suffix(".json").read_text())
-    return PhaseState(record["step"], record["elapsed_s"])
+    return PhaseState(int(tensors["step"]), float(tensors["elapsed_s"]))
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:

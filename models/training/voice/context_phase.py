@@ -139,7 +139,8 @@ def _codes_at(
 
 def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
     """Write arrays, and what coded them, to a folder, replacing an existing one."""
-    # A kill may leave half of a partial folder, but never half of the folder itself.
+    # A kill may leave half of a partial or an old folder, but never half of the folder itself.
+    old = folder.with_name(f"{folder.name}.old")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -148,8 +149,11 @@ def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str
         np.save(partial / name, array)
     write_json(partial / MADE_BY, {"coder": coder})
 
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
     partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _depths(
@@ -254,13 +258,14 @@ class SpeechContextPhase:
 
     def finish(self, run: Path) -> None:
         """Write `context.safetensors`, and for which codes."""
-        save_speech_context(self.model, self.twins, run)
+        save_speech_context(self.twins, run, digest(self.model))
 
 
-def save_speech_context(model: SpeechModel, twins: ContextTwins, run: Path) -> None:
-    """Write `context.safetensors`, and `context.json`, the digest of what coded its codes."""
+def save_speech_context(twins: ContextTwins, run: Path, coder: str | None) -> None:
+    """Write `context.safetensors`, and `context.json`: the digest of what coded its codes."""
     save_atomically(dict(twins.state_dict()), run / CONTEXT_FILE)
-    write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": digest(model)})
+    if coder is not None:
+        write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": coder})
 
 
 def fitting_context(model: SpeechModel, run: Path) -> Context | None:
@@ -272,7 +277,14 @@ def fitting_context(model: SpeechModel, run: Path) -> Context | None:
 
 
 def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
-    """Return the twins of a run folder."""
+    """Return the twins of a run folder.
+
+    Raises:
+        InputError: if it has none.
+    """
+    if not (run / CONTEXT_FILE).exists():
+        raise InputError(f"{run}: has no context model yet; train its context phase first")
+
     # No file says how large the network is, but its tensors do.
     state = load_file(run / CONTEXT_FILE)
     hidden, width = state[f"levels.{LEVEL}.values.head_weight"].shape[2:]

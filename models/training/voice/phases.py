@@ -212,7 +212,8 @@ def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
     # Training does not need them, so both are optional.
     pair = samples.numpy(), decoded.numpy()
     scores = {}
-    with contextlib.suppress(ImportError):
+    # PESQ refuses what is silent or too short, by an error that is a RuntimeError.
+    with contextlib.suppress(ImportError, RuntimeError):
         scores["pesq"] = float(importlib.import_module("pesq").pesq(SAMPLE_RATE_HZ, *pair, "wb"))
     with contextlib.suppress(ImportError):
         scores["stoi"] = float(importlib.import_module("pystoi").stoi(*pair, SAMPLE_RATE_HZ))

@@ -1,16 +1,19 @@
-"""The synthesis of voices, trained on the codes that the encoder makes.
+"""The synthesis of voices and its codewords, trained on the codes that the encoder makes.
 
 The encoder corrects latents by the gradient of what is heard of their codes
 (`luxvox.models.voice.correction`), and a step of training computes that gradient anyway. So a crop
 stays in the batch for a few steps. After each, its latents are corrected and coded again: the
 synthesis learns from codes of latents that were corrected never, once, twice and three times, which
 is as often as the default effort does.
+
+Codewords are the first numbers that the synthesis sees, and learn by the same gradient. The encoder
+chooses among them as they are.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.phases import (
@@ -23,9 +26,12 @@ from luxvox.models.training.voice.phases import (
 from luxvox.models.voice.correction import HEARD_SHARE, first_length, heard_decibels, stepped
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import SYNTHESIS_PARTS, SpeechModel, power_db
+from luxvox.models.voice.rvq import ResidualVQ
 from luxvox.models.voice.spectra import HOP, spectrum
 
 LEARNING_RATE = 2e-4
+CODEBOOKS = "vq.codebooks"
+CODEBOOKS_FACTOR = 15.0  # on the learning rate: codewords are that much larger than weights
 CORRECTIONS = 3
 TIMES = CORRECTIONS + 1  # that a crop is decoded
 SHIFTS = HOP // 2  # samples by which spectra start later, less one, at most
@@ -33,7 +39,7 @@ CUT_SHARE = TIMES * PREFIX_SHARE  # of crops decoded for the last time: no corre
 
 
 class SpeechSynthesisPhase(JointSpeechPhase):
-    """The synthesis alone, on codes of a frozen analysis and frozen codebooks."""
+    """The synthesis and the codebooks, on codes of a frozen analysis."""
 
     name = "synthesis"
 
@@ -46,8 +52,13 @@ class SpeechSynthesisPhase(JointSpeechPhase):
     ) -> None:
         super().__init__(model.eval(), voices, held_back, bfloat16, LEARNING_RATE)
         model.requires_grad_(False)
+        codewords = _as_parameter(model.vq)
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
+            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS) or name == CODEBOOKS)
+
+        # Null stays zero.
+        null = torch.zeros(1, dtype=torch.int64)
+        codewords.register_hook(lambda gradient: gradient.index_fill(2, null, 0.0))  # type: ignore[no-untyped-call]
 
         # The crops in the batch. At first there are none: all have been decoded often enough.
         of_frames = torch.zeros(BATCH, CROP_FRAMES + 1)
@@ -61,8 +72,12 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         self.error, self.gradient = (torch.zeros_like(self.latents) for _ in range(2))
         self.length = torch.zeros(BATCH)
 
+    def learning_rate_factor(self, parameter_name: str) -> float:
+        """Let codewords move as far, for their size, as weights."""
+        return CODEBOOKS_FACTOR if parameter_name == CODEBOOKS else 1.0
+
     def memory(self) -> dict[str, Tensor]:
-        """Return the crops in the batch; codebooks and reference stay."""
+        """Return the crops in the batch; the reference stays."""
         names = (
             "samples",
             "log_step",
@@ -82,13 +97,15 @@ class SpeechSynthesisPhase(JointSpeechPhase):
             for crop in range(BATCH):
                 self._correct(crop)
             self._replace(generator)
-            self.error.copy_(self._decodable(generator) - self.latents)
-            self.n_decoded += 1
+        quantised = self._decodable(generator)
+        self.error.copy_(quantised.detach() - self.latents)
+        self.n_decoded += 1
 
-        # Gradients pass the quantiser straight through.
+        # Gradients pass the quantiser straight through to the latents, and reach codewords, too.
         varied = self.latents.clone().requires_grad_(True)
         varied.register_hook(self.gradient.copy_)  # type: ignore[no-untyped-call]
-        decoded = self.model.samples(varied + self.error, self.bfloat16)
+        of_codewords = quantised - quantised.detach()
+        decoded = self.model.samples(varied + self.error + of_codewords, self.bfloat16)
 
         # Spectra start at a slightly different sample each time, as in the joint phase.
         shift = int(torch.randint(SHIFTS, (1,), generator=generator))
@@ -135,7 +152,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         return torch.from_numpy(depths)[None]
 
     def _decodable(self, generator: torch.Generator) -> Tensor:
-        """Return latents as they are decoded."""
+        """Return latents as they are decoded, with the gradient of codewords."""
         model = self.model
         depths = torch.stack([self._depths(crop) for crop in range(BATCH)])
 
@@ -145,6 +162,14 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         first = depths.clamp(max=model.config.first_stages)
         depths = torch.where(cut[:, None, None], first, depths)
 
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             codes = model.vq.encode(self.latents, torch.zeros(1), model.config.rate_weight, depths)
         return model.vq.decode(codes, int(depths.max()))
+
+
+def _as_parameter(vq: ResidualVQ) -> Tensor:
+    """Make the codebooks of a residual VQ a parameter under their own name; return them."""
+    codebooks = nn.Parameter(vq.codebooks.clone())
+    del vq.codebooks
+    vq.codebooks = codebooks
+    return codebooks

@@ -4,12 +4,11 @@
 | --- | --- | --- |
 | start | nothing: principal directions, k-means codebooks, static tables | voices |
 | joint | analysis, codebooks and synthesis together | voices |
-| synthesis | only the synthesis | voices, their codes corrected as by the encoder |
+| synthesis | synthesis and codebooks | voices, their codes corrected as by the encoder |
 | context | context model | codes of the final analysis |
 
-Codes depend on all that the joint phase changes, and corrected codes on the synthesis, too, so the
-context model comes last. It stores codes; when it is trained a second time, some of them are chosen
-by the context model, as in the encoder.
+Codes depend on all that the other phases change, so the context model comes last. It stores codes;
+when it is trained a second time, some of them are chosen by the context model, as in the encoder.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from luxvox.models.training.voice.context_phase import (
     CONTEXT_FILE,
     SpeechContextPhase,
     codes_fit,
+    digest,
     fitting_context,
     load_speech_context,
     save_speech_context,
@@ -109,33 +109,37 @@ class VoiceRecipe:
         if job.init is None and (self.stages is not None or self.widen or self.equalise):
             raise UsageError("--stages, --widen and --equalise need weights to start from (--init)")
 
-        # Codes and context models of an earlier run do not belong to this one's networks.
+        twins = coder = None
+        if job.init is None:
+            model = untrained_speech_model(training, self.config, SEED)
+        else:
+            log.info("starting from %s", job.init.stem)
+            model, twins, coder = self._started(job.init, training)
+            if self.equalise:
+                equalise(model, training, SEED)
+
+        # Codes and context models of an earlier run do not belong to this one's networks. They are
+        # removed once the start is made, which may fail, or start from this very folder.
         for stale in job.run.glob("context.*"):
             stale.unlink()
         for folder in _codes(job.run):
             shutil.rmtree(folder, ignore_errors=True)
-
-        if job.init is None:
-            model = untrained_speech_model(training, self.config, SEED)
-        else:
-            model = self._started(job.run, job.init, training)
-            if self.equalise:
-                equalise(model, training, SEED)
-
+        if twins is not None:
+            save_speech_context(twins, job.run, coder)
         save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
         return model.config
 
-    def _started(self, run: Path, init: Path, training: Recordings) -> SpeechModel:
-        """Return the model to start from, changed as requested, and write its context model."""
-        log.info("starting from %s", init.stem)
+    def _started(
+        self, init: Path, training: Recordings
+    ) -> tuple[SpeechModel, ContextTwins, str | None]:
+        """Return the model to start from, its context model, and what coded the latter's codes."""
         model, twins = _loaded(init)
         if self.widen:
             model = widened(model, self.config)
 
         # Codebooks stay, and so does what the context model predicts.
         if self.stages in (None, model.config.n_stages):
-            save_speech_context(model, twins, run)
-            return model
+            return model, twins, digest(model)
 
         # The context model of the stages that stay is kept, although by then the codes are
         # different.
@@ -143,8 +147,7 @@ class VoiceRecipe:
         more, n_kept = with_stages(model, training, self.stages, SEED)
         new = speech_twins(more, level.shape.width, level.shape.hidden)
         new.twin(LEVEL).start_from_stages(level.tensors, twins.plan[0], n_kept)
-        save_atomically(dict(new.state_dict()), run / CONTEXT_FILE)
-        return more
+        return more, new, None
 
     def phase(self, name: str, job: Job, data: tuple[Recordings, Recordings]) -> Phase | Fit:
         """Return a phase; that of the context model stores codes first."""
