@@ -24,7 +24,7 @@ import luxvox
 from luxvox.benchmarks.coding import entropy
 from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.benchmarks.voice_scores import VoiceScores
-from luxvox.codec import container, voices
+from luxvox.codec import container
 from luxvox.entropy.voice.visitors import CodesMeter, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.evaluate.report.pages import splice, table
@@ -119,7 +119,8 @@ def measure(data: bytes, tally: Tally) -> float:
     header, _ = container.read_header(data)
     if not isinstance(header, container.VoiceHeader) or header.stereo:
         raise TypeError("not a voice of one channel")
-    codes = voices.codes(data)
+    codes = luxvox.codes(data)
+    assert not isinstance(codes, dict)
     codec = voice_codec(header.model_number)
     total = 0.0
     for start in range(0, codes.shape[1], SEGMENT_FRAMES):

@@ -320,18 +320,6 @@ def decompress_raster(
     return raster
 
 
-def codes(data: FileBytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> dict[str, LatticeCodes]:
-    """Return the codes of a file by level: int16 [channels, H, W], in steps.
-
-    Raises:
-        As `decompress_image`.
-    """
-    check_types(max_pixels=max_pixels)
-    found, cautions = codes_of(container.open_file(file_bytes(data)), max_pixels)
-    warn_all(cautions, stacklevel=2)
-    return found
-
-
 def codes_of(
     file: container.OpenFile, max_pixels: int
 ) -> tuple[dict[str, LatticeCodes], tuple[Warning, ...]]:

@@ -275,18 +275,6 @@ class VoiceReading:
         return stream, (*cautions, *voice.cautions)
 
 
-def codes(data: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Codes:
-    """Return the codes of a file, uint16 [stages, frames] (mono) or [2, stages, frames].
-
-    Raises:
-        As `decompress_speech`.
-    """
-    check_types(max_seconds=max_seconds)
-    found, cautions = codes_of(container.open_file(file_bytes(data)), max_seconds)
-    warn_all(cautions, stacklevel=2)
-    return found
-
-
 def codes_of(file: container.OpenFile, max_seconds: float) -> tuple[Codes, tuple[Warning, ...]]:
     """Return the codes, uint16 [stages, frames] (mono) or [2, stages, frames], and cautions."""
     load(*FOR_VOICES)

@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 
 import luxvox
-from luxvox.codec import container, pictures
+from luxvox.codec import container
 from luxvox.codec.container import Part
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.picture.codes import BandWalk, decode_codes, encode_codes
@@ -54,7 +54,7 @@ def assert_same(some, others):
 @pytest.mark.parametrize(("size", "quality"), [((33, 40), 60), ((20, 75), 5), ((30, 30), 97)])
 def test_both_read_the_same_codes(tensors, size, quality):
     data = luxvox.compress_image(waves(*size), quality)
-    codes = pictures.codes(data)
+    codes = luxvox.codes(data)
     assert any(array.any() for array in codes.values())
     assert_same(read_codes(data, tensors), codes)
 
@@ -64,7 +64,7 @@ def test_both_read_the_same_codes_of_a_cut_file(tensors):
     last = container.list_sections(data).entries[-1]
     cut = data[: last.offset + last.size // 2]
     with pytest.warns(luxvox.TruncatedWarning):
-        codes = pictures.codes(cut)
+        codes = luxvox.codes(cut)
     assert_same(read_codes(cut, tensors), codes)
 
 

@@ -7,7 +7,6 @@ import pytest
 from safetensors.numpy import load_file
 
 import luxvox
-from luxvox.codec import voices
 from luxvox.models.voice.weights import voice_codec
 from luxvox.tests.second_decoder import Cut, Refused, read_voice, read_voice_codes
 
@@ -38,7 +37,7 @@ def read(data, tensors):
 @pytest.mark.filterwarnings("ignore:voices are kept up to 8 kHz")
 def test_both_read_the_same_codes(tensors, seconds, channels, rate, quality):
     data = luxvox.compress_speech(voice(seconds, channels, rate), rate, quality=quality)
-    codes = voices.codes(data)
+    codes = luxvox.codes(data)
     assert codes.any()
     ours = codes[None] if channels == 1 else codes
     theirs = read(data, tensors)
@@ -49,7 +48,7 @@ def test_both_read_the_same_codes(tensors, seconds, channels, rate, quality):
 
 def test_a_rate_that_is_spelt_out():
     data = luxvox.compress_speech(voice(0.1, 1, 12_345), 12_345, quality=10)
-    assert read_voice(data).n_frames == voices.codes(data).shape[1]
+    assert read_voice(data).n_frames == luxvox.codes(data).shape[1]
 
 
 def test_a_cut_voice_gives_its_whole_segments(tensors):
@@ -57,7 +56,7 @@ def test_a_cut_voice_gives_its_whole_segments(tensors):
     data = luxvox.compress_speech(samples, 16_000, quality=20)
     cut = data[:-1]
     with pytest.warns(luxvox.TruncatedWarning):
-        codes = voices.codes(cut)
+        codes = luxvox.codes(cut)
     np.testing.assert_array_equal(read(cut, tensors)[0], codes)
     with pytest.raises(Cut):
         read_voice(data[:28])

@@ -7,7 +7,6 @@ import pytest
 from safetensors.numpy import load_file
 
 import luxvox
-from luxvox.codec import pictures
 from luxvox.models.cards import find_card, use_weights
 from luxvox.models.picture import drawing
 from luxvox.tests.golden.files import quietly, waves
@@ -55,7 +54,7 @@ def test_pixels_of_tiny_weights(name):
 
 def test_pixels_of_shipped_weights():
     data = luxvox.compress_image(waves(40, 70), 60)
-    assert any(array.any() for array in pictures.codes(data).values())
+    assert any(array.any() for array in luxvox.codes(data).values())
     assert_near(drawn(data, find_card("picture").path), luxvox.decompress_image(data))
 
 

@@ -21,7 +21,6 @@ from luxvox.codec.container.header import (
     Header,
     PictureHeader,
     VoiceHeader,
-    describe,
     parse_header,
     write_header,
 )
@@ -73,7 +72,6 @@ __all__ = [
     "Section",
     "SectionEntry",
     "VoiceHeader",
-    "describe",
     "list_sections",
     "open_file",
     "read",

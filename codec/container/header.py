@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final
 
 from luxvox.codec.container.header_fields import (
-    CODERS,
     MAX_PIXELS,
     BandRows,
     Bytes,
@@ -146,13 +145,6 @@ def parse_header(data: bytes) -> tuple[Header, int, int]:
     return header, values["n_sections"], cursor.offset
 
 
-def describe(header: Header) -> list[tuple[str, str]]:
-    """Return the header as (label, text) lines, in the order of the file."""
-    values = vars(header)
-    lines = (field.lines(values) for field in _fields(header.kind))
-    return [("kind", _KINDS[header.kind].name), *(line for part in lines for line in part)]
-
-
 _CRC_SIZE: Final = 4
 _PREAMBLE_SIZE: Final = len(MAGIC) + 2
 
@@ -211,7 +203,7 @@ _BEFORE: Final[tuple[Field, ...]] = (
     Number("model_number", 2, range(2**16)),
     Bytes("fingerprint", 4),
 )
-_CODER: Final = Number("coder", 1, range(1, 3), lambda coder: CODERS[coder], UnsupportedError)
+_CODER: Final = Number("coder", 1, range(1, 3), UnsupportedError)
 _KINDS: Final[Mapping[int, _Kind]] = {
     KIND_PICTURE: _Kind(
         "picture",

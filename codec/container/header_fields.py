@@ -1,8 +1,8 @@
-"""The fields of a header: how each is read, written, checked and printed (FORMAT.md, Header)."""
+"""The fields of a header: how each is read, written and checked (FORMAT.md, Header)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -33,7 +33,7 @@ Fault = tuple[type[LuxvoxError], str]
 
 
 class Field(Protocol):
-    """One field: how it is read, written, checked and printed."""
+    """One field: how it is read, written and checked."""
 
     @property
     def max_size(self) -> int:
@@ -48,9 +48,6 @@ class Field(Protocol):
     def fault(self, values: Mapping[str, Any]) -> Fault | None:
         """Return what is illegal about it, or None."""
 
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read, as (label, text)."""
-
 
 @dataclass(frozen=True)
 class Number:
@@ -59,7 +56,6 @@ class Number:
     name: str
     size: int | None
     legal: range
-    show: Callable[[int], str] = str
     refusal: type[LuxvoxError] = FormatError
 
     @property
@@ -83,16 +79,10 @@ class Number:
             return None
         return self.refusal, f"{self.name} {value}, legal: {self.legal[0]}..{self.legal[-1]}"
 
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read."""
-        if self.name not in values:  # the number of sections is not the header's own
-            return []
-        return [(self.name.replace("_", " "), self.show(values[self.name]))]
-
 
 @dataclass(frozen=True)
 class Bytes:
-    """A string of `max_size` bytes, printed in hexadecimal."""
+    """A string of `max_size` bytes."""
 
     name: str
     max_size: int
@@ -111,10 +101,6 @@ class Bytes:
         if length == self.max_size:
             return None
         return FormatError, f"{self.name} of {length} bytes, legal: {self.max_size}"
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read."""
-        return [(self.name, values[self.name].hex())]
 
 
 @dataclass(frozen=True)
@@ -139,10 +125,6 @@ class QualityField:
             return None
         legal = f"{COARSEST.hundredths}..{FINEST.hundredths}"
         return FormatError, f"quality in hundredths {quality.hundredths}, legal: {legal}"
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read."""
-        return [("quality", f"{values['quality'].value:g}")]
 
 
 @dataclass(frozen=True)
@@ -188,13 +170,6 @@ class PictureFlags:
             return FormatError, f"{values['n_sections']} sections, legal: 255 and alpha"
         return None
 
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read."""
-        flags = [(name, "yes" if values[name] else "no") for name in ("colour", "alpha")]
-        words = [("profile", PROFILES[values["profile"]]), ("coder", CODERS[values["coder"]])]
-        tuning = [("tuned for", "the eye" if values["eye"] else "least squared error")]
-        return flags + words + tuning
-
 
 @dataclass(frozen=True)
 class BandRows:
@@ -219,10 +194,6 @@ class BandRows:
             return None
         legal = f"0 or {min_rows}..{n_cell_rows} at this height"
         return FormatError, f"bands of {values[self.name]} rows of cells, legal: {legal}"
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read."""
-        return [("rows of cells in a band", str(values[self.name] or "all, in one part"))]
 
 
 @dataclass(frozen=True)
@@ -272,8 +243,3 @@ class RateAndChannels:
             rule = f"it has number {RATES_HZ.index(rate_hz)}"
             return FormatError, f"rate {rate_hz} Hz is spelt out, though {rule}"
         return None
-
-    def lines(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return it for people to read."""
-        channels = f"2, {STEREO_MODES[values['stereo_mode']]}" if values["stereo"] else "1"
-        return [("sample rate", f"{values['sample_rate_hz']} Hz"), ("channels", channels)]

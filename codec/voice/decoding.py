@@ -196,7 +196,7 @@ def codes_of_segment(
         codes = walk(context, shape, header.quality.log_step_int, decoder)
         decoder.finish()
     except FormatError as error:
-        where = f"segment {segment}, channel {channel}"
+        where = f"segment {segment + 1}, channel {channel + 1}"
         raise FormatError(f"{where}, {error}") from None
     return codes[level][:, 0, 0]
 

@@ -256,11 +256,11 @@ def wav_header(sample_rate_hz: int, channels: int, n_samples: int) -> bytes:
     """Return the 44 bytes before the 16-bit samples of a WAV file.
 
     Raises:
-        InputError: if the samples do not fit the format's 4 GiB.
+        UsageError: if the samples do not fit the format's 4 GiB.
     """
     n_bytes = 2 * channels * n_samples
     if n_bytes > 0xFFFFFFFF - 36:
-        raise InputError(f"{n_bytes} bytes of samples do not fit a WAV file")
+        raise UsageError(f"{n_bytes} bytes of samples do not fit a WAV file; write .flac instead")
     per_frame = 2 * channels
     fields = (1, channels, sample_rate_hz, sample_rate_hz * per_frame, per_frame, 16)
     return struct.pack(

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from luxvox.entropy import int8
 from luxvox.entropy.fixed_point import ACCUMULATOR_LIMIT, ACTIVATION_MAX, compand
-from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass, Phases
+from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass
 from luxvox.errors import ModelError
 
 SHIFTS = {"state": 8, "own": 8, "mid": 7, "out": 9, "spread": 8, "grow": 7, "line": 4}
@@ -259,7 +259,3 @@ def _rescale(accumulator: Tensor, shift: int) -> Tensor:
 
 def _activate(accumulator: Tensor, layer: str) -> Tensor:
     return _rescale(accumulator, SHIFTS[layer]).clamp_(0, ACTIVATION_MAX)
-
-
-__all__ = ["Phases", "check_sums", "companded", "first_bias", "known_taps", "neighbours"]
-__all__ += ["next_state", "own_matrix", "predict", "step_inputs", "table_shapes"]

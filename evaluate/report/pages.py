@@ -50,7 +50,8 @@ def write(page: Path, records: Mapping[str, Record], layout: Layout) -> None:
     Parts that the page has no markers for are left out.
 
     Raises:
-        SystemFailure: the page cannot be read or written, or has no marker.
+        UsageError: it has no marker.
+        SystemFailure: it cannot be read or written.
     """
     parts = {part: (f, r) for k, r in records.items() for part, f in layout.parts(k).items()}
     try:
@@ -64,7 +65,7 @@ def write(page: Path, records: Mapping[str, Record], layout: Layout) -> None:
     except OSError as error:
         raise SystemFailure(f"{page}: cannot be read: {files.reason(error)}") from error
     except ValueError as error:
-        raise SystemFailure(f"{page}: {error}") from error
+        raise UsageError(f"{page}: {error}") from error
     files.write(os.fspath(page), text.encode(), overwrite=True)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 import luxvox
 from luxvox.benchmarks import loss
 from luxvox.benchmarks.damage import DamagedFile, draw_damage, with_damage, with_null_codes
-from luxvox.codec import container, pictures
+from luxvox.codec import container
 from luxvox.tests.evaluate.miniature import scene, speech
 
 
@@ -40,7 +40,9 @@ def damaged_file():
 def test_damage_is_of_the_sections_that_are_named(damaged_file):
     hurt = with_damage(damaged_file.data, {1, 2})
     assert [one.crc_ok for one in container.list_sections(hurt).entries[:3]] == [True, False, False]
-    codes, null = map(pictures.codes, (damaged_file.data, with_null_codes(damaged_file.data, 1)))
+    files = damaged_file.data, with_null_codes(damaged_file.data, 1)
+    codes, null = (luxvox.codes(data) for data in files)
+    assert isinstance(codes, dict) and isinstance(null, dict)
     assert (null["apex"] == codes["apex"]).all()
     assert not null["detail"].any() and codes["detail"].any()
 

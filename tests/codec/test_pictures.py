@@ -133,7 +133,7 @@ def test_too_many_pixels_are_refused_before_any_work(tiny_file):
     with pytest.raises(InputError, match="over the limit"):
         luxvox.decompress_image(resealed(tiny_file, width=2**15, height=2**15))
     with pytest.raises(InputError, match="over the limit"):
-        pictures.codes(resealed(tiny_file, width=2**15, height=2**15))
+        luxvox.codes(resealed(tiny_file, width=2**15, height=2**15))
 
 
 def test_pictures_over_the_format_limit_are_refused():
@@ -177,7 +177,7 @@ def test_progress_rises_to_one(photograph):
 
 
 def test_codes_are_what_the_picture_is_made_of(small_file):
-    codes = pictures.codes(small_file)
+    codes = luxvox.codes(small_file)
     assert {level: array.shape[1:] for level, array in codes.items()} == {
         "apex": (3, 2),
         "top": (6, 4),
@@ -185,7 +185,7 @@ def test_codes_are_what_the_picture_is_made_of(small_file):
         "detail": (24, 16),
     }
     assert all(array.dtype == np.int16 and array.any() for array in codes.values())
-    again = pictures.codes(small_file)
+    again = luxvox.codes(small_file)
     assert all((again[level] == array).all() for level, array in codes.items())
 
 
@@ -238,7 +238,7 @@ def test_overhead_of_a_small_picture(photograph, quality):
     A thousandth of that is what the range coder may lose.
     """
     data = luxvox.compress_image(photograph[64:128, 64:128], quality)
-    codec, codes = picture_codec(), pictures.codes(data)
+    codec, codes = picture_codec(), luxvox.codes(data)
     meter = CodesMeter(fixed_source(codes))
     walk(codec.context, grid_shapes(64, 64), Quality.of(quality).log_step_int, meter)
     assert len(data) - 1.001 * sum(meter.bits.values()) / 8 < 32

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import luxvox
-from luxvox.codec import container, pictures
+from luxvox.codec import container
 from luxvox.codec.container import Part
 from luxvox.codec.container.bands import bands_of
 from luxvox.entropy import coders
@@ -260,7 +260,7 @@ def test_settings_of_torch_do_not_matter(case, expected, surroundings):
 def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
     """Analysis is float; but what is written must be what is read, and the codes decide it."""
     data = shipped_file()
-    codes = pictures.codes(data)
+    codes = luxvox.codes(data)
     content = container.read(data)
     position = content.header.quality.log_step_int
     shapes = {level: array.shape[1:] for level, array in codes.items()}

@@ -315,7 +315,7 @@ def test_a_page_without_markers_is_refused(pictures, evaluate, tmp_path, capsys)
     (tmp_path / "page.md").write_text("# Page\n")
     words = ["--peers", "none", "--metrics", "psnr", "--page", tmp_path / "page.md"]
     code, _ = evaluate(pictures, *words)
-    assert code == 1
+    assert code == 2
     assert "has no marker <!-- pictures:begin -->" in capsys.readouterr().err
 
 

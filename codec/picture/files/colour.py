@@ -23,7 +23,7 @@ _BRADFORD: Final = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 _CURVE_POINTS: Final = 1024
-_LINEAR, _SRGB, _PQ, _HLG = 8, 13, 16, 18
+_LINEAR, _PQ, _HLG = 8, 16, 18
 _SRGB_GAMMA: Final = 1 / 2.2
 _GAMMA_TOLERANCE: Final = 0.01
 _POINT_TOLERANCE: Final = 0.003

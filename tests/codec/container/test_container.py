@@ -108,23 +108,6 @@ def test_header_needs_only_the_first_bytes() -> None:
     assert box.read_header(EXAMPLE[: box.MAX_HEADER_SIZE]) == (HEADER, TABLE)
 
 
-def test_describe() -> None:
-    assert box.describe(replace(HEADER, quality=Quality(7250))) == [
-        ("kind", "picture"),
-        ("model number", "1"),
-        ("fingerprint", "5ec0de01"),
-        ("width", "300"),
-        ("height", "200"),
-        ("colour", "yes"),
-        ("alpha", "yes"),
-        ("profile", "none or its own"),
-        ("coder", "constriction"),
-        ("tuned for", "the eye"),
-        ("quality", "72.5"),
-        ("rows of cells in a band", "2"),
-    ]
-
-
 def test_listing() -> None:
     listing = box.list_sections(EXAMPLE)
     assert (listing.header, listing.header_size) == (HEADER, TABLE)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import luxvox
-from luxvox.codec import container, pictures
+from luxvox.codec import container
 from luxvox.codec.container import Part, open_file
 from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
 from luxvox.codec.quality import Quality
@@ -48,7 +48,7 @@ def test_strict_refuses_cut_files(small_file):
 
 def test_the_warning_points_at_the_caller(small_file):
     cut = small_file[: borders(small_file)[0]]
-    for call in (luxvox.decompress_image, pictures.codes):
+    for call in (luxvox.decompress_image, luxvox.codes):
         with pytest.warns(TruncatedWarning) as caught:
             call(cut)
         assert caught[0].filename == __file__
@@ -83,7 +83,7 @@ def test_concealing_what_is_altered(small_file, photograph, number):
 
 def test_a_flipped_byte_costs_one_band(banded_file):
     """All other bands have the very codes they had, and so have coarser sections of this one."""
-    codes = pictures.codes(banded_file)
+    codes = luxvox.codes(banded_file)
     for entry in parts_of(banded_file)[::4]:
         damaged = bytearray(banded_file)
         damaged[entry.offset + entry.size // 2] ^= 0x10

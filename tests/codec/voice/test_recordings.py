@@ -171,5 +171,5 @@ def test_long_blocks_are_written_from_a_small_stack():
 
 
 def test_a_wav_over_4_gib_is_refused():
-    with pytest.raises(InputError, match="do not fit a WAV file"):
+    with pytest.raises(UsageError, match="do not fit a WAV file; write .flac"):
         recordings.wav_header(48_000, 2, 2**30)

@@ -33,7 +33,7 @@ from luxvox.timeline import SEGMENT_FRAMES
 def test_codes_and_back():
     samples = tone(20_000)
     data = voices.compress_speech(samples, 16_000, quality=80)
-    codes = voices.codes(data)
+    codes = luxvox.codes(data)
     assert codes.shape == (CONFIG.n_stages, 64)
     assert codes.max() < CONFIG.codebook_size
     again = voices.samples_of_codes(codes) / amplitude_of(voice_header(data).gain)
@@ -52,7 +52,7 @@ def test_illegal_codes_are_refused(codes):
 def test_fewer_sections_give_a_prefix_of_the_stages(codec):
     data = voices.compress_speech(tone(30_000), 16_000, quality=100)
     coarse, _ = voices.decompress_speech(data, sections=1)
-    codes = voices.codes(data)[: CONFIG.first_stages]
+    codes = luxvox.codes(data)[: CONFIG.first_stages]
     again = voices.samples_of_codes(codes)
     gain = amplitude_of(voice_header(data).gain)
     assert np.allclose(again[:30_000] / gain, coarse, atol=1e-6)
@@ -163,7 +163,7 @@ def test_a_picture_is_refused():
 def test_too_long_voices_are_refused_before_any_work(limit):
     data = voices.compress_speech(tone(8000), 8000, quality=30)
     voices.decompress_speech(data, max_seconds=1)
-    for read in (voices.decompress_speech, voices.codes, voices.stream_speech, luxvox.codes):
+    for read in (voices.decompress_speech, voices.stream_speech, luxvox.codes):
         with pytest.raises(InputError, match=r"1.0 s of sound are over the limit .* \(max_seconds"):
             read(data, max_seconds=limit)
     with pytest.raises(InputError, match="max_seconds"):
