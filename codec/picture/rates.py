@@ -32,7 +32,7 @@ from luxvox.codec.targets import PSNR_TOLERANCE_DB, SIZE_STEP, SIZE_TOLERANCE, T
 from luxvox.errors import UsageError
 from luxvox.models.picture.conditions import quality_to_step
 from luxvox.models.picture.weights import PictureCodec
-from luxvox.progress import Progress
+from luxvox.progress import Progress, part_of
 
 # Bits per pixel and PSNR of a typical photograph, by quality.
 _QUALITIES = (1.0, 12.0, 28.0, 44.0, 60.0, 74.0, 100.0)
@@ -45,6 +45,7 @@ _LOG_BYTES_OF_LAMBDA, _PSNR_OF_LAMBDA_DB = 0.0006, 0.0015  # of one of them
 _ASIDE = 40  # hundredths of quality between the numbers where λ is searched
 _MAX_BYTES, _MAX_DB = 2.0**40, 200.0  # no search needs to look beyond these
 _LAMBDA_TRIES = 10
+_TRY_SHARE = 0.4  # of the remaining work, as far as anyone can tell before a search ends
 _FEW_BYTES = 256  # up to here smooth pictures have few sizes, and errors by chance
 _CLIMB = 25  # hundredths of quality, which take about a hundredth of the bytes
 
@@ -64,9 +65,8 @@ def at_target(
     """
     if target.what == "quality":
         return _at_quality(encoder, Quality.of(target.value), progress), None
-    search = _Search(encoder, target)
+    search = _Search(encoder, target, progress)
     chosen = find(search.measure, search.window, PICTURE_NUMBERS, search.forecast)
-    progress(0.7)
     kept, missed = _nearest(search, chosen)
     return search.best_instead_of(kept, missed)
 
@@ -139,8 +139,9 @@ _ENDS = PICTURE_NUMBERS[0], PICTURE_NUMBERS[-1]
 class _Search:
     """What is searched for, and what was tried."""
 
-    def __init__(self, encoder: PictureEncoder, target: Target) -> None:
+    def __init__(self, encoder: PictureEncoder, target: Target, progress: Progress) -> None:
         self._encoder = encoder
+        self._progress, self._done = progress, 0.0
         self._codec, self._pixels = encoder.codec, encoder.pixels
         self._target = target
         self._tried: dict[tuple[int, int], _Try] = {}
@@ -183,7 +184,10 @@ class _Search:
             quality, factor = quality_and_lambda_factor(number)
             factor *= 2.0 ** (-finer / _LAMBDA_STEPS)
             is_exact = number in self._fixed and finer == 0
-            coded = self._encoder.at(quality, factor, is_exact=is_exact)
+            share = _TRY_SHARE * (1.0 - self._done)
+            progress = part_of(self._progress, self._done, share)
+            coded = self._encoder.at(quality, factor, is_exact=is_exact, progress=progress)
+            self._done += share
             self._tried[key] = self._measured(coded)
         return self._tried[key]
 

@@ -16,7 +16,8 @@ from luxvox.codec.voice.stereo import (
     to_coded,
     views_of,
 )
-from luxvox.models.voice.loudness import FRAME, frame_powers, rms_of_active
+from luxvox.models.voice.loudness import frame_powers, rms_of_active
+from luxvox.timeline import FRAME_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
         n_samples += len(block)
         sums = block.sum(axis=0, dtype=np.float64) + (sums if len(sums) else 0.0)
         joined = block if held is None else np.concatenate([held, block])
-        whole = len(joined) // FRAME * FRAME
+        whole = len(joined) // FRAME_SAMPLES * FRAME_SAMPLES
         held = joined[whole:]
         squares.append(np.stack([frame_powers(view) for view in joined[:whole].T], axis=1))
         means.append(
-            joined[:whole].reshape(-1, FRAME, block.shape[1]).mean(axis=1, dtype=np.float64)
+            joined[:whole].reshape(-1, FRAME_SAMPLES, block.shape[1]).mean(axis=1, dtype=np.float64)
         )
     if held is not None and len(held):
         squares.append(np.square(held, dtype=np.float64).mean(axis=0)[None])

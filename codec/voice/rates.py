@@ -15,7 +15,6 @@ from luxvox.codec.voice.encoding import VoiceEncoder
 from luxvox.errors import UsageError
 from luxvox.timeline import SEGMENT_FRAMES
 
-_TOLERANCE = 0.02  # of the bitrate, where the search stops
 _MAX_TRIES = 7
 _TRY_SHARE = 0.7  # of the remaining work: few searches try more than twice
 _SAMPLED_EVERY = 4  # segments; long recordings are tried on a sample first
@@ -45,7 +44,7 @@ def at_target(encoder: VoiceEncoder, target: Target) -> tuple[bytes, str | None]
 def _at_bitrate(encoder: VoiceEncoder, bitrate: float) -> tuple[bytes, str | None]:
     """Return the file nearest to a bitrate in kbit/s."""
     to_kbps = 8.0 * encoder.header.sample_rate_hz / encoder.header.n_samples / 1000.0
-    data = _nearest(encoder, _around(bitrate / to_kbps, _TOLERANCE))
+    data = _nearest(encoder, _around(bitrate / to_kbps, SIZE_TOLERANCE))
     if _around(bitrate / to_kbps, SIZE_TOLERANCE).holds(len(data)):
         return data, None
     asked = f"{bitrate:g} kbit/s"
@@ -74,7 +73,8 @@ def _at_size(encoder: VoiceEncoder, size: float) -> tuple[bytes, str | None]:
 
 def _reach(encoder: VoiceEncoder, data: bytes) -> list[bytes]:
     """Return a file and those at both ends of quality, the smallest first."""
-    return sorted([data, encoder.at(COARSEST), encoder.at(_BEYOND)], key=len)
+    ends = encoder.at(COARSEST, 0.98, 0.01), encoder.at(_BEYOND, 0.99, 0.01)
+    return sorted([data, *ends], key=len)
 
 
 def _nearest(encoder: VoiceEncoder, window: Window) -> bytes:

@@ -7,7 +7,7 @@ for the whole picture, to the last bit of a float.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,11 @@ from luxvox.models.picture.conditions import (
     Setting,
 )
 from luxvox.models.picture.networks import PictureModel
+from luxvox.progress import Progress
 
 STRIP_PIXELS = 1 << 20
 _STRIP_POSITIONS = 1 << 14  # of coarse grids
 
-Progress = Callable[[float], None]
 Size = tuple[int, int]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FRAME = 320
+from luxvox.timeline import FRAME_SAMPLES
+
 ACTIVE_RANGE_DB = 30.0  # frames that are quieter than the loud ones by more than this are pauses
 LOUD_SHARE = 0.95
 SILENCE = 1e-5  # what digital silence counts as: −100 dB of full scale
@@ -14,8 +15,8 @@ REFERENCE = 0.1  # RMS at which voices are coded
 
 def frame_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the mean power of each 320 samples of [T]; a shorter rest is left out."""
-    whole = len(samples) // FRAME * FRAME
-    frames = samples[:whole].reshape(-1, FRAME).astype(np.float64)
+    whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+    frames = samples[:whole].reshape(-1, FRAME_SAMPLES).astype(np.float64)
     powers: NDArray[np.float64] = np.square(frames).mean(axis=1)
     return powers
 

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from luxvox.entropy.fixed_point import compand
+from luxvox.entropy.fixed_point import ACTIVATION_MAX, compand
 from luxvox.entropy.picture.layers import N_SCALES, SHIFTS
 
-ACTIVATION_MAX = 127.0
 TAIL_SHARE, TAIL_RATIO = 0.15, 2.5
 
 
