@@ -15,11 +15,11 @@ def repeat_command(*folders: Path) -> str:
     So are other absolute paths, also in words such as LABEL=PATH.
     """
     names = {folder: f"{folder.name}/" for folder in folders}
-    arguments = [names.get(Path(word)) or _shortened(word) for word in sys.argv[1:]]
+    arguments = [names.get(Path(word)) or _shorten(word) for word in sys.argv[1:]]
     return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
 
 
-def _shortened(word: str) -> str:
+def _shorten(word: str) -> str:
     label, equals, path = word.rpartition("=")
     return f"{label}{equals}{Path(path).name}" if Path(path).is_absolute() else word
 

@@ -14,7 +14,7 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_device, check_types, file_bytes
 from luxvox.codec.container import ALPHA
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.container.repair import opened
+from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
 from luxvox.codec.notes import loss_warnings
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
@@ -288,7 +288,7 @@ class PictureReading:
         """Decode a picture; return what its reader is to be warned of, too."""
         load(*FOR_PICTURES)
         from luxvox.codec.picture.decoding import (
-            decoded_view,
+            decode_view,
             metadata_of,
             open_picture_file,
         )
@@ -296,7 +296,7 @@ class PictureReading:
 
         view = view_of(self.sections, self.scale, self.crop)
         with usual_state():
-            file, cautions = opened(data, self.conceal)
+            file, cautions = open_repaired(data, self.conceal)
             picture = open_picture_file(
                 file, self.max_pixels, strict=self.strict, conceal=self.conceal
             )
@@ -305,7 +305,7 @@ class PictureReading:
             metadata = metadata_of(content)
             payload = content.payload(ALPHA)
             alpha = None if payload is None else decode_alpha(payload, header.width, header.height)
-            pixels = decoded_view(picture, view, self.progress or silent)
+            pixels = decode_view(picture, view, self.progress or silent)
         raster = Raster(pixels, None if alpha is None else alpha_of_view(alpha, view), *metadata)
         return raster, (*cautions, *picture.cautions)
 

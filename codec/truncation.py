@@ -54,14 +54,14 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
     content = container.read(file_bytes(data))
     if content.truncated:
         cautions.warn(TruncatedWarning("the file is cut; keeping what is whole"), stacklevel=2)
-    content = _mended(content)
+    content = _drop_cut(content)
     if sections is not None:
         return _first_sections(content, sections)
     n_droppable, cut = _cuts(content)
     return _largest_within(cut, n_droppable, size or 0)
 
 
-def _mended(content: Container) -> Container:
+def _drop_cut(content: Container) -> Container:
     """Return what the legal file holds that a cut one is the beginning of."""
     header = content.header
     if not content.truncated:
@@ -73,7 +73,7 @@ def _mended(content: Container) -> Container:
     codes = list(content.sections[: len(content.codes)])
     if n_whole < 1:
         raise TruncatedError("the file is cut before its first segment is whole")
-    shortened, kept = _shortened(header, codes, n_whole)
+    shortened, kept = _keep_segments(header, codes, n_whole)
     tags = content.sections[len(codes) :] if shortened == header else ()
     return Container(shortened, (*kept, *tags), truncated=False)
 
@@ -86,7 +86,7 @@ def _first_sections(content: Container, n_first: int) -> bytes:
         kept = {part: data for part, data in content.parts.items() if part.section <= n_first}
         return container.write(header, sections, kept)
     return container.write(
-        header, [_emptied(section) if _part(section) > n_first else section for section in sections]
+        header, [_empty(section) if _part(section) > n_first else section for section in sections]
     )
 
 
@@ -122,14 +122,14 @@ def _voice_cuts(header: VoiceHeader, sections: list[Section]) -> tuple[int, _Cut
             return container.write(header, sections[: len(sections) - n_dropped])
         n_coarse = min(n_dropped - len(tags), n_all)
         fine = PARTS * header.channels * (n_all - n_coarse)
-        coarse = [_emptied(section) if _part(section) > 1 else section for section in codes[fine:]]
+        coarse = [_empty(section) if _part(section) > 1 else section for section in codes[fine:]]
         n_kept = n_all - max(n_dropped - len(tags) - n_all, 0)
-        return container.write(*_shortened(header, [*codes[:fine], *coarse], n_kept))
+        return container.write(*_keep_segments(header, [*codes[:fine], *coarse], n_kept))
 
     return len(tags) + n_all + n_all - 1, cut
 
 
-def _shortened(
+def _keep_segments(
     header: VoiceHeader, sections: list[Section], n_kept: int
 ) -> tuple[VoiceHeader, list[Section]]:
     """Keep the first n segments of a voice; sections missing in the last one become empty."""
@@ -148,7 +148,7 @@ def _part(section: Section) -> int:
     return 0 if section.type > LAST_CODES else (section.type - 1) % PARTS + 1
 
 
-def _emptied(section: Section) -> Section:
+def _empty(section: Section) -> Section:
     return Section(section.type, b"")
 
 

@@ -13,7 +13,7 @@ from luxvox.cautions import warn_all
 from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
-from luxvox.codec.container.repair import opened
+from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.notes import loss_warnings
 from luxvox.codec.quality import FINEST
@@ -264,7 +264,7 @@ class VoiceReading:
         from luxvox.torch_state import steps_in_usual_state, usual_state
 
         with usual_state():
-            file, cautions = opened(data, self.conceal)
+            file, cautions = open_repaired(data, self.conceal)
             voice = open_voice_file(
                 file, self.max_seconds, strict=self.strict, conceal=self.conceal
             )

@@ -210,13 +210,13 @@ def decompress_file(
 ) -> Sizes:
     """Decompress one file, a picture or a voice; `held` is what was read already, by source."""
     from luxvox.codec.container import VoiceHeader
-    from luxvox.codec.container.repair import opened
+    from luxvox.codec.container.repair import open_repaired
 
     ending = ending or _ending_of(target)
     _check_ending(ending)
     files.check_target(target, request.force)
     data = held.pop(source) if source in held else files.read(source)
-    if not isinstance(opened(data, request.conceal)[0].header, VoiceHeader):
+    if not isinstance(open_repaired(data, request.conceal)[0].header, VoiceHeader):
         return _decompress_picture((source, target), data, ending or "png", request)
     if request.scale != 1.0 or request.crop is not None:
         raise UsageError("--scale and --crop are for pictures, and this is a voice")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from luxvox.commands.options import told_weights_option
+from luxvox.commands.options import exposed_weights_option
 from luxvox.commands.progress_bar import ProgressBar
 from luxvox.errors import UsageError
 
@@ -155,7 +155,7 @@ def _cores() -> int:
     help="Write results in another form, too, into a folder of its name: curves for CompressAI's"
     " plot tool, plots, tables for papers.",
 )
-@told_weights_option
+@exposed_weights_option
 @click.option("--fresh", is_flag=True, help="Measure again what is cached, and keep nothing.")
 def evaluate(**options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.

@@ -122,5 +122,5 @@ _weights = functools.partial(
     help="Folder of weights that come before those shipped.  [env: LUXVOX_WEIGHTS]",
 )
 weights_option = _weights(expose_value=False)
-told_weights_option = _weights()
+exposed_weights_option = _weights()
 """The same for commands that are told the folder, as `weights`."""

@@ -72,7 +72,7 @@ def name_outputs(
         is_file_name = os.path.exists(output) or Path(output).suffix.lower() in _KNOWN
         if output == PIPE or is_file_name:
             raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
-    named = [_named(*pair, output) for pair in zip(sources, endings, strict=True)]
+    named = [_name_output(*pair, output) for pair in zip(sources, endings, strict=True)]
     shared = {name for name, count in Counter(map(os.path.normcase, named)).items() if count > 1}
     return [
         _with_both_endings(source, name, ending)
@@ -136,7 +136,7 @@ def _split(path: str) -> tuple[str, PurePath]:
     return remote.split(path) if remote.is_url(path) else ("", Path(path))
 
 
-def _named(source: Source, ending: str, folder: str | None) -> str:
+def _name_output(source: Source, ending: str, folder: str | None) -> str:
     if source.path == PIPE or source.path.startswith(("/dev/fd/", "/proc/self/fd/")):
         if folder is None:
             return PIPE

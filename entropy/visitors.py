@@ -65,7 +65,7 @@ class SectionDecoders:
         self._decoders: dict[int, coders.Decoder] = {}
         for number, data in sections.items():
             if data:
-                with _named(number):
+                with _name_section(number):
                     self._decoders[number] = coders.decoder(coder, data)
 
     def __contains__(self, section: object) -> bool:
@@ -74,19 +74,19 @@ class SectionDecoders:
     @contextmanager
     def of(self, section: int) -> Iterator[coders.Decoder]:
         """Give the coder of a section; errors in its bytes are raised with its name."""
-        with _named(section):
+        with _name_section(section):
             yield self._decoders[section]
 
     def finish(self, unread: frozenset[int] = frozenset()) -> None:
         """Check that all bytes were used, except for those of some sections."""
         for number, coder in self._decoders.items():
             if number not in unread:
-                with _named(number):
+                with _name_section(number):
                     coder.finish()
 
 
 @contextmanager
-def _named(section: int) -> Iterator[None]:
+def _name_section(section: int) -> Iterator[None]:
     """Put the name of a section in front of the error."""
     try:
         yield

@@ -29,18 +29,18 @@ _IS_END: Final = bytes([1] * 128 + [0] * 128)  # each varint ends with a byte be
 _DAMAGE: Final = (ChecksumError, FormatError, TruncatedError)
 
 
-def opened(data: bytes, conceal: bool) -> tuple[OpenFile, tuple[Warning, ...]]:
+def open_repaired(data: bytes, conceal: bool) -> tuple[OpenFile, tuple[Warning, ...]]:
     """Open a file.
 
     With `conceal`, one altered byte of its header or table of parts is corrected, with a caution.
     """
-    mended = repaired(data) if conceal else data
+    whole = repair_front(data) if conceal else data
     message = "a byte of its header or table of parts was altered, and is put right"
-    cautions = () if mended == data else (DamageWarning(message),)
-    return open_file(mended), cautions
+    cautions = () if whole == data else (DamageWarning(message),)
+    return open_file(whole), cautions
 
 
-def repaired(data: bytes) -> bytes:
+def repair_front(data: bytes) -> bytes:
     """Return a file with its header and table as they were, if one byte of each was altered.
 
     A file that cannot be put right is returned as it is.

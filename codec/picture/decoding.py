@@ -134,13 +134,13 @@ def decoded_codes(
     return decode_codes(walk, payloads, lost)
 
 
-def decoded_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArray[np.uint8]:
+def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArray[np.uint8]:
     """Decode a view of a picture to pixels, uint8 [H, W, 3] or [H, W, 1]."""
     reading = part_of(progress, 0.0, _CODES_SHARE)
     drawing = part_of(progress, _CODES_SHARE, 1.0 - _CODES_SHARE)
     if view.crop is None:
         codes = decoded_codes(picture, view.n_sections, reading)
-        return drawn(picture.codec, picture.header, codes, drawing, view.factor)
+        return draw_codes(picture.codec, picture.header, codes, drawing, view.factor)
     window = window_of(view, bands_of(picture.header), reach_of(picture.codec.model.config))
     codes = decoded_codes(picture, view.n_sections, reading, window.bands)
     cells = {level: CELL // stride for level, stride in STRIDES.items()}
@@ -151,14 +151,14 @@ def decoded_view(picture: OpenedPicture, view: View, progress: Progress) -> NDAr
     left, top, width, height = window.crop
     left, top = left - CELL * window.columns.start, top - CELL * window.rows.start
     header = replace(picture.header, width=left + width, height=top + height)
-    return drawn(picture.codec, header, seen, drawing)[top:, left:].copy()
+    return draw_codes(picture.codec, header, seen, drawing)[top:, left:].copy()
 
 
 def _scaled(cells: range, n: int) -> slice:
     return slice(cells.start * n, cells.stop * n)
 
 
-def drawn(
+def draw_codes(
     codec: PictureCodec,
     header: PictureHeader,
     arrays: dict[str, LatticeCodes],

@@ -25,7 +25,7 @@ def pixels_of_codes(
 ) -> NDArray[np.uint8]:
     """Return the pixels that codes stand for; see `luxvox.from_codes`."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import drawn
+    from luxvox.codec.picture.decoding import draw_codes
     from luxvox.codec.quality import Quality
     from luxvox.models.picture.weights import picture_codec
     from luxvox.torch_state import usual_state
@@ -51,7 +51,7 @@ def pixels_of_codes(
             quality=Quality.of(plain_number(quality)),
             band_rows=0,
         )
-        return drawn(codec, header, whole)
+        return draw_codes(codec, header, whole)
 
 
 def _checked_codes(

@@ -45,7 +45,7 @@ class Frames:
     latents: Tensor
 
 
-def analysed(
+def analyse_channel(
     codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, progress: Progress
 ) -> Iterator[Tensor]:
     """Yield latents [n_channels, 1, frames], and report progress."""
@@ -70,7 +70,7 @@ def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool)
     return Frames(codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half())
 
 
-def uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
+def leave_uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
     """Keep latents that will be corrected before codes are chosen, with the expected cost."""
     expected = codec.model.expected_bits()[:, None]
     power = power_db(latents[None])[0, 0].numpy()

@@ -1,4 +1,4 @@
-"""Encoding a voice: analysed once, and then coded at any quality."""
+"""Encoding a voice: its channels are analysed once, and then coded at any quality."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from luxvox.codec.effort import VoiceWork
 from luxvox.codec.quality import FINEST, Quality
 from luxvox.codec.voice.analysis import (
     Frames,
-    analysed,
+    analyse_channel,
     blocks_at_coded_rate,
     channel_blocks,
     coded_at_full_depth,
     joined_frames,
-    uncoded,
+    leave_uncoded,
     uncoded_frames,
 )
 from luxvox.codec.voice.loudness import amplitude_of, gain_of, measure
@@ -114,12 +114,12 @@ class VoiceEncoder:
     def _analysed(self, progress: Progress) -> tuple[Frames, ...]:
         rate_hz = self.header.sample_rate_hz
         n_coded = coded_length(self.header.n_samples, rate_hz)
-        code = uncoded if self._is_to_be_corrected else coded_at_full_depth
+        code = leave_uncoded if self._is_to_be_corrected else coded_at_full_depth
         channels = []
         for channel, read in enumerate(self._blocks):
             share = 1.0 / len(self._blocks)
             done = part_of(progress, channel * share, share)
-            stretches = analysed(self.codec, read(), n_coded, done)
+            stretches = analyse_channel(self.codec, read(), n_coded, done)
             coded = (code(self.codec, stretch, self._work.chooses_again) for stretch in stretches)
             channels.append(joined_frames(coded, n_frames(self.header.n_samples, rate_hz)))
         return tuple(channels)

@@ -31,7 +31,7 @@ GROUPS = "groups"
 MAX_CODEWORD, MAX_EXPONENT = 127, 8  # together below 2^15
 SCALES = ".scales"  # of the rows of a matrix in int8
 _IN_INT8, _MATRICES = "wide_synthesis.blocks.", ("expand.weight", "project.weight")
-_LEAST_SCALE = 2.0**-14  # the least normal float16
+_MIN_SCALE = 2.0**-14  # the least normal float16
 _CODEBOOKS = "vq.codebooks"
 _BITS = "vq.bits"
 
@@ -154,7 +154,7 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
 
 def _matrix_in_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Round a matrix [out, in] to int8 times a scale for each row, float16 [out]."""
-    scales = (matrix.abs().amax(1) / MAX_CODEWORD).clamp(min=_LEAST_SCALE).to(torch.float16)
+    scales = (matrix.abs().amax(1) / MAX_CODEWORD).clamp(min=_MIN_SCALE).to(torch.float16)
     rounded = torch.round(matrix / scales.float()[:, None])
     return rounded.clamp(-MAX_CODEWORD, MAX_CODEWORD).to(torch.int8), scales
 

@@ -8,7 +8,7 @@ import luxvox
 from luxvox.codec import container
 from luxvox.codec.container import PictureHeader, VoiceHeader, repair
 from luxvox.codec.container.bands import bands_of
-from luxvox.codec.container.repair import repaired
+from luxvox.codec.container.repair import repair_front
 from luxvox.codec.quality import Quality
 from luxvox.tests.golden.files import waves
 
@@ -23,19 +23,19 @@ FRONT = container.list_sections(FILE).entries[0].offset
 def test_any_byte_in_front_of_the_parts(offset, change):
     altered = bytearray(FILE)
     altered[offset] ^= change
-    assert repaired(bytes(altered)) == FILE
+    assert repair_front(bytes(altered)) == FILE
 
 
 def test_what_is_sound_or_beyond_repair_stays_as_it_is():
-    assert repaired(FILE) == FILE
+    assert repair_front(FILE) == FILE
     for hopeless in (b"", b"junk", FILE[:20], bytes(99), FILE[:30] + bytes(20) + FILE[50:]):
-        assert repaired(hopeless) == hopeless
+        assert repair_front(hopeless) == hopeless
 
 
 def test_a_table_that_lacks_several_numbers_takes_no_search(monkeypatch):
     monkeypatch.setattr(repair, "_changes", lambda front: pytest.fail("a search"))
     cut = FILE[: FRONT - 12]
-    assert repaired(cut) == cut
+    assert repair_front(cut) == cut
 
 
 def test_a_voice():
@@ -43,7 +43,7 @@ def test_a_voice():
     data = container.write(header, [container.Section(1, b"x"), container.Section(2, b"y")])
     altered = bytearray(data)
     altered[14] ^= 0x40
-    assert repaired(bytes(altered)) == data
+    assert repair_front(bytes(altered)) == data
 
 
 @pytest.mark.parametrize("offset", [13, 25])
