@@ -91,31 +91,31 @@ def activated(x: Tensor, bias: Tensor, layer: str) -> Tensor:
     return y
 
 
-class _AtPlaces(torch.autograd.Function):
+class _AtPositions(torch.autograd.Function):
     """Pick positions; the gradient is zero at all others."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, places: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, positions: Tensor) -> Tensor:
         ctx.size = x.shape[2:]
-        ctx.save_for_backward(places)
+        ctx.save_for_backward(positions)
 
         # [B, C, H, W] -> [B, H · W, C] -> [B, n, C] -> [B, C, n, 1]
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2).index_select(1, places)
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2).index_select(1, positions)
         return rows.transpose(1, 2)[..., None]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         # [B, C, n, 1] -> [B, H · W, C] -> [B, C, H, W]
-        (places,) = ctx.saved_tensors
+        (positions,) = ctx.saved_tensors
         batch, channels = gradient.shape[:2]
         rows = gradient.new_zeros(batch, *ctx.size, channels)
-        rows.flatten(1, 2).index_copy_(1, places, gradient[..., 0].transpose(1, 2))
+        rows.flatten(1, 2).index_copy_(1, positions, gradient[..., 0].transpose(1, 2))
         return rows.permute(0, 3, 1, 2), None
 
 
-def at_places(x: Tensor, places: Tensor) -> Tensor:
+def at_positions(x: Tensor, positions: Tensor) -> Tensor:
     """Return values [B, C, H, W] at positions [n], numbered in row order: [B, C, n, 1]."""
-    picked: Tensor = _AtPlaces.apply(x, places)  # type: ignore[no-untyped-call]
+    picked: Tensor = _AtPositions.apply(x, positions)  # type: ignore[no-untyped-call]
     return picked
 
 

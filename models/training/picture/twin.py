@@ -19,7 +19,7 @@ from luxvox.entropy.picture.layers import N_SCALES, N_STEP_INPUTS, SHIFTS, known
 from luxvox.models.training.picture.context_start import normal, start_of_pass
 from luxvox.models.training.picture.integers import (
     activated,
-    at_places,
+    at_positions,
     companded,
     logistic_bits,
     rounded,
@@ -88,13 +88,13 @@ class LevelTwin(nn.Module):
         x = activated(x, self.bias("growbias", "grow"), "grow")
         return F.pixel_shuffle(x, 2)
 
-    def predict(self, number: int, inputs: _Inputs, places: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, number: int, inputs: _Inputs, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Return means in eighths of a step and scale indices of a pass [B, end − first, n, 1].
 
         Args:
             number: of the pass.
             inputs: codes that the pass does not know are left out here.
-            places: numbers of the positions, at least one, to predict at [n].
+            positions: numbers of the positions, at least one, to predict at [n].
         """
         pass_ = self.level.passes[number]
         own, comp, state, step = inputs.own, inputs.companded, inputs.state, inputs.step
@@ -108,7 +108,7 @@ class LevelTwin(nn.Module):
             )
 
         # From here on only where the pass predicts: [B, hidden, H, W] -> [B, hidden, n, 1].
-        x = at_places(x, places)
+        x = at_positions(x, positions)
         x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
 
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
@@ -123,7 +123,7 @@ class LevelTwin(nn.Module):
         # Companded inputs cannot tell large codes apart: the first channels also use codes as they
         # are.
         if pass_.known:
-            mean = mean + at_places(self._lean(pass_, number, own), places)
+            mean = mean + at_positions(self._lean(pass_, number, own), positions)
         return mean, scale
 
     def _lean(self, pass_: LatticePass, number: int, own: Tensor) -> Tensor:
@@ -271,12 +271,12 @@ class ContextTwin(nn.Module):
             with torch.autocast(own.device.type, enabled=_in_bfloat16(plan.name, own)):
                 # Every code belongs to one pass: [B, end − first, n, 1] -> [B, end − first, n].
                 for number, pass_ in enumerate(plan.passes):
-                    places = _places(pass_.phases, own)
-                    if not len(places):
+                    positions = _positions(pass_.phases, own)
+                    if not len(positions):
                         continue
-                    mean, scale = twin.predict(number, inputs, places)
+                    mean, scale = twin.predict(number, inputs, positions)
                     for whole, part in ((means, mean), (scales, scale.clamp(0, N_SCALES - 1))):
-                        whole.flatten(2)[:, pass_.first : pass_.end, places] = part[..., 0]
+                        whole.flatten(2)[:, pass_.first : pass_.end, positions] = part[..., 0]
                 if plan.n_up:
                     state = twin.next_state(comp, state, step).float()
             predicted[plan.name] = means, scales
@@ -297,12 +297,12 @@ class ContextTwin(nn.Module):
             n_stood_for = 1 if chosen is None else len(order)
             for turn, _ in enumerate(order):
                 pass_ = level.passes[number]
-                places = _places(pass_.phases, own)
-                if chosen in (None, turn) and len(places):
-                    mean, scale = twin.predict(number, inputs, places)
+                positions = _positions(pass_.phases, own)
+                if chosen in (None, turn) and len(positions):
+                    mean, scale = twin.predict(number, inputs, positions)
 
                     # [B, end − first, H, W] -> [B, end − first, n, 1] -> [B]
-                    part = at_places(paid[:, pass_.first : pass_.end], places)
+                    part = at_positions(paid[:, pass_.first : pass_.end], positions)
                     cost = logistic_bits(part, mean, scale)
                     total = total + cost.sum((1, 2, 3)) * n_stood_for
                 number += 1
@@ -355,7 +355,7 @@ def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
     return mask.to(like.device, like.dtype)[None, None]
 
 
-def _places(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
+def _positions(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
     """Return where some phases lie, as numbers of positions in row order, int64 [n]."""
     mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
     return mask.flatten().nonzero()[:, 0].to(like.device)

@@ -261,11 +261,10 @@ class SpeechContextPhase:
         save_speech_context(self.twins, run, digest(self.model))
 
 
-def save_speech_context(twins: ContextTwins, run: Path, coder: str | None) -> None:
+def save_speech_context(twins: ContextTwins, run: Path, coder: str) -> None:
     """Write `context.safetensors`, and `context.json`: the digest of what coded its codes."""
     save_atomically(dict(twins.state_dict()), run / CONTEXT_FILE)
-    if coder is not None:
-        write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": coder})
+    write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": coder})
 
 
 def fitting_context(model: SpeechModel, run: Path) -> Context | None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.follower import first_late_stage
 from luxvox.models.training.voice.initialise import (
     TRIVIAL_RATE_WEIGHT,
     fit_static_bits,
@@ -59,9 +60,8 @@ def equalise(model: SpeechModel, voices: Recordings, seed: int) -> None:
     latents = latents_of_crops(model, voices, N_FITTED_CROPS, generator)
     model.reference_db.copy_(typical_db(latents))
     for stage, rest, shares in residuals(model, latents):
-        # Late stages count a frame by the inverse of its length (docs/decisions/026).
-        late = stage >= model.vq.n_stages * 3 // 7
-        weights = shares / rest.square().sum(1).add(1.0).sqrt() if late else shares
+        is_late = stage >= first_late_stage(model.vq.n_stages)
+        weights = shares / rest.square().sum(1).add(1.0).sqrt() if is_late else shares
         model.vq.codebooks[stage, 0], _ = entropy_constrained_lloyd(
             rest,
             model.vq.codebooks[stage, 0],

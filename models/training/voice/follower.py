@@ -18,6 +18,14 @@ MIN_COUNT = 1e-3
 ALIVE_ABOVE = 0.02  # average positions per step above which a codeword counts as alive
 
 
+def first_late_stage(n_stages: int) -> int:
+    """Return the stage from which a frame counts by the inverse of its length.
+
+    Otherwise late stages fit only the loudest frames (docs/decisions/026).
+    """
+    return n_stages * 3 // 7
+
+
 class CodebookFollower:
     """Keeps the codebooks of one group at the means of what they code, its tables at the counts.
 

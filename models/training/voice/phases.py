@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from luxvox.models.training.loop import of_all_processes, save_atomically, shared_generator
 from luxvox.models.training.voice.data import Recordings
-from luxvox.models.training.voice.follower import CodebookFollower
+from luxvox.models.training.voice.follower import CodebookFollower, first_late_stage
 from luxvox.models.training.voice.lloyd import codeword_counts, usage
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import (
@@ -61,7 +61,8 @@ class JointSpeechPhase:
         self.voices = voices
         self.held_back = held_back
         self.bfloat16 = bfloat16
-        self.follower = CodebookFollower(model.vq, RESTART_SHARE, model.config.n_stages * 3 // 7)
+        late = first_late_stage(model.config.n_stages)
+        self.follower = CodebookFollower(model.vq, RESTART_SHARE, late)
 
     def trained(self) -> nn.Module:
         """Return the whole model."""

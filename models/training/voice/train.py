@@ -109,12 +109,19 @@ class VoiceRecipe:
         if job.init is None and (self.stages is not None or self.widen or self.equalise):
             raise UsageError("--stages, --widen and --equalise need weights to start from (--init)")
 
-        twins = coder = None
+        twins, coder = None, ""
         if job.init is None:
             model = untrained_speech_model(training, self.config, SEED)
         else:
             log.info("starting from %s", job.init.stem)
-            model, twins, coder = self._started(job.init, training)
+            model, twins = _loaded(job.init)
+            if self.widen:
+                model = widened(model, self.config)
+
+            # The context model knows codes of these networks; what follows changes the codes.
+            coder = digest(model)
+            if self.stages not in (None, model.config.n_stages):
+                model, twins = _with_stages(model, twins, training, self.stages)
             if self.equalise:
                 equalise(model, training, SEED)
 
@@ -128,26 +135,6 @@ class VoiceRecipe:
             save_speech_context(twins, job.run, coder)
         save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
         return model.config
-
-    def _started(
-        self, init: Path, training: Recordings
-    ) -> tuple[SpeechModel, ContextTwins, str | None]:
-        """Return the model to start from, its context model, and what coded the latter's codes."""
-        model, twins = _loaded(init)
-        if self.widen:
-            model = widened(model, self.config)
-
-        # Codebooks stay, and so does what the context model predicts.
-        if self.stages in (None, model.config.n_stages):
-            return model, twins, digest(model)
-
-        # The context model of the stages that stay is kept, although by then the codes are
-        # different.
-        level = twins.runtime_level(LEVEL)
-        more, n_kept = with_stages(model, training, self.stages, SEED)
-        new = speech_twins(more, level.shape.width, level.shape.hidden)
-        new.twin(LEVEL).start_from_stages(level.tensors, twins.plan[0], n_kept)
-        return more, new, None
 
     def phase(self, name: str, job: Job, data: tuple[Recordings, Recordings]) -> Phase | Fit:
         """Return a phase; that of the context model stores codes first."""
@@ -185,6 +172,17 @@ def _loaded(init: Path) -> tuple[SpeechModel, ContextTwins]:
     twins = speech_twins(codec.model, level.shape.width, level.shape.hidden)
     twins.twin(LEVEL).start_from_integers(level.tensors)
     return codec.model.requires_grad_(True), twins
+
+
+def _with_stages(
+    model: SpeechModel, twins: ContextTwins, voices: Recordings, n_stages: int
+) -> tuple[SpeechModel, ContextTwins]:
+    """Return a model with another number of stages, and a context model to start from."""
+    level = twins.runtime_level(LEVEL)
+    more, n_kept = with_stages(model, voices, n_stages, SEED)
+    new = speech_twins(more, level.shape.width, level.shape.hidden)
+    new.twin(LEVEL).start_from_stages(level.tensors, twins.plan[0], n_kept)
+    return more, new
 
 
 def _codes(run: Path) -> tuple[Path, Path]:

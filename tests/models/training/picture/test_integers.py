@@ -8,7 +8,7 @@ import torch
 from luxvox.entropy.fixed_point import compand
 from luxvox.models.training.picture.integers import (
     activated,
-    at_places,
+    at_positions,
     companded,
     logistic_bits,
     rounded,
@@ -84,7 +84,7 @@ def test_companding_has_the_gradient_of_its_logarithm():
 
 def test_only_the_positions_that_are_picked_get_gradients():
     x = torch.arange(24.0).reshape(1, 2, 3, 4).requires_grad_(True)
-    picked = at_places(x, torch.tensor([0, 5, 11]))
+    picked = at_positions(x, torch.tensor([0, 5, 11]))
     assert torch.equal(picked[..., 0], x.detach().flatten(2)[:, :, [0, 5, 11]])
 
     (picked * torch.tensor([1.0, 2.0, 3.0])[None, None, :, None]).sum().backward()
