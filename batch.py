@@ -34,7 +34,7 @@ from luxvox.commands.executors import result_of
 from luxvox.commands.jobs import Job, Outcome, Work, run_job
 from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
-from luxvox.models.cards import preferred
+from luxvox.models.cards import preferred_folder
 
 __all__ = ["Job", "Outcome", "compress", "decompress"]
 
@@ -124,7 +124,7 @@ def _jobs(sources: list[Source], out: PathLike | None, endings: list[str]) -> li
 def _run(jobs: list[Job], work: Work, executor: Executor | None) -> Iterator[Outcome]:
     if executor is None:
         return (run_job(job, work) for job in jobs)
-    weights = preferred()
+    weights = preferred_folder()
     futures = {executor.submit(run_job, job, work, weights): job for job in jobs}
     return (result_of(future, futures[future]) for future in as_completed(futures))
 

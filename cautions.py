@@ -35,7 +35,7 @@ def warn_all(found: Iterable[Warning], stacklevel: int = 1) -> None:
 
 
 @contextlib.contextmanager
-def collected() -> Iterator[list[Warning]]:
+def collect() -> Iterator[list[Warning]]:
     """Collect what is warned of in the block, in this thread or task, and give no warnings."""
     found: list[Warning] = []
     token = _collected.set(found)

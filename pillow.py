@@ -72,7 +72,7 @@ class LuxvoxImageFile(ImageFile.ImageFile):
         width, height = self._full_size
         fits = (n for n in _SCALES if width // n >= size[0] and height // n >= size[1])
         self._divisor = next(fits, 1)
-        self._size = _divided(width, self._divisor), _divided(height, self._divisor)
+        self._size = _divide(width, self._divisor), _divide(height, self._divisor)
         return self.mode, (0, 0, width / self._divisor, height / self._divisor)
 
     def load(self) -> Any:
@@ -111,7 +111,7 @@ class LuxvoxImageFile(ImageFile.ImageFile):
     def _decode(self) -> None:
         from luxvox.codec.pictures import decompress_image
 
-        with cautions.collected():
+        with cautions.collect():
             try:
                 decoded = decompress_image(
                     self._data(),
@@ -138,7 +138,7 @@ class LuxvoxImageFile(ImageFile.ImageFile):
         return self.fp.read()
 
 
-def _divided(n_pixels: int, divisor: int) -> int:
+def _divide(n_pixels: int, divisor: int) -> int:
     return -(-n_pixels // divisor)
 
 

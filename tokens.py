@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec.arguments import as_array, check_types
 from luxvox.errors import UsageError
-from luxvox.models.cards import preferred, use_weights
+from luxvox.models.cards import preferred_folder, use_weights
 
 if TYPE_CHECKING:
     import torch
@@ -221,7 +221,7 @@ class CodeDataset:
         else:
             raise UsageError(f"{os.fspath(files)}: not a folder; name files in a list")
         self.transform = transform
-        self._weights = preferred()  # which worker processes do not inherit
+        self._weights = preferred_folder()  # which worker processes do not inherit
         if not self.paths:
             raise UsageError(f"{files}: no .lvx files")
 

@@ -78,9 +78,9 @@ class Memory:
 def main(folder: Path, small: int, docs: Path) -> None:
     """Compress the pictures of FOLDER in each way, and many small ones; renew docs/results.md."""
     with tempfile.TemporaryDirectory(prefix="luxvox-") as scratch:
-        speeds = [measured(folder, way, Path(scratch, f"out{n}")) for n, way in enumerate(WAYS)]
+        speeds = [measure(folder, way, Path(scratch, f"out{n}")) for n, way in enumerate(WAYS)]
         make_small_files(Path(scratch, "small"), small)
-        memory = watched(Path(scratch, "small"), Path(scratch, "small-out"), small)
+        memory = watch_memory(Path(scratch, "small"), Path(scratch, "small-out"), small)
     record = {
         "command": repeat_command(folder),
         "machine": machine(),
@@ -89,12 +89,12 @@ def main(folder: Path, small: int, docs: Path) -> None:
         "memory": [asdict(row) for row in memory],
     }
     (docs / "results" / "batch.json").write_text(json.dumps(record, indent=1) + "\n")
-    text = laid_out(record)
+    text = lay_out(record)
     splice(docs / "results.md", "batch", text)
     click.echo(text)
 
 
-def measured(folder: Path, way: str, out: Path) -> Speed:
+def measure(folder: Path, way: str, out: Path) -> Speed:
     """Compress a folder in a way, with one thread a process."""
     paths = picture_paths(folder)
     pixels = 0
@@ -140,7 +140,7 @@ def make_small_files(folder: Path, n_files: int) -> None:
         Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{number:06}.png")
 
 
-def watched(folder: Path, out: Path, n_files: int) -> list[Memory]:
+def watch_memory(folder: Path, out: Path, n_files: int) -> list[Memory]:
     """Compress a folder in two processes, and read memory at equal steps of the files done."""
     command = _command(folder, out, "--jobs", "2", "--quiet")
     marks = [max(1, n_files * step // _N_SAMPLES) for step in range(1, _N_SAMPLES + 1)]
@@ -179,7 +179,7 @@ def _children(number: int) -> list[int]:
     return children
 
 
-def laid_out(record: dict[str, Any]) -> str:
+def lay_out(record: dict[str, Any]) -> str:
     """Lay a record out for the page of results."""
     first = record["speeds"][0]["seconds"]
     speeds = [

@@ -71,7 +71,7 @@ def main(words: tuple[str, ...], rates: tuple[float, ...], effort: int, out: Pat
     out.mkdir(parents=True, exist_ok=True)
     files: list[File] = []
     for crop in crops:
-        page, some = drawn(crop, rates, effort)
+        page, some = draw_sheet(crop, rates, effort)
         page_path = out / f"{crop.name}.png"
         page.save(page_path, optimize=True)
         files += some
@@ -80,7 +80,7 @@ def main(words: tuple[str, ...], rates: tuple[float, ...], effort: int, out: Pat
     (out / "crops.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def drawn(crop: Crop, rates: Sequence[float], effort: int) -> tuple[Image.Image, list[File]]:
+def draw_sheet(crop: Crop, rates: Sequence[float], effort: int) -> tuple[Image.Image, list[File]]:
     """Return the sheet of a crop, and the figures of its files."""
     pixels = read_picture(crop.path)
     n_pixels = pixels.shape[0] * pixels.shape[1]
@@ -92,14 +92,14 @@ def drawn(crop: Crop, rates: Sequence[float], effort: int) -> tuple[Image.Image,
         ours = np.asarray(luxvox.decompress_image(data))
         panels = [("original", pixels)]
         for codec, size, decoded in (("AVIF", n_bytes, avif), ("luxvox", len(data), ours)):
-            file = measured(crop, codec, size, pixels, decoded)
+            file = measure_file(crop, codec, size, pixels, decoded)
             files.append(file)
             panels.append((f"{codec}: {size} bytes, {file.rate_bpp:.3f} bpp", decoded))
         rows.append(panels)
     return sheet(rows, crop.box), files
 
 
-def measured(crop: Crop, codec: str, n_bytes: int, pixels: Pixels, decoded: Pixels) -> File:
+def measure_file(crop: Crop, codec: str, n_bytes: int, pixels: Pixels, decoded: Pixels) -> File:
     """Measure a whole picture."""
     rate = 8.0 * n_bytes / (pixels.shape[0] * pixels.shape[1])
     score = ssimulacra2(pixels, decoded)

@@ -59,25 +59,25 @@ class DamagedFile:
         entries = container.list_sections(self.data).entries
         return sum(entry.type <= LAST_CODES for entry in entries)
 
-    def whole(self) -> Scores:
+    def measure_whole(self) -> Scores:
         """Return the figures of the file as it is."""
         return self._figures(frozenset(), False)
 
-    def nulled(self, damaged: Collection[int]) -> Scores:
+    def measure_nulled(self, damaged: Collection[int]) -> Scores:
         """Return the figures with null codes from the first damaged section on."""
         return self._figures(frozenset(sorted(damaged)[:1]), False)
 
-    def concealed(self, damaged: Collection[int]) -> Scores:
+    def measure_concealed(self, damaged: Collection[int]) -> Scores:
         """Return the figures with these sections damaged and concealed."""
         return self._figures(frozenset(damaged), bool(damaged))
 
     def _figures(self, damaged: frozenset[int], conceal: bool) -> Scores:
         if (damaged, conceal) not in self._known:
-            decoded = self._decoded(damaged, conceal)
+            decoded = self._decode(damaged, conceal)
             self._known[damaged, conceal] = self.score(self.original, decoded)
         return self._known[damaged, conceal]
 
-    def _decoded(self, damaged: frozenset[int], conceal: bool) -> NDArray[Any]:
+    def _decode(self, damaged: frozenset[int], conceal: bool) -> NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", luxvox.DamageWarning)
             # Of a file whose sections are all damaged nothing is known, concealed or not.

@@ -21,7 +21,7 @@ from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.picture.metrics import psnr_db
 from luxvox.evaluate.picture.peers import LUXVOX
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.report.wording import signed
+from luxvox.evaluate.report.wording import format_signed
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -115,7 +115,7 @@ def markdown(means: dict[float, list[float]], count: int) -> str:
             f"{quality:g}",
             f"{values[0]:.2f} dB",
             *(
-                f"{after:.2f} ({signed(after - before, 2)})"
+                f"{after:.2f} ({format_signed(after - before, 2)})"
                 for before, after in zip(values, values[1:], strict=False)
             ),
         ]

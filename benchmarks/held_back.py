@@ -40,7 +40,7 @@ from luxvox.evaluate.metrics import decibels
 from luxvox.evaluate.picture.metrics import multiscale_ssim, psnr_db, ssimulacra2
 from luxvox.evaluate.picture.peers import AVIF, LUXVOX
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.report.wording import signed
+from luxvox.evaluate.report.wording import format_signed
 from luxvox.models.training.picture.data import MIN_SIDE, SUFFIXES
 from luxvox.models.training.picture.train import PictureRecipe
 
@@ -119,13 +119,13 @@ class Options:
 
 def run(folders: Sequence[Path], weights: Sequence[str], options: Options) -> None:
     """Measure, and print a line for each variant as soon as it is there."""
-    paths = held_back_paths(folders, options.most)
+    paths = list_held_back(folders, options.most)
     cache = Cache(options.cache)
-    anchor = measured([Job(path, None, AVIF.points, cache) for path in paths], options.jobs)
+    anchor = measure_pictures([Job(path, None, AVIF.points, cache) for path in paths], options.jobs)
     records, rows = {"avif": anchor}, []
     for variant in variants(weights, options.efforts, options.tunings):
         jobs = [Job(path, variant, options.qualities, cache) for path in paths]
-        records[variant.label] = measured(jobs, options.jobs)
+        records[variant.label] = measure_pictures(jobs, options.jobs)
         rows.append(row(variant.label, anchor, records[variant.label]))
         click.echo(" | ".join(rows[-1]), err=True)
     command = repeat_command(*folders)
@@ -141,7 +141,7 @@ def run(folders: Sequence[Path], weights: Sequence[str], options: Options) -> No
         options.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def held_back_paths(folders: Sequence[Path], most: int | None = None) -> list[Path]:
+def list_held_back(folders: Sequence[Path], most: int | None = None) -> list[Path]:
     """List the pictures that training holds back, or some of them, spread evenly."""
     files = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
     held_back = [path for path in files if _short_side(path) >= MIN_SIDE][::N_TH]
@@ -168,7 +168,7 @@ def variants(
     return found
 
 
-def measured(jobs: Sequence[Job], n_processes: int) -> list[list[Point]]:
+def measure_pictures(jobs: Sequence[Job], n_processes: int) -> list[list[Point]]:
     """Run jobs; return the points of each picture."""
     if n_processes == 1:
         return [points(job) for job in jobs]
@@ -224,7 +224,7 @@ def row(label: str, anchor: list[list[Point]], found: list[list[Point]]) -> list
     gains = []
     for one, other in zip(curves(anchor), curves(found), strict=True):
         try:
-            gains.append(f"{signed(bd_rate_percent(one, other))} %")
+            gains.append(f"{format_signed(bd_rate_percent(one, other))} %")
         except NoComparison:
             gains.append("–")
     means = np.array(found).mean(axis=0)

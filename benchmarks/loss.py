@@ -55,7 +55,11 @@ class Row(NamedTuple):
         cls, damaged_file: DamagedFile, probability: float, draw: int, damaged: Collection[int]
     ) -> Row:
         """Measure a file with some sections damaged."""
-        states = damaged_file.whole(), damaged_file.nulled(damaged), damaged_file.concealed(damaged)
+        states = (
+            damaged_file.measure_whole(),
+            damaged_file.measure_nulled(damaged),
+            damaged_file.measure_concealed(damaged),
+        )
         return cls(damaged_file.name, probability, draw, tuple(sorted(damaged)), *states)
 
 
@@ -86,7 +90,7 @@ def main(  # noqa: PLR0913 – one argument an option
     """Damage files of PICTURES and VOICES and renew docs/results.md."""
     torch.set_num_threads(1)
     drawn = [picture(path, crop) for path in picture_paths(pictures)[:n_pictures]]
-    scores = VoiceScores.installed()
+    scores = VoiceScores.find_installed()
     spoken = [
         recording(paths, scores)
         for paths in in_groups(sorted(voices.glob("*.flac")), CLIPS)[:recordings]
@@ -137,7 +141,7 @@ def recording(paths: Sequence[Path], scores: VoiceScores) -> DamagedFile:
 
     data = luxvox.compress_speech(samples, VOICE_RATE_HZ, BITRATE_KBPS)
     name = f"{paths[0].stem}…{paths[-1].stem}"
-    return DamagedFile(name, samples, data, decode, scores.measured)
+    return DamagedFile(name, samples, data, decode, scores.measure)
 
 
 def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:

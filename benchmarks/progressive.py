@@ -21,7 +21,7 @@ from luxvox.benchmarks.origin import describe_packages, repeat_command
 from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.picture.metrics import psnr_db
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.report.wording import signed
+from luxvox.evaluate.report.wording import format_signed
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -50,7 +50,7 @@ def main(
         row
         for quality in qualities
         for name, pixels in pictures.items()
-        for row in measured(name, pixels, quality, effort)
+        for row in measure_prefixes(name, pixels, quality, effort)
     ]
     lines = ["sections,picture,quality,bytes,pixels,psnr_db"]
     lines += [f"{n},{name},{q:g},{size},{area},{psnr:.4f}" for n, name, q, size, area, psnr in rows]
@@ -62,7 +62,9 @@ def main(
     click.echo(report)
 
 
-def measured(name: str, pixels: NDArray[np.uint8], quality: float, effort: int) -> list[Row]:
+def measure_prefixes(
+    name: str, pixels: NDArray[np.uint8], quality: float, effort: int
+) -> list[Row]:
     """Return what each number of sections of one file takes and gives."""
     data = luxvox.compress_image(pixels, quality, effort=effort)
     rows = []
@@ -97,7 +99,7 @@ def _cell(point: Point, whole: Sequence[Point]) -> str:
 
     # Rates are interpolated as logarithms, as in BD-rates.
     same = float(np.exp(np.interp(psnr, psnrs, np.log(rates))))
-    return f"{text}, {signed(100.0 * (rate / same - 1.0), 0)} %"
+    return f"{text}, {format_signed(100.0 * (rate / same - 1.0), 0)} %"
 
 
 def _means(rows: Sequence[Row]) -> Point:

@@ -49,8 +49,8 @@ def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
     data = luxvox.compress_image(pixels, quality=quality)
     luxvox.decompress_image(data)
     seconds = {
-        "compress": profiled(lambda: luxvox.compress_image(pixels, quality=quality)),
-        "decompress": profiled(lambda: luxvox.decompress_image(data)),
+        "compress": profile_parts(lambda: luxvox.compress_image(pixels, quality=quality)),
+        "decompress": profile_parts(lambda: luxvox.decompress_image(data)),
     }
     setup = {
         "command": repeat_command(folder),
@@ -76,7 +76,7 @@ def main(folder: Path, quality: float, threads: int, docs: Path) -> None:
     click.echo(report)
 
 
-def profiled(work: Callable[[], object]) -> dict[str, float]:
+def profile_parts(work: Callable[[], object]) -> dict[str, float]:
     """Return the seconds of each part, and of the rest, in one run."""
     profile = cProfile.Profile()
     profile.runcall(work)

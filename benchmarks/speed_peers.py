@@ -67,12 +67,12 @@ def main(*, folder: Path, quality: float, runs: int, docs: Path) -> None:
     rows = []
     for size in SIZES:
         pixels = mosaic(source, *size)
-        ours = functools.partial(compressed, pixels, quality)
-        own = timed("luxvox", pixels, ours, luxvox.decompress_image, runs)
+        ours = functools.partial(compress_lvx, pixels, quality)
+        own = time_codec("luxvox", pixels, ours, luxvox.decompress_image, runs)
         rows.append(own)
         for name in OTHERS:
             encode = encoder_near(name, pixels, own.file_bytes)
-            rows.append(timed(name, pixels, encode, decoded, runs))
+            rows.append(time_codec(name, pixels, encode, decode_pixels, runs))
             click.echo("  ".join(_cells(rows[-1])), err=True)
 
     command = repeat_command(folder)
@@ -91,7 +91,7 @@ def encoder_near(name: str, pixels: Pixels, target: int) -> Callable[[], bytes]:
     image_format, options = OTHERS[name]
     image = Image.fromarray(pixels)
 
-    def encoded(quality: int) -> bytes:
+    def encode(quality: int) -> bytes:
         stream = io.BytesIO()
         image.save(stream, image_format, quality=quality, **options)
         return stream.getvalue()
@@ -101,28 +101,28 @@ def encoder_near(name: str, pixels: Pixels, target: int) -> Callable[[], bytes]:
     sizes = {}
     while low < high:
         middle = (low + high) // 2
-        sizes[middle] = len(encoded(middle))
+        sizes[middle] = len(encode(middle))
         if sizes[middle] < target:
             low = middle + 1
         else:
             high = middle
-    sizes.setdefault(low, len(encoded(low)))
+    sizes.setdefault(low, len(encode(low)))
     nearest = min(sizes, key=lambda quality: abs(sizes[quality] - target))
-    return lambda: encoded(nearest)
+    return lambda: encode(nearest)
 
 
-def compressed(pixels: Pixels, quality: float) -> bytes:
+def compress_lvx(pixels: Pixels, quality: float) -> bytes:
     """Return an `.lvx` file."""
     return luxvox.compress_image(pixels, quality=quality)
 
 
-def decoded(data: bytes) -> Pixels:
+def decode_pixels(data: bytes) -> Pixels:
     """Return the pixels of a file that Pillow reads."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def timed(
+def time_codec(
     codec: str,
     pixels: Pixels,
     encode: Callable[[], bytes],

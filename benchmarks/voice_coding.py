@@ -51,7 +51,7 @@ class Tally:
     counts: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     shipped: dict[int, float] = field(default_factory=lambda: defaultdict(float))
 
-    def fitted(self, stage: int) -> float:
+    def fitted_entropy(self, stage: int) -> float:
         """Return the entropy of a stage under a table fitted to it."""
         return entropy(self.counts[stage])
 
@@ -68,7 +68,7 @@ class Tally:
 def main(folder: Path, docs: Path) -> None:
     """Measure all recordings of FOLDER and write the tables into docs/results.md."""
     torch.set_num_threads(1)
-    scores = VoiceScores.installed()
+    scores = VoiceScores.find_installed()
     paths = sorted(folder.glob("*.flac"))
     totals, parts, prefixes, rows = [], [], [], []
     for bitrate in BITRATES:
@@ -80,7 +80,9 @@ def main(folder: Path, docs: Path) -> None:
             seconds = len(samples) / rate_hz
             rows.append([path.name, bitrate, len(data), *add(data, seconds, bitrate, tally)])
             for n, figures in enumerate(sections, start=1):
-                figures.append((kbps_of(data, n, seconds), *heard(data, n, samples, scores)))
+                figures.append(
+                    (kbps_of(data, n, seconds), *measure_prefix(data, n, samples, scores))
+                )
         totals.append([f"{bitrate:g}", *in_all(tally, len(paths))])
         parts += [[f"{bitrate:g}", *cells] for cells in by_stage(tally)]
         for n, figures in enumerate(sections, start=1):
@@ -152,7 +154,7 @@ def word_bits(codec: VoiceCodec, share: float) -> NDArray[np.float64]:
 def in_all(tally: Tally, n_files: int) -> list[str]:
     """Return what is said of a bitrate."""
     ideal = sum(tally.cross.values())
-    fitted, shipped = (sum(map(f, tally.counts)) for f in (tally.fitted, tally.of_training))
+    fitted, shipped = (sum(map(f, tally.counts)) for f in (tally.fitted_entropy, tally.of_training))
     return [
         f"{tally.whole / 8 / n_files:.0f}",
         f"{100 * (tally.coded / ideal - 1):+.2f} %",
@@ -170,7 +172,7 @@ def by_stage(tally: Tally) -> list[list[str]]:
         [
             str(stage + 1),
             f"{100 * value / ideal:.1f} %",
-            f"{100 * (1 - value / tally.fitted(stage)):.1f} %",
+            f"{100 * (1 - value / tally.fitted_entropy(stage)):.1f} %",
             f"{100 * (1 - value / tally.of_training(stage)):.1f} %",
         ]
         for stage, value in sorted(tally.cross.items())
@@ -185,10 +187,10 @@ def kbps_of(data: bytes, n_sections: int, seconds: float) -> float:
     return 8 * (len(data) - left_out) / seconds / 1000.0
 
 
-def heard(data: bytes, n: int, samples: Samples, scores: VoiceScores) -> tuple[float, ...]:
+def measure_prefix(data: bytes, n: int, samples: Samples, scores: VoiceScores) -> tuple[float, ...]:
     """Measure a voice of which n sections are decoded."""
     decoded, _ = luxvox.decompress_speech(data, sections=n)
-    return scores.measured(samples, decoded)
+    return scores.measure(samples, decoded)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,9 @@ def main(folder: Path, clips: int, bitrate: float, docs: Path) -> None:
     torch.set_num_threads(1)
     paths = sorted(folder.glob("*.flac"))
     chosen = paths[:: max(len(paths) // clips, 1)][:clips]
-    scores = VoiceScores.installed()
+    scores = VoiceScores.find_installed()
     luxvox.compress_speech(read_voice(chosen[0])[:VOICE_RATE_HZ], VOICE_RATE_HZ)  # loads all code
-    rows = [measured(effort, path, bitrate, scores) for effort in EFFORTS for path in chosen]
+    rows = [measure_clip(effort, path, bitrate, scores) for effort in EFFORTS for path in chosen]
     with (docs / "results" / "voice_effort.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["effort", "clip", "bytes", "sound_s", "processor_s", *scores.names])
@@ -71,7 +71,7 @@ def main(folder: Path, clips: int, bitrate: float, docs: Path) -> None:
     click.echo(report)
 
 
-def measured(effort: int, path: Path, bitrate: float, scores: VoiceScores) -> Row:
+def measure_clip(effort: int, path: Path, bitrate: float, scores: VoiceScores) -> Row:
     """Compress and decompress one clip."""
     samples = read_voice(path)
     start_s = time.process_time()
@@ -79,7 +79,7 @@ def measured(effort: int, path: Path, bitrate: float, scores: VoiceScores) -> Ro
         warnings.simplefilter("ignore", luxvox.TargetWarning)  # the rate is in the table
         data = luxvox.compress_speech(samples, VOICE_RATE_HZ, bitrate, effort=effort)
     processor_s = time.process_time() - start_s
-    figures = scores.measured(samples, luxvox.decompress_speech(data)[0])
+    figures = scores.measure(samples, luxvox.decompress_speech(data)[0])
     return Row(effort, path.name, len(data), len(samples) / VOICE_RATE_HZ, processor_s, figures)
 
 

@@ -27,7 +27,7 @@ class VoiceScores:
     metrics: tuple[Metric, ...]
 
     @classmethod
-    def installed(cls) -> VoiceScores:
+    def find_installed(cls) -> VoiceScores:
         """Find what can be measured here.
 
         Raises:
@@ -61,7 +61,7 @@ class VoiceScores:
         """Say what measured."""
         return ", ".join(metric.version for metric in self.metrics)
 
-    def measured(self, original: Samples, decoded: Samples) -> tuple[float, ...]:
+    def measure(self, original: Samples, decoded: Samples) -> tuple[float, ...]:
         """Return a figure for each metric; the lowest where it says nothing, as of silence."""
         return tuple(self._figure(name, original, decoded) for name in self.names)
 

@@ -49,7 +49,7 @@ def check_types(**arguments: object) -> None:
     for name, value in arguments.items():
         legal, fits = _RULES[name]
         if not fits(value):
-            raise UsageError(f"{name} has to be {legal}, not {_shown(value)}")
+            raise UsageError(f"{name} has to be {legal}, not {_describe(value)}")
 
 
 def check_device(device: str) -> None:
@@ -95,7 +95,7 @@ def file_bytes(data: FileBytes) -> bytes:
     except (TypeError, ValueError, BufferError):
         if hasattr(data, "read"):
             return _rest_of(buffer)
-        raise UsageError(f"{_WANTED}, not {_shown(data)}") from None
+        raise UsageError(f"{_WANTED}, not {_describe(data)}") from None
     if whole is None:
         raise UsageError(f"{_WANTED}, not items of {view.itemsize} bytes")
     return whole
@@ -165,7 +165,7 @@ def is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def unstacked(values: Any, n_dimensions: int) -> list[Any] | None:
+def unstack(values: Any, n_dimensions: int) -> list[Any] | None:
     """Return the items of an array or a tensor of n dimensions; None of everything else."""
     is_stack = isinstance(values, np.ndarray) or is_tensor(values)
     return list(values) if is_stack and values.ndim == n_dimensions else None
@@ -192,7 +192,7 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
         raise UsageError(f"{name} cannot be taken as an array: {reason}") from None
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     """Return the type of a value, and the value itself if it is short."""
     kind = type(value).__name__
     try:

@@ -128,7 +128,7 @@ def open_output(
         sys.stdout.buffer.flush()
         return
     try:
-        with _opened(target, overwrite, like) as stream:
+        with _open_target(target, overwrite, like) as stream:
             yield stream
     except FileExistsError as error:
         raise UsageError(f"{target} has been made meanwhile; replace it with -f") from error
@@ -216,18 +216,18 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _opened(
+def _open_target(
     target: str, overwrite: bool, like: str | None
 ) -> contextlib.AbstractContextManager[BinaryIO]:
     if remote.is_url(target):
         return remote.open_output(target, overwrite)
-    return _opened_path(target, overwrite, like)
+    return _open_path(target, overwrite, like)
 
 
 @contextlib.contextmanager
-def _opened_path(target: str, overwrite: bool, like: str | None) -> Iterator[BinaryIO]:
+def _open_path(target: str, overwrite: bool, like: str | None) -> Iterator[BinaryIO]:
     if is_special(target):
-        with _opened_special(target) as stream:
+        with _open_special(target) as stream:
             yield stream
         return
     path = Path(os.path.realpath(target))
@@ -236,7 +236,7 @@ def _opened_path(target: str, overwrite: bool, like: str | None) -> Iterator[Bin
     # The name is short: one that holds the target's could be longer than the system takes.
     part = path.with_name(f".luxvox-{secrets.token_hex(8)}.part")
     try:
-        with _created(part, old, attributes) as stream:
+        with _create(part, old, attributes) as stream:
             yield stream
             stream.flush()
             attributes.put_on(stream.fileno())
@@ -252,13 +252,13 @@ def _opened_path(target: str, overwrite: bool, like: str | None) -> Iterator[Bin
         raise
 
 
-def _opened_special(target: str) -> BinaryIO:
+def _open_special(target: str) -> BinaryIO:
     # A descriptor is written to where it stands: opening its name again would begin at 0.
     number = _descriptor_of(target)
     return Path(target).open("wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
-def _created(part: Path, old: os.stat_result | None, attributes: Attributes) -> BinaryIO:
+def _create(part: Path, old: os.stat_result | None, attributes: Attributes) -> BinaryIO:
     """Make the file that is written to; where the folder refuses one, a nameless one elsewhere."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:

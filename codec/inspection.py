@@ -128,7 +128,7 @@ def inspect(data: FileBytes) -> FileInfo | VoiceInfo:
     return _of_picture(listing, listing.header, len(data))
 
 
-def _installed(header: Header) -> str:
+def _find_model_name(header: Header) -> str:
     from luxvox.models.cards import find_card
 
     kind = "voice" if isinstance(header, VoiceHeader) else "picture"
@@ -147,7 +147,7 @@ def _of_picture(listing: Listing, header: PictureHeader, n_bytes: int) -> FileIn
         quality=header.quality.value,
         model=header.model_number,
         fingerprint=header.fingerprint.hex(),
-        weights=_installed(listing.header),
+        weights=_find_model_name(listing.header),
         coder=container.CODERS[header.coder],
         profile=PROFILES[header.profile],
         bands=bands_of(header).n_bands,
@@ -176,7 +176,7 @@ def _of_voice(listing: Listing, header: VoiceHeader, n_bytes: int) -> VoiceInfo:
         quality=header.quality.value,
         model=header.model_number,
         fingerprint=header.fingerprint.hex(),
-        weights=_installed(listing.header),
+        weights=_find_model_name(listing.header),
         coder=container.CODERS[header.coder],
         bytes=n_bytes,
         rate_kbps=n_bytes * 8.0 / 1000.0 / duration_s,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from luxvox.cautions import warn_all
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, check_types, file_bytes, is_tensor, unstacked
+from luxvox.codec.arguments import FileBytes, check_types, file_bytes, is_tensor, unstack
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.codec.effort import DEFAULT_TUNE
@@ -178,4 +178,4 @@ def _batch_of_codes(codes: Any) -> list[Any] | None:
     if isinstance(codes, list | tuple):
         is_batch = any(isinstance(item, Mapping | np.ndarray) or is_tensor(item) for item in codes)
         return list(codes) if is_batch else None
-    return unstacked(codes, 3)
+    return unstack(codes, 3)

@@ -18,7 +18,7 @@ from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
 from luxvox.codec.notes import loss_warnings
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
-from luxvox.codec.picture.rasters import Raster, stripped, to_array, to_pil
+from luxvox.codec.picture.rasters import Raster, strip_metadata, to_array, to_pil
 from luxvox.codec.picture.transparent import without_hidden_colours
 from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import Target, picture_target
@@ -172,7 +172,7 @@ def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
     with usual_state():
         raster = raster_of(picture)
         if request.strip:
-            raster = stripped(raster)
+            raster = strip_metadata(raster)
         height, width = raster.pixels.shape[:2]
         if height * width > container.MAX_PIXELS:
             raise InputError(f"{width}×{height} pixels are over the limit of 2^30")
@@ -325,9 +325,9 @@ def codes_of(
 ) -> tuple[dict[str, LatticeCodes], tuple[Warning, ...]]:
     """Return the codes of a file by level: int16 [channels, H, W], in steps; and cautions."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
+    from luxvox.codec.picture.decoding import open_picture_file, read_codes
     from luxvox.torch_state import usual_state
 
     with usual_state():
         picture = open_picture_file(file, max_pixels)
-        return decoded_codes(picture), picture.cautions
+        return read_codes(picture), picture.cautions

@@ -124,7 +124,7 @@ def compress_recording(
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
     request = _Request(bitrate, size, quality, effort)
-    data, cautions = _compressed(recording, request, progress)
+    data, cautions = _compress(recording, request, progress)
     warn_all(cautions, stacklevel=2)
     return data
 
@@ -154,11 +154,11 @@ def _compress_all(
     for number, item in enumerate(items):
         with usual_state():
             recording = recording_of_input(item, asked.sample_rate_hz)
-        made.append(_compressed(recording, asked, part_of(progress, number * share, share)))
+        made.append(_compress(recording, asked, part_of(progress, number * share, share)))
     return made, is_batch
 
 
-def _compressed(
+def _compress(
     recording: OpenRecording, asked: _Request, progress: Progress | None
 ) -> tuple[bytes, tuple[Warning, ...]]:
     """Code a recording as it is asked for; return what its maker is to be warned of, too."""
@@ -309,13 +309,13 @@ def samples_of_codes(codes: NDArray[Any] | torch.Tensor, model: int | None = Non
     array = as_array("codes", codes)
     with usual_state():
         codec = voice_codec(model)
-        whole = _checked_codes(array, codec.model.config)
+        whole = _check_codes(array, codec.model.config)
         n_samples = (array.shape[1] - 1) * FRAME_SAMPLES
         blocks = list(channel_blocks(codec, [whole], n_samples, FINEST))
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
-def _checked_codes(array: NDArray[Any], config: SpeechConfig) -> Codes:
+def _check_codes(array: NDArray[Any], config: SpeechConfig) -> Codes:
     """Return codes at full depth, uint16 [stages, frames]; nothing follows a null."""
     if array.ndim != 2 or not array.size or array.shape[0] > config.n_stages:
         raise UsageError(

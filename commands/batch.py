@@ -119,10 +119,10 @@ def run_jobs(
         else:
             chosen = [jobs[position] for position in waiting]
 
-            def ended(number: int, outcome: Outcome) -> None:
+            def end(number: int, outcome: Outcome) -> None:
                 progress.advance(waiting[number], outcome.sizes)
 
-            for outcome in _outcomes(chosen, work, options, ended):
+            for outcome in _outcomes(chosen, work, options, end):
                 tally.add(outcome)
     finally:
         progress.close()
@@ -155,7 +155,7 @@ def _weight(job: Job) -> int:
 
 
 def _print_plan(job: Job, options: BatchOptions) -> None:
-    names = console.shown(job.source, job.source), console.shown(job.target, job.target)
+    names = console.printable(job.source, job.source), console.printable(job.target, job.target)
     click.echo(console.json_text(asdict(job)) if options.as_json else " → ".join(names))
 
 

@@ -12,7 +12,7 @@ import click
 from luxvox.codec import files, remote
 from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS
 from luxvox.commands import paths
-from luxvox.commands.console import Sizes, note_growth, summarise, watched
+from luxvox.commands.console import Sizes, note_growth, summarise, watch
 from luxvox.commands.many import ManyFiles, writes_many_files
 from luxvox.commands.options import (
     choose_device,
@@ -160,7 +160,7 @@ def _compress_picture(source: str, target: str, data: bytes, request: CompressRe
     device = choose_device(request.device)
     start_s = time.monotonic()
     raster = reading.from_file(data)
-    lvx = watched(
+    lvx = watch(
         f"compressing {source}",
         lambda progress: pictures.compress_image(
             raster,
@@ -185,7 +185,7 @@ def _compress_voice(
     from luxvox.codec import voices
 
     start_s = time.monotonic()
-    lvx = watched(
+    lvx = watch(
         f"compressing {source}",
         lambda progress: voices.compress_recording(
             recording, **request.target, effort=request.effort, progress=progress

@@ -59,7 +59,7 @@ def report(error: Exception, source: str | None = None) -> int:
 def failure_line(error: Exception, source: str | None = None) -> tuple[int, str]:
     """Return the exit code of a failure, and a line on what went wrong and where."""
     failure = _failure(error)
-    where = "luxvox: " if source is None else f"luxvox: {shown(source, 'standard input')}: "
+    where = "luxvox: " if source is None else f"luxvox: {printable(source, 'standard input')}: "
     if os.environ.get(_DEBUG_VARIABLE):
         traceback.print_exception(error)
     return failure.exit_code, where + " ".join(str(failure).split())
@@ -83,7 +83,7 @@ def _failure(error: Exception) -> LuxvoxError:
 
 def warning_lines(found: Sequence[Warning], source: str) -> list[str]:
     """Return a line for each of our own warnings about a source."""
-    where = f"luxvox: {shown(source, 'standard input')}:"
+    where = f"luxvox: {printable(source, 'standard input')}:"
     lines = []
     for caution in found:
         kind = "note" if isinstance(caution, LossWarning) else "warning"
@@ -97,7 +97,7 @@ def is_warning(line: str) -> bool:
 
 
 @contextlib.contextmanager
-def said_to(lines: list[str], is_watched: bool) -> Iterator[None]:
+def collect_lines(lines: list[str], is_watched: bool) -> Iterator[None]:
     """Collect what is said in the block, instead of writing it; progress is shown if watched."""
     tokens = _listener.set(lines), _is_watched.set(is_watched)
     try:
@@ -107,7 +107,7 @@ def said_to(lines: list[str], is_watched: bool) -> Iterator[None]:
         _is_watched.reset(tokens[1])
 
 
-def watched(label: str, job: Callable[[ProgressBar], Result]) -> Result:
+def watch(label: str, job: Callable[[ProgressBar], Result]) -> Result:
     """Do a job that reports its progress, and show it."""
     progress = ProgressBar(label, sys.stderr if _is_watched.get() else None)
     try:
@@ -118,7 +118,7 @@ def watched(label: str, job: Callable[[ProgressBar], Result]) -> Result:
 
 def summarise(source: str, target: str, n_bytes: Sizes, rate: str, start_s: float) -> Sizes:
     """Say what became of a source: bytes before and after, rate, time since `start_s`."""
-    line = f"{shown(source, 'standard input')} → {shown(target, 'standard output')}"
+    line = f"{printable(source, 'standard input')} → {printable(target, 'standard output')}"
     sizes = f"{n_bytes[0]:,} → {n_bytes[1]:,} bytes"
     seconds = time.monotonic() - start_s
     say(f"{line}: {sizes}, {rate}, {seconds:.2f} s")
@@ -128,7 +128,7 @@ def summarise(source: str, target: str, n_bytes: Sizes, rate: str, start_s: floa
 def note_growth(source: str, n_bytes: Sizes) -> None:
     """Say that a file was not made smaller, which can happen with small graphics."""
     if n_bytes[1] > n_bytes[0]:
-        where = shown(source, "standard input")
+        where = printable(source, "standard input")
         say(f"luxvox: {where}: note: the result is larger than the file; keep the file")
 
 
@@ -148,7 +148,7 @@ def json_text(value: object, **options: Any) -> str:
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def shown(path: str, pipe: str) -> str:
+def printable(path: str, pipe: str) -> str:
     """Return a path without what a terminal would obey or cannot show, or the name for a pipe."""
     if path == files.PIPE:
         return pipe

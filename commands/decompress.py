@@ -16,7 +16,7 @@ from luxvox.cautions import warn_all
 from luxvox.codec import files
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.commands import paths
-from luxvox.commands.console import Sizes, summarise, watched
+from luxvox.commands.console import Sizes, summarise, watch
 from luxvox.commands.many import ManyFiles, writes_many_files
 from luxvox.commands.options import (
     SCALES_BY_NAME,
@@ -232,7 +232,7 @@ def _decompress_picture(
     source, target = ends
     start_s = time.monotonic()
     formats.find_format(ending)
-    raster = watched(
+    raster = watch(
         f"decompressing {source}",
         lambda progress: pictures.decompress_raster(data, request.picture_reading(progress)),
     )
@@ -262,6 +262,6 @@ def _decompress_voice(
             written = formats.write_blocks(stream, ending, shape, rate_hz, voice.blocks)
         return written, voice.n_samples / rate_hz
 
-    n_bytes, seconds = watched(f"decompressing {source}", decode)
+    n_bytes, seconds = watch(f"decompressing {source}", decode)
     rate = f"{8 * len(data) / 1000 / max(seconds, 1e-9):.2f} kbit/s, {seconds:.1f} s of sound"
     return summarise(source, target, (len(data), n_bytes), rate, start_s)

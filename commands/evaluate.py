@@ -288,11 +288,11 @@ def _command_line(inputs: Sequence[Path], out: Path) -> str:
             continue
         singles = value if parameter.multiple else [value]
         for single in singles:
-            words += [parameter.opts[0], *_shown(parameter, single)]
+            words += [parameter.opts[0], *_format_option(parameter, single)]
     return shlex.join(words)
 
 
-def _shown(option: click.Option, value: Any) -> list[str]:
+def _format_option(option: click.Option, value: Any) -> list[str]:
     if option.is_flag:
         return []
     if isinstance(value, tuple):

@@ -83,13 +83,13 @@ def run_in_processes(
     while rest:
         numbers = tuple(rest)  # what a pool counts as 0 may be the tenth of all
 
-        def ended_here(number: int, outcome: Outcome, numbers: tuple[int, ...] = numbers) -> None:
+        def end(number: int, outcome: Outcome, numbers: tuple[int, ...] = numbers) -> None:
             ended(numbers[number], outcome)
 
         try:
             with process_pool(n_processes, n_threads) as pool:
                 chosen = [jobs[number] for number in numbers]
-                outcomes = run_in(pool, chosen, work, _WINDOW * n_processes, ended_here)
+                outcomes = run_in(pool, chosen, work, _WINDOW * n_processes, end)
                 for number, outcome in zip(numbers, outcomes, strict=True):
                     rest.remove(number)
                     yield outcome
@@ -101,7 +101,7 @@ def run_in_processes(
             # own.
             for number in death.lost:
                 outcome = _run_alone(jobs[numbers[number]], work)
-                ended_here(number, outcome)
+                end(number, outcome)
                 rest.remove(numbers[number])
                 yield outcome
 
@@ -128,7 +128,7 @@ def run_in(
     Raises:
         _PoolDied: a process died; it lists what was not done.
     """
-    from luxvox.models.cards import preferred
+    from luxvox.models.cards import preferred_folder
 
     waiting = iter(enumerate(jobs))
     arrived: SimpleQueue[Future[Outcome]] = SimpleQueue()
@@ -138,7 +138,7 @@ def run_in(
     try:
         while n_yielded < len(jobs):
             while len(running) < n_waiting and (pair := next(waiting, None)) is not None:
-                future = executor.submit(run_job, pair[1], work, preferred())
+                future = executor.submit(run_job, pair[1], work, preferred_folder())
                 running[future] = pair[0]
                 future.add_done_callback(arrived.put)
             future = arrived.get()

@@ -11,7 +11,7 @@ import click
 from luxvox.codec import files
 from luxvox.commands import paths
 from luxvox.commands.batch import BatchOptions, run_jobs
-from luxvox.commands.console import json_text, shown
+from luxvox.commands.console import json_text, printable
 from luxvox.commands.jobs import NOWHERE
 from luxvox.commands.many import ManyFiles, finds_many_files
 from luxvox.commands.options import inputs_argument, weights_option
@@ -42,7 +42,7 @@ def _say(source: str, _: str, *, as_json: bool, is_one: bool) -> None:
         click.echo(json_text(named, default=as_text, indent=indent))
         return
     if not is_one:
-        click.echo(f"{shown(source, 'standard input')}:")
+        click.echo(f"{printable(source, 'standard input')}:")
     click.echo("\n".join(fact_lines(facts)))
 
 

@@ -69,8 +69,8 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
     lines: list[str] = []
     try:
         with contextlib.ExitStack() as stack:
-            found = stack.enter_context(cautions.collected())
-            stack.enter_context(console.said_to(lines, is_watched))
+            found = stack.enter_context(cautions.collect())
+            stack.enter_context(console.collect_lines(lines, is_watched))
             if weights is not None:
                 stack.enter_context(use_weights(weights))
             sizes = work(job.source, job.target)

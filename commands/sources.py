@@ -58,7 +58,7 @@ def find_sources(
         UsageError: there are none.
         SystemFailure: the list, or a folder at a URL, cannot be read.
     """
-    named = [*inputs, *(_listed(files_from) if files_from is not None else ())]
+    named = [*inputs, *(_read_list(files_from) if files_from is not None else ())]
     if not named:
         raise UsageError("no input is named; name files, folders, or - for standard input")
     found = _once(source for name in named for source in _sources_of(name, search))
@@ -83,7 +83,7 @@ def _once(sources: Iterable[Source]) -> tuple[Source, ...]:
     return tuple(kept)
 
 
-def _listed(path: str) -> list[str]:
+def _read_list(path: str) -> list[str]:
     try:
         lines = files.read(files.plain_name(path, 0)).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from luxvox.cautions import warn_all
 from luxvox.codec import files
 from luxvox.commands import paths
 from luxvox.commands.batch import run_jobs
-from luxvox.commands.console import say, shown, watched
+from luxvox.commands.console import printable, say, watch
 from luxvox.commands.jobs import NOWHERE
 from luxvox.commands.many import ManyFiles, reads_many_files
 from luxvox.commands.options import inputs_argument, weights_option
@@ -42,9 +42,9 @@ def _test(source: str, _: str) -> None:
         else:
             pictures.decompress_image(data, strict=True, progress=progress)
 
-    watched(f"testing {source}", decode)
+    watch(f"testing {source}", decode)
     seconds = time.monotonic() - start_s
-    say(f"{shown(source, 'standard input')}: whole, {len(data):,} bytes, {seconds:.2f} s")
+    say(f"{printable(source, 'standard input')}: whole, {len(data):,} bytes, {seconds:.2f} s")
 
 
 def _decode_voice(data: bytes, progress: Progress) -> None:

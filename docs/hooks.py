@@ -53,13 +53,13 @@ def on_page_markdown(
     folder = posixpath.dirname(page.file.src_uri)
     code = [(found.start(), found.end()) for found in _FENCE.finditer(markdown)]
 
-    def led(found: re.Match[str]) -> str:
+    def lead(found: re.Match[str]) -> str:
         before, target, after = found.groups()
         if "://" in target or any(start <= found.start() < end for start, end in code):
             return found.group()
         return f"{before}{_on_site(target, source, folder)}{after}"
 
-    return _LINK.sub(led, markdown)
+    return _LINK.sub(lead, markdown)
 
 
 def _on_site(target: str, source: Path, folder: str) -> str:

@@ -63,7 +63,7 @@ def read(path: Path, patterns: Sequence[str] = ()) -> list[Foreign]:
 def _curves(record: Any, path: Path) -> list[Foreign]:
     if str(record.get("schema", "")).startswith(SCHEMA_PREFIX):
         return [_earlier(codec, record, path) for codec in record["codecs"]]
-    return [_published(str(name), curve) for name, curve in record.items()]
+    return [_parse_published(str(name), curve) for name, curve in record.items()]
 
 
 def _check_points(curve: Foreign) -> None:
@@ -87,7 +87,7 @@ def _earlier(codec: Mapping[str, Any], record: Mapping[str, Any], path: Path) ->
     )
 
 
-def _published(name: str, curve: Mapping[str, Any]) -> Foreign:
+def _parse_published(name: str, curve: Mapping[str, Any]) -> Foreign:
     rates = [float(rate) for rate in curve["bpp"]]
     if not all(rate > 0 for rate in rates):
         raise ValueError(f"{name}: a rate is not above 0")

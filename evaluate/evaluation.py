@@ -154,8 +154,8 @@ class _Part:
 
 
 def _specs(plan: Plan) -> list[PeerSpec]:
-    named = peers.usual_specs() if plan.peers is None else peers.named_specs(plan.peers)
-    own = peers.named_specs([OWN])
+    named = peers.usual_specs() if plan.peers is None else peers.find_specs(plan.peers)
+    own = peers.find_specs([OWN])
     specs = list(dict.fromkeys([*own, *named, *(PeerSpec(name) for name in plan.own_peers)]))
     for name in {*plan.points, *plan.checkpoints} - {spec.name for spec in specs}:
         raise UsageError(f"{name} is not among the codecs to measure")

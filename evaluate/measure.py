@@ -26,7 +26,7 @@ from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.inputs import VOICES, Failure, TestFile, one_line, rate_of, read, size_of
 from luxvox.evaluate.metrics import Metric, NotApplicable, Setting, all_metrics
 from luxvox.evaluate.peers import Codec, Peer
-from luxvox.models.cards import preferred, use_weights
+from luxvox.models.cards import preferred_folder, use_weights
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def run(job: Job, count_points: Callable[[int], None] | None = None) -> Outcome:
     return Outcome(tuple(rows), size)
 
 
-def fitted(decoded: NDArray[Any], original: NDArray[Any], kind: str) -> NDArray[Any]:
+def fit_to_original(decoded: NDArray[Any], original: NDArray[Any], kind: str) -> NDArray[Any]:
     """Cut or pad a decoded voice to its original's length; check a decoded picture's shape.
 
     Raises:
@@ -180,7 +180,7 @@ def _measure(job: Job, point: float) -> tuple[Row, Mapping[str, float]]:
     value = job.cache.read(key) or {"figures": {}, "reasons": {}}
     missing = [metric for metric in job.metrics if _is_missing(metric, value, job.test_file)]
     if missing or "bytes" not in value:
-        value = _coded(job, point, missing, value)
+        value = _code_and_measure(job, point, missing, value)
         job.cache.write(key, value)
     keys = {metric.name: _key_of(metric, job.test_file) for metric in job.metrics}
     row = Row(
@@ -208,7 +208,7 @@ def _is_missing(metric: Metric, value: Mapping[str, Any], test_file: TestFile) -
     return _key_of(metric, test_file) not in value["figures"]
 
 
-def _coded(
+def _code_and_measure(
     job: Job, point: float, metrics: Sequence[Metric], known: Mapping[str, Any]
 ) -> dict[str, Any]:
     test_file, peer = job.test_file, peers.load(job.codec.spec)
@@ -216,7 +216,7 @@ def _coded(
         original = read(test_file)
     except (LuxvoxError, OSError) as error:
         raise _Unreadable(one_line(error)) from error
-    data, decoded = coded(peer, original, point)
+    data, decoded = encode_and_decode(peer, original, point)
     n_bytes = peer.payload_bytes(data)
     figures, reasons = dict(known["figures"]), dict(known["reasons"])
     if known.get("bytes", n_bytes) != n_bytes:  # the codec has changed
@@ -236,14 +236,16 @@ def _coded(
     }
 
 
-def coded(peer: Peer, original: NDArray[Any], point: float) -> tuple[bytes, NDArray[Any]]:
+def encode_and_decode(
+    peer: Peer, original: NDArray[Any], point: float
+) -> tuple[bytes, NDArray[Any]]:
     """Encode and decode; return the bytes that were written, and what was read from them.
 
     Raises:
         ValueError: a picture came back in another shape.
     """
     data = peer.encode(original, point)
-    return data, fitted(peer.decode(data), original, peer.kind)
+    return data, fit_to_original(peer.decode(data), original, peer.kind)
 
 
 @functools.lru_cache(maxsize=64)
@@ -259,7 +261,8 @@ def _run_in_processes(
     pool = ProcessPoolExecutor(n_processes, mp_context=context, initializer=_use_one_thread)
     try:
         futures: dict[Future[Outcome], int] = {
-            pool.submit(_run_with, preferred(), job): number for number, job in enumerate(jobs)
+            pool.submit(_run_with, preferred_folder(), job): number
+            for number, job in enumerate(jobs)
         }
         for future in as_completed(futures):
             outcomes[futures[future]] = future.result()

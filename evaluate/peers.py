@@ -153,7 +153,7 @@ def usual_specs() -> list[PeerSpec]:
     return [*usual, *(PeerSpec(entry.name) for entry in entry_points(group=ENTRY_POINTS))]
 
 
-def named_specs(names: Sequence[str]) -> list[PeerSpec]:
+def find_specs(names: Sequence[str]) -> list[PeerSpec]:
     """Find codecs by the names of the command line, of both kinds if both know the name.
 
     Raises:

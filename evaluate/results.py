@@ -118,7 +118,7 @@ def _scale(study: Study, scale: Scale) -> Record:
         "metric": scale.metric,
         "version": metric.version,
         "is_compared": scale.is_compared,
-        "files": int(study.counted(scale.metric).sum()),
+        "files": int(study.is_counted(scale.metric).sum()),
         "left_out": [{"file": file, "reason": reason} for file, reason in reasons.items()],
     }
 

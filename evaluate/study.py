@@ -56,7 +56,7 @@ class Study:
         """Return figures [files, points], NaN where the metric has none."""
         return self._table(codec, lambda row: _or_nan(row.figures.get(metric)))
 
-    def counted(self, metric: str) -> NDArray[np.bool_]:
+    def is_counted(self, metric: str) -> NDArray[np.bool_]:
         """Return which files [files] a metric is averaged over."""
         tables = [self.figures(codec.name, metric) for codec in self.codecs]
         is_complete: NDArray[np.bool_] = ~np.any([np.isnan(t).any(axis=1) for t in tables], axis=0)

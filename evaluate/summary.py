@@ -76,7 +76,7 @@ def mean_with_interval(table: Figures) -> tuple[Figures, Figures | None]:
 
 def mean_curve(study: Study, scale: Scale, codec: str) -> MeanCurve | None:
     """Return a codec's mean curve on a scale, or None if the metric has no figure for any file."""
-    counted = study.counted(scale.metric)
+    counted = study.is_counted(scale.metric)
     if not counted.any():
         return None
     figures, ends = mean_with_interval(study.figures(codec, scale.metric)[counted])
@@ -89,10 +89,10 @@ def mean_curve(study: Study, scale: Scale, codec: str) -> MeanCurve | None:
 
 def compare(study: Study, scale: Scale, foreign: Sequence[Foreign] = ()) -> list[Comparison]:
     """Compare all pairs of codecs on a scale, and all codecs with curves from elsewhere."""
-    if not study.counted(scale.metric).any():
+    if not study.is_counted(scale.metric).any():
         return []
     curves = [codec.name for codec in study.codecs if len(codec.points) > 1]
-    own = [_Bundle.measured(study, scale, name) for name in curves]
+    own = [_Bundle.measure(study, scale, name) for name in curves]
     others = [_Bundle.foreign(curve, scale) for curve in foreign if scale.name in curve.points]
     pairs = [(a, b) for number, a in enumerate(own) for b in [*own[number + 1 :], *others]]
     return [comparison for a, b in pairs for comparison in _both_ways(a, b, scale)]
@@ -108,8 +108,8 @@ class _Bundle:
     draws: tuple[Curve, ...] = ()
 
     @classmethod
-    def measured(cls, study: Study, scale: Scale, codec: str) -> _Bundle:
-        counted = study.counted(scale.metric)
+    def measure(cls, study: Study, scale: Scale, codec: str) -> _Bundle:
+        counted = study.is_counted(scale.metric)
         rates, figures = study.rates(codec)[counted], study.figures(codec, scale.metric)[counted]
         weights = _draws(len(rates)) if len(rates) >= _MIN_FILES else np.zeros((0, len(rates)))
         mean, *_ = _curves(rates.mean(axis=0)[None], figures.mean(axis=0)[None], scale)
@@ -143,8 +143,8 @@ def _both_ways(a: _Bundle, b: _Bundle, scale: Scale) -> list[Comparison]:
             scale.name,
             one.name,
             other.name,
-            _mapped(rate, functools.partial(_percent_of, way)),
-            _mapped(quality, functools.partial(operator.mul, sign * way)),
+            _map_gaps(rate, functools.partial(_percent_of, way)),
+            _map_gaps(quality, functools.partial(operator.mul, sign * way)),
         )
         for one, other, way in ((a, b, 1.0), (b, a, -1.0))
     ]
@@ -188,7 +188,7 @@ def _gaps(
     return tuple(found)
 
 
-def _mapped(gaps: _Gaps, unit: Callable[[float], float]) -> Difference:
+def _map_gaps(gaps: _Gaps, unit: Callable[[float], float]) -> Difference:
     if gaps.mean is None:
         return Difference(None, refused=gaps.refused)
     interval = None

@@ -69,12 +69,12 @@ def _measure(test_file: TestFile, codec: Codec, point: float, cache: Cache) -> T
     }
     value = cache.read(key)
     if value is None:
-        value = _timed(test_file, codec, point)
+        value = _time_codec(test_file, codec, point)
         cache.write(key, value)
     return Times(test_file.name, codec.name, point, **value)
 
 
-def _timed(test_file: TestFile, codec: Codec, point: float) -> dict[str, float]:
+def _time_codec(test_file: TestFile, codec: Codec, point: float) -> dict[str, float]:
     peer, original = peers.load(codec.spec), read(test_file)
     data = peer.encode(original, point)
     peer.decode(data)

@@ -133,11 +133,11 @@ class TokenModel(nn.Module):
 def read_voices(folder: Path, vocabulary: Vocabulary) -> list[Tensor]:
     """Return the tokens of each voice in a folder, int64 [frames × stages]; of stereo its mid."""
 
-    def flattened(codes: NDArray[Any]) -> NDArray[np.int64]:
+    def flatten(codes: NDArray[Any]) -> NDArray[np.int64]:
         mono = codes if codes.ndim == 2 else codes[0]
         return tokens.flatten_voice(mono[: vocabulary.n_stages])
 
-    data = tokens.CodeDataset(folder, transform=flattened)
+    data = tokens.CodeDataset(folder, transform=flatten)
     return [torch.from_numpy(data[number]) for number in range(len(data))]
 
 

@@ -30,7 +30,7 @@ class Parts:
     codes: tuple[bytes, ...] = ()
 
 
-def blind(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
+def change_bytes(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     """Change bytes of a file without regard to what they mean."""
     out = bytearray(data)
     for _ in range(random.choice((1, 1, 1, 2, 3, 8))):
@@ -38,22 +38,22 @@ def blind(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     return bytes(out)
 
 
-def structured(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
+def change_fields(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     """Change fields, sections and payloads of a file, and put checksums right (mostly)."""
-    parts = taken_apart(data)
+    parts = take_apart(data)
     if parts is None:
-        return blind(data, others, random)
+        return change_bytes(data, others, random)
     for _ in range(random.choice((1, 1, 2, 3))):
         parts = random.choice(_STRUCTURED)(parts, others, random)
     spelt = put_together(parts)
     return spelt[: random.randrange(len(spelt) + 1)] if random.random() < 0.1 else spelt
 
 
-def damaged(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
+def damage(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     """Change bytes after the header of a file, and leave its checksums as they were."""
-    parts = taken_apart(data)
+    parts = take_apart(data)
     if parts is None:
-        return blind(data, others, random)
+        return change_bytes(data, others, random)
     front = len(parts.header) + 4
     body = bytearray(data[front:])
     for _ in range(random.choice((1, 1, 1, 2, 4, 16))):
@@ -61,7 +61,7 @@ def damaged(data: bytes, others: Sequence[bytes], random: Random) -> bytes:
     return data[:front] + body
 
 
-def taken_apart(data: bytes) -> Parts | None:
+def take_apart(data: bytes) -> Parts | None:
     """Split a file into its parts; None if it cannot be followed."""
     try:
         end = _header_end(data)
@@ -93,22 +93,22 @@ def put_together(parts: Parts) -> bytes:
     spelt_codes = b""
     if header[5:6] == b"\1":
         header = _with_count(header, len(parts.sections))
-        spelt_codes = _spelt_codes(parts.codes, _n_parts(header))
+        spelt_codes = _spell_codes(parts.codes, _n_parts(header))
     spelt = header + zlib.crc32(header).to_bytes(4, "little") + spelt_codes
     for number, payload in parts.sections:
-        front = bytes([number]) + _spelt_varint(len(payload))
+        front = bytes([number]) + _spell_varint(len(payload))
         spelt += front + _crc(front + payload) + payload
     return spelt + parts.rest
 
 
-def _spelt_codes(codes: Sequence[bytes], n_parts: int) -> bytes:
+def _spell_codes(codes: Sequence[bytes], n_parts: int) -> bytes:
     """Spell the table and the parts of a picture; those that are not given are null."""
     fitted = [*codes, *[b""] * n_parts][:n_parts]
-    table = b"".join(_spelt_varint(len(payload)) for payload in fitted)
+    table = b"".join(_spell_varint(len(payload)) for payload in fitted)
     n_bands = max(n_parts // 6, 1)
     spelt = table + _crc(table)
     for n, payload in enumerate(fitted):
-        name = bytes([n // n_bands + 1]) + _spelt_varint(n % n_bands)
+        name = bytes([n // n_bands + 1]) + _spell_varint(n % n_bands)
         spelt += _crc(name + payload) + payload if payload else b""
     return spelt
 
@@ -195,13 +195,13 @@ def _size(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     except IndexError:
         return parts
     number = random.choice((*_NUMBERS, *_NUMBERS, *_HUGE, random.randrange(1, 400)))
-    return replace(parts, header=header[:start] + _spelt_varint(number) + header[end:])
+    return replace(parts, header=header[:start] + _spell_varint(number) + header[end:])
 
 
 def _quality(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     """Set the quality, which steers every prediction."""
     header = bytearray(parts.header)
-    back = 3 if header[5:6] == b"\1" else 3 + len(_spelt_varint(len(parts.sections)))
+    back = 3 if header[5:6] == b"\1" else 3 + len(_spell_varint(len(parts.sections)))
     if len(header) > 12 + back:
         hundredths = random.choice(
             (100, 10000, random.randrange(100, 10001), random.randrange(2**16))
@@ -216,7 +216,7 @@ def _payload(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     payloads = [payload for _, payload in parts.sections] + list(parts.codes)
     at = random.randrange(len(payloads)) if payloads else 0
     if payloads:
-        payloads[at] = blind(payloads[at], [*payloads, *_SPECIAL_PAYLOADS], random)
+        payloads[at] = change_bytes(payloads[at], [*payloads, *_SPECIAL_PAYLOADS], random)
     return _with_payloads(parts, payloads)
 
 
@@ -252,7 +252,7 @@ def _codes(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     elif choice == 2:
         codes.insert(at, codes[other])
     else:
-        foreign = taken_apart(random.choice(others))
+        foreign = take_apart(random.choice(others))
         codes[at] = random.choice(foreign.codes) if foreign and foreign.codes else b"\0"
     return replace(parts, codes=tuple(codes))
 
@@ -262,12 +262,12 @@ def _bands(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     if parts.header[5:6] != b"\1" or len(parts.header) < 18:
         return parts
     number = random.choice((0, 1, 1, 2, 3, 4, 255, 2**14, 2**32 - 1))
-    return replace(parts, header=parts.header[:-1] + _spelt_varint(number))
+    return replace(parts, header=parts.header[:-1] + _spell_varint(number))
 
 
 def _foreign_section(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     """Take a section of another file in."""
-    other = taken_apart(random.choice(others))
+    other = take_apart(random.choice(others))
     sections = list(parts.sections)
     if other and other.sections:
         sections.insert(random.randrange(len(sections) + 1), random.choice(other.sections))
@@ -348,7 +348,7 @@ def _varint(data: bytes, offset: int) -> tuple[int, int]:
     return value | data[offset] << shift, offset + 1
 
 
-def _spelt_varint(value: int) -> bytes:
+def _spell_varint(value: int) -> bytes:
     out = b""
     while value >= 128:
         out += bytes([value % 128 | 128])

@@ -62,7 +62,7 @@ def compress_picture(data: bytes) -> None:
     what, effort, content, width, height, value = _WISH.unpack(data[: _WISH.size])
     name = _OF_PICTURES[what % 4]
     shape = (1 + height % 24, 1 + width % 24, (1, 3, 3, 4)[height % 4])
-    pixels = np.round(255 * _drawn(content, shape)).astype(np.uint8)
+    pixels = np.round(255 * _draw_values(content, shape)).astype(np.uint8)
     is_tiny = name == "quality" and content // 6 % 4
     weights = contextlib.nullcontext() if is_tiny else use_weights(SHIPPED)
     with weights, warnings.catch_warnings(record=True) as caught:
@@ -90,7 +90,9 @@ def compress_voice(data: bytes) -> None:
     what, effort, content, length, form, value = _WISH.unpack(data[: _WISH.size])
     name, rate_hz = _OF_VOICES[what % 3], _RATES_HZ[form % 8]
     shape = (1 + rate_hz * length // 400, (1, 2)[form // 8 % 2])
-    samples = (2 * _drawn(content, shape) - 1).astype((np.float32, np.float64)[form // 16 % 2])
+    samples = (2 * _draw_values(content, shape) - 1).astype(
+        (np.float32, np.float64)[form // 16 % 2]
+    )
     with use_weights(SHIPPED), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = luxvox.compress_speech(samples, rate_hz, **{name: value}, effort=effort)
@@ -119,7 +121,7 @@ def _is_near(n_bytes: int, aim: float, at_most: bool) -> bool:
     return abs(n_bytes - aim) <= max(0.02 * aim, 2) + 1e-6
 
 
-def _drawn(content: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _draw_values(content: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Make values of 0 … 1: flat, noise, extremes, a wave, a step, or mostly nothing."""
     generator = np.random.default_rng(content)
     noise = generator.random(shape)

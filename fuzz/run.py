@@ -87,7 +87,7 @@ def fuzz(name: str, limits: tuple[int, float], seed: int, crashes: Path) -> dict
 def _attempt(run: Callable[[bytes], None], data: bytes) -> str:
     """Run once; return `done`, `refused`, `crashes` or `hangs`."""
     try:
-        with _watched(), warnings.catch_warnings():
+        with _watch(), warnings.catch_warnings():
             warnings.simplefilter("error")
             for expected in (DamageWarning, LossWarning, TruncatedWarning):
                 warnings.simplefilter("ignore", category=expected)
@@ -103,7 +103,7 @@ def _attempt(run: Callable[[bytes], None], data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[None]:
+def _watch() -> Iterator[None]:
     """Raise after so much processor time; a busy machine is no hang."""
 
     def raise_hang(number: int, frame: object) -> None:

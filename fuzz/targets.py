@@ -33,7 +33,7 @@ from luxvox.entropy.pmf import TOTAL, counts_from_logits
 from luxvox.entropy.voice import visitors as voice_visitors
 from luxvox.entropy.voice import walk
 from luxvox.errors import ModelError, UsageError
-from luxvox.fuzz.mutations import blind, damaged, structured
+from luxvox.fuzz.mutations import change_bytes, change_fields, damage
 from luxvox.fuzz.requests import compress_picture, compress_voice, picture_wish, voice_wish
 from luxvox.models.picture.weights import PictureCodec, load_picture_codec
 from luxvox.models.voice.weights import VoiceCodec, load_voice_codec
@@ -64,12 +64,12 @@ def corpus(prefix: str, folders: tuple[str, ...] = ("golden", "golden_errors")) 
 
 def blindly(files: Corpus, random: Random) -> bytes:
     """Change a file byte by byte."""
-    return blind(random.choice(files), files, random)
+    return change_bytes(random.choice(files), files, random)
 
 
 def by_structure(files: Corpus, random: Random) -> bytes:
     """Change a file field by field."""
-    return structured(random.choice(files), files, random)
+    return change_fields(random.choice(files), files, random)
 
 
 def either(files: Corpus, random: Random) -> bytes:
@@ -77,10 +77,10 @@ def either(files: Corpus, random: Random) -> bytes:
     return (blindly if random.random() < 0.25 else by_structure)(files, random)
 
 
-def hurt(files: Corpus, random: Random) -> bytes:
+def damage_one(files: Corpus, random: Random) -> bytes:
     """Damage a file after its header; now and then one that was altered by structure before."""
     file = by_structure(files, random) if random.random() < 0.25 else random.choice(files)
-    return damaged(file, files, random)
+    return damage(file, files, random)
 
 
 def junk(_: Corpus, random: Random) -> bytes:
@@ -227,7 +227,7 @@ def shorten(data: bytes) -> None:
         assert len(kept) <= (size if "size" in options else len(data) + 16)  # empty sections
 
 
-def altered_weights(files: Corpus, random: Random) -> bytes:
+def alter_weights(files: Corpus, random: Random) -> bytes:
     """Change numbers of a weights file, and its front, which names types, shapes and places."""
     weights = random.choice(files)
     size = 8 + int.from_bytes(weights[:8], "little")
@@ -235,7 +235,7 @@ def altered_weights(files: Corpus, random: Random) -> bytes:
     for _ in range(random.choice((0, 1, 100))):
         numbers[random.randrange(len(numbers))] = random.randrange(256)
     if random.random() < 0.2:
-        front = blind(front, [front], random)
+        front = change_bytes(front, [front], random)
     for old, new in random.sample(_WORDS, random.choice((0, 1, 2))):
         front = front.replace(old, new, random.choice((1, 1, -1)))
     length = len(front).to_bytes(8, "little") if random.random() < 0.9 else random.randbytes(8)
@@ -294,11 +294,11 @@ TARGETS: Mapping[str, tuple[Corpus, Target]] = {
     "voice": (VOICES, Target(either, decode_voice)),
     "shipped-picture": (SHIPPED, Target(either, decode_picture)),
     "truncate": (ALL, Target(either, shorten)),
-    "weights": (WEIGHTS, Target(altered_weights, load_weights)),
+    "weights": (WEIGHTS, Target(alter_weights, load_weights)),
     "metadata": (METADATA, Target(either, write_picture)),
-    "salvage": (LEGAL, Target(hurt, salvage_container)),
-    "conceal-picture": (PICTURES, Target(hurt, conceal_picture)),
-    "conceal-voice": (LEGAL_VOICES, Target(hurt, conceal_voice)),
+    "salvage": (LEGAL, Target(damage_one, salvage_container)),
+    "conceal-picture": (PICTURES, Target(damage_one, conceal_picture)),
+    "conceal-voice": (LEGAL_VOICES, Target(damage_one, conceal_voice)),
     "wish-picture": ((picture_wish((), Random(0)),), Target(picture_wish, compress_picture)),
     "wish-voice": ((voice_wish((), Random(0)),), Target(voice_wish, compress_voice)),
 }

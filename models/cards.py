@@ -73,7 +73,7 @@ def use_weights(folder: str | os.PathLike[str]) -> Iterator[None]:
         _preferred.reset(token)
 
 
-def preferred() -> Path | None:
+def preferred_folder() -> Path | None:
     """Return the folder of `use_weights`, or None; other processes have to be told of it."""
     return _preferred.get()
 

@@ -17,7 +17,7 @@ CONTEXT_PREFIX = "context."
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 
 
-def verified_tensors(card: ModelCard) -> dict[str, Tensor]:
+def read_tensors(card: ModelCard) -> dict[str, Tensor]:
     """Read the tensors next to a card and check them against it.
 
     Raises:

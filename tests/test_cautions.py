@@ -22,7 +22,7 @@ def test_points_to_the_caller():
 
 
 def test_collects_in_its_own_thread_only(recwarn):
-    with cautions.collected() as found:
+    with cautions.collect() as found:
         other = threading.Thread(target=warn_here, args=("of the other thread",))
         other.start()
         other.join()
@@ -32,7 +32,7 @@ def test_collects_in_its_own_thread_only(recwarn):
 
 
 def test_inner_block_keeps_what_it_collects():
-    with cautions.collected() as outer, cautions.collected() as inner:
+    with cautions.collect() as outer, cautions.collect() as inner:
         warn_here("lost")
     assert (len(outer), len(inner)) == (0, 1)
 

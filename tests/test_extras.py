@@ -51,13 +51,13 @@ def hide(monkeypatch):
     """Return a function that makes a package seem not installed."""
     find_spec = importlib.util.find_spec
 
-    def hidden(name):
+    def find_unless_hidden(name):
         monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.setattr(
             importlib.util, "find_spec", lambda one, *a: None if one == name else find_spec(one, *a)
         )
 
-    return hidden
+    return find_unless_hidden
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from luxvox.codec import container
 from luxvox.errors import ChecksumError, FormatError, LuxvoxError
 from luxvox.fuzz import run
-from luxvox.fuzz.mutations import blind, damaged, put_together, structured, taken_apart
+from luxvox.fuzz.mutations import change_bytes, change_fields, damage, put_together, take_apart
 from luxvox.fuzz.targets import ALL, LEGAL, PICTURES, TARGETS, TINY, VOICES, Target
 from luxvox.models.cards import use_weights
 
@@ -39,7 +39,7 @@ def test_a_few_executions(name, tmp_path):
 
 @pytest.mark.parametrize("data", [*PICTURES[:12], *VOICES[:12]])
 def test_files_are_put_together_as_they_were(data):
-    parts = taken_apart(data)
+    parts = take_apart(data)
     try:
         is_cut = container.read(data).truncated
     except LuxvoxError:
@@ -52,7 +52,7 @@ def test_structured_mutations_get_past_the_checksums():
     """Most of what they make is refused for what it says, not for a checksum."""
     random, altered, alike = Random(3), 0, 0
     for _ in range(400):
-        data = structured(random.choice(PICTURES[:12]), ALL, random)
+        data = change_fields(random.choice(PICTURES[:12]), ALL, random)
         try:
             container.read(data)
             alike += 1
@@ -69,7 +69,7 @@ def test_damage_leaves_headers_and_checksums():
     random, n_salvaged = Random(5), 0
     for _ in range(200):
         data = random.choice(LEGAL)
-        hurt = damaged(data, LEGAL, random)
+        hurt = damage(data, LEGAL, random)
         header_size = container.read_header(data)[1]
         assert hurt[:header_size] == data[:header_size]
         try:
@@ -80,7 +80,7 @@ def test_damage_leaves_headers_and_checksums():
 
 
 def test_mutations_are_repeatable():
-    for mutation in (blind, structured, damaged):
+    for mutation in (change_bytes, change_fields, damage):
         made = [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
         assert made == [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
 

@@ -16,8 +16,8 @@ from luxvox.tests.golden.record import (
     HERE,
     MANIFEST,
     codes_record,
-    decoded_record,
     read_manifest,
+    record_decoded,
     refusal,
 )
 from luxvox.tests.golden.refusals import REFUSALS
@@ -62,7 +62,7 @@ def test_codes_and_picture_or_sound_are_the_recorded_ones(name):
     data = golden_bytes(HERE, name, entry)
     skip_what_cannot_be_decoded(name, entry)
     assert codes_record(data) == entry["codes"]
-    decoded, recorded = decoded_record(data), entry["decoded"]
+    decoded, recorded = record_decoded(data), entry["decoded"]
     assert decoded["shape"] == recorded["shape"]
     for key in set(recorded) - {"shape"}:
         np.testing.assert_allclose(decoded[key], recorded[key], rtol=0.01, atol=0.3)

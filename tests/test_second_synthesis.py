@@ -16,7 +16,7 @@ from luxvox.tests.second_decoder import read_codes, read_picture
 from luxvox.tests.second_decoder.pixels import draw
 
 
-def drawn(data, path):
+def draw_by_weights(data, path):
     """Return the pixels [H, W, 3] of a file by the weights next to a card, rounded."""
     tensors = load_file(path.with_suffix(".safetensors"))
     config = json.loads(path.read_text(encoding="utf-8"))["config"]
@@ -49,19 +49,19 @@ def test_pixels_of_tiny_weights(name):
     data = (HERE / f"{name}.lvx").read_bytes()
     with use_weights(TINY), quietly():
         pixels = luxvox.decompress_image(data)
-    assert_near(drawn(data, TINY / "picture-0.json"), pixels)
+    assert_near(draw_by_weights(data, TINY / "picture-0.json"), pixels)
 
 
 def test_pixels_of_shipped_weights():
     data = luxvox.compress_image(waves(40, 70), 60)
     assert any(array.any() for array in luxvox.codes(data).values())
-    assert_near(drawn(data, find_card("picture").path), luxvox.decompress_image(data))
+    assert_near(draw_by_weights(data, find_card("picture").path), luxvox.decompress_image(data))
 
 
 @pytest.mark.usefixtures("in_float32")
 def test_grey_is_the_rounded_mean_of_rounded_colours():
     data = (HERE / "tiny-grey.lvx").read_bytes()
-    total = drawn(data, TINY / "picture-0.json").astype(int).sum(2)
+    total = draw_by_weights(data, TINY / "picture-0.json").astype(int).sum(2)
     with use_weights(TINY):
         grey = luxvox.decompress_image(data)
     assert_near((2 * total + 3) // 6, grey)

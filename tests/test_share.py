@@ -24,15 +24,13 @@ def test_all_of_it_ships_and_nothing_else():
     on_disk = {path for path in ROOT.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert on_disk == {ROOT / "make.py", *(ROOT / path for path in FILES)}
     data_files = PYPROJECT["tool"]["setuptools"]["data-files"]
-    shipped = {
-        path for patterns in data_files.values() for one in patterns for path in globbed(one)
-    }
+    shipped = {path for patterns in data_files.values() for one in patterns for path in glob(one)}
     assert shipped == {ROOT / path for path in FILES}
     for folder, patterns in data_files.items():
         assert all(str(Path(one).parent) == folder for one in patterns)
 
 
-def globbed(pattern):
+def glob(pattern):
     return ROOT.parent.glob(pattern)
 
 

@@ -144,11 +144,11 @@ class OpenFile:
 
     def salvage(self) -> tuple[Container, Lost]:
         """Return the contents, altered parts and sections taken for empty ones; see `salvage`."""
-        return _salvaged(self)
+        return _salvage(self)
 
     def listing(self) -> Listing:
         """List the sections without raising for damage; see `list_sections`."""
-        return _listed(self)
+        return _list_entries(self)
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def salvage(data: bytes) -> tuple[Container, Lost]:
     return open_file(data).salvage()
 
 
-def _salvaged(file: OpenFile) -> tuple[Container, Lost]:
+def _salvage(file: OpenFile) -> tuple[Container, Lost]:
     altered: list[int] = []
     content, parts = _read(file, altered)
     sections, lost = content.sections, frozenset(altered)
@@ -267,7 +267,7 @@ def _read(file: OpenFile, altered: list[int] | None) -> tuple[Container, frozens
         listing = list_parts(data, start, bands_of(header))
         lost, offset = frozenset(listing.in_state("altered")), listing.end
         if lost and altered is None:
-            raise ChecksumError(_altered_part(listing))
+            raise ChecksumError(_name_altered_part(listing))
         parts, is_cut = listing.payloads(data), bool(listing.in_state("cut"))
     sections: tuple[Section, ...] = ()
     if not is_cut:
@@ -282,7 +282,7 @@ def _read(file: OpenFile, altered: list[int] | None) -> tuple[Container, frozens
     return Container(header, sections, is_cut, parts), lost
 
 
-def _altered_part(listing: PartListing) -> str:
+def _name_altered_part(listing: PartListing) -> str:
     entry = next(entry for entry in listing.entries if entry.state == "altered")
     name = f"codes {entry.part.section} of band {entry.part.band + 1}, offset {entry.offset}"
     return f"{name}: the checksum does not match, the file was altered"
@@ -297,7 +297,7 @@ def list_sections(data: bytes) -> Listing:
     return open_file(data).listing()
 
 
-def _listed(file: OpenFile) -> Listing:
+def _list_entries(file: OpenFile) -> Listing:
     data, header, n_sections, start = file.data, file.header, file.n_sections, file.start
     entries: list[SectionEntry] = []
     offset, damage = start, None

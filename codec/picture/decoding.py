@@ -23,7 +23,7 @@ from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.packed import unpack
 from luxvox.codec.picture.codes import BandWalk, decode_codes
-from luxvox.codec.picture.profiles import named_profile
+from luxvox.codec.picture.profiles import load_profile
 from luxvox.codec.picture.views import View, window_of
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.picture.prediction import LatticeCodes
@@ -112,11 +112,11 @@ def metadata_of(content: Container) -> tuple[bytes | None, bytes | None, bytes |
         None if payload is None else unpack(payload, container.section_name(number))
         for number, payload in ((n, content.payload(n)) for n in (ICC, EXIF, XMP))
     )
-    named = named_profile(picture_header(content.header).profile)
+    named = load_profile(picture_header(content.header).profile)
     return icc if named is None else named, exif, xmp
 
 
-def decoded_codes(
+def read_codes(
     picture: OpenedPicture,
     n_sections: int | None = None,
     progress: Progress = silent,
@@ -139,13 +139,13 @@ def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArr
     reading = part_of(progress, 0.0, _CODES_SHARE)
     drawing = part_of(progress, _CODES_SHARE, 1.0 - _CODES_SHARE)
     if view.crop is None:
-        codes = decoded_codes(picture, view.n_sections, reading)
+        codes = read_codes(picture, view.n_sections, reading)
         return draw_codes(picture.codec, picture.header, codes, drawing, view.factor)
     window = window_of(view, bands_of(picture.header), reach_of(picture.codec.model.config))
-    codes = decoded_codes(picture, view.n_sections, reading, window.bands)
+    codes = read_codes(picture, view.n_sections, reading, window.bands)
     cells = {level: CELL // stride for level, stride in STRIDES.items()}
     seen = {
-        level: array[:, _scaled(window.rows, cells[level]), _scaled(window.columns, cells[level])]
+        level: array[:, _scale(window.rows, cells[level]), _scale(window.columns, cells[level])]
         for level, array in codes.items()
     }
     left, top, width, height = window.crop
@@ -154,7 +154,7 @@ def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArr
     return draw_codes(picture.codec, header, seen, drawing)[top:, left:].copy()
 
 
-def _scaled(cells: range, n: int) -> slice:
+def _scale(cells: range, n: int) -> slice:
     return slice(cells.start * n, cells.stop * n)
 
 

@@ -48,11 +48,11 @@ Latents = dict[str, Tensor]
 def codec_on(device: str) -> PictureCodec:
     """Return the newest picture codec, its networks on a device: `cpu` or `cuda`."""
     codec = picture_codec()
-    return codec if device == "cpu" else _moved(codec.card.sha256, device)
+    return codec if device == "cpu" else _move(codec.card.sha256, device)
 
 
 @functools.lru_cache(maxsize=4)
-def _moved(_: str, device: str) -> PictureCodec:
+def _move(_: str, device: str) -> PictureCodec:
     """Move a codec to a device, once for each set of weights."""
     codec = picture_codec()
     return dataclasses.replace(codec, model=copy.deepcopy(codec.model).to(device))
@@ -135,7 +135,7 @@ class PictureEncoder:
             is_exact: do not start from what was computed for a nearby quality, so that the file is
                 the same whatever was tried before it.
         """
-        prepared = self._prepared_near(quality, part_of(progress, 0.0, 0.5), is_exact)
+        prepared = self._prepare_near(quality, part_of(progress, 0.0, 0.5), is_exact)
         header = self._header(quality)
         bands = self._bands(header, part_of(progress, 0.5, 0.5))
         lambda_ = 0.0 if prepared.saved else self.work.lambda_ * lambda_factor
@@ -184,14 +184,14 @@ class PictureEncoder:
             if number:
                 before = coarser[LEVELS[number - 1]]
                 placement.know(number - 1, torch.from_numpy(before)[None])
-            placed = placement.placed(number, prepared.latents[level])
+            placed = placement.place(number, prepared.latents[level])
             memory.release()
             for band, choice in enumerate(choices):
                 choice.begin(level, placed[:, :, bands.bands.grid_rows(band, STRIDES[level])])
 
         return begin
 
-    def _prepared_near(self, quality: Quality, progress: Progress, is_exact: bool) -> _Prepared:
+    def _prepare_near(self, quality: Quality, progress: Progress, is_exact: bool) -> _Prepared:
         """Return latents for a quality, rescaled from those of a nearby quality if there is one."""
         near = None if is_exact else _first_near(self._prepared, quality)
         if near is None:
@@ -212,11 +212,11 @@ class PictureEncoder:
 def _releasing(progress: Progress) -> Progress:
     """Return a progress that hands freed memory back after each strip."""
 
-    def done(share: float) -> None:
+    def release_after(share: float) -> None:
         memory.release()
         progress(share)
 
-    return done
+    return release_after
 
 
 def _first_near(known: Iterable[Quality], quality: Quality) -> Quality | None:

@@ -159,13 +159,13 @@ def encode(
         image = _on_white(image)
     image.info.clear()  # some writers would take metadata from there, and others would not
     try:
-        data, lost = _saved(image, metadata, form)
+        data, lost = _save(image, metadata, form)
     except MemoryError:
         raise
     except Exception:
         if metadata.exif is None:
             raise
-        data, lost = _saved(image, replace(metadata, exif=None), form)
+        data, lost = _save(image, replace(metadata, exif=None), form)
         lost = ("EXIF, which is damaged", *lost)  # and costs no picture
     lost = (*left_out, *lost)
     if not lost:
@@ -173,7 +173,7 @@ def encode(
     return data, (LossWarning(f".{ending} is written without {', '.join(lost)}"),)
 
 
-def _saved(image: Image.Image, metadata: Metadata, form: Format) -> tuple[bytes, tuple[str, ...]]:
+def _save(image: Image.Image, metadata: Metadata, form: Format) -> tuple[bytes, tuple[str, ...]]:
     stream = io.BytesIO()
     metadata_options, lost = _metadata_options(metadata, form)
     image.save(stream, form.pillow_name, **{**form.options, **metadata_options})

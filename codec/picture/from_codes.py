@@ -36,7 +36,7 @@ def pixels_of_codes(
     work = picture_work(DEFAULT_EFFORT, tune)
     with usual_state():
         codec = picture_codec(model)
-        whole = _checked_codes(codes, codec.model.config)
+        whole = _check_codes(codes, codec.model.config)
         height, width = (CELL * n for n in whole["apex"].shape[1:])
         header = container.PictureHeader(
             model_number=codec.card.number,
@@ -54,7 +54,7 @@ def pixels_of_codes(
         return draw_codes(codec, header, whole)
 
 
-def _checked_codes(
+def _check_codes(
     codes: Mapping[str, NDArray[Any]], config: PictureConfig
 ) -> dict[str, LatticeCodes]:
     """Return the codes of all levels as int16; levels that are missing are null."""

@@ -12,7 +12,7 @@ from luxvox.codec.arguments import (
     foreign_file,
     is_file,
     is_tensor,
-    unstacked,
+    unstack,
 )
 from luxvox.codec.picture import reading
 from luxvox.codec.picture.rasters import Raster, as_raster
@@ -37,7 +37,7 @@ def split_batch(pictures: Any) -> tuple[list[Any], bool]:
     """
     if isinstance(pictures, list | tuple):
         return list(pictures), True
-    stack = unstacked(pictures, _BATCH_DIMENSIONS)
+    stack = unstack(pictures, _BATCH_DIMENSIONS)
     return ([pictures], False) if stack is None else (stack, True)
 
 

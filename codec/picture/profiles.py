@@ -25,7 +25,7 @@ def profile_number(icc: bytes | None) -> int:
     if icc is None or len(icc) > _LARGEST or icc[16:20] != b"RGB ":
         return OWN_PROFILE
     for number in _COLOURS:
-        converted = _converted(icc, named_profile(number) or b"")
+        converted = _convert(icc, load_profile(number) or b"")
         if converted is not None:
             difference = np.abs(converted.astype(np.int16) - _samples())
             if difference.max() <= _SAME_COLOUR:
@@ -34,7 +34,7 @@ def profile_number(icc: bytes | None) -> int:
 
 
 @functools.cache
-def named_profile(number: int) -> bytes | None:
+def load_profile(number: int) -> bytes | None:
     """Return the ICC profile of a number; None for 0."""
     if number == OWN_PROFILE:
         return None
@@ -50,7 +50,7 @@ def _samples() -> NDArray[np.uint8]:
     return np.concatenate([greys, greys, grid]).reshape(8, 128, 3)
 
 
-def _converted(icc: bytes, target: bytes) -> NDArray[np.uint8] | None:
+def _convert(icc: bytes, target: bytes) -> NDArray[np.uint8] | None:
     """Return the samples converted from one profile to another, or None if that is impossible."""
     from PIL import Image, ImageCms
 

@@ -21,10 +21,10 @@ from luxvox.codec.picture.files.exif import Resolution, resolution_of
 from luxvox.codec.picture.files.facts import Facts, facts_of
 from luxvox.codec.picture.files.metadata import (
     Metadata,
-    made_true,
+    make_true,
     metadata_of,
     orientation_of,
-    turned_upright,
+    turn_upright,
 )
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
 from luxvox.errors import InputError, LuxvoxError, UsageError
@@ -158,11 +158,11 @@ def raster_of(
     """
     orientation = facts.orientation or orientation_of(image)
     left_to_turn = 1 if facts.is_turned_when_loaded else orientation
-    plain = from_array(turned_upright(samples, left_to_turn))
+    plain = from_array(turn_upright(samples, left_to_turn))
     height, width = plain.pixels.shape[:2]
     found = metadata_of(image)
     resolution = _resolution_to_add(facts.resolution, found.exif)
-    kept, claims = made_true(found, (width, height), orientation, resolution)
+    kept, claims = make_true(found, (width, height), orientation, resolution)
     has_gain_map = any("gain map" in claim for claim in claims)
     before = () if has_gain_map and image.format == "MPO" else facts.notes
     return Raster(
@@ -175,7 +175,7 @@ def raster_of(
     )
 
 
-def stripped(raster: Raster) -> Raster:
+def strip_metadata(raster: Raster) -> Raster:
     """Remove all metadata; a picture that looks different without its profile becomes sRGB."""
     plain = Raster(raster.pixels, raster.alpha, notes=raster.notes)
     if raster.icc is None:

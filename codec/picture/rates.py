@@ -79,7 +79,7 @@ def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
         chosen: the number that comes nearest.
     """
     search.try_lower(chosen)
-    if search.window.holds(search.tried(chosen).value):
+    if search.window.holds(search.try_number(chosen).value):
         return search.largest_near(chosen), None
     if (finest := search.finest_within()) is not None:
         return finest
@@ -164,7 +164,7 @@ class _Search:
 
     def measure(self, number: int) -> float:
         """Return the value of the file at a number."""
-        return self.tried(number).value
+        return self.try_number(number).value
 
     def with_finer_lambda(self, number: int) -> _Try:
         """Return the file that fits best at a number, λ varied by up to 2."""
@@ -172,12 +172,12 @@ class _Search:
         forecast = LineForecast(0, self._lambda_slope)
 
         def measure(finer: int) -> float:
-            return self.tried(number, finer).value
+            return self.try_number(number, finer).value
 
         finer = find(measure, self.window, steps, forecast, _LAMBDA_TRIES)
-        return self.tried(number, finer)
+        return self.try_number(number, finer)
 
-    def tried(self, number: int, finer: int = 0) -> _Try:
+    def try_number(self, number: int, finer: int = 0) -> _Try:
         """Return the file at a number and a finer λ, coded at most once."""
         key = number, finer
         if key not in self._tried:
@@ -188,7 +188,7 @@ class _Search:
             progress = part_of(self._progress, self._done, share)
             coded = self._encoder.at(quality, factor, is_exact=is_exact, progress=progress)
             self._done += share
-            self._tried[key] = self._measured(coded)
+            self._tried[key] = self._measure_error(coded)
         return self._tried[key]
 
     def try_lower(self, number: int) -> None:
@@ -197,7 +197,7 @@ class _Search:
             n_pixels = self._pixels.shape[0] * self._pixels.shape[1]
             lower = [quality.hundredths for quality in lower_qualities(Quality(number), n_pixels)]
             for hundredths in self._fixed or lower:
-                self.tried(hundredths)
+                self.try_number(hundredths)
 
     def largest_near(self, number: int) -> _Try:
         """Return the file of a number that meets the target, or of a finer one that does, too.
@@ -205,11 +205,11 @@ class _Search:
         Of the files within a size, the largest is wanted: otherwise a search for a slightly larger
         size could end at a slightly smaller file.
         """
-        found = self.tried(number)
+        found = self.try_number(number)
         if self._target.what != "size":
             return found
         for finer in range(number + _CLIMB, min(number + 4 * _CLIMB, FINEST.hundredths), _CLIMB):
-            larger = self.tried(finer)
+            larger = self.try_number(finer)
             if larger.value > self.window.high:
                 break
             found = max(found, larger, key=lambda attempt: attempt.value)
@@ -230,7 +230,7 @@ class _Search:
             best = min(enough, key=lambda attempt: (len(attempt.data), attempt.error), default=kept)
         else:
             is_tiny = self.window.high <= math.log(_FEW_BYTES)
-            fixed = [self.tried(number) for number in self._fixed] if is_tiny else []
+            fixed = [self.try_number(number) for number in self._fixed] if is_tiny else []
             tries = fixed or self._tried.values()
             enough = [attempt for attempt in tries if attempt.value <= self.window.high]
             best = min(enough, key=lambda attempt: (attempt.error, len(attempt.data)), default=kept)
@@ -241,13 +241,16 @@ class _Search:
         if best.error > kept.error and not is_psnr:
             return best.data, self.miss(best.value)
         why = "takes fewer bytes" if is_psnr else "is at least as good"
-        return best.data, f"{self._said()} is asked for, but {self._shown(best.value)} {why}"
+        return (
+            best.data,
+            f"{self._format_target()} is asked for, but {self._format_value(best.value)} {why}",
+        )
 
     def best(self) -> _Try:
         """Return the best file tried; one above a size that was asked for only if all are."""
         return min(self._tried.values(), key=lambda attempt: self.window.fault(attempt.value))
 
-    def _measured(self, coded: CodedPicture) -> _Try:
+    def _measure_error(self, coded: CodedPicture) -> _Try:
         is_psnr = self._target.what == "psnr"
         is_compared = is_psnr or self._has_plateau
         error = squared_error(self._codec, self._pixels, coded) if is_compared else 0.0
@@ -258,39 +261,43 @@ class _Search:
         """Return the finest file of all, and a note, if the size is above all that were found."""
         if self._target.what != "size":
             return None
-        finest = self.tried(PICTURE_NUMBERS[-1])
+        finest = self.try_number(PICTURE_NUMBERS[-1])
         if not self.window.low > finest.value:
             return None
-        return finest, f"{self._said()} are more than this picture takes: {len(finest.data)}"
+        return (
+            finest,
+            f"{self._format_target()} are more than this picture takes: {len(finest.data)}",
+        )
 
     def refuse_if_out_of_reach(self) -> None:
         """Raise UsageError if the target lies beyond all that was tried, both ends included."""
         for number in _ENDS:
-            self.tried(number)
+            self.try_number(number)
         values = [attempt.value for attempt in self._tried.values()]
         if self.window.high < min(values) or self.window.low > max(values):
-            low, high = (self._shown(self._exact(number)) for number in _ENDS)
+            low, high = (self._format_value(self._exact(number)) for number in _ENDS)
             verb = "reaches" if self._target.what == "psnr" else "takes"
             reach = f"which {verb} {low} to {high}"
             n_bytes = self._encoder.metadata_bytes
             if n_bytes and self._target.what != "psnr":
                 reach += f", {n_bytes} bytes of it metadata (strip leaves them out)"
-            raise UsageError(f"{self._said()} is out of reach for this picture, {reach}")
+            raise UsageError(f"{self._format_target()} is out of reach for this picture, {reach}")
 
     def _exact(self, number: int) -> float:
         """Return the value of the file at a number, whatever was tried before."""
         quality, factor = quality_and_lambda_factor(number)
-        return self._measured(self._encoder.at(quality, factor, is_exact=True)).value
+        return self._measure_error(self._encoder.at(quality, factor, is_exact=True)).value
 
     def miss(self, value: float) -> str:
         """Say that a target was missed, and by how much."""
-        return f"{self._said()} is asked for, the nearest found is {self._shown(value)}"
+        found = self._format_value(value)
+        return f"{self._format_target()} is asked for, the nearest found is {found}"
 
-    def _said(self) -> str:
+    def _format_target(self) -> str:
         unit = {"psnr": " dB", "size": " bytes", "bpp": " bits a pixel"}[self._target.what]
         return f"{self._target.value:.10g}{unit}"
 
-    def _shown(self, value: float) -> str:
+    def _format_value(self, value: float) -> str:
         if self._target.what == "psnr":
             return f"{value:.2f}"
         if self._target.what == "size":

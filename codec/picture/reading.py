@@ -15,7 +15,7 @@ from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.picture.files import cut_jpeg, png, tiff
 from luxvox.codec.picture.files.facts import facts_of
 from luxvox.codec.picture.files.kinds import HEAD_BYTES
-from luxvox.codec.picture.files.metadata import Metadata, made_true
+from luxvox.codec.picture.files.metadata import Metadata, make_true
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of, with_key
 from luxvox.codec.picture.files.pillow import (
     Source,
@@ -108,7 +108,7 @@ def _read_unknown_tiff(source: Source, max_pixels: int) -> Raster:
     plain = from_array(samples)
     height, width = plain.pixels.shape[:2]
     found = Metadata(_bytes_of(tags, _ICC_TAG), None, _bytes_of(tags, _XMP_TAG))
-    kept, claims = made_true(found, (width, height), 1, None)
+    kept, claims = make_true(found, (width, height), 1, None)
     return replace(plain, icc=kept.icc, xmp=kept.xmp, notes=(*notes, *claims, *plain.notes))
 
 

@@ -25,23 +25,23 @@ def without_hidden_colours(
         return pixels
     if hidden.all():
         return np.full_like(pixels, 128)
-    filled = _filled(pixels.astype(np.float32), (~hidden).astype(np.float32))
+    filled = _fill(pixels.astype(np.float32), (~hidden).astype(np.float32))
     return np.where(hidden, np.rint(filled), pixels).astype(np.uint8)
 
 
-def _filled(colours: Floats, weight: Floats) -> Floats:
+def _fill(colours: Floats, weight: Floats) -> Floats:
     """Fill in where the weight is 0, from half the size; colours [H, W, C], weight [H, W, 1]."""
     if weight.all():
         return colours
     height, width = weight.shape[:2]
-    sums, seen = _halved(colours * weight), _halved(weight)
+    sums, seen = _halve(colours * weight), _halve(weight)
     means = (sums / np.maximum(seen, 1e-6)).astype(np.float32)
-    coarse = _filled(means, np.minimum(seen, 1.0).astype(np.float32))
+    coarse = _fill(means, np.minimum(seen, 1.0).astype(np.float32))
     grown = coarse.repeat(2, 0).repeat(2, 1)[:height, :width]
     return colours * weight + grown * (1.0 - weight)
 
 
-def _halved(plane: Floats) -> Floats:
+def _halve(plane: Floats) -> Floats:
     """Return the sums of squares of 2×2 samples; beyond the borders are zeros."""
     height, width = plane.shape[:2]
     padded = np.pad(plane, ((0, height % 2), (0, width % 2), (0, 0)))

@@ -54,7 +54,7 @@ def view_of(sections: int | None, scale: float, crop: Crop | None) -> View:
     if crop is not None and scale != 1.0:
         raise UsageError("scale and crop exclude each other")
     if crop is not None and (len(crop) != 4 or min(crop[:2]) < 0 or min(crop[2:]) < 1):
-        raise UsageError(f"crop {_said(crop)} is not legal: X,Y from 0, W,H from 1")
+        raise UsageError(f"crop {_format_crop(crop)} is not legal: X,Y from 0, W,H from 1")
     if crop is not None:  # NumPy's whole numbers would overflow
         left, top, width, height = map(int, crop)
         crop = left, top, width, height
@@ -71,7 +71,9 @@ def check_view(view: View, width: int, height: int) -> None:
         left, top, crop_width, crop_height = view.crop
         if left + crop_width > width or top + crop_height > height:
             size = f"{width}×{height}"
-            raise UsageError(f"crop {_said(view.crop)} is not inside the picture of {size} pixels")
+            raise UsageError(
+                f"crop {_format_crop(view.crop)} is not inside the picture of {size} pixels"
+            )
 
 
 @dataclass(frozen=True)
@@ -111,5 +113,5 @@ def _cells(first: int, size: int, reach: int, n_cells: int) -> range:
     return range(max((first - reach) // CELL, 0), min(-(-(first + size + reach) // CELL), n_cells))
 
 
-def _said(crop: Crop) -> str:
+def _format_crop(crop: Crop) -> str:
     return ",".join(map(str, crop))

@@ -63,7 +63,7 @@ def _next(stretches: Iterator[Tensor]) -> Tensor | None:
     return next(stretches, None)
 
 
-def coded_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
+def code_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
     """Choose the nearest codewords as codes of latents [n_channels, 1, F], at full depth."""
     codes, bits = codec.model.choose(latents[None])
     power = power_db(latents[None])[0, 0].numpy()
@@ -84,7 +84,7 @@ def uncoded_frames(
     return Frames(np.zeros((len(bits), 0), np.uint16), power, bits, latents.half())
 
 
-def joined_frames(parts: Iterable[Frames], total: int) -> Frames:
+def join_frames(parts: Iterable[Frames], total: int) -> Frames:
     """Join frames that follow one another in time, `total` in all; each is freed once copied."""
     joined: list[NDArray[Any]] = []
     start = 0

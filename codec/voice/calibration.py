@@ -40,7 +40,7 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     # Spread evenly.
     chosen = [loud[(2 * n + 1) * len(loud) // (2 * n_chosen)] for n in range(n_chosen)]
     cells = [(segment, channel) for segment in chosen for channel in range(header.channels)]
-    drawn = sum(side_by_side(lambda cell: _drawn_energy(voice, *cell), cells, len(cells)))
+    drawn = sum(side_by_side(lambda cell: _decoded_energy(voice, *cell), cells, len(cells)))
     recorded = sum(energies[segment] for segment in chosen)
     if not drawn or not recorded:
         return data
@@ -56,7 +56,7 @@ def _recorded_energy(level: Level, segment: int) -> float:
     return float(level.powers[frames].sum()) * FRAME_SAMPLES
 
 
-def _drawn_energy(voice: OpenedVoice, segment: int, channel: int) -> float:
+def _decoded_energy(voice: OpenedVoice, segment: int, channel: int) -> float:
     """Return the energy of a decoded segment of a channel, before the gain."""
     codes = codes_of_segment(voice, segment, channel)
     n_samples = (codes.shape[1] - 1) * FRAME_SAMPLES

@@ -112,7 +112,7 @@ def voice_stream(
     if whole < total:
         n_reached = min((whole * SEGMENT_FRAMES - 1) * FRAME_SAMPLES, n_coded)
         n_samples = min(samples_of_segments(whole, header.sample_rate_hz), n_samples)
-    blocks = _watched(_joined(streams, header), n_reached, progress)
+    blocks = _report_blocks(_join_channels(streams, header), n_reached, progress)
     out = resample_blocks(blocks, CODED_RATE_HZ, header.sample_rate_hz, n_samples)
     return VoiceStream(header.sample_rate_hz, header.channels, n_samples, out)
 
@@ -209,14 +209,13 @@ def channel_blocks(
 
     total = -(-n_samples // FRAME_SAMPLES) + 1
     drawn = (
-        (np.logical_and.reduce(codes == 0, axis=0), dequantised(codec, codes))
-        for codes in stretches
+        (np.logical_and.reduce(codes == 0, axis=0), dequantise(codec, codes)) for codes in stretches
     )
     frames = FrameStream(drawn, total, min_silent_frames(quality, total))
     return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
 
 
-def dequantised(codec: VoiceCodec, codes: Codes) -> Any:
+def dequantise(codec: VoiceCodec, codes: Codes) -> Any:
     """Turn codes [stages, F] into latents [n_channels, 1, F] in steps."""
     import torch
 
@@ -224,7 +223,7 @@ def dequantised(codec: VoiceCodec, codes: Codes) -> Any:
     return codec.model.vq.decode(array)[0]
 
 
-def _joined(streams: list[Iterator[Samples]], header: VoiceHeader) -> Iterator[Samples]:
+def _join_channels(streams: list[Iterator[Samples]], header: VoiceHeader) -> Iterator[Samples]:
     """Yield float32 [n, C] at 16 kHz and the level of the recording."""
     scale = np.float32(1.0 / amplitude_of(header.gain))
     for blocks in zip(*streams, strict=True):
@@ -235,7 +234,9 @@ def _joined(streams: list[Iterator[Samples]], header: VoiceHeader) -> Iterator[S
             yield from_coded(first, second, header.stereo_mode) * scale
 
 
-def _watched(blocks: Iterable[Samples], n_coded: int, progress: Progress) -> Iterator[Samples]:
+def _report_blocks(
+    blocks: Iterable[Samples], n_coded: int, progress: Progress
+) -> Iterator[Samples]:
     n_done = 0
     for block in blocks:
         yield block

@@ -20,8 +20,8 @@ from luxvox.codec.voice.analysis import (
     analyse_channel,
     blocks_at_coded_rate,
     channel_blocks,
-    coded_at_full_depth,
-    joined_frames,
+    code_at_full_depth,
+    join_frames,
     leave_uncoded,
     uncoded_frames,
 )
@@ -31,7 +31,7 @@ from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
-from luxvox.models.voice.correction import HEARD_SHARE, corrected_latents
+from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.tiling import SampleWindow
 from luxvox.progress import Progress, part_of, silent
 from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_frames, n_segments
@@ -99,7 +99,7 @@ class VoiceEncoder:
             for channel in range(recording.channels)
         )
         share = _ANALYSIS_SHARE[self._is_to_be_corrected]
-        self._channels = self._analysed(part_of(progress, 0.0, share))
+        self._channels = self._analyse(part_of(progress, 0.0, share))
         self._progress = part_of(progress, share, 1.0 - share)
 
     @property
@@ -111,17 +111,17 @@ class VoiceEncoder:
     def _is_to_be_corrected(self) -> bool:
         return self._work.n_corrections > 0
 
-    def _analysed(self, progress: Progress) -> tuple[Frames, ...]:
+    def _analyse(self, progress: Progress) -> tuple[Frames, ...]:
         rate_hz = self.header.sample_rate_hz
         n_coded = coded_length(self.header.n_samples, rate_hz)
-        code = leave_uncoded if self._is_to_be_corrected else coded_at_full_depth
+        code = leave_uncoded if self._is_to_be_corrected else code_at_full_depth
         channels = []
         for channel, read in enumerate(self._blocks):
             share = 1.0 / len(self._blocks)
             done = part_of(progress, channel * share, share)
             stretches = analyse_channel(self.codec, read(), n_coded, done)
             coded = (code(self.codec, stretch, self._work.chooses_again) for stretch in stretches)
-            channels.append(joined_frames(coded, n_frames(self.header.n_samples, rate_hz)))
+            channels.append(join_frames(coded, n_frames(self.header.n_samples, rate_hz)))
         return tuple(channels)
 
     def prepare(self, quality: Quality) -> None:
@@ -131,12 +131,12 @@ class VoiceEncoder:
         channels = []
         for channel, frames in enumerate(self._channels):
             total = len(frames.power_db)
-            correct = in_one_thread(functools.partial(self._corrected, channel, quality))
+            correct = in_one_thread(functools.partial(self._correct, channel, quality))
             n_windows = -(-total // _CORRECTED_FRAMES)
             windows = side_by_side(correct, self._windows(channel, total), n_windows)
             share = _CORRECTION_SHARE / len(self._channels)
             done = part_of(self._progress, channel * share, share)
-            channels.append(joined_frames(_watched(windows, n_windows, done), total))
+            channels.append(join_frames(_report_items(windows, n_windows, done), total))
         self._channels = tuple(channels)
         self._work = replace(self._work, n_corrections=0)
         self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
@@ -159,7 +159,7 @@ class VoiceEncoder:
         """Return the sections of some segments, channel by channel within each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
         coded = side_by_side(lambda pair: self._segment(*pair, quality), pairs, len(pairs))
-        watched = _watched(coded, len(pairs), progress)
+        watched = _report_items(coded, len(pairs), progress)
         return [section for sections in watched for section in sections]
 
     @property
@@ -195,7 +195,7 @@ class VoiceEncoder:
         """How many frames on each side are heard when some are corrected; not all that matter."""
         return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
-    def _corrected(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
+    def _correct(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
         """Correct the latents of some frames, and their powers by how much they are heard.
 
         Neighbours are heard, but stay.
@@ -203,7 +203,7 @@ class VoiceEncoder:
         model, (frames, samples) = self.codec.model, window
         heard = slice(frames.start, frames.stop)
         power = self._channels[channel].power_db[heard]
-        corrected = corrected_latents(
+        corrected = correct_latents(
             model,
             self._channels[channel].latents[:, :, heard].float(),
             torch.from_numpy(samples),
@@ -246,7 +246,7 @@ class VoiceEncoder:
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 
 
-def _watched(items: Iterable[Item], total: int, progress: Progress) -> Iterator[Item]:
+def _report_items(items: Iterable[Item], total: int, progress: Progress) -> Iterator[Item]:
     for n, item in enumerate(items, start=1):
         yield item
         progress(n / total)

@@ -14,7 +14,7 @@ from luxvox.codec.arguments import (
     foreign_file,
     is_file,
     is_tensor,
-    unstacked,
+    unstack,
 )
 from luxvox.codec.voice.recordings import OpenRecording, open_recording, recording_of
 from luxvox.errors import UsageError
@@ -38,7 +38,7 @@ def split_batch(voices: Any) -> tuple[list[Any], bool]:
     if isinstance(voices, list | tuple):
         is_batch = bool(voices) and all(map(_is_voice, voices))
         return (list(voices), True) if is_batch else ([voices], False)
-    stack = unstacked(voices, _BATCH_DIMENSIONS)
+    stack = unstack(voices, _BATCH_DIMENSIONS)
     return ([voices], False) if stack is None else (stack, True)
 
 

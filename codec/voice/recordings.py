@@ -152,7 +152,7 @@ def resample_blocks(
 ) -> Iterator[Samples]:
     """Yield blocks at a different rate, `n_out` samples in all: trimmed, or padded with silence."""
     n_left, channels = n_out, 1
-    for block in blocks if from_hz == to_hz else _resampled(blocks, from_hz, to_hz):
+    for block in blocks if from_hz == to_hz else _resample(blocks, from_hz, to_hz):
         channels = block.shape[1]
         kept = block[:n_left]
         n_left -= len(kept)
@@ -164,7 +164,7 @@ def resample_blocks(
         yield np.zeros((n, channels), np.float32)
 
 
-def _resampled(blocks: Iterable[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
+def _resample(blocks: Iterable[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
     stream, channels = None, 1
     for block in blocks:
         channels = block.shape[1]

@@ -108,7 +108,7 @@ def step_inputs(log_step_int: int) -> Tensor:
     )
 
 
-def companded(codes: Tensor) -> Tensor:
+def compand_codes(codes: Tensor) -> Tensor:
     """Map codes in steps to −104 … 104, about logarithmically."""
     return compand(codes.clamp(-CODE_MAX, CODE_MAX) * _COMPAND_INPUT)
 
@@ -142,7 +142,9 @@ def next_state(
     """
     # [2] -> [2, H, W]
     planes = step[:, None, None].expand(-1, *codes.shape[1:])
-    parts = [companded(codes), planes] if state is None else [companded(codes), state, planes]
+    parts = (
+        [compand_codes(codes), planes] if state is None else [compand_codes(codes), state, planes]
+    )
 
     # [C], [n_state], [2] planes -> [1, C + n_state + 2, H, W]
     x = torch.cat(parts)[None].contiguous(memory_format=torch.channels_last)

@@ -100,7 +100,7 @@ class PillowPeer:
         return len(data)
 
 
-def _built_in(feature: str, library: str) -> Callable[[], str]:
+def _version_reader(feature: str, library: str) -> Callable[[], str]:
     def describe() -> str:
         if not features.check(feature):
             raise ImportError(f"this Pillow was built without {library}")
@@ -162,7 +162,7 @@ WEBP = PillowPeer(
     "WEBP",
     (0, 6, 20, 40, 60, 78, 88, 94, 97),
     _webp_options,
-    _built_in("webp", "libwebp"),
+    _version_reader("webp", "libwebp"),
 )
 AVIF = PillowPeer(
     "avif",
@@ -170,7 +170,7 @@ AVIF = PillowPeer(
     "AVIF",
     (8, 16, 25, 34, 44, 54, 65, 76, 88),
     _avif_options,
-    _built_in("avif", "libavif"),
+    _version_reader("avif", "libavif"),
 )
 AVIF_PSNR = PillowPeer(
     "avif-psnr",
@@ -178,7 +178,7 @@ AVIF_PSNR = PillowPeer(
     "AVIF",
     (4, 12, 20, 29, 39, 49, 59, 70, 81),
     _avif_psnr_options,
-    _built_in("avif", "libavif"),
+    _version_reader("avif", "libavif"),
 )
 JXL = PillowPeer(
     "jxl",
@@ -195,5 +195,5 @@ JPEG2000 = PillowPeer(
     "JPEG2000",
     (0.06, 0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 1.5, 2.2),
     _jpeg2000_options,
-    _built_in("jpg_2000", "OpenJPEG"),
+    _version_reader("jpg_2000", "OpenJPEG"),
 )

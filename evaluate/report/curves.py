@@ -32,7 +32,7 @@ class Drawn:
     axes: Axes
 
 
-def drawn_scales(record: Record) -> list[Drawn]:
+def draw_scales(record: Record) -> list[Drawn]:
     """Return what is drawn of a record, a plot for each scale that has a curve."""
     styles = styles_of(record)
     drawn = []
@@ -53,7 +53,7 @@ def curves(record: Record) -> str:
         _figure(
             drawn.axes.figure, _files_note(record, drawn.scale), plots.plot(drawn.lines, drawn.axes)
         )
-        for drawn in drawn_scales(record)
+        for drawn in draw_scales(record)
     ]
     legend = _legend(record, styles)
     return (
@@ -66,7 +66,7 @@ def _lines(record: Record, scale: Record, styles: Mapping[str, int]) -> list[Lin
     digits, unit = scale["digits"], scale["unit"]
     labels, lines = labels_of(record), []
 
-    def said(name: str, point: float | None, rate: float, figure: float) -> str:
+    def describe_point(name: str, point: float | None, rate: float, figure: float) -> str:
         setting = "" if point is None else f" at {point:g}"
         where = f"{number(rate, RATE_DIGITS[record['kind']])} {short_unit(record)}"
         return f"{labels[name]}{setting}: {where}, {number(figure, digits)} {unit}".rstrip()
@@ -75,7 +75,7 @@ def _lines(record: Record, scale: Record, styles: Mapping[str, int]) -> list[Lin
         means = [m for m in record["means"] if m["codec"] == codec["name"]]
         points_of_codec = [(m["point"], m["figures"].get(scale["name"])) for m in means]
         points = tuple(
-            (f["rate"], f["mean"], said(codec["name"], point, f["rate"], f["mean"]))
+            (f["rate"], f["mean"], describe_point(codec["name"], point, f["rate"], f["mean"]))
             for point, f in points_of_codec
             if f is not None
         )
@@ -85,7 +85,7 @@ def _lines(record: Record, scale: Record, styles: Mapping[str, int]) -> list[Lin
     low, high = _BEYOND[0] * min(rates, default=0.0), _BEYOND[1] * max(rates, default=0.0)
     for curve in record["against"]:
         pairs = [(r, f) for r, f in curve["points"].get(scale["name"], []) if low <= r <= high]
-        points = tuple((r, f, said(curve["name"], None, r, f)) for r, f in sorted(pairs))
+        points = tuple((r, f, describe_point(curve["name"], None, r, f)) for r, f in sorted(pairs))
         if points:
             lines.append(Line(curve["name"], styles[curve["name"]], points))
     return lines

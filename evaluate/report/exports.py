@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from luxvox.evaluate.report import latex
-from luxvox.evaluate.report.curves import drawn_scales
+from luxvox.evaluate.report.curves import draw_scales
 from luxvox.evaluate.report.standalone import drawing
 from luxvox.evaluate.report.wording import Record, labels_of
 
@@ -41,7 +41,7 @@ def svg(record: Record, _: Sequence[str] = ()) -> dict[str, str]:
     labels = labels_of(record)
     return {
         f"{drawn.scale['name']}.svg": drawing(drawn.lines, drawn.axes, labels)
-        for drawn in drawn_scales(record)
+        for drawn in draw_scales(record)
     }
 
 

@@ -50,9 +50,9 @@ def tabular(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return " & ".join(escaped(cell) for cell in cells) + r" \\"
+    return " & ".join(escape(cell) for cell in cells) + r" \\"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Return text with what LaTeX reads as commands made plain."""
     return "".join(_SPECIAL.get(sign, sign) for sign in text)

@@ -10,7 +10,7 @@ from luxvox.evaluate.peers import is_own
 from luxvox.evaluate.report import worst
 from luxvox.evaluate.report.curves import curves, times
 from luxvox.evaluate.report.samples import ORIGINAL, Sample, Tile
-from luxvox.evaluate.report.tables import compared, means
+from luxvox.evaluate.report.tables import comparison_tables, means
 from luxvox.evaluate.report.wording import RATE_DIGITS, Record, number, short_unit
 
 _FAR = 0.1  # a tile whose bytes differ by more says so
@@ -35,11 +35,11 @@ def page(record: Record, shown: Sequence[Sample]) -> str:
     title = f"Rate and quality: {record['run']['data']}"
     sections = [
         _head(record, title),
-        compared(record),
+        comparison_tables(record),
         worst.table(record),
         curves(record),
         times(record),
-        _shown(record, shown),
+        _samples_section(record, shown),
         means(record),
         _taking_part(record),
     ]
@@ -66,7 +66,7 @@ def _head(record: Record, title: str) -> str:
     )
 
 
-def _shown(record: Record, shown: Sequence[Sample]) -> str:
+def _samples_section(record: Record, shown: Sequence[Sample]) -> str:
     if not shown:
         return ""
     is_picture = record["kind"] == "pictures"

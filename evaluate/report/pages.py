@@ -16,11 +16,11 @@ from luxvox.evaluate.peers import OWN, is_own
 from luxvox.evaluate.report.wording import (
     RATE_DIGITS,
     Record,
+    format_signed,
     labels_of,
     number,
     scale_label,
     short_unit,
-    signed,
 )
 
 _ANCHORS = ("jpeg", "avif", "opus")
@@ -61,7 +61,7 @@ def write(page: Path, records: Mapping[str, Record], layout: Layout) -> None:
             raise ValueError(f"has no marker <!-- {next(iter(parts))}:begin -->")
         for part in found:
             fill, record = parts[part]
-            text = spliced(text, part, fill(record, layout.anchors))
+            text = splice_text(text, part, fill(record, layout.anchors))
     except OSError as error:
         raise SystemFailure(f"{page}: cannot be read: {files.reason(error)}") from error
     except ValueError as error:
@@ -75,13 +75,13 @@ def splice(page: Path, part: str, text: str) -> None:
     Raises ValueError where the page lacks one of the markers.
     """
     try:
-        renewed = spliced(page.read_text(encoding="utf-8"), part, text)
+        renewed = splice_text(page.read_text(encoding="utf-8"), part, text)
     except ValueError as error:
         raise ValueError(f"{page}: {error}") from error
     page.write_text(renewed, encoding="utf-8")
 
 
-def spliced(page: str, part: str, text: str) -> str:
+def splice_text(page: str, part: str, text: str) -> str:
     """Return a page with one part renewed; raises ValueError where it lacks a marker."""
     begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
     before, found_begin, rest = page.partition(begin)
@@ -121,7 +121,7 @@ def tables(record: Record, anchors: Sequence[str] = ()) -> str:
 def summary(record: Record, anchors: Sequence[str] = ()) -> str:
     """Lay out the differences from the first anchor in Markdown, by the first column."""
     reference, *_ = anchors_of(record, anchors)
-    scales = _compared(record)
+    scales = _compared_scales(record)
     labels = labels_of(record)
     found = [
         (name, [_rate(record, scale, reference, name) for scale in scales])
@@ -163,7 +163,7 @@ def _curves(record: Record) -> list[str]:
     return [codec["name"] for codec in record["codecs"] if len(codec["points"]) > 1]
 
 
-def _compared(record: Record) -> list[Record]:
+def _compared_scales(record: Record) -> list[Record]:
     return [scale for scale in record["scales"] if scale["is_compared"]]
 
 
@@ -174,7 +174,7 @@ def differences(record: Record, reference: str) -> str:
 
 def difference_cells(record: Record, reference: str) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of the table of differences from one codec."""
-    labels, scales = labels_of(record), _compared(record)
+    labels, scales = labels_of(record), _compared_scales(record)
     rows = [
         [labels[name], *(_cell(_rate(record, scale, reference, name)) for scale in scales)]
         for name in labels
@@ -194,12 +194,16 @@ def _cell(rate: Record | None) -> str:
     if rate is None or rate["value"] is None:
         return "–"
     interval = rate["interval"]
-    ends = "" if interval is None else f" ({signed(interval[0], 1)} … {signed(interval[1], 1)})"
-    return f"{signed(rate['value'], 1)}{ends}"
+    ends = (
+        ""
+        if interval is None
+        else f" ({format_signed(interval[0], 1)} … {format_signed(interval[1], 1)})"
+    )
+    return f"{format_signed(rate['value'], 1)}{ends}"
 
 
 def _percent(rate: Record | None) -> str:
-    return "–" if rate is None or rate["value"] is None else f"{signed(rate['value'], 1)} %"
+    return "–" if rate is None or rate["value"] is None else f"{format_signed(rate['value'], 1)} %"
 
 
 def _order(rate: Record | None) -> float:

@@ -22,7 +22,7 @@ from PIL import Image
 from luxvox.codec.voice.recordings import to_pcm16
 from luxvox.evaluate import peers
 from luxvox.evaluate.inputs import PICTURES, VOICE_RATE_HZ, TestFile, read
-from luxvox.evaluate.measure import Row, coded, one_thread
+from luxvox.evaluate.measure import Row, encode_and_decode, one_thread
 from luxvox.evaluate.study import Study
 
 CROP = 256
@@ -109,7 +109,7 @@ def _exhibit(study: Study, test_file: TestFile) -> Sample:
         if codec.name == ORIGINAL:
             continue
         row = closest(own_rows, yardstick.n_bytes)
-        _, decoded = coded(peers.load(codec.spec), original, row.point)
+        _, decoded = encode_and_decode(peers.load(codec.spec), original, row.point)
         tiles.append(Tile(codec.name, codec.label, row, *draw(decoded)))
     return Sample(test_file.name, tuple(tiles))
 

@@ -73,7 +73,7 @@ def _row(speed: Speed, label: str) -> str:
     return f"<tr{mine}><th>{escape(label)}</th>{cells}</tr>"
 
 
-def said(value: float) -> str:
+def format_speed(value: float) -> str:
     """Print a speed with three digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
@@ -83,5 +83,5 @@ def _spread(values: list[float]) -> tuple[float, float, float]:
 
 
 def _cell(speed: tuple[float, float, float]) -> str:
-    mean, low, high = map(said, speed)
+    mean, low, high = map(format_speed, speed)
     return f'{mean} <span class="quiet">({low}&nbsp;…&nbsp;{high})</span>'

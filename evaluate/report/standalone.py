@@ -43,24 +43,25 @@ def drawing(lines: Sequence[Line], axes: Axes, labels: Mapping[str, str] | None 
     legend = []
     for number, (line, name) in enumerate(zip(lines, named, strict=True)):
         y = 34 + 20 * number
-        legend.append(_moved(mark(line.style), WIDTH, y))
+        legend.append(_move(mark(line.style), WIDTH, y))
         legend.append(f'<text x="{WIDTH + 28}" y="{y + 11}">{escape(name)}</text>')
+    curves = _inline_styles(_move(plot(lines, axes), 0, 20))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="12">\n'
         '<rect width="100%" height="100%" fill="#fff"/>\n'
         f'<text x="46" y="14" font-weight="bold">{escape(axes.figure)}</text>\n'
-        f"{_inlined(_moved(plot(lines, axes), 0, 20))}\n{_inlined(''.join(legend))}\n</svg>\n"
+        f"{curves}\n{_inline_styles(''.join(legend))}\n</svg>\n"
     )
 
 
-def _moved(svg: str, x: int, y: int) -> str:
+def _move(svg: str, x: int, y: int) -> str:
     """Turn an SVG element into a group that stands elsewhere."""
     inside = re.sub(r"^<svg[^>]*>|</svg>$", "", svg)
     return f'<g transform="translate({x} {y})">{inside}</g>'
 
 
-def _inlined(svg: str) -> str:
+def _inline_styles(svg: str) -> str:
     """Replace classes by what they look like, since some viewers know no style sheets."""
     looks = {
         "grid": 'stroke="#e2e8f0"',

@@ -9,15 +9,15 @@ from luxvox.evaluate.peers import OWN, is_own
 from luxvox.evaluate.report.wording import (
     RATE_DIGITS,
     Record,
+    format_signed,
     labels_of,
     number,
     scale_label,
     short_unit,
-    signed,
 )
 
 
-def compared(record: Record) -> str:
+def comparison_tables(record: Record) -> str:
     """Lay out Bjøntegaard differences, a table for each reference."""
     scales = [scale for scale in record["scales"] if scale["is_compared"]]
     by_pair = {(c["scale"], c["reference"], c["codec"]): c for c in record["comparisons"]}
@@ -34,7 +34,7 @@ def compared(record: Record) -> str:
     )
     tables = "\n".join(
         f'<div class="scroll" data-reference="{k}"{"" if name == first else " hidden"}>'
-        + _compared_table(name, names, scales, by_pair, labels)
+        + _comparison_table(name, names, scales, by_pair, labels)
         + "</div>"
         for k, name in enumerate(references)
     )
@@ -55,7 +55,7 @@ def compared(record: Record) -> str:
     )
 
 
-def _compared_table(
+def _comparison_table(
     reference: str,
     names: Sequence[str],
     scales: Sequence[Record],
@@ -98,12 +98,12 @@ def _one_difference(difference: Record, digits: int, unit: str, name: str) -> st
     interval = difference["interval"]
     space = "&#8239;" if unit else ""
     ends = (
-        f' <span class="quiet">({signed(interval[0], digits)}&nbsp;…&nbsp;'
-        f"{signed(interval[1], digits)})</span>"
+        f' <span class="quiet">({format_signed(interval[0], digits)}&nbsp;…&nbsp;'
+        f"{format_signed(interval[1], digits)})</span>"
         if interval
         else ""
     )
-    value = f"{signed(difference['value'], digits)}{space}{escape(unit)}"
+    value = f"{format_signed(difference['value'], digits)}{space}{escape(unit)}"
     return f'<span class="{name}">{value}{ends}</span>'
 
 

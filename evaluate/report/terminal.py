@@ -24,7 +24,7 @@ def summary(record: Record, anchors: Sequence[str] = ()) -> str:
     chosen = pages.anchors_of(record, anchors)
     head, rows = pages.difference_cells(record, chosen[0]) if chosen else ([], [])
     if not rows:
-        return aligned(*pages.mean_cells(record))
+        return align(*pages.mean_cells(record))
     note = "bits at equal quality; negative is smaller files"
     rows = [[row[0], *map(_percent, row[1:])] for row in rows]
     timed = {speed.codec: speed for speed in speeds.speeds(record)}
@@ -33,10 +33,10 @@ def summary(record: Record, anchors: Sequence[str] = ()) -> str:
         head = [*head, "encoding", "decoding"]
         rows = [[*row, *_speed(timed.get(names[row[0]]))] for row in rows]
         note += f"; speeds in {speeds.unit(record)}"
-    return f"{aligned(head, rows)}\n({note})"
+    return f"{align(head, rows)}\n({note})"
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def align(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out a table in columns: the first to the left, numbers to the right."""
     lines = [[_cut(row[0]), *row[1:]] for row in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -53,7 +53,7 @@ def _speed(speed: Speed | None) -> list[str]:
     return (
         ["–", "–"]
         if speed is None
-        else [speeds.said(speed.encode[0]), speeds.said(speed.decode[0])]
+        else [speeds.format_speed(speed.encode[0]), speeds.format_speed(speed.decode[0])]
     )
 
 

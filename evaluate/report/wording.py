@@ -15,7 +15,7 @@ def number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def signed(value: float, digits: int = 1) -> str:
+def format_signed(value: float, digits: int = 1) -> str:
     """Print a number with its sign."""
     return f"{value:+.{digits}f}".replace("-", "−")
 

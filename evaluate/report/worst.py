@@ -11,7 +11,7 @@ from luxvox.evaluate.bd import Curve, NoComparison
 from luxvox.evaluate.metrics import decibels
 from luxvox.evaluate.peers import OWN
 from luxvox.evaluate.report.pages import anchors_of
-from luxvox.evaluate.report.wording import Record, labels_of, number, scale_label, signed
+from luxvox.evaluate.report.wording import Record, format_signed, labels_of, number, scale_label
 
 SHOWN = 10  # of all files, which may be thousands
 _MIN_FILES = 2
@@ -94,7 +94,9 @@ def _row(standing: Standing, compared: Sequence[Record], reference: str | None) 
 def _cell(figure: float | None, scale: Record, reference: str | None) -> str:
     if figure is None:
         return "–"
-    return number(figure, scale["digits"]) if reference is None else f"{signed(figure)}&#8239;%"
+    return (
+        number(figure, scale["digits"]) if reference is None else f"{format_signed(figure)}&#8239;%"
+    )
 
 
 def _badness(figure: float | None, scale: Record, reference: str | None) -> float:

@@ -161,7 +161,7 @@ class _Folded:
         assert synthesis.back.bias is not None
         self._means = SquareMeans(synthesis) if factor >= SQUARE else None
         if self._means is None:
-            self._back = _reduced(synthesis.back.weight, synthesis.back.bias, factor)
+            self._back = _reduce(synthesis.back.weight, synthesis.back.bias, factor)
 
     def level(self, number: int, latents: Tensor | None, coarser: Tensor | None) -> Tensor:
         """Return the features of a level from its latents and those of the coarser one."""
@@ -226,7 +226,7 @@ class _FoldedBlock:
         return x.add_(F.conv2d(product, *last))
 
 
-def _reduced(weight: Tensor, bias: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+def _reduce(weight: Tensor, bias: Tensor, factor: int) -> tuple[Tensor, Tensor]:
     """Average the kernels [192, V, 2, 2] of the samples of a block within squares."""
     n = BLOCK // factor
     split = (3, n, factor, n, factor)

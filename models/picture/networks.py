@@ -29,7 +29,7 @@ from luxvox.models.picture.conditions import (
     Setting,
     log_step,
 )
-from luxvox.models.picture.transform import BLOCK, mirrored
+from luxvox.models.picture.transform import BLOCK, mirror
 
 N_PROBES, N_MAPS = 24, 4  # of steps, per level
 MAX_LOG_FACTOR = 1.5  # of a step, either way
@@ -151,7 +151,7 @@ class Analysis(nn.Module):
     def fine(self, pixels: Tensor, at: Conditions) -> tuple[Tensor, Tensor]:
         """Return the latents of `detail`, and features [B, width, H / 16, W / 16] of the rest."""
         # [B, 3, H, W] -> [B, 192, H / 8 + 1, W / 8 + 1] -> [B, width, H / 8, W / 8]
-        blocks = F.pixel_unshuffle(mirrored(pixels), BLOCK)
+        blocks = F.pixel_unshuffle(mirror(pixels), BLOCK)
         x = self.front(blocks.contiguous(memory_format=torch.channels_last))
 
         for block in blocks_of(self, FINEST):
@@ -288,7 +288,7 @@ class PictureModel(nn.Module):
         """Return the function that gives the synthesis quantised latents in steps."""
         return lambda level, factor: quantised[level] * (self.scale(level, at) * factor)
 
-    def coded(
+    def code_latents(
         self, latents: Mapping[str, Tensor], at: Conditions, quantise: Quantise
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
         """Quantise latents level by level, as the factors on their steps become known.

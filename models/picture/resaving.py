@@ -47,13 +47,13 @@ def latents_of_saved(
         setting: step and tuning of the file to be written.
         latents: of the picture, as `analyse` gives them.
     """
-    rounded = _rounded(model, setting, latents, _WELL_ROUNDED)
+    rounded = _round_latents(model, setting, latents, _WELL_ROUNDED)
     if rounded is None:
         return None
     codes, factors = rounded
     best, min_error = None, _MAX_SQUARED_ERROR + _MAX_SHARE * setting.step**2
     for _ in range(N_STEPS):
-        drawn = _drawn(model, codes, setting, pixels.shape[:2])
+        drawn = _draw(model, codes, setting, pixels.shape[:2])
         exact = {level: code * factors[level] for level, code in codes.items()}
         error = float(np.square(drawn - pixels.astype(np.float32)).mean())
         if error < min_error:
@@ -62,13 +62,13 @@ def latents_of_saved(
             break
         again = analyse(model, drawn, setting, lambda share: None)
         moved = {level: exact[level] + latents[level] - again[level] for level in LEVELS}
-        rounded = _rounded(model, setting, moved)
+        rounded = _round_latents(model, setting, moved)
         assert rounded is not None
         codes, factors = rounded
     return best
 
 
-def _rounded(
+def _round_latents(
     model: PictureModel,
     setting: Setting,
     latents: Mapping[str, Tensor],
@@ -104,7 +104,7 @@ def _rounded(
     return codes, factors
 
 
-def _drawn(
+def _draw(
     model: PictureModel, codes: Latents, setting: Setting, size: tuple[int, ...]
 ) -> NDArray[np.uint8]:
     """Return the pixels of codes as a decoder gives them."""

@@ -131,12 +131,12 @@ def analyse(
     latents = {"detail": torch.cat(details, 2)}
     x = torch.cat(features, 2)
     for number in reversed(range(FINEST)):
-        latents[LEVELS[number]], x = _analysed_level(model, number, x, at)
+        latents[LEVELS[number]], x = _analyse_level(model, number, x, at)
     progress(1.0)
     return {level: latents[level].div_(model.scale(level, at).cpu()) for level in LEVELS}
 
 
-def _analysed_level(
+def _analyse_level(
     model: PictureModel, number: int, features: Tensor, at: Conditions
 ) -> tuple[Tensor, Tensor]:
     """Return what `Analysis.level` does, strip by strip; latents on the CPU."""
@@ -168,7 +168,7 @@ class Placement:
         return torch.cat([factors for _, factors in self._factors(number)], 2)
 
     @torch.inference_mode()
-    def placed(self, number: int, latents: Tensor) -> Tensor:
+    def place(self, number: int, latents: Tensor) -> Tensor:
         """Return the latents [1, channels, h, w] of a level in the steps of their places."""
         placed = torch.empty_like(latents)
         for rows, factors in self._factors(number):
@@ -196,7 +196,7 @@ class Placement:
             return
         codes = codes.to(self._model.device)
         if self._features is None:
-            self._features = self._drawn(number, None, codes)
+            self._features = self._draw_features(number, None, codes)
             return
 
         # A block sees one row to each side; the factors see one of the coarser grid, which is two.
@@ -204,11 +204,11 @@ class Placement:
         reach = self._model.config.synthesis_blocks[number] + 2
         for strip in _coarse_strips(codes.shape[2], codes.shape[3], reach):
             below = self._features[:, :, strip.rows(2)]
-            part = self._drawn(number, below, codes[:, :, strip.rows(1)])
+            part = self._draw_features(number, below, codes[:, :, strip.rows(1)])
             parts.append(part[:, :, strip.inner(1)])
         self._features = torch.cat(parts, 2)
 
-    def _drawn(self, number: int, features: Tensor | None, codes: Tensor) -> Tensor:
+    def _draw_features(self, number: int, features: Tensor | None, codes: Tensor) -> Tensor:
         """Return the features of a level from those of the coarser one and its own codes."""
         source = self._model.source({LEVELS[number]: codes}, self._at)
         return self._model.synthesis.level(number, features, source, self._at)

@@ -92,7 +92,7 @@ def frequency_signs() -> tuple[Tensor, Tensor]:
     return vertical, horizontal
 
 
-def mirrored(pixels: Tensor) -> Tensor:
+def mirror(pixels: Tensor) -> Tensor:
     """Mirror pixels [B, C, H, W] by half a block on each side."""
     x = torch.cat([pixels[:, :, :4].flip(2), pixels, pixels[:, :, -4:].flip(2)], 2)
     return torch.cat([x[..., :4].flip(3), x, x[..., -4:].flip(3)], 3)
@@ -132,7 +132,7 @@ def measure_channels(pictures: list[Tensor], passed: dict[int, int]) -> ChannelS
     for picture in pictures:
         height, width = (n // 64 * 64 for n in picture.shape[1:])
         cut = picture[None, :, :height, :width]
-        maps.append(F.conv2d(F.pixel_unshuffle(mirrored(cut), BLOCK), matrix))
+        maps.append(F.conv2d(F.pixel_unshuffle(mirror(cut), BLOCK), matrix))
     orders, powers = {}, {}
     for stride in (8, 16, 32, 64):
         power = torch.stack([m.double().square().mean(dim=(0, 2, 3)) for m in maps]).mean(0)

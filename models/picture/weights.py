@@ -20,7 +20,7 @@ from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.picture.conditions import LEVELS, PictureConfig
 from luxvox.models.picture.networks import PictureModel
-from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
+from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, read_tensors
 from luxvox.torch_state import usual_state
 
 PICTURE_KIND = "picture"
@@ -53,7 +53,7 @@ def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -
         UnsupportedError: if no such weights are installed.
         ModelError: if there are no picture weights, or they are altered.
     """
-    return _loaded(find_card(PICTURE_KIND, number, fingerprint))
+    return _load_codec(find_card(PICTURE_KIND, number, fingerprint))
 
 
 def load_picture_codec(path: Path) -> PictureCodec:
@@ -67,14 +67,14 @@ def load_picture_codec(path: Path) -> PictureCodec:
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(card: ModelCard) -> PictureCodec:
+def _load_codec(card: ModelCard) -> PictureCodec:
     """Load a codec, once for each card."""
     return _load(card)
 
 
 @usual_state()
 def _load(card: ModelCard) -> PictureCodec:
-    tensors = verified_tensors(card)
+    tensors = read_tensors(card)
     if card.kind != PICTURE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {PICTURE_KIND!r}")
     try:

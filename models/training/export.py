@@ -57,7 +57,7 @@ def export_run(
         UsageError: if there are other weights of that name.
         ModelError: if an accumulator of the context model could overflow.
     """
-    kind, number = _checked_identity(run, model_id)
+    kind, number = _check_identity(run, model_id)
     name = f"{kind}-{number}"
     record = training_record(run)
 
@@ -100,7 +100,7 @@ def _write(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _checked_identity(run: Path, model_id: str | None) -> tuple[str, str]:
+def _check_identity(run: Path, model_id: str | None) -> tuple[str, str]:
     """Return the kind and the number of a model id that fits a whole run."""
     run_kind = VOICE_KIND if (run / MODEL_FILE).exists() else PICTURE_KIND
     missing = [name for name in (*NEEDED[run_kind], "run.json") if not (run / name).exists()]

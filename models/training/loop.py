@@ -107,7 +107,7 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
         generator = torch.Generator().manual_seed(batch_seed(seed, state.step))
         loss, figures = _learn(phase, learner, generator)
         state.step += 1
-        state.elapsed_s = _agreed(time.monotonic() - start)
+        state.elapsed_s = _agree_on_clock(time.monotonic() - start)
         _update_means(learner, state.step)
 
         # Reports give means since the last report, since single batches vary a lot.
@@ -157,7 +157,7 @@ def batch_seed(seed: int, step: int) -> int:
     return seed * 1_000_003 + step + 7_368_787 * process_rank()
 
 
-def _agreed(seconds: float) -> float:
+def _agree_on_clock(seconds: float) -> float:
     """Return the first process's clock, so that all stop at the same step."""
     if not distributed.is_initialized():
         return seconds
@@ -193,7 +193,7 @@ def of_all_processes(tensor: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def shared_generator(generator: torch.Generator) -> torch.Generator:
+def share_generator(generator: torch.Generator) -> torch.Generator:
     """Return a generator that is the same in all processes, seeded by the first one's draw."""
     seed = torch.randint(2**62, (1,), generator=generator)
     if distributed.is_initialized():
@@ -300,7 +300,7 @@ def _load_state(path: Path, learner: Learner) -> PhaseState:
             parameter.copy_(tensors[f"live/{name}"])
             learner.means[name].copy_(tensors[f"mean/{name}"])
             learner.optimiser.state[parameter] = {
-                key: _laid_out_as(parameter, tensors[f"adam/{key}/{name}"])
+                key: _lay_out_as(parameter, tensors[f"adam/{key}/{name}"])
                 for key in ("step", "exp_avg", "exp_avg_sq")
                 if f"adam/{key}/{name}" in tensors
             }
@@ -308,7 +308,7 @@ def _load_state(path: Path, learner: Learner) -> PhaseState:
     return PhaseState(int(tensors["step"]), float(tensors["elapsed_s"]))
 
 
-def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+def _lay_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     """Return a value in the memory layout of a parameter, which the fused optimiser relies on."""
     if value.shape != parameter.shape:
         return value

@@ -54,7 +54,7 @@ class Corrected:
     heard_db: NDArray[np.float32]
 
 
-def corrected_latents(
+def correct_latents(
     model: SpeechModel,
     latents: Tensor,
     samples: Tensor,
@@ -75,19 +75,19 @@ def corrected_latents(
     heard_db = np.zeros(latents.shape[2], np.float32)
     depths = depths_for(heard_db)
 
-    def encoded() -> Tensor:
+    def encode() -> Tensor:
         limits = torch.from_numpy(depths)[None, None]
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             return model.vq.encode(corrected, middle, model.config.rate_weight, limits)
 
-    codes = encoded()
+    codes = encode()
     if len(samples) < MIN_SAMPLES or not depths.any():
         return Corrected(latents, codes, heard_db)
 
     wanted = spectra(samples[None])
     for step in range(n_steps):
         if step > 0:
-            codes = encoded()
+            codes = encode()
 
         # Gradients pass straight through quantisation: codes count as latents plus a fixed error.
         error = model.vq.decode(codes, int(depths.max())) - corrected
@@ -96,10 +96,10 @@ def corrected_latents(
 
         gradient = _gradient(model, corrected, error, wanted, bfloat16)
         if step == 0:
-            heard_db = heard_decibels((error * gradient).sum((0, 1, 2)), depths > 0)
+            heard_db = audibility_db((error * gradient).sum((0, 1, 2)), depths > 0)
             depths = depths_for(heard_db)
 
-        corrected = stepped(corrected, gradient, length, step / n_steps)
+        corrected = take_step(corrected, gradient, length, step / n_steps)
 
     return Corrected(corrected[0], codes, heard_db)
 
@@ -109,7 +109,7 @@ def first_length(error: Tensor, n_steps: int) -> Tensor:
     return FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error)
 
 
-def stepped(latents: Tensor, gradient: Tensor, length: Tensor, done: float) -> Tensor:
+def take_step(latents: Tensor, gradient: Tensor, length: Tensor, done: float) -> Tensor:
     """Return latents after a correction.
 
     Args:
@@ -118,7 +118,7 @@ def stepped(latents: Tensor, gradient: Tensor, length: Tensor, done: float) -> T
         length: of the first correction.
         done: share of all corrections that came before.
     """
-    gradient = _evened(gradient)
+    gradient = _even_out(gradient)
     share = STEP_LIMIT + (1.0 - STEP_LIMIT) * (1.0 - done)
     return latents - share * length / _root_mean_square(gradient) * gradient
 
@@ -139,13 +139,13 @@ def _gradient(
     return gradient
 
 
-def _evened(gradient: Tensor) -> Tensor:
+def _even_out(gradient: Tensor) -> Tensor:
     """Bring frames' gradients nearer to one length, so that loud ones do not take a whole step."""
     lengths = gradient.square().mean(-3, keepdim=True).sqrt().clamp(min=FLOOR)
     return gradient / lengths.pow(EVENNESS)
 
 
-def heard_decibels(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.float32]:
+def audibility_db(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return how much more each frame is heard than others, in decibels [F], 0 on average.
 
     Args:

@@ -160,7 +160,7 @@ def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
     standard's level.
     """
     threshold = _thresholds()[None, :, None]  # [42] -> [1, 42, 1]
-    added = _levelled(decoded.barks, original.barks)
+    added = _level_to(decoded.barks, original.barks)
     wanted = original.barks
 
     # A filter is compensated in the original: one factor per band, [B, 42, F] -> [B, 42, 1].
@@ -250,7 +250,7 @@ def _overall(disturbance: Tensor) -> Tensor:
     return worst.square().mean(1).sqrt().mean()
 
 
-def _levelled(added: Tensor, wanted: Tensor) -> Tensor:
+def _level_to(added: Tensor, wanted: Tensor) -> Tensor:
     """Bring powers [B, 42, F] to the level of the other ones in the speech band.
 
     Without this, a voice that is too soft is disturbed less, and training makes it soft.

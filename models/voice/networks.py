@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from luxvox.models.voice.beam import beam_codes
-from luxvox.models.voice.paths import WidePath, corrected_spectra, depthwise
+from luxvox.models.voice.paths import WidePath, correct_spectra, depthwise
 from luxvox.models.voice.rvq import ResidualVQ, rate_bin
 from luxvox.models.voice.spectra import (
     FINE_A_FRAME,
@@ -39,7 +39,7 @@ from luxvox.models.voice.spectra import (
     N_BINS,
     N_REALS,
     WINDOW,
-    compressed_spectra,
+    compress_spectra,
     envelopes,
     samples_from_spectra,
 )
@@ -274,20 +274,20 @@ class SpeechModel(nn.Module):
         # The wide path corrects each bin of the spectra by a gain and an added complex number.
         corrections, features = self.wide_synthesis(x.transpose(1, 2), features, bfloat16=bfloat16)
 
-        samples = samples_from_spectra(corrected_spectra(frames, corrections) * unit, WINDOW)
+        samples = samples_from_spectra(correct_spectra(frames, corrections) * unit, WINDOW)
         return self._finer(samples, features, bfloat16)
 
     def _finer(self, samples: Tensor, features: Tensor, bfloat16: bool) -> Tensor:
         """Correct samples [B, 320 · (F − 1)] in fine frames, by features [B, F, wide_width]."""
         unit = self.config.unit
-        fine = compressed_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
+        fine = compress_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
         with torch.autocast(samples.device.type, torch.bfloat16, enabled=bfloat16):
             # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
             known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
         known = known[:, : fine.shape[1]]
 
         corrections, _ = self.fine(fine, known, bfloat16=bfloat16)
-        return samples_from_spectra(corrected_spectra(fine, corrections) * unit, FINE_WINDOW)
+        return samples_from_spectra(correct_spectra(fine, corrections) * unit, FINE_WINDOW)
 
     def depths(self, latents: Tensor, log_step: Tensor) -> Tensor:
         """Return how many stages each frame gets, int64 [B, 1, F].

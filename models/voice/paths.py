@@ -57,7 +57,7 @@ class _Depthwise(torch.autograd.Function):
         learns = ctx.needs_input_grad[1]  # corrections do not change the networks
         ctx.save_for_backward(padded if learns else None, taps)
         ctx.dilation = dilation
-        return _shifted_sum(padded, taps, dilation, x.shape[1])
+        return _sum_shifted(padded, taps, dilation, x.shape[1])
 
     @staticmethod
     @once_differentiable
@@ -65,7 +65,7 @@ class _Depthwise(torch.autograd.Function):
         padded, taps = ctx.saved_tensors
         n_frames, reach = gradient.shape[1], len(taps) // 2 * ctx.dilation
         back = F.pad(gradient, (0, 0, reach, reach))
-        of_inputs = _shifted_sum(back, taps.flip(0), ctx.dilation, n_frames)
+        of_inputs = _sum_shifted(back, taps.flip(0), ctx.dilation, n_frames)
         if padded is None:
             return of_inputs, None, None
         of_taps = torch.stack(
@@ -77,7 +77,7 @@ class _Depthwise(torch.autograd.Function):
         return of_inputs, of_taps, None
 
 
-def _shifted_sum(padded: Tensor, taps: Tensor, dilation: int, n_frames: int) -> Tensor:
+def _sum_shifted(padded: Tensor, taps: Tensor, dilation: int, n_frames: int) -> Tensor:
     total = padded[:, :n_frames] * taps[0]
     for n in range(1, len(taps)):
         total.addcmul_(padded[:, n * dilation :][:, :n_frames], taps[n])
@@ -120,7 +120,7 @@ class WidePath(nn.Module):
         return sum(KERNEL // 2 * block.dilation for block in self.blocks)  # type: ignore[operator, misc]
 
 
-def corrected_spectra(spectra: Tensor, corrections: Tensor) -> Tensor:
+def correct_spectra(spectra: Tensor, corrections: Tensor) -> Tensor:
     """Apply gains and add complex numbers.
 
     Args:

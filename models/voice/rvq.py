@@ -127,7 +127,7 @@ class ResidualVQ(nn.Module):
         for stage in range(stages if n_stages is None else n_stages):
             # [B, groups, H, W] -> [groups, B·H·W]
             index = codes[:, stage].permute(1, 0, 2, 3).reshape(groups, -1).long()
-            total += _chosen_codewords(self.codebooks[stage], index)
+            total += _gather_codewords(self.codebooks[stage], index)
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
 
     def static_bits(self, codes: Tensor, log_step: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class ResidualVQ(nn.Module):
         return bits * torch.cat([first, codes[:, :-1] != 0], 1)
 
 
-def _chosen_codewords(books: Tensor, choice: Tensor) -> Tensor:
+def _gather_codewords(books: Tensor, choice: Tensor) -> Tensor:
     """Return the codewords [groups, N, width] of codebooks [groups, K, width] that are chosen."""
     if len(books) == 1:  # whole rows are copied faster than single numbers
         return books[0].index_select(0, choice[0])[None]
@@ -206,7 +206,7 @@ class _Positions:
         # ‖r − c‖² less ‖r‖², which all have in common: [groups, N, K] -> [groups, N].
         choice = cost.argmin(-1) * self._alive
         self._alive = choice != 0
-        self._rest = self._rest - _chosen_codewords(books, choice)
+        self._rest = self._rest - _gather_codewords(books, choice)
         return choice.to(torch.uint8 if books.shape[1] <= 256 else torch.int16)
 
 

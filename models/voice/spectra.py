@@ -45,10 +45,10 @@ def spectrum(samples: Tensor) -> Tensor:
 
 def spectrum_of_padded(padded: Tensor) -> Tensor:
     """Map samples [B, 320 · (F + 1)] to the compressed spectra [B, 642, F] of all whole frames."""
-    return compressed_spectra(padded, WINDOW).transpose(1, 2)
+    return compress_spectra(padded, WINDOW).transpose(1, 2)
 
 
-def compressed_spectra(padded: Tensor, window: int) -> Tensor:
+def compress_spectra(padded: Tensor, window: int) -> Tensor:
     """Map samples [B, window · (F + 1) / 2] to compressed spectra [B, F, window + 2]."""
     frames = padded.unfold(1, window, window // 2) * analysis_window(padded.device, window)
     bins = torch.fft.rfft(frames)

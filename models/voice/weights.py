@@ -21,7 +21,7 @@ from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.voice.tables import CODEWORDS, check_tables, speech_plan_of
-from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, verified_tensors
+from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, read_tensors
 from luxvox.torch_state import usual_state
 
 VOICE_KIND = "voice"
@@ -61,7 +61,7 @@ def voice_codec(number: int | None = None, fingerprint: bytes | None = None) -> 
         UnsupportedError: if no such weights are installed.
         ModelError: if there are no voice weights, or they are altered.
     """
-    return _loaded(find_card(VOICE_KIND, number, fingerprint))
+    return _load_codec(find_card(VOICE_KIND, number, fingerprint))
 
 
 def load_voice_codec(path: Path) -> VoiceCodec:
@@ -75,14 +75,14 @@ def load_voice_codec(path: Path) -> VoiceCodec:
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(card: ModelCard) -> VoiceCodec:
+def _load_codec(card: ModelCard) -> VoiceCodec:
     """Load a codec, once for each card."""
     return _load(card)
 
 
 @usual_state()
 def _load(card: ModelCard) -> VoiceCodec:
-    tensors = verified_tensors(card)
+    tensors = read_tensors(card)
     if card.kind != VOICE_KIND:
         raise ModelError(f"{card.id}: kind {card.kind!r} is not {VOICE_KIND!r}")
     try:
@@ -94,7 +94,7 @@ def _load(card: ModelCard) -> VoiceCodec:
         with torch.device("meta"):
             model = SpeechModel(config)
         level = context_level(model, tensors)
-        model.load_state_dict(_unpacked(tensors, level), assign=True)
+        model.load_state_dict(_unpack(tensors, level), assign=True)
         context = Context(speech_plan_of(model.config), {LEVEL: level})
     except ModelError as error:
         raise ModelError(f"{card.id}: {error}") from None
@@ -112,13 +112,13 @@ def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def rounded_codebooks(codebooks: Tensor) -> Tensor:
+def round_codebooks(codebooks: Tensor) -> Tensor:
     """Round codebooks [stages, 1, K, channels] in steps to what a weights file can hold."""
-    codewords, exponents = _narrowed(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
-    return _widened(codewords, exponents)[:, None] / CODEWORD_SCALE
+    codewords, exponents = _narrow(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
+    return _widen(codewords, exponents)[:, None] / CODEWORD_SCALE
 
 
-def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
+def _narrow(codewords: Tensor) -> tuple[Tensor, Tensor]:
     """Round codewords [S, K, C] in 1/16 step to −127 … 127, times 2 to exponents [S, C]."""
     largest = codewords.abs().amax(1)
     units = (1 << torch.arange(MAX_EXPONENT))[:, None, None]
@@ -127,8 +127,8 @@ def _narrowed(codewords: Tensor) -> tuple[Tensor, Tensor]:
     return codewords.clamp(-MAX_CODEWORD, MAX_CODEWORD), exponents
 
 
-def _widened(codewords: Tensor, exponents: Tensor) -> Tensor:
-    """Undo `_narrowed`, as float32."""
+def _widen(codewords: Tensor, exponents: Tensor) -> Tensor:
+    """Undo `_narrow`, as float32."""
     return (codewords.long() * (1 << exponents.long())[:, None]).float()
 
 
@@ -143,7 +143,7 @@ def pack_speech(model: SpeechModel, level: ContextLevel) -> dict[str, Tensor]:
         elif name != _CODEBOOKS:
             packed[name] = value.to(torch.float16)
     prefix = f"{CONTEXT_PREFIX}{LEVEL}."
-    codewords, exponents = _narrowed(level.codewords[:, 0])
+    codewords, exponents = _narrow(level.codewords[:, 0])
     packed[f"{prefix}{CODEWORDS}"] = codewords.to(torch.int8)
     packed[f"{prefix}{EXPONENTS}"] = exponents.to(torch.uint8)
     packed[f"{prefix}{GROUPS}"] = torch.tensor([level.shape.n_channels], dtype=torch.int16)
@@ -187,10 +187,10 @@ def _codewords(codewords: Tensor, exponents: Tensor) -> Tensor:
         )
     if int(exponents.max()) > MAX_EXPONENT or int(codewords.min()) < -MAX_CODEWORD:
         raise ModelError(f"an exponent above {MAX_EXPONENT}, or a codeword below −{MAX_CODEWORD}")
-    return _widened(codewords, exponents).to(torch.int16)
+    return _widen(codewords, exponents).to(torch.int16)
 
 
-def _unpacked(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:
+def _unpack(tensors: Mapping[str, Tensor], level: ContextLevel) -> dict[str, Tensor]:
     state = {k: t.float() for k, t in tensors.items() if not k.startswith(CONTEXT_PREFIX)}
     for name in [name for name in state if name.endswith(SCALES)]:
         state[name.removesuffix(SCALES)] *= state.pop(name)[:, None]

@@ -10,7 +10,7 @@ from luxvox.benchmarks import batch
 
 def test_a_folder_is_measured(tmp_path):
     batch.make_small_files(tmp_path / "in", 2)
-    speed = batch.measured(tmp_path / "in", "one process", tmp_path / "out")
+    speed = batch.measure(tmp_path / "in", "one process", tmp_path / "out")
     assert (speed.files, speed.megapixels) == (2, round(2 * 32 * 32 / 1e6, 2))
     assert 0 < speed.seconds < 120
     assert len(list((tmp_path / "out").iterdir())) == 2
@@ -39,6 +39,6 @@ def test_the_tables():
         ],
         "memory": [{"files": 1250, "own_mib": 50.4, "others_mib": 800.6}],
     }
-    text = batch.laid_out(record)
+    text = batch.lay_out(record)
     assert "| two processes | 10 | 10.0 | 1.00 | 0.50 | 2.00× |" in text
     assert "| 1,250 | 50 | 801 |" in text

@@ -24,9 +24,9 @@ def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatc
     two = write_pictures(tmp_path / "two", ("d.png", "e.png"))
     write_pictures(two / "small", ("c.png",), side=255)
     monkeypatch.setattr(held_back, "N_TH", 2)
-    paths = held_back.held_back_paths([two, one])
+    paths = held_back.list_held_back([two, one])
     assert [path.name for path in paths] == ["a.png", "c.png", "e.png"]
-    assert [path.name for path in held_back.held_back_paths([two, one], 2)] == ["a.png", "c.png"]
+    assert [path.name for path in held_back.list_held_back([two, one], 2)] == ["a.png", "c.png"]
 
 
 def test_labels_tell_what_differs():

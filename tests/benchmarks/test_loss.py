@@ -49,9 +49,19 @@ def test_damage_is_of_the_sections_that_are_named(damaged_file):
 
 def test_worse_damage_is_worse(damaged_file):
     all_of_it = set(range(damaged_file.n_sections))
-    assert damaged_file.whole() == damaged_file.concealed(()) == damaged_file.nulled(())
-    assert damaged_file.whole() < damaged_file.concealed({1}) < damaged_file.nulled({0})
-    assert damaged_file.concealed(all_of_it) == damaged_file.nulled({0})  # nothing is known of it
+    assert (
+        damaged_file.measure_whole()
+        == damaged_file.measure_concealed(())
+        == damaged_file.measure_nulled(())
+    )
+    assert (
+        damaged_file.measure_whole()
+        < damaged_file.measure_concealed({1})
+        < damaged_file.measure_nulled({0})
+    )
+    assert damaged_file.measure_concealed(all_of_it) == damaged_file.measure_nulled(
+        {0}
+    )  # nothing is known of it
 
 
 def test_tables_of_tiny_files(tmp_path, monkeypatch):

@@ -15,14 +15,14 @@ def psnr(some, other):
     return 10 * np.log10(255**2 / error) if error else np.inf
 
 
-def resealed(data, parts=None, **changes):
+def reseal(data, parts=None, **changes):
     """A file with other header fields or parts, and checksums that are right."""
     content = container.read(data)
     header = dataclasses.replace(content.header, **changes)
     return container.write(header, content.sections, content.parts if parts is None else parts)
 
 
-def described(data):
+def describe(data):
     info = luxvox.inspect(data)
     assert isinstance(info, luxvox.FileInfo)
     return info

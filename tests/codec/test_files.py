@@ -109,12 +109,12 @@ def refuse(monkeypatch, number):
     """Let no file be made in any folder."""
     really = os.open
 
-    def opened(path, *arguments):
+    def open_or_refuse(path, *arguments):
         if str(path).endswith(".part"):
             raise OSError(number, os.strerror(number))
         return really(path, *arguments)
 
-    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "open", open_or_refuse)
 
 
 @posix
@@ -249,10 +249,10 @@ def test_a_file_that_may_not_be_renamed_over_is_written_into(tmp_path, monkeypat
     target = tmp_path / "out"
     target.write_bytes(b"of somebody else in a sticky folder")
 
-    def refused(*paths):
+    def refuse_rename(*paths):
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(Path, "replace", refuse_rename)
     files.write(str(target), b"new", overwrite=True)
     assert target.read_bytes() == b"new"
     assert names(tmp_path) == ["out"]

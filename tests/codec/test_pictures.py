@@ -16,7 +16,7 @@ from luxvox.entropy.picture.walk import walk
 from luxvox.errors import InputError, UsageError
 from luxvox.models.picture.tiling import grid_shapes
 from luxvox.models.picture.weights import picture_codec
-from luxvox.tests.codec.picture_checks import described, psnr, resealed
+from luxvox.tests.codec.picture_checks import describe, psnr, reseal
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 64), (1, 70), (32, 32)])
@@ -131,9 +131,9 @@ def test_too_many_pixels_are_refused_before_any_work(tiny_file):
     with pytest.raises(InputError, match="40×32 pixels are over the limit of 1279"):
         luxvox.decompress_image(tiny_file, max_pixels=32 * 40 - 1)
     with pytest.raises(InputError, match="over the limit"):
-        luxvox.decompress_image(resealed(tiny_file, width=2**15, height=2**15))
+        luxvox.decompress_image(reseal(tiny_file, width=2**15, height=2**15))
     with pytest.raises(InputError, match="over the limit"):
-        luxvox.codes(resealed(tiny_file, width=2**15, height=2**15))
+        luxvox.codes(reseal(tiny_file, width=2**15, height=2**15))
 
 
 def test_pictures_over_the_format_limit_are_refused():
@@ -222,13 +222,13 @@ def test_unknown_tunings_are_refused():
 
 
 def test_inspect_tells_what_the_header_says(small_file):
-    info = described(small_file)
+    info = describe(small_file)
     assert (info.kind, info.width, info.height, info.channels) == ("picture", 80, 144, 4)
     assert (info.quality, info.coder, info.bytes) == (90.0, "constriction", len(small_file))
     assert info.rate_bpp == pytest.approx(8 * len(small_file) / 11520)
     assert [one.name for one in info.sections][-1] == "alpha"
     assert info.damage == ""
-    assert described(small_file[:-1]).damage
+    assert describe(small_file[:-1]).damage
 
 
 @pytest.mark.parametrize("quality", [5, 50, 95])

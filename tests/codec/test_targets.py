@@ -145,7 +145,7 @@ def test_what_cannot_be_asked_for(options, said):
         luxvox.compress_image(np.zeros((2, 2), np.uint8), **options)
 
 
-def saturated():
+def make_saturated():
     colours = np.random.default_rng(0).integers(0, 2, (8, 8, 3)) * 255
     return np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
 
@@ -156,5 +156,5 @@ def test_more_effort_is_never_larger_nor_worse(photograph):
 
 
 def test_saturated_colours():
-    decoded = luxvox.decompress_image(luxvox.compress_image(saturated(), 40))
-    assert psnr(decoded, saturated()) > 20
+    decoded = luxvox.decompress_image(luxvox.compress_image(make_saturated(), 40))
+    assert psnr(decoded, make_saturated()) > 20

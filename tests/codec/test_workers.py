@@ -53,13 +53,13 @@ def test_what_nobody_waits_for_is_not_begun(n_threads):
     begun: list[int] = []
     taken = 0
 
-    def taken_from(items):
+    def take_from(items):
         nonlocal taken
         for item in items:
             taken += 1
             yield item
 
-    results = side_by_side(begun.append, taken_from(range(100)), 100)
+    results = side_by_side(begun.append, take_from(range(100)), 100)
     next(results)
     results.close()
     assert len(begun) <= taken <= 2 * n_threads

@@ -34,28 +34,28 @@ def tree(tmp_path, monkeypatch):
     return tmp_path
 
 
-def found(*inputs, files_from=None, is_recursive=False):
+def find(*inputs, files_from=None, is_recursive=False):
     search = Search(is_recursive, lambda name: name.endswith((".png", ".bmp")))
     return [Path(one.path).as_posix() for one in find_sources(inputs, files_from, search)]
 
 
 def test_folders_are_searched_in_order(tree):
-    assert found("in") == ["in/a.bmp", "in/b.png"]
-    assert found("in", is_recursive=True) == ["in/a.bmp", "in/b.png", "in/deep/c.png"]
-    assert found("in/notes.txt", "in/deep") == ["in/notes.txt", "in/deep/c.png"]
+    assert find("in") == ["in/a.bmp", "in/b.png"]
+    assert find("in", is_recursive=True) == ["in/a.bmp", "in/b.png", "in/deep/c.png"]
+    assert find("in/notes.txt", "in/deep") == ["in/notes.txt", "in/deep/c.png"]
 
 
 def test_lists_of_files(tree):
     Path("list").write_text("in/b.png\n\nin/deep\n")
-    assert found(files_from="list") == ["in/b.png", "in/deep/c.png"]
+    assert find(files_from="list") == ["in/b.png", "in/deep/c.png"]
 
 
 def test_nothing_to_do_is_a_usage_error(tree):
     Path("empty").mkdir()
     with pytest.raises(UsageError, match="-r looks into"):
-        found("empty")
+        find("empty")
     with pytest.raises(UsageError, match="no input is named"):
-        found()
+        find()
 
 
 def copy(source, target):
@@ -69,7 +69,7 @@ def copy(source, target):
     return len(data), len(data)
 
 
-def made(tmp_path, *names):
+def make_files(tmp_path, *names):
     for name in names:
         (tmp_path / name).write_bytes(b"x" * 10)
     sources = [str(tmp_path / name) for name in names]
@@ -78,7 +78,7 @@ def made(tmp_path, *names):
 
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_a_bad_file_does_not_stop_the_others(tmp_path, capsys, n_processes):
-    sources, targets = made(tmp_path, "a", "bad", "c")
+    sources, targets = make_files(tmp_path, "a", "bad", "c")
     assert run_jobs(sources, targets, copy, BatchOptions(n_processes)) == 3
     assert [Path(target).exists() for target in targets] == [True, False, True]
     lines = capsys.readouterr().err.splitlines()
@@ -87,14 +87,14 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path, capsys, n_processes):
 
 
 def test_a_process_that_dies_costs_its_own_file_alone(tmp_path, capsys):
-    sources, targets = made(tmp_path, "a", "b", "kill", "c", "d", "e", "f")
+    sources, targets = make_files(tmp_path, "a", "b", "kill", "c", "d", "e", "f")
     assert run_jobs(sources, targets, copy, BatchOptions(2)) == 1
     assert [Path(target).exists() for target in targets] == [True, True, False] + [True] * 4
     assert f"{sources[2]}: the process that worked on it died" in capsys.readouterr().err
 
 
 def test_what_is_done_is_skipped(tmp_path, capsys):
-    sources, targets = made(tmp_path, "a", "b", "c")
+    sources, targets = make_files(tmp_path, "a", "b", "c")
     Path(targets[0]).write_bytes(b"done")
     Path(targets[1]).write_bytes(b"old")
     os.utime(targets[1], (1, 1))
@@ -105,7 +105,7 @@ def test_what_is_done_is_skipped(tmp_path, capsys):
 
 
 def test_a_dry_run_names_outputs_and_makes_none(tmp_path, capsys):
-    sources, targets = made(tmp_path, "a", "b")
+    sources, targets = make_files(tmp_path, "a", "b")
     assert run_jobs(sources, targets, copy, BatchOptions(dry_run=True)) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{source} → {target}" for source, target in zip(sources, targets, strict=True)
@@ -114,14 +114,14 @@ def test_a_dry_run_names_outputs_and_makes_none(tmp_path, capsys):
 
 
 def test_inputs_are_removed_once_their_output_is_whole(tmp_path):
-    sources, targets = made(tmp_path, "a", "bad")
+    sources, targets = make_files(tmp_path, "a", "bad")
     run_jobs(sources, targets, copy, BatchOptions(remove=True))
     assert not Path(sources[0]).exists()
     assert Path(sources[1]).exists()
 
 
 def test_json_has_an_object_a_file(tmp_path, capsys):
-    sources, targets = made(tmp_path, "a", "bad")
+    sources, targets = make_files(tmp_path, "a", "bad")
     run_jobs(sources, targets, copy, BatchOptions(as_json=True, quiet=True))
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert (first["source"], first["done"], first["bytes_after"]) == (sources[0], True, 10)
@@ -130,13 +130,13 @@ def test_json_has_an_object_a_file(tmp_path, capsys):
 
 
 def test_quiet_says_failures_only(tmp_path, capsys):
-    sources, targets = made(tmp_path, "a", "bad")
+    sources, targets = make_files(tmp_path, "a", "bad")
     run_jobs(sources, targets, copy, BatchOptions(quiet=True))
     assert capsys.readouterr().err.splitlines() == [f"luxvox: {sources[1]}: not a picture"]
 
 
 def test_a_plan_can_be_json(tmp_path, capsys):
-    sources, targets = made(tmp_path, "a", "b")
+    sources, targets = make_files(tmp_path, "a", "b")
     run_jobs(sources, targets, copy, BatchOptions(dry_run=True, as_json=True))
     plans = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert plans[1] == {"source": sources[1], "target": targets[1]}
@@ -159,7 +159,7 @@ class Backwards(Executor):
 
 
 def test_what_has_ended_is_told_at_once_and_said_in_order(tmp_path):
-    jobs = [Job(*pair) for pair in zip(*made(tmp_path, "a", "bad", "c"), strict=True)]
+    jobs = [Job(*pair) for pair in zip(*make_files(tmp_path, "a", "bad", "c"), strict=True)]
     told: list[int] = []
     outcomes = run_in(Backwards(3), jobs, copy, 3, lambda number, _: told.append(number))
     assert [outcome.job for outcome in outcomes] == jobs
@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch, capsys):
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.lvx", "b.lvx"]
 
 
-def said_of(capsys, *words):
+def compress(capsys, *words):
     exit_code = cli.run(["compress", *words, "--jobs", "1", "-q", "1"])
     lines = capsys.readouterr().err.splitlines()
     return exit_code, [line for line in lines if line.startswith("luxvox: ")]
@@ -191,7 +191,7 @@ def said_of(capsys, *words):
 
 def test_two_inputs_with_one_output(tree, capsys):
     Path("in/deep/a.bmp").write_bytes(Path("in/a.bmp").read_bytes())
-    exit_code, lines = said_of(capsys, "in/a.bmp", "in/deep/a.bmp", "-o", "out")
+    exit_code, lines = compress(capsys, "in/a.bmp", "in/deep/a.bmp", "-o", "out")
     clash = f"{Path('out/a.bmp.lvx')} is already the output of in/a.bmp; use -o"
     assert (exit_code, lines) == (2, [f"luxvox: in/deep/a.bmp: {clash}"])
     assert Path("out/a.bmp.lvx").exists()
@@ -200,15 +200,15 @@ def test_two_inputs_with_one_output(tree, capsys):
 def test_a_file_with_the_name_of_a_folder(tree, capsys):
     Path("in/a.lvx").mkdir()
     Path("in/b.png").rename("in/a.lvx/b.png")
-    exit_code, lines = said_of(capsys, "in", "-r", "-o", "out")
+    exit_code, lines = compress(capsys, "in", "-r", "-o", "out")
     assert exit_code == 2
     assert lines == [f"luxvox: {Path('in/a.bmp')}: {Path('out/a.lvx')} is a folder"]
     assert Path("out/a.lvx/b.lvx").exists() and Path("out/deep/c.lvx").exists()
 
-    exit_code, lines = said_of(capsys, "in/a.bmp", "in/deep/c.png", "-o", "in/notes.txt")
+    exit_code, lines = compress(capsys, "in/a.bmp", "in/deep/c.png", "-o", "in/notes.txt")
     assert exit_code == 2
     assert lines == ["luxvox: 2 inputs need a folder as output, not in/notes.txt"]
-    exit_code, lines = said_of(capsys, "in/a.bmp", "-o", "in/notes.txt/")
+    exit_code, lines = compress(capsys, "in/a.bmp", "-o", "in/notes.txt/")
     assert exit_code == 1
     assert len(lines) == 1 and "cannot be written" in lines[0]
 
@@ -217,7 +217,7 @@ def test_a_file_with_the_name_of_a_folder(tree, capsys):
 def test_links_that_lead_in_a_circle(tree, capsys):
     Path("in/here.png").symlink_to("there.png")
     Path("in/there.png").symlink_to("here.png")
-    exit_code, lines = said_of(capsys, "in", "-r", "-o", "out")
+    exit_code, lines = compress(capsys, "in", "-r", "-o", "out")
     assert exit_code == 1
     assert [line.partition(": cannot be read: ")[2] for line in lines] == [
         "Too many levels of symbolic links"
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_for_a_while(tree, monkeypatch, capsys):
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fail_once)
-    exit_code, lines = said_of(capsys, "in", "-o", "out")
+    exit_code, lines = compress(capsys, "in", "-o", "out")
     assert exit_code == 1
     assert lines == [
         f"luxvox: {Path('in/a.bmp')}: {Path('out/a.lvx')} cannot be written: "
@@ -244,7 +244,7 @@ def test_a_disk_that_is_full_for_a_while(tree, monkeypatch, capsys):
 
 
 def test_a_job_says_what_came_of_it(tmp_path):
-    sources, targets = made(tmp_path, "a")
+    sources, targets = make_files(tmp_path, "a")
     job = Job(sources[0], targets[0])
     outcome = run_job(job, copy)
     assert outcome == Outcome(job, 0, (10, 10), (), outcome.seconds)

@@ -95,9 +95,9 @@ def test_the_closing_line():
 
 
 def test_names_are_shown_without_what_a_terminal_obeys():
-    assert console.shown("日本.png", "") == "日本.png"
-    assert console.shown("a\x1b[2J\nb.png", "") == r"a\x1b[2J\nb.png"
-    assert console.shown(os.fsdecode(b"caf\xe9.png"), "") == r"caf\udce9.png"
+    assert console.printable("日本.png", "") == "日本.png"
+    assert console.printable("a\x1b[2J\nb.png", "") == r"a\x1b[2J\nb.png"
+    assert console.printable(os.fsdecode(b"caf\xe9.png"), "") == r"caf\udce9.png"
 
 
 def test_existing_output_is_kept_unless_forced(folder, capsys):
@@ -206,10 +206,10 @@ def test_interruption_leaves_nothing(folder, monkeypatch, capsys):
 
 
 def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
-    def hurried(label, stream):
+    def hurry(label, stream):
         return ProgressBar(label, stream, itertools.count(step=2).__next__)
 
-    monkeypatch.setattr(console, "ProgressBar", hurried)
+    monkeypatch.setattr(console, "ProgressBar", hurry)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run("photo.png") == 0
     assert "\r\x1b[Kcompressing photo.png [" in capsys.readouterr().err

@@ -92,7 +92,7 @@ def test_a_folder_that_is_named_and_cannot_be_read(folder, monkeypatch, capsys):
     assert (folder / "out" / "photo.lvx").exists()
 
 
-def found(data, monkeypatch):
+def find(data, monkeypatch):
     pipe_in(monkeypatch, data)
     search = Search(False, lambda name: True)
     return [source.path for source in find_sources((), "-", search)]
@@ -100,7 +100,7 @@ def found(data, monkeypatch):
 
 def test_lists_are_cut_at_line_feeds_alone(folder, monkeypatch):
     listed = "a\fb.png\r\n\n\u2028c.png\n".encode()
-    assert found(listed, monkeypatch) == ["a\fb.png", "\u2028c.png"]
+    assert find(listed, monkeypatch) == ["a\fb.png", "\u2028c.png"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_lists_are_cut_at_line_feeds_alone(folder, monkeypatch):
 )
 def test_what_is_no_list_is_refused(folder, monkeypatch, data, said):
     with pytest.raises(UsageError, match=said):
-        found(data, monkeypatch)
+        find(data, monkeypatch)
 
 
 @pytest.mark.parametrize("ending", ["a/b", "..", "", "p ng"])

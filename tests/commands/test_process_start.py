@@ -11,7 +11,7 @@ import luxvox
 from luxvox.tests.commands.conftest import names, python, run, start
 
 
-def loaded_by(statements):
+def list_loaded(statements):
     heavy = {"torch", "numpy", "PIL", "soundfile", "constriction"}
     check = f"print(sorted({heavy} & set(sys.modules)))"
     ran = python("-c", f"import sys\n{statements}\n{check}")
@@ -30,12 +30,12 @@ def loaded_by(statements):
     ],
 )
 def test_nothing_heavy_is_imported_early(statements):
-    assert loaded_by(statements) == "[]"
+    assert list_loaded(statements) == "[]"
 
 
 def test_info_loads_no_network(folder):
     run("photo.png")
-    loaded = loaded_by("from luxvox.cli import run; assert run(['info', 'photo.lvx']) == 0")
+    loaded = list_loaded("from luxvox.cli import run; assert run(['info', 'photo.lvx']) == 0")
     assert "torch" not in loaded
 
 

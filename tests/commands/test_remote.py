@@ -24,18 +24,20 @@ def pictures(folder, bucket):
     return bucket
 
 
-def named(source, output, ending=".lvx", place=None):
+def name_output(source, output, ending=".lvx", place=None):
     return name_outputs([Source(source, place)], output, [ending])[0]
 
 
 def test_outputs_are_named_at_urls_as_on_the_disk():
-    assert named("s3://b/in/a.png", None) == "s3://b/in/a.lvx"
-    assert named("s3://b/in/a.png", "out/") == str(Path("out/a.lvx"))
-    assert named("in/a.png", "s3://b/out/") == "s3://b/out/a.lvx"
-    assert named("s3://b/in/deep/a.png", "gs://c/", place="s3://b/in/") == "gs://c/deep/a.lvx"
-    assert named("in/deep/a.bak", "s3://c/x/", place="in") == "s3://c/x/deep/a.bak.lvx"
-    assert named("https://h/p/my%20photo.png?sign=x/y", "out/") == str(Path("out/my photo.lvx"))
-    assert named("https://h/%2e%2e%2f%2e%2e%2fa.png", "out/") == str(Path("out/a.lvx"))
+    assert name_output("s3://b/in/a.png", None) == "s3://b/in/a.lvx"
+    assert name_output("s3://b/in/a.png", "out/") == str(Path("out/a.lvx"))
+    assert name_output("in/a.png", "s3://b/out/") == "s3://b/out/a.lvx"
+    assert name_output("s3://b/in/deep/a.png", "gs://c/", place="s3://b/in/") == "gs://c/deep/a.lvx"
+    assert name_output("in/deep/a.bak", "s3://c/x/", place="in") == "s3://c/x/deep/a.bak.lvx"
+    assert name_output("https://h/p/my%20photo.png?sign=x/y", "out/") == str(
+        Path("out/my photo.lvx")
+    )
+    assert name_output("https://h/%2e%2e%2f%2e%2e%2fa.png", "out/") == str(Path("out/a.lvx"))
 
 
 def test_clashes_at_urls():
@@ -50,16 +52,16 @@ def test_clashes_at_urls():
 
 
 def test_sources_at_urls(pictures):
-    def found(*names, is_recursive=False):
+    def find(*names, is_recursive=False):
         search = Search(is_recursive, lambda name: name.endswith(".png"))
         return [one.path.removeprefix(pictures.url) for one in find_sources(names, None, search)]
 
-    assert found(pictures.url + "in") == ["in/a.png", "in/b.jpg.png"]
+    assert find(pictures.url + "in") == ["in/a.png", "in/b.jpg.png"]
     every = ["in/a.png", "in/b.jpg.png", "in/deep/c.png"]
-    assert found(pictures.url + "in/", is_recursive=True) == every
-    assert found(pictures.url + "in/*.png") == ["in/a.png", "in/b.jpg.png"]
+    assert find(pictures.url + "in/", is_recursive=True) == every
+    assert find(pictures.url + "in/*.png") == ["in/a.png", "in/b.jpg.png"]
     n_requests = len(pictures.requests)
-    assert found(pictures.url + "in/none.png") == ["in/none.png"]
+    assert find(pictures.url + "in/none.png") == ["in/none.png"]
     assert len(pictures.requests) == n_requests, "a file's name was asked about"
 
 

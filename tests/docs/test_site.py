@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from luxvox.tests.evaluate.browser import opened_browser
+from luxvox.tests.evaluate.browser import open_browser
 
 pytest.importorskip("mkdocs")
 
@@ -33,11 +33,11 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Return a page of a headless browser."""
-    with opened_browser(tmp_path_factory.mktemp("profile")) as page:
+    with open_browser(tmp_path_factory.mktemp("profile")) as page:
         yield page
 
 
-def led(text, name):
+def lead(text, name):
     file = SimpleNamespace(
         abs_src_path=str(ROOT / ("" if name in hooks.PAGES_OF_ROOT else "docs") / name),
         src_uri=name,
@@ -58,7 +58,7 @@ def led(text, name):
     ],
 )
 def test_links_lead_to_the_site(text, name, expected):
-    assert led(text, name) == expected
+    assert lead(text, name) == expected
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -69,7 +69,7 @@ def small_voice():
     return SmallVoice(Context(plan, {"frames": level}), 37)
 
 
-def drawn_codes(seed, spread=3.0):
+def draw_codes(seed, spread=3.0):
     """Return a source of codes around the predicted means, a few of them far away."""
     generator = np.random.default_rng(seed)
 

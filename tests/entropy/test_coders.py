@@ -21,14 +21,14 @@ HALF = [TOTAL // 2, TOTAL // 2]
 STEEP = [TOTAL - 255] + [1] * 255
 
 
-def encoded(batches, number=coders.CONSTRICTION):
+def encode(batches, number=coders.CONSTRICTION):
     coder = coders.encoder(number)
     for symbols, counts in batches:
         coder.push(np.array(symbols, np.int64), np.array(counts, np.int64))
     return coder.finish()
 
 
-def decoded(data, batches, number=coders.CONSTRICTION):
+def decode(data, batches, number=coders.CONSTRICTION):
     """The symbols read from data under the counts of batches, by batch."""
     coder = coders.decoder(number, data)
     symbols = [coder.pull(np.array(counts, np.int64)).tolist() for _, counts in batches]
@@ -52,14 +52,14 @@ def some_batches(draw):
 @every_coder
 @given(batches=some_batches())
 def test_round_trip(number, batches):
-    data = encoded(batches, number)
-    assert decoded(data, batches, number) == [symbols.tolist() for symbols, _ in batches]
+    data = encode(batches, number)
+    assert decode(data, batches, number) == [symbols.tolist() for symbols, _ in batches]
 
 
 @given(some_batches())
 def test_bytes_are_close_to_the_cross_entropy(batches):
     bits = sum(bits_of(counts, symbols) for symbols, counts in batches)
-    assert 8 * len(encoded(batches)) <= 1.001 * bits + 64
+    assert 8 * len(encode(batches)) <= 1.001 * bits + 64
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_bytes_are_close_to_the_cross_entropy(batches):
 @every_coder
 def test_known_bytes(number, symbols, counts, constriction, torchac):
     data = {coders.CONSTRICTION: constriction, coders.TORCHAC: torchac}[number]
-    assert encoded([(symbols, counts)], number).hex() == data
-    assert decoded(bytes.fromhex(data), [(symbols, counts)], number) == [symbols]
+    assert encode([(symbols, counts)], number).hex() == data
+    assert decode(bytes.fromhex(data), [(symbols, counts)], number) == [symbols]
 
 
 @st.composite
@@ -113,7 +113,7 @@ def test_tables_give_the_bytes_of_their_rows(number, drawn):
     coder = coders.encoder(number)
     for symbols, tables in batches:
         coder.push_tables(symbols, tables, counts)
-    assert coder.finish() == encoded([(some, counts[rows]) for some, rows in batches], number)
+    assert coder.finish() == encode([(some, counts[rows]) for some, rows in batches], number)
 
 
 @every_coder
@@ -144,8 +144,8 @@ def test_junk_under_tables_gives_symbols_or_a_format_error(number, data, n):
 
 def test_rare_symbols_cost_sixteen_bits():
     symbols, counts = [255] * 100, [STEEP] * 100
-    assert len(encoded([(symbols, counts)])) == pytest.approx(200, abs=8)
-    assert decoded(encoded([(symbols, counts)]), [(symbols, counts)]) == [symbols]
+    assert len(encode([(symbols, counts)])) == pytest.approx(200, abs=8)
+    assert decode(encode([(symbols, counts)]), [(symbols, counts)]) == [symbols]
 
 
 def test_cut_into_batches_gives_the_same_bytes():
@@ -153,12 +153,12 @@ def test_cut_into_batches_gives_the_same_bytes():
     counts = counts_from_logits(generator.integers(-99, 99, (90, 7)).astype(np.int32))
     symbols = generator.integers(0, 7, 90)
     parts = [(symbols[n : n + 13], counts[n : n + 13]) for n in range(0, 90, 13)]
-    assert encoded(parts) == encoded([(symbols, counts)])
+    assert encode(parts) == encode([(symbols, counts)])
 
 
 @every_coder
 def test_left_over_bytes_are_refused(number):
-    data = encoded([([0, 1, 1] * 50, [HALF] * 150)], number)
+    data = encode([([0, 1, 1] * 50, [HALF] * 150)], number)
     coder = coders.decoder(number, data + bytes(7) + b"\1")
     coder.pull(np.array([HALF] * 150))
     with pytest.raises(FormatError, match="left"):
@@ -185,7 +185,7 @@ def test_nothing_to_pull_needs_no_section():
 
 
 def test_zeros_at_the_end_are_refused():
-    data = encoded([([0, 1, 1] * 50, [HALF] * 150)])
+    data = encode([([0, 1, 1] * 50, [HALF] * 150)])
     with pytest.raises(FormatError, match="end in a zero"):
         coders.decoder(coders.CONSTRICTION, data + b"\0")
 
@@ -200,4 +200,4 @@ def test_unknown_coders_are_refused():
 @pytest.mark.skipif(importlib.util.find_spec("torchac") is not None, reason="torchac is there")
 def test_absent_torchac_is_named():
     with pytest.raises(SystemFailure, match=r"pip install 'luxvox\[torchac\]'"):
-        encoded([([0], [HALF])], coders.TORCHAC)
+        encode([([0], [HALF])], coders.TORCHAC)

@@ -29,7 +29,7 @@ from luxvox.entropy.visitors import CodesChooser
 from luxvox.entropy.voice import visitors as voice_visitors
 from luxvox.entropy.voice import walk
 from luxvox.models.picture.weights import picture_codec
-from luxvox.tests.entropy.conftest import GRIDS, drawn_codes
+from luxvox.tests.entropy.conftest import GRIDS, draw_codes
 
 POSITION = -30
 
@@ -113,7 +113,7 @@ def voice_case(small_voice):
 
 @pytest.fixture(scope="module")
 def picture_case(small_picture):
-    chooser = CodesChooser(drawn_codes(11))
+    chooser = CodesChooser(draw_codes(11))
     codes = lattice_walk.walk(small_picture, GRIDS, POSITION, chooser)
     return Case(
         small_picture,
@@ -169,7 +169,7 @@ def test_threads_do_not_matter(case, expected, n_threads):
         torch.set_num_threads(before)
 
 
-def transposed(values):
+def transpose(values):
     """The same numbers, column after column in memory."""
     return values.T.contiguous().T if values.ndim == 2 else values
 
@@ -184,7 +184,7 @@ def transposed(values):
 def test_memory_layouts_do_not_matter(small_picture, picture_case, laid_out):
     tensors = {
         level: {
-            name: laid_out(values) if values.ndim == 4 else transposed(values)
+            name: laid_out(values) if values.ndim == 4 else transpose(values)
             for name, values in tables.items()
         }
         for level, tables in small_picture.tensors.items()

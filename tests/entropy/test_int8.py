@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from luxvox.entropy import int8 as products
 
 
-def chosen(int8):
+def use_int8(int8):
     """Use int8 units, or float sums."""
     if int8 and not products.has_exact_int8():
         pytest.skip("no exact int8 products here")
@@ -33,7 +33,7 @@ def test_products_are_exact(int8, sizes, values, seed):
         for n in (n_rows, n_columns)
     )
     bias = torch.from_numpy(generator.integers(-(1 << 20), 1 << 20, n_columns)).float()
-    with chosen(int8):
+    with use_int8(int8):
         result = products.linear(x, weight, bias)
     assert result.dtype == torch.float32
     assert torch.equal(result.double(), x.double() @ weight.double().T + bias.double())
@@ -42,7 +42,7 @@ def test_products_are_exact(int8, sizes, values, seed):
 @pytest.mark.parametrize("int8", [True, False])
 def test_gradients_pass(int8):
     x, weight = torch.ones(20, 4, requires_grad=True), torch.ones(3, 4, requires_grad=True)
-    with chosen(int8):
+    with use_int8(int8):
         products.linear(x, weight, torch.zeros(3)).sum().backward()
     torch.testing.assert_close(x.grad, torch.full((20, 4), 3.0), rtol=0.0, atol=0.0)
     torch.testing.assert_close(weight.grad, torch.full((3, 4), 20.0), rtol=0.0, atol=0.0)

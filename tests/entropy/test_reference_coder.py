@@ -66,7 +66,7 @@ def some_symbols(generator, counts, wild):
     return (counts.cumsum(1) <= draws[:, None]).sum(1)
 
 
-def written(batches):
+def write(batches):
     encoder = coders.encoder(coders.CONSTRICTION)
     for symbols, counts in batches:
         encoder.push(symbols, counts)
@@ -74,7 +74,7 @@ def written(batches):
 
 
 def assert_reference_agrees(batches):
-    data = written(batches)
+    data = write(batches)
     pairs = [
         (int(symbol), row)
         for symbols, counts in batches
@@ -126,7 +126,7 @@ def test_streams_of_tables_are_those_of_rows(n, size):
     encoder = coders.encoder(coders.CONSTRICTION)
     encoder.push_tables(symbols, tables, counts)
     data = encoder.finish()
-    assert data == written([(symbols, counts[tables])])
+    assert data == write([(symbols, counts[tables])])
     decoder, reference = coders.decoder(coders.CONSTRICTION, data), RangeDecoder(data)
     assert decoder.pull_tables(tables, counts).tolist() == symbols.tolist()
     assert [reference.pull(counts[table]) for table in tables] == symbols.tolist()
@@ -168,7 +168,7 @@ def test_one_symbol_again_and_again(symbol):
 def test_first_symbols_alone_leave_one_zero_byte():
     counts = some_counts(np.random.default_rng(3), 500, 2, 1.0)
     zeros = np.zeros(500, np.int64)
-    assert written([(zeros, counts)]) == b"\0"
+    assert write([(zeros, counts)]) == b"\0"
     assert_reference_agrees([(zeros, counts)])
 
 
@@ -219,7 +219,7 @@ def test_boundaries_are_those_of_the_coder(size):
     """The first word of a lone symbol 1 is its lower boundary times 2⁸."""
     for first in range(1, 65538 - size, 61):
         counts = np.array([first, 65536 - first - (size - 2), *[1] * (size - 2)])
-        data = written([(np.array([1]), counts[None])])
+        data = write([(np.array([1]), counts[None])])
         assert int.from_bytes(data, "little") == boundaries(counts)[1] << 8
 
 
@@ -235,5 +235,5 @@ def test_worked_examples_of_the_format_document():
     assert boundaries(counts[0]).tolist() == EXAMPLE_BOUNDARIES
     n = len(EXAMPLE_SYMBOLS)
     batch = (np.array(EXAMPLE_SYMBOLS), np.repeat(counts, n, 0))
-    assert written([batch]).hex() == EXAMPLE_BYTES
+    assert write([batch]).hex() == EXAMPLE_BYTES
     assert_reference_agrees([batch])

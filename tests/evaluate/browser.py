@@ -101,7 +101,7 @@ class Page:
 
 
 @contextlib.contextmanager
-def opened_browser(profile):
+def open_browser(profile):
     """Start a browser with a profile folder of its own; skip where no browser is installed."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:

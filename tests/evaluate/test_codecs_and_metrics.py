@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from luxvox.evaluate.inputs import TestFile
-from luxvox.evaluate.measure import coded
+from luxvox.evaluate.measure import encode_and_decode
 from luxvox.evaluate.metrics import NotApplicable, Setting, all_metrics, decibels
 from luxvox.evaluate.peers import Absent, PeerSpec, enter
 from luxvox.evaluate.picture import peers as picture_peers
@@ -30,7 +30,9 @@ def ready(name, kind):
 def test_picture_codecs_write_larger_and_better_files(name):
     peer = getattr(picture_peers, name)
     ready(peer.name, "pictures")
-    small, large = (coded(peer, PICTURE, point) for point in (peer.points[0], peer.points[-1]))
+    small, large = (
+        encode_and_decode(peer, PICTURE, point) for point in (peer.points[0], peer.points[-1])
+    )
     assert peer.payload_bytes(small[0]) == len(small[0]) < len(large[0])
     assert 15.0 < psnr_db(PICTURE, small[1]) < psnr_db(PICTURE, large[1])
 
@@ -39,7 +41,7 @@ def test_picture_codecs_write_larger_and_better_files(name):
 def test_voice_codecs_keep_length_and_place(name):
     peer = getattr(voice_peers, name)
     ready(peer.name, "voices")
-    data, decoded = coded(peer, VOICE, peer.points[-1])
+    data, decoded = encode_and_decode(peer, VOICE, peer.points[-1])
     assert decoded.dtype == np.float32
     assert len(decoded) == len(VOICE)
     assert 0.3 < float(np.linalg.norm(decoded) / np.linalg.norm(VOICE)) < 3.0
@@ -92,7 +94,7 @@ def test_structural_metrics_know_equal_pictures():
         assert flip(PICTURE, np.roll(PICTURE, 2, axis=0)) > 0.02
 
 
-def measured(name, decoded, test_file=None, original=VOICE):
+def measure(name, decoded, test_file=None, original=VOICE):
     metric = all_metrics()[name]
     try:
         metric.version(Setting())
@@ -106,13 +108,13 @@ def test_si_sdr_is_that_of_noise_added():
     noise = np.random.default_rng(0).standard_normal(len(VOICE)).astype(np.float32)
     noise -= VOICE * np.dot(noise, VOICE) / np.dot(VOICE, VOICE)
     noise *= 0.1 * np.linalg.norm(VOICE) / np.linalg.norm(noise)
-    assert measured("si_sdr", 0.5 * (VOICE + noise)) == pytest.approx(20.0, abs=0.01)
+    assert measure("si_sdr", 0.5 * (VOICE + noise)) == pytest.approx(20.0, abs=0.01)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_pesq_says_nothing_of_silence():
     with pytest.raises(NotApplicable):
-        measured("pesq", np.zeros_like(VOICE))
+        measure("pesq", np.zeros_like(VOICE))
 
 
 def test_words_need_a_text(tmp_path):
@@ -124,4 +126,4 @@ def test_words_need_a_text(tmp_path):
 def test_stoi_says_nothing_of_too_little_speech():
     pytest.importorskip("pystoi")
     with pytest.raises(NotApplicable, match="too little speech"):
-        measured("stoi", VOICE[:4000], original=VOICE[:4000])
+        measure("stoi", VOICE[:4000], original=VOICE[:4000])

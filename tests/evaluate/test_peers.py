@@ -6,7 +6,7 @@ import pytest
 from luxvox.errors import UsageError
 from luxvox.evaluate import peers
 from luxvox.evaluate.inputs import VOICES
-from luxvox.evaluate.measure import fitted
+from luxvox.evaluate.measure import fit_to_original
 from luxvox.evaluate.peers import PeerSpec, adopt, enter
 
 
@@ -48,12 +48,12 @@ def test_points_are_handed_over_as_the_codec_writes_them(points, asked, expected
 @pytest.mark.parametrize("shape", [(1, 100), (100, 1), (100, 2)])
 def test_voices_of_more_dimensions_are_refused(shape):
     with pytest.raises(ValueError, match="not \\[T\\]"):
-        fitted(np.zeros(shape, np.float32), np.zeros(100, np.float32), VOICES)
+        fit_to_original(np.zeros(shape, np.float32), np.zeros(100, np.float32), VOICES)
 
 
 @pytest.mark.parametrize("n", [0, 90, 100, 130])
 def test_voices_are_cut_and_padded(n):
-    decoded = fitted(np.ones(n, np.float32), np.zeros(100, np.float32), VOICES)
+    decoded = fit_to_original(np.ones(n, np.float32), np.zeros(100, np.float32), VOICES)
     assert decoded.tolist() == [1.0] * min(n, 100) + [0.0] * max(100 - n, 0)
 
 

@@ -37,7 +37,7 @@ def study(metric, figure, factors=(1.0, 0.5), n_files=4):
     return Study("pictures", test_files, {}, codecs, (metric,), rows)
 
 
-def compared(made, reference, codec, foreign=(), scale=0):
+def compare_pair(made, reference, codec, foreign=(), scale=0):
     on = scales(made.metrics)[scale]
     return next(
         c for c in compare(made, on, foreign) if (c.reference, c.codec) == (reference, codec)
@@ -45,7 +45,7 @@ def compared(made, reference, codec, foreign=(), scale=0):
 
 
 def test_half_the_rate_is_minus_fifty_percent_with_no_spread():
-    found = compared(study(PSNR, lambda place, point: 30 + point + place), "c0", "c1")
+    found = compare_pair(study(PSNR, lambda place, point: 30 + point + place), "c0", "c1")
     assert found.rate.value == pytest.approx(-50.0)
     assert found.rate.interval == pytest.approx((-50.0, -50.0))
     assert (found.rate.mean_over_files, found.rate.files) == (pytest.approx(-50.0), 4)
@@ -55,27 +55,27 @@ def test_half_the_rate_is_minus_fifty_percent_with_no_spread():
 
 def test_both_ways_answer_each_other():
     made = study(PSNR, lambda place, point: 30 + point + place)
-    back = compared(made, "c1", "c0")
+    back = compare_pair(made, "c1", "c0")
     assert back.rate.value == pytest.approx(100.0)
     assert back.quality.value == pytest.approx(-1.0)
 
 
 def test_less_is_better_where_the_metric_says_so():
-    found = compared(study(LPIPS, lambda place, point: 0.5 - 0.1 * point), "c0", "c1")
+    found = compare_pair(study(LPIPS, lambda place, point: 0.5 - 0.1 * point), "c0", "c1")
     assert found.rate.value == pytest.approx(-50.0)
     assert found.quality.value == pytest.approx(-0.1)
 
 
 def test_no_overlap_is_refused_with_a_reason():
     made = study(PSNR, lambda place, point: 30 + point, factors=(1.0, 1000.0))
-    found = compared(made, "c0", "c1")
+    found = compare_pair(made, "c0", "c1")
     assert found.rate.value == pytest.approx(99_900.0)
     assert found.quality.value is None
     assert "the curves share no rate" in str(found.quality.refused)
 
 
 def test_one_file_has_no_interval():
-    found = compared(study(PSNR, lambda place, point: 30 + point, n_files=1), "c0", "c1")
+    found = compare_pair(study(PSNR, lambda place, point: 30 + point, n_files=1), "c0", "c1")
     assert (found.rate.value, found.rate.interval) == (pytest.approx(-50.0), None)
 
 
@@ -101,7 +101,7 @@ def test_ms_ssim_is_averaged_before_it_goes_to_decibels():
 
 def test_a_file_without_a_figure_counts_for_no_codec():
     made = study(PSNR, lambda place, point: None if (place, point) == (3, 2.0) else 30 + point)
-    assert made.counted("psnr").tolist() == [True, True, True, False]
+    assert made.is_counted("psnr").tolist() == [True, True, True, False]
     curve = mean_curve(made, scales(made.metrics)[0], "c0")
     assert curve is not None
     assert curve.rates[0] == pytest.approx(2 * 1.1)
@@ -111,5 +111,5 @@ def test_curves_from_elsewhere_are_compared_with_ours():
     made = study(PSNR, lambda place, point: 30 + point, n_files=1)
     pairs = tuple((2 * 2**point, 30 + point) for point in POINTS)
     elsewhere = Foreign("paper", "pictures", "a paper", {"psnr": pairs})
-    assert compared(made, "c0", "paper", [elsewhere]).rate.value == pytest.approx(100.0)
-    assert compared(made, "paper", "c0", [elsewhere]).rate.value == pytest.approx(-50.0)
+    assert compare_pair(made, "c0", "paper", [elsewhere]).rate.value == pytest.approx(100.0)
+    assert compare_pair(made, "paper", "c0", [elsewhere]).rate.value == pytest.approx(-50.0)

@@ -14,7 +14,7 @@ Make = Callable[[], bytes]
 def with_sections(make: Make, **changes: Any) -> Make:
     """Put sections of other types after those of the codes: type_64=payload and so on."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         content = container.read(make())
         assert isinstance(content.header, PictureHeader | VoiceHeader)
         fields = dict(vars(content.header))
@@ -25,14 +25,14 @@ def with_sections(make: Make, **changes: Any) -> Make:
         kept += [Section(number, part) for number, part in sorted(others.items())]
         return container.write(type(content.header)(**fields), kept, content.parts)
 
-    return made
+    return make_changed
 
 
 def cut(make: Make, number: int, extra: int) -> Make:
     """Cut a file n bytes after the start of its section of that place, from 0."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         data = make()
         return data[: container.list_sections(data).entries[number].offset + extra]
 
-    return made
+    return make_changed

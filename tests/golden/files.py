@@ -64,11 +64,11 @@ def picture(size: tuple[int, int], quality: float, channels: int = 3, **options:
 def tiny(make: Make) -> Make:
     """Make a file with the tiny weights."""
 
-    def made() -> bytes:
+    def make_tiny() -> bytes:
         with use_weights(TINY):
             return make()
 
-    return made
+    return make_tiny
 
 
 def random_source(
@@ -179,16 +179,16 @@ def flat() -> bytes:
     return luxvox.compress_image(np.full((45, 45, 3), (200, 60, 120), np.uint8), 20)
 
 
-def profiled(profile: int) -> Make:
+def with_profile(profile: int) -> Make:
     """Write a picture whose profile is one of those that take no section."""
 
-    def made() -> bytes:
+    def make() -> bytes:
         content = container.read(SMALL())
         assert isinstance(content.header, PictureHeader)
         header = replace(content.header, profile=profile)
         return container.write(header, content.sections, content.parts)
 
-    return made
+    return make
 
 
 SMALL = coded_picture((24, 24), 3000, lambda generator: random_source(generator, (4, 5, 6)))
@@ -236,8 +236,8 @@ FILES: Mapping[str, tuple[str, Make]] = {
         "two bands, coder 2",
         coded_picture((70, 20), 6500, coder=TORCHAC, band_rows=1),
     ),
-    "tiny-profile-srgb": ("sRGB in a byte", profiled(1)),
-    "tiny-profile-p3": ("Display P3 in a byte", profiled(2)),
+    "tiny-profile-srgb": ("sRGB in a byte", with_profile(1)),
+    "tiny-profile-p3": ("Display P3 in a byte", with_profile(2)),
     "tiny-grey": ("grey", coded_picture((32, 32), 5000, colour=False)),
     "tiny-compressed": ("codes that luxvox chose", tiny(picture((40, 56), 60))),
     "tiny-grey-alpha": ("grey with alpha, as luxvox writes it", tiny(picture((20, 20), 40, 2))),

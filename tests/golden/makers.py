@@ -35,7 +35,7 @@ def raw(data: bytes) -> Make:
     return lambda: data
 
 
-def sealed(front: bytes, rest: bytes = b"") -> bytes:
+def seal(front: bytes, rest: bytes = b"") -> bytes:
     """Put the right checksum after a header."""
     return front + zlib.crc32(front).to_bytes(4, "little") + rest
 
@@ -63,7 +63,7 @@ def picture_header(
         front = b"\x89LVX\1\1" + model.to_bytes(2, "little")
         front += print_of("picture") if fingerprint is None else fingerprint
         front += width + height + flags + quality.to_bytes(2, "little") + bands
-        return sealed(front, table() if rest is None else rest)
+        return seal(front, table() if rest is None else rest)
 
     return make
 
@@ -88,7 +88,7 @@ def voice_header(
     def make() -> bytes:
         front = b"\x89LVX\1\2\0\0" + print_of("voice") + samples + rate + b"\x80"
         front += quality.to_bytes(2, "little") + b"\1" + varint_bytes(n_sections)
-        return sealed(front, section(1, b"") + section(2, b""))
+        return seal(front, section(1, b"") + section(2, b""))
 
     return make
 
@@ -102,7 +102,7 @@ def section(number: int, payload: bytes) -> bytes:
 def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) -> Make:
     """Put sections that need not be legal after the codes of a picture."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         content = container.read(make())
         flags = 1 + 2 * alpha + 32 * (len(sections) > alpha)
         counts = [flags, len(sections) - alpha][: 1 + (len(sections) > alpha)]
@@ -111,25 +111,25 @@ def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) ->
         spelt = b"".join(section(*one) for one in sections)
         return picture_header(flags=bytes(counts), rest=codes + spelt)()
 
-    return made
+    return make_changed
 
 
 def with_voice_sections(make: Make, *sections: tuple[int, bytes]) -> Make:
     """Put sections that need not be legal after the header of a voice."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         data = make()
         header = bytearray(data[: container.read_header(data)[1] - 4])
         header[-1] = len(sections)
-        return sealed(bytes(header), b"".join(section(*one) for one in sections))
+        return seal(bytes(header), b"".join(section(*one) for one in sections))
 
-    return made
+    return make_changed
 
 
-def recoded(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
+def recode(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
     """Change the payload of the code section of that number, under a right checksum."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         content = container.read(make())
         if isinstance(content.header, container.PictureHeader):
             parts = dict(content.parts)
@@ -140,7 +140,7 @@ def recoded(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
         sections[number - 1] = Section(one.type, change(one.payload))
         return container.write(content.header, sections)
 
-    return made
+    return make_changed
 
 
 def escaping(n_bits: int) -> Make:
@@ -172,15 +172,15 @@ def first_code_is(value: int) -> Source:
     return source
 
 
-def altered(make: Make, offset: int) -> Make:
+def alter(make: Make, offset: int) -> Make:
     """Flip a bit."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         data = bytearray(make())
         data[offset] ^= 1
         return bytes(data)
 
-    return made
+    return make_changed
 
 
 def longer(n: int) -> bytes:
@@ -189,10 +189,10 @@ def longer(n: int) -> bytes:
     return varint_bytes(81 - n) + packed[1:]
 
 
-def swapped(make: Make) -> Make:
+def swap_bands(make: Make) -> Make:
     """Let two bands change what they have of section 1, with its checksums."""
 
-    def made() -> bytes:
+    def make_changed() -> bytes:
         data = make()
         entries = list_parts(data, container.read_header(data)[1], Bands(70, 32, 1, False)).entries
         one, other = entries[:2]
@@ -200,10 +200,10 @@ def swapped(make: Make) -> Make:
         middle, end = other.offset, other.offset + other.size
         return data[: one.offset] + data[middle:end] + data[one.offset : middle] + data[end:]
 
-    return made
+    return make_changed
 
 
-def saved(pixels: Any, format: str, **options: Any) -> bytes:
+def save(pixels: Any, format: str, **options: Any) -> bytes:
     """Return pixels as a file of a usual format."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format, **options)

@@ -43,7 +43,7 @@ def codes_record(data: bytes) -> dict[str, dict[str, Any]]:
     }
 
 
-def decoded_record(data: bytes) -> dict[str, Any]:
+def record_decoded(data: bytes) -> dict[str, Any]:
     """Return what a file decodes to, as far as all machines agree: rate, shape, means, spread."""
     if lvx.is_voice(data):
         samples, rate_hz = luxvox.decompress_speech(data)
@@ -75,7 +75,7 @@ def file_record(data: bytes, feature: str) -> dict[str, Any]:
         "release": luxvox.__version__,
         "cut": container.read(data).truncated,
         "codes": codes_record(data),
-        "decoded": decoded_record(data),
+        "decoded": record_decoded(data),
     }
 
 

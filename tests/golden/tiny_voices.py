@@ -40,7 +40,7 @@ def voice_weights() -> tuple[dict[str, Any], dict[str, Tensor]]:
     _fill(model.vq, reach=6.0)
     plan = speech_plan_of(VOICE)
     shape = LevelShape(VOICE.n_channels, WIDTH, HIDDEN)
-    twins = _stirred(ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)}))
+    twins = _stir(ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)}))
     level = twins.runtime_level(plan[0].name)
     check_accumulators(plan[0].name, level.tensors)
     return dataclasses.asdict(VOICE), pack_speech(model, level)
@@ -59,7 +59,7 @@ def _fill(quantiser: Any, reach: float) -> None:
     quantiser.bits[..., 0] = 1.0
 
 
-def _stirred(twins: ContextTwins) -> ContextTwins:
+def _stir(twins: ContextTwins) -> ContextTwins:
     """Make every table matter: no tensor is left at zero."""
     for plan in twins.plan:
         for name, values in twins.twin(plan.name).values.items():

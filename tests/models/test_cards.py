@@ -23,7 +23,7 @@ def card(tmp_path):
     return path
 
 
-def altered(card, **changes):
+def alter(card, **changes):
     record = {**json.loads(card.read_text()), **changes}
     card.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
 
@@ -50,7 +50,7 @@ def test_what_is_no_card_is_refused(card, text):
     ],
 )
 def test_cards_with_fields_of_another_type_are_refused(card, changes):
-    altered(card, **changes)
+    alter(card, **changes)
     with pytest.raises(ModelError, match=r"voice-7.json: not a model card"):
         read_card(card)
 
@@ -93,7 +93,7 @@ def test_what_is_no_path_is_refused(folder: Any):
 def test_own_weights_come_before_shipped_ones(card, monkeypatch):
     shipped = find_card("voice")
     number, print_ = shipped.number, bytes.fromhex(shipped.fingerprint)
-    altered(card, fingerprint="00000000")
+    alter(card, fingerprint="00000000")
     with_numbers(card, number)
     card.unlink()
     with use_weights(card.parent):

@@ -13,7 +13,7 @@ Integers = NDArray[np.int64]
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def shifted(a: Integers, shift: int) -> Integers:
+def round_shift(a: Integers, shift: int) -> Integers:
     """Round a / 2^shift; `round` of the document."""
     rounded: Integers = (a + (1 << shift - 1)) >> shift
     return rounded
@@ -43,7 +43,7 @@ def log_step(quality: int) -> int:
     return 127 - (508 * (quality - 100) + 9900) // 19800
 
 
-def convolved(x: Integers, weight: Integers) -> Integers:
+def convolve(x: Integers, weight: Integers) -> Integers:
     """Σ weight · input, 0 outside the grid; taps 3×3, 1×3 or 1×1."""
     _, rows, columns = x.shape
     above, left = weight.shape[2] // 2, weight.shape[3] // 2

@@ -158,16 +158,16 @@ def read_parts(source: Bytes, n_bands: int, n_sections: int) -> tuple[list[dict[
             checksum, payload = source.number(2), source.take(length)
         except Cut:
             return parts, True
-        if crc16(bytes([section]) + spelt(band) + payload) != checksum:
+        if crc16(bytes([section]) + spell(band) + payload) != checksum:
             raise Refused("a part was altered")
         parts[band][section] = payload
     return parts, False
 
 
-def spelt(number: int) -> bytes:
+def spell(number: int) -> bytes:
     """Return a number as a varint."""
     low, high = number % 128, number // 128
-    return bytes([low | 128]) + spelt(high) if high else bytes([low])
+    return bytes([low | 128]) + spell(high) if high else bytes([low])
 
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)

@@ -10,10 +10,10 @@ from luxvox.tests.second_decoder.arithmetic import (
     Integers,
     Tensors,
     compand,
-    convolved,
+    convolve,
     fingerprint,
     log_step,
-    shifted,
+    round_shift,
 )
 from luxvox.tests.second_decoder.coders import Stream, stream_of
 from luxvox.tests.second_decoder.container import Picture, Refused, read_picture
@@ -143,9 +143,9 @@ class Level:
 
     def next_state(self) -> Integers:
         planes = np.concatenate([compand(16 * self.codes), self._state])
-        x = convolved(planes, self._tensors["spread.weight"])
-        x = activated(x + self._tensors["spread.bias"][:, None, None], 8)
-        x = activated(self._layer("grow", x), 7)
+        x = convolve(planes, self._tensors["spread.weight"])
+        x = activate(x + self._tensors["spread.bias"][:, None, None], 8)
+        x = activate(self._layer("grow", x), 7)
         n, rows, columns = x.shape
         grown = x.reshape(n // 4, 2, 2, rows, columns).transpose(0, 3, 1, 4, 2)
         return grown.reshape(n // 4, 2 * rows, 2 * columns)
@@ -157,14 +157,14 @@ class Level:
         x = x + self._tensors[f"{name}.own.bias"][:, None, None]
         if f"{name}.own.weight" in self._tensors:
             weight = self._tensors[f"{name}.own.weight"]
-            x = x + convolved(compand(16 * self.codes[: weight.shape[1]]), weight)
-        x = activated(x, 8)
-        x = activated(self._layer(f"{name}.mid", x), 7)
-        mean, scale = np.split(shifted(self._layer(f"{name}.out", x), 9), 2)
+            x = x + convolve(compand(16 * self.codes[: weight.shape[1]]), weight)
+        x = activate(x, 8)
+        x = activate(self._layer(f"{name}.mid", x), 7)
+        mean, scale = np.split(round_shift(self._layer(f"{name}.out", x), 9), 2)
         if f"{name}.line.weight" in self._tensors:
             for c, taps in enumerate(self._tensors[f"{name}.line.weight"]):
                 own = self.codes[one.first + c][None]
-                mean[c] += shifted(convolved(own, taps.reshape(1, 1, 3, 3))[0], 4)
+                mean[c] += round_shift(convolve(own, taps.reshape(1, 1, 3, 3))[0], 4)
         return np.clip(mean, -8 * CODE_MAX, 8 * CODE_MAX), np.clip(scale, 0, 55)
 
     def read_pass(self, number: int, one: Pass, section: Section, counts: Integers) -> None:
@@ -187,8 +187,8 @@ def last_pass(level: str) -> int:
     return 4 if level == "apex" else 3
 
 
-def activated(total: Integers, shift: int) -> Integers:
-    return np.clip(shifted(total, shift), 0, 127)
+def activate(total: Integers, shift: int) -> Integers:
+    return np.clip(round_shift(total, shift), 0, 127)
 
 
 # Means and scales to codes

@@ -41,7 +41,7 @@ def draw(
         if number:
             latents = latents * network.factors(f"step_maps.{number - 1}", x)
         own = network.layer(f"from_latents.{number}", latents)
-        x = own if number == 0 else own + shuffled(network.layer(f"up.{number - 1}", x), 2)
+        x = own if number == 0 else own + shuffle(network.layer(f"up.{number - 1}", x), 2)
         for block in range(config["synthesis_blocks"][number]):
             x = network.block(f"blocks.{number}.{block}", x)
     return 8 * network.back(x) + 128
@@ -68,7 +68,7 @@ class Synthesis:
         for r, s in np.ndindex(3, 3):
             total += padded[:, r : r + rows, s : s + columns]
             n += inside[:, r : r + rows, s : s + columns]
-        maps = shuffled(self.layer(f"{name}.maps", np.log1p(total / n)), 2)
+        maps = shuffle(self.layer(f"{name}.maps", np.log1p(total / n)), 2)
         logarithm = np.tensordot(self._tensors[f"{name}.mix"][:, :, 0, 0], maps, 1)
         return np.exp(self._tune * np.clip(logarithm, -1.5, 1.5))
 
@@ -109,10 +109,10 @@ class Synthesis:
         total = self._tensors["back.bias"][:, None, None]
         for r, s in np.ndindex(2, 2):
             total = total + np.tensordot(weight[..., r, s], x[:, r : r + rows, s : s + columns], 1)
-        return shuffled(total, 8)[:, 4:-4, 4:-4]
+        return shuffle(total, 8)[:, 4:-4, 4:-4]
 
 
-def shuffled(x: Floats, n: int) -> Floats:
+def shuffle(x: Floats, n: int) -> Floats:
     channels, rows, columns = x.shape
     parts = x.reshape(channels // n**2, n, n, rows, columns).transpose(0, 3, 1, 4, 2)
     return parts.reshape(-1, n * rows, n * columns)

@@ -11,10 +11,10 @@ from luxvox.tests.second_decoder.arithmetic import (
     Integers,
     Tensors,
     compand,
-    convolved,
+    convolve,
     fingerprint,
     log_step,
-    shifted,
+    round_shift,
 )
 from luxvox.tests.second_decoder.coders import Stream, pmf, stream_of
 from luxvox.tests.second_decoder.container import Refused, read_voice
@@ -155,21 +155,21 @@ class Level:
         for layer, shift in (("conv1", 8), ("conv2", 7), ("conv3", 8), ("conv4", 7)):
             bias = self[f"{layer}.bias"]
             bias = bias[index] if layer == "conv1" else bias
-            total = convolved(x, self[f"{layer}.weight"]) + bias[:, None, None]
-            x = np.clip(shifted(total, shift), 0, 127)
+            total = convolve(x, self[f"{layer}.weight"]) + bias[:, None, None]
+            x = np.clip(round_shift(total, shift), 0, 127)
         return x
 
     def hidden(self, stage: int, group: int, features: Integers, before: int | None) -> Integers:
         total = self["head.weight"][stage, group] @ features + self["head.bias"][stage, group]
-        hidden = shifted(total, 7)
+        hidden = round_shift(total, 7)
         if before is not None:
             hidden = hidden + self["embedding"][stage - 1, group, before]
         return np.clip(hidden, -127, 127)
 
     def flag_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
         total = self["flag.weight"][stage, group] @ hidden + self["flag.bias"][stage, group]
-        return np.array([shifted(total, 5), 0])
+        return np.array([round_shift(total, 5), 0])
 
     def word_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
         total = self["table.weight"][stage, group] @ hidden + self["table.bias"][stage, group]
-        return shifted(total, 5)
+        return round_shift(total, 5)

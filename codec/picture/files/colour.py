@@ -119,7 +119,7 @@ def icc_profile(colours: Colours, is_grey: bool, name: bytes = b"as the file sta
         for primary, column in zip((b"r", b"g", b"b"), columns, strict=True):
             tags[primary + b"XYZ"] = _xyz(column)
             tags[primary + b"TRC"] = curve
-    return _assembled(tags, b"GRAY" if is_grey else b"RGB ")
+    return _assemble_profile(tags, b"GRAY" if is_grey else b"RGB ")
 
 
 def to_srgb(pixels: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8] | None:
@@ -192,7 +192,7 @@ def _description(text: bytes) -> bytes:
     return b"desc\0\0\0\0" + ascii_part + bytes(4 + 4 + 2 + 1 + 67)
 
 
-def _assembled(tags: dict[bytes, bytes], space: bytes) -> bytes:
+def _assemble_profile(tags: dict[bytes, bytes], space: bytes) -> bytes:
     table, data = b"", b""
     start = 128 + 4 + 12 * len(tags)
     places: dict[bytes, int] = {}

@@ -32,7 +32,7 @@ _REFERENCE_BYTES: Final = 400  # that naming an extension may take in the standa
 _ATTRIBUTE: Final = re.compile(rb"""(?<!\s)\s+([^\s=<>"'/]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
-def joined(xmp: bytes, segments: Iterable[bytes]) -> bytes:
+def join(xmp: bytes, segments: Iterable[bytes]) -> bytes:
     """Add to a packet what its extension says.
 
     Args:
@@ -44,7 +44,7 @@ def joined(xmp: bytes, segments: Iterable[bytes]) -> bytes:
         the extension is missing, cut, altered or not XMP.
     """
     digest = extension_named_in(xmp)
-    extension = None if digest is None else _assembled(digest, segments)
+    extension = None if digest is None else _assemble(digest, segments)
     if extension is None:
         return xmp
     try:
@@ -165,7 +165,7 @@ def _segments(extension: bytes, digest: bytes) -> Iterator[bytes]:
         yield SIGNATURE + _FRONT.pack(digest, len(extension), offset) + chunk
 
 
-def _assembled(digest: bytes, segments: Iterable[bytes]) -> bytes | None:
+def _assemble(digest: bytes, segments: Iterable[bytes]) -> bytes | None:
     """Return the extension with a digest; None unless all of it is there and unaltered."""
     chunks = {}
     for segment in segments:

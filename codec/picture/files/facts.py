@@ -66,7 +66,7 @@ def facts_of(image: Image.Image) -> Facts:
     """Ask an image for all that its pixels do not say."""
     icc, colour_notes = _profile(image)
     if image.format == "JPEG2000" and image.mode not in _MODES_WITHOUT_PROFILE:
-        icc = _asked(image, jpeg2000.icc_profile)
+        icc = _ask(image, jpeg2000.icc_profile)
     notes = (*_notes_on_frames(image), *colour_notes, *_notes_on_depth(image))
     notes += (*_notes_on_texts(image), *_notes_on_others(image))
     orientation, is_turned = _orientation(image)
@@ -132,10 +132,10 @@ def _code_points(image: Image.Image) -> tuple[int, int] | None:
         return None if None in points else (int(points[0] or 2), int(points[1] or 2))
     readers = {"PNG": png.code_points, "AVIF": _avif_code_points}
     reader = readers.get(image.format or "")
-    return None if reader is None else _asked(image, reader)
+    return None if reader is None else _ask(image, reader)
 
 
-def _asked(image: Image.Image, question: Callable[[BinaryIO], Answer | None]) -> Answer | None:
+def _ask(image: Image.Image, question: Callable[[BinaryIO], Answer | None]) -> Answer | None:
     """Ask a question of a picture's file, which stays where it is; None if that cannot be done."""
     stream: Any = image.fp if isinstance(image, ImageFile.ImageFile) else None
     if stream is None:
@@ -183,8 +183,8 @@ def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:
     stated = (8,) if tiff_file is None else tiff_file.tag_v2.get(_BITS_TAG, (8,))
     bit_depth = image.info.get("bit_depth", 8)
     if image.format == "JPEG2000":
-        bit_depth = _asked(image, jpeg2000.bit_depth)
-    elif image.format == "AVIF" and _asked(image, _is_deep_avif):
+        bit_depth = _ask(image, jpeg2000.bit_depth)
+    elif image.format == "AVIF" and _ask(image, _is_deep_avif):
         return (NOTE_ON_DEPTH,)
     if isinstance(bit_depth, int) and bit_depth > 8:
         return (NOTE_ON_DEPTH,)

@@ -48,11 +48,11 @@ def metadata_of(image: Image.Image) -> Metadata:
     xmp = _xmp_of(image)
     if xmp is not None and image.format in ("JPEG", "MPO"):
         markers = getattr(image, "applist", ())
-        xmp = extended_xmp.joined(xmp, (data for name, data in markers if name == "APP1"))
+        xmp = extended_xmp.join(xmp, (data for name, data in markers if name == "APP1"))
     return Metadata(icc, _exif_of(image), xmp)
 
 
-def made_true(
+def make_true(
     kept: Metadata, size: tuple[int, int], orientation: int, resolution: Resolution | None
 ) -> tuple[Metadata, tuple[str, ...]]:
     """Make metadata say what is true of the picture once it stands upright and alone.
@@ -95,7 +95,7 @@ def orientation_of(image: Image.Image) -> int:
     return int(orientation) if orientation in range(1, 9) else _UPRIGHT
 
 
-def turned_upright(samples: Samples, orientation: int) -> Samples:
+def turn_upright(samples: Samples, orientation: int) -> Samples:
     """Turn samples `[H, W, ...]` so that the picture of that EXIF orientation stands upright."""
     if orientation >= 5:
         samples = samples.swapaxes(0, 1)
@@ -117,7 +117,7 @@ def description_of(exif: bytes) -> bytes:
     """
     directory = Image.Exif()
     directory.load(exif)
-    return _described(directory) or b""
+    return _write_exif(directory) or b""
 
 
 def has_directories(exif: Image.Exif) -> bool:
@@ -132,13 +132,13 @@ def _exif_of(image: Image.Image) -> bytes | None:
         if raw is None and isinstance(text, str):
             raw = bytes.fromhex("".join(text.split("\n")[3:]))
         elif raw is None:
-            raw = _described(image.getexif())
+            raw = _write_exif(image.getexif())
     except Exception:  # broken EXIF must not cost the picture
         return None
     return raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else None
 
 
-def _described(directory: Image.Exif) -> bytes | None:
+def _write_exif(directory: Image.Exif) -> bytes | None:
     kept = Image.Exif()
     for tag in _DESCRIPTIVE_TAGS:
         if tag in directory:

@@ -100,11 +100,11 @@ def deep_pixels(image: Image.Image, source: Source) -> NDArray[np.uint16] | None
     Returns:
         uint16 `[H, W, 3]` or `[H, W, 4]`, or None.
     """
-    if _swapped_tiles(image) is None:
+    if _swap_tiles(image) is None:
         return None
     with stream_of(source) as stream, _open(stream, [str(image.format)]) as low:
         low.seek(image.tell())
-        low.tile = _swapped_tiles(low) or []
+        low.tile = _swap_tiles(low) or []
         samples: NDArray[np.uint16] = np.asarray(low).astype(np.uint16)
     samples |= np.left_shift(np.asarray(image), 8, dtype=np.uint16)
     return samples
@@ -169,13 +169,13 @@ def _open(
     raise UnknownFormat(str(error)) if type(error) is InputError else error
 
 
-def _swapped_tiles(image: Image.Image) -> list[Any] | None:
+def _swap_tiles(image: Image.Image) -> list[Any] | None:
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
-    swapped = [_swapped(tile) for tile in tiles]
+    swapped = [_swap(tile) for tile in tiles]
     return swapped if swapped and None not in swapped else None
 
 
-def _swapped(tile: Any) -> Any | None:
+def _swap(tile: Any) -> Any | None:
     arguments = tile.args if isinstance(tile.args, tuple) else (tile.args,)
     mode = arguments[0]
     if mode not in {f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in "BLN"}:

@@ -56,11 +56,11 @@ def without_long_chunks(stream: BinaryIO) -> tuple[bytes, bytes | None, int]:
         payload = whole[_FRONT_BYTES:-_CRC_BYTES]
         if (
             chunk.name not in _PACKED
-            or len(_unpacked(chunk.name, payload, MAX_TEXT_BYTES)) <= MAX_TEXT_BYTES
+            or len(_unpack(chunk.name, payload, MAX_TEXT_BYTES)) <= MAX_TEXT_BYTES
         ):
             kept.append(whole)
         elif chunk.name == b"iCCP":
-            profile = _unpacked(chunk.name, payload, _MAX_PROFILE_BYTES)
+            profile = _unpack(chunk.name, payload, _MAX_PROFILE_BYTES)
             icc = profile if len(profile) <= _MAX_PROFILE_BYTES else None
         else:
             n_texts += 1
@@ -79,7 +79,7 @@ def _chunks(stream: BinaryIO) -> Iterator[_Chunk]:
         position += _FRONT_BYTES + size + _CRC_BYTES
 
 
-def _unpacked(name: bytes, payload: bytes, max_bytes: int) -> bytes:
+def _unpack(name: bytes, payload: bytes, max_bytes: int) -> bytes:
     """Unpack what is compressed in a chunk, up to a byte more than is accepted."""
     if name not in _PACKED:
         return b""

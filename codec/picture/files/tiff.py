@@ -18,7 +18,7 @@ from PIL import Image, TiffImagePlugin
 
 from luxvox.codec.notes import PartNote
 from luxvox.codec.picture.files.kinds import EXTRA, camera_raw, is_canon_raw
-from luxvox.codec.picture.files.metadata import turned_upright
+from luxvox.codec.picture.files.metadata import turn_upright
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH, Samples, samples_of_reals
 from luxvox.codec.picture.files.pillow import Source, stream_of
 from luxvox.errors import InputError, SystemFailure
@@ -132,9 +132,9 @@ def read_samples(
     layout.check()
     if layout.needs_tifffile:
         samples, notes = _read_with_tifffile(source, image.tell())
-        return turned_upright(samples, _legal(image.tag_v2.get(_ORIENTATION))), notes
+        return turn_upright(samples, _legal(image.tag_v2.get(_ORIENTATION))), notes
     if layout.bits == 12 and image.mode == "I;16":
-        values = _stretched(np.asarray(image), 12)
+        values = _stretch(np.asarray(image), 12)
     elif layout.bits == 16 and image.mode == "I;16":
         values = np.asarray(image)
     elif layout.sample_format == _REAL and image.mode == "F":
@@ -156,7 +156,7 @@ def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[s
     """
     if _first_photometric(source) in _SENSOR:
         raise InputError(camera_raw())
-    with stream_of(source) as stream, _opened_by_tifffile(stream) as file:
+    with stream_of(source) as stream, _open_with_tifffile(stream) as file:
         pages = list(file.pages)
         page = next((page for page in pages if not page.is_reduced), pages[0])
         n_pixels = page.imagewidth * page.imagelength
@@ -168,7 +168,7 @@ def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[s
             notes += (NOTE_ON_DEPTH,)
         dropped = (PartNote(f"only one of {others + 1} pages is kept"),) if others else ()
         orientation = page.tags.valueof(_ORIENTATION)
-        return turned_upright(samples, _legal(orientation)), page.tags, (*notes, *dropped)
+        return turn_upright(samples, _legal(orientation)), page.tags, (*notes, *dropped)
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def _positive(samples: NDArray[Any], photometric: int) -> Samples:
     return inverted
 
 
-def _stretched(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
+def _stretch(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
     """Stretch integers of fewer bits to all of 16, rounded half up."""
     top = (1 << bits) - 1
     wide = np.minimum(values, top).astype(np.uint64)
@@ -296,7 +296,7 @@ def _stretched(values: NDArray[Any], bits: int) -> NDArray[np.uint16]:
     return stretched
 
 
-def _opened_by_tifffile(stream: Any) -> Any:
+def _open_with_tifffile(stream: Any) -> Any:
     try:
         import tifffile
     except ImportError:
@@ -307,7 +307,7 @@ def _opened_by_tifffile(stream: Any) -> Any:
 
 
 def _read_with_tifffile(source: Source, number: int) -> tuple[Samples, tuple[str, ...]]:
-    with stream_of(source) as stream, _opened_by_tifffile(stream) as file:
+    with stream_of(source) as stream, _open_with_tifffile(stream) as file:
         return _samples_of_page(file.pages[number])
 
 
@@ -334,7 +334,7 @@ def _samples_of_page(page: Any) -> tuple[Samples, tuple[str, ...]]:
         return colours, notes
     alpha = samples[:, :, n_colours:]
     if extra[0] == _ASSOCIATED:
-        colours = _divided(colours, alpha)
+        colours = _divide(colours, alpha)
     return np.concatenate([colours, alpha], axis=2), notes
 
 
@@ -350,10 +350,10 @@ def _as_integers(values: NDArray[Any], bits: int) -> tuple[Samples, tuple[str, .
         return samples_of_reals(values)
     if values.dtype.kind != "u" or bits > 16:
         raise InputError(f"a TIFF with samples of type {values.dtype}, which is not read")
-    return (values if values.dtype == np.uint8 and bits == 8 else _stretched(values, bits)), ()
+    return (values if values.dtype == np.uint8 and bits == 8 else _stretch(values, bits)), ()
 
 
-def _divided(colours: Samples, alpha: Samples) -> Samples:
+def _divide(colours: Samples, alpha: Samples) -> Samples:
     """Take out of colours the alpha that they were multiplied by."""
     top = np.iinfo(colours.dtype).max
     opaque = np.maximum(alpha, 1).astype(np.uint64)

@@ -106,7 +106,10 @@ class _Reader:
         tag = _START_TAG.match(self._xmp, start)
         if tag is None:
             raise UnreadableXmp("XMP is not in UTF-8")
-        around, own = (self._open[-1].namespaces if self._open else {}), _declared(attributes)
+        around, own = (
+            (self._open[-1].namespaces if self._open else {}),
+            _find_namespaces(attributes),
+        )
         is_property = self._depth() == _DEPTH
         namespaces = {} if is_property else {**around, **own}
         inherited = {} if is_property else {p: uri for p, uri in around.items() if p not in own}
@@ -145,7 +148,7 @@ class _Reader:
         return len(is_inside) - is_inside.index(True) if True in is_inside else 0
 
 
-def _declared(attributes: dict[str, str]) -> Namespaces:
+def _find_namespaces(attributes: dict[str, str]) -> Namespaces:
     """Return the namespaces that a tag declares."""
     names = (key for key in attributes if key == "xmlns" or key.startswith("xmlns:"))
     return {key[6:]: attributes[key] for key in names}

@@ -72,7 +72,7 @@ def find_frames(data: bytes) -> MpegAudio | None:
         return None
     kind, _ = _frame_at(data, first) or (None, 0)
     assert kind is not None
-    n_described = _described_frames(data, first, kind)
+    n_described = _read_frame_count(data, first, kind)
     spans: list[range] = []
     n_frames = n_skipped = 0
     while True:
@@ -87,7 +87,7 @@ def find_frames(data: bytes) -> MpegAudio | None:
             continue
         end = position + found[1]
         # A frame that counts the others is silence; the recording has it only where it leads.
-        if _described_frames(data, position, kind) is None:
+        if _read_frame_count(data, position, kind) is None:
             n_frames += 1
             _append(spans, range(position, end))
         elif position == first:
@@ -173,7 +173,7 @@ def _end_of_tags(data: bytes) -> int:
     return position
 
 
-def _described_frames(data: bytes, position: int, kind: Kind) -> int | None:
+def _read_frame_count(data: bytes, position: int, kind: Kind) -> int | None:
     """Return how many frames a Xing, Info or VBRI header counts; None without such a header."""
     if kind.layer != 3:
         return None

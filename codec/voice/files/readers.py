@@ -100,7 +100,7 @@ def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> 
         mended = mend(file, file_size)
         cut = mended.note or note_on_cut(file, file_size, kind)
         tags = tags_in_wav(file, file_size) if kind == "WAV" else ()
-    open_mended = open_file if mended.parts is None else _spliced(open_file, mended.parts)
+    open_mended = open_file if mended.parts is None else _splice(open_file, mended.parts)
     sound = _open_one(open_mended)
     if cut is None:
         return replace(sound, notes=(*sound.notes, *tags))
@@ -118,10 +118,10 @@ def _open_mpeg(open_file: Open) -> Sound:
         notes = (f"{audio.n_skipped:,} bytes in it are no sound", *notes)
     is_described = audio.n_described is not None and abs(audio.n_described - audio.n_frames) <= 1
     if is_described:
-        opened = _spliced(open_file, audio.spans)
+        opened = _splice(open_file, audio.spans)
     else:
         # Of a file so long, the estimated length is never less than the true one.
-        opened = _spliced(open_file, without_description(audio, data), _FARTHEST_BYTES)
+        opened = _splice(open_file, without_description(audio, data), _FARTHEST_BYTES)
     sound = _open_one(opened, is_mpeg=True)
     n_frames = max(audio.n_frames, audio.n_described or 0)
     n_stated = sound.n_stated if is_described else audio.samples_in(n_frames)
@@ -133,7 +133,7 @@ def _open_ogg(open_file: Open, file_size: int) -> Sound:
         links = find_links(file, file_size)
     if not links.spans:
         return _open_one(open_file)
-    sounds = [_open_one(_spliced(open_file, (span,))) for span in links.spans]
+    sounds = [_open_one(_splice(open_file, (span,))) for span in links.spans]
     first = sounds[0]
     for sound in sounds:
         if (sound.sample_rate_hz, sound.channels) != (first.sample_rate_hz, first.channels):
@@ -187,11 +187,11 @@ def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
         return Sound(int(file.samplerate), int(file.channels), blocks, n_stated, notes)
 
 
-def _spliced(open_file: Open, parts: Sequence[Part], claimed_size: int | None = None) -> Open:
-    def opened() -> BinaryIO:
+def _splice(open_file: Open, parts: Sequence[Part], claimed_size: int | None = None) -> Open:
+    def open_spliced() -> BinaryIO:
         return cast("BinaryIO", SplicedFile(open_file(), parts, claimed_size))
 
-    return opened
+    return open_spliced
 
 
 def _open_with_av(open_file: Open, kind: str) -> Sound:
@@ -206,7 +206,7 @@ def _open_with_av(open_file: Open, kind: str) -> Sound:
         with open_file() as file:
             try:
                 with av.open(file, metadata_errors="replace") as container:
-                    yield from _decoded(av, container)
+                    yield from _decode(av, container)
             except av.error.FFmpegError as error:
                 words = (error.strerror or str(error)).rstrip(".")
                 raise InputError(f"not a recording that can be read: {words}") from None
@@ -216,7 +216,7 @@ def _open_with_av(open_file: Open, kind: str) -> Sound:
     if first is None:
         raise InputError(f"a file of the kind {kind} without sound")
     with open_file() as file, av.open(file, "r", metadata_errors="replace") as container:
-        notes = _left_out(container)
+        notes = _note_losses(container)
         n_stated_s = _stated_seconds(container) if kind == _MATROSKA else None
         frame = next(container.decode(container.streams.audio[0]))
         rate_hz = int(frame.sample_rate)
@@ -234,7 +234,7 @@ def _stated_seconds(container: Any) -> float | None:
     return float(container.duration - max(container.start_time or 0, 0)) / _FFMPEG_TICKS
 
 
-def _decoded(av: Any, container: Any) -> Iterator[Samples]:
+def _decode(av: Any, container: Any) -> Iterator[Samples]:
     if not container.streams.audio:
         raise InputError("a file without sound")
     resampler = first = None
@@ -256,7 +256,7 @@ def _samples_of(frame: Any) -> Samples:
     return samples
 
 
-def _left_out(container: Any) -> tuple[str, ...]:
+def _note_losses(container: Any) -> tuple[str, ...]:
     n_others = len(container.streams.audio) - 1
     notes: list[str] = []
     if n_others:

@@ -17,8 +17,8 @@ from luxvox.models.training.picture.crops import (
     CropPhase,
     PhaseSettings,
     centres,
-    drawn_passes,
-    drawn_settings,
+    draw_passes,
+    draw_settings,
 )
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import PictureParts
@@ -59,9 +59,9 @@ class ContextPhase(CropPhase):
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return weighted bits per pixel of a batch of crops, at random steps and both tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
-        step, tune = (x.to(self.device) for x in drawn_settings(self.batch, generator))
+        step, tune = (x.to(self.device) for x in draw_settings(self.batch, generator))
         at = self.parts.model.conditions(step, tune)
-        bits = self._bits(pixels, at, drawn_passes(generator))
+        bits = self._bits(pixels, at, draw_passes(generator))
 
         # Coarse steps have few bits; the weight makes all rates count about the same.
         n_pixels = self.crop * self.crop

@@ -72,7 +72,7 @@ class CropPhase:
         save_parts(self.parts, run)
 
 
-def drawn_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw steps [n] in 8-bit levels, and tunings [n], 0 or 1."""
     # Each batch has steps from the whole range, so what fine ones need is not forgotten meanwhile.
     low, high = TRAINED_STEPS
@@ -84,7 +84,7 @@ def drawn_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return step, tune
 
 
-def drawn_passes(generator: torch.Generator) -> dict[str, int]:
+def draw_passes(generator: torch.Generator) -> dict[str, int]:
     """Draw one pass of each slice, which is enough to estimate the rate, for the large levels."""
     return {level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")}
 

@@ -47,7 +47,7 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
     return model
 
 
-def deepened(model: PictureModel, config: PictureConfig) -> PictureModel:
+def deepen(model: PictureModel, config: PictureConfig) -> PictureModel:
     """Return a model with as many blocks per level as a configuration; new ones change nothing yet.
 
     Args:

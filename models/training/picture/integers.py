@@ -30,7 +30,7 @@ class _Rounded(torch.autograd.Function):
         return gradient
 
 
-def rounded(value: Tensor) -> Tensor:
+def round_half_up(value: Tensor) -> Tensor:
     """Round half up; gradients pass straight through."""
     whole: Tensor = _Rounded.apply(value)  # type: ignore[no-untyped-call]
     return whole
@@ -53,7 +53,7 @@ class _Companded(torch.autograd.Function):
         return by_codes
 
 
-def companded(codes: Tensor) -> Tensor:
+def compand_codes(codes: Tensor) -> Tensor:
     """Return companded codes as the integer network takes them; gradients are a logarithm's."""
     whole: Tensor = _Companded.apply(codes)  # type: ignore[no-untyped-call]
     return whole
@@ -85,7 +85,7 @@ class _Activated(torch.autograd.Function):
         return to_x, to_bias, None
 
 
-def activated(x: Tensor, bias: Tensor, layer: str) -> Tensor:
+def activate(x: Tensor, bias: Tensor, layer: str) -> Tensor:
     """Return the output of a layer: sums [B, C, H, W] plus a bias [C], scaled, rounded, clamped."""
     y: Tensor = _Activated.apply(x, bias, 2.0 ** -SHIFTS[layer])  # type: ignore[no-untyped-call]
     return y

@@ -19,8 +19,8 @@ from luxvox.models.training.picture.crops import (
     STEP_WEIGHT,
     CropPhase,
     centres,
-    drawn_passes,
-    drawn_settings,
+    draw_passes,
+    draw_settings,
 )
 from luxvox.models.training.picture.losses import (
     EYE_SHARE,
@@ -74,12 +74,12 @@ class JointPhase(CropPhase):
         """Return distortion plus rate of a batch of crops at random steps and both tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        step, tune = (x.to(self.device) for x in drawn_settings(self.batch, generator))
+        step, tune = (x.to(self.device) for x in draw_settings(self.batch, generator))
         at = self.parts.model.conditions(step, tune)
 
-        sampled = drawn_passes(generator)
+        sampled = draw_passes(generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            decoded, bits = self._coded(pixels, at, generator, sampled)
+            decoded, bits = self._code(pixels, at, generator, sampled)
 
         # Errors [B] are in squared steps, in which a bit is worth the same at every rate.
         n_pixels = self.crop * self.crop
@@ -99,7 +99,7 @@ class JointPhase(CropPhase):
         }
         return (cost * gain**STEP_WEIGHT).mean(), figures
 
-    def _coded(
+    def _code(
         self,
         pixels: Tensor,
         at: Conditions,
@@ -109,7 +109,7 @@ class JointPhase(CropPhase):
         """Return decoded pixels [B, 3, H, W] in units, and the bits [B] of each level."""
         model = self.parts.model
         latents = model.latents(pixels, at)
-        placed, quantised, decoded = model.coded(latents, at, straight_through)
+        placed, quantised, decoded = model.code_latents(latents, at, straight_through)
 
         # Noise as wide as a step stands in for the rounding, so that the rate has a gradient.
         noisy = {
@@ -136,7 +136,7 @@ class JointPhase(CropPhase):
             # All passes count and nothing is drawn, so validations can be compared.
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 latents = model.latents(pixels, at)
-                _, quantised, decoded = model.coded(latents, at, dead_zone)
+                _, quantised, decoded = model.code_latents(latents, at, dead_zone)
                 log_step = at.log_step.flatten()
                 bits = self.parts.context.level_bits(quantised, quantised, log_step)
 

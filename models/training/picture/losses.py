@@ -114,12 +114,12 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
     """Return 1 − SSIM of planes [B, 1, H, W] at every position, or every n-th."""
     # [B, 1, H, W] twice -> [B, 2, h, w] -> twice [B, 1, h, w]; the original needs no gradient.
     with torch.no_grad():
-        moments = _blurred(torch.cat([original, original.square()], 1), stride)
+        moments = _blur(torch.cat([original, original.square()], 1), stride)
         mean, power = moments.chunk(moments.shape[1], 1)
         variance = (power - mean.square()).clamp(min=0.0)
 
     # [B, 1, H, W] three times -> [B, 3, h, w], blurred in one go -> three times [B, 1, h, w]
-    moments = _blurred(torch.cat([plane, plane.square(), plane * original], 1), stride)
+    moments = _blur(torch.cat([plane, plane.square(), plane * original], 1), stride)
     decoded_mean, decoded_power, product = moments.chunk(moments.shape[1], 1)
     decoded_variance = decoded_power - decoded_mean.square()
     covariance = product - decoded_mean * mean
@@ -131,7 +131,7 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
     return F.relu(1.0 - (1.0 - (decoded_mean - mean).square()) * alike)
 
 
-def _blurred(planes: Tensor, stride: int) -> Tensor:
+def _blur(planes: Tensor, stride: int) -> Tensor:
     """Blur planes [B, C, H, W] by a Gaussian cut off at the borders; keep every n-th position."""
     # Products with band matrices: depthwise convolutions of so few channels are four times slower.
     rows, columns = (_blur_matrix(n, stride).to(planes.device) for n in planes.shape[2:])

@@ -41,7 +41,7 @@ def fit_tables(parts: PictureParts, pictures: Pictures) -> None:
     counts = start_tables()
     for number in range(N_ROUNDS):
         log.info("tables: round %d of %d", number + 1, N_ROUNDS)
-        counts = _smoothed(_symbols_seen(parts, pictures, counts))
+        counts = _smooth(_symbols_seen(parts, pictures, counts))
     parts.counts.copy_(torch.from_numpy(counts))
 
 
@@ -74,14 +74,14 @@ def _symbols_seen(
         # Factors on the steps of a level follow from the codes of the coarser one.
         placement = Placement(model, setting)
         for depth, level in enumerate(LEVELS):
-            placed = placement.placed(depth, latents[level])
+            placed = placement.place(depth, latents[level])
             choice.begin(level, placed)
             codes = torch.from_numpy(walk.next_level()).float()
             placement.know(depth, codes[None])  # [C, H, W] -> [1, C, H, W]
     return seen
 
 
-def _smoothed(seen: NDArray[np.float64]) -> NDArray[np.int64]:
+def _smooth(seen: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return tables of counts for symbols seen [N_TABLES, 64]."""
     # Tables that few codes use stay near the initial ones.
     total = seen + PRIOR * start_tables() / TOTAL

@@ -21,7 +21,7 @@ from luxvox.models.training.loop import Phase
 from luxvox.models.training.picture.context import ContextPhase
 from luxvox.models.training.picture.crops import PhaseSettings
 from luxvox.models.training.picture.data import Pictures, to_units
-from luxvox.models.training.picture.initialise import deepened, untrained_model
+from luxvox.models.training.picture.initialise import deepen, untrained_model
 from luxvox.models.training.picture.joint import JointPhase
 from luxvox.models.training.picture.parts import (
     PictureParts,
@@ -89,7 +89,7 @@ class PictureRecipe:
             log.info("starting from %s", job.init)
             parts = load_parts(job.init) if job.init.is_dir() else parts_of_weights(job.init)
             if self.deepen:
-                parts.model = deepened(parts.model, PictureConfig())
+                parts.model = deepen(parts.model, PictureConfig())
 
         save_parts(parts, job.run)
         return parts.model.config

@@ -18,11 +18,11 @@ from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass, phase_mask
 from luxvox.entropy.picture.layers import N_SCALES, N_STEP_INPUTS, SHIFTS, known_taps
 from luxvox.models.training.picture.context_start import normal, start_of_pass
 from luxvox.models.training.picture.integers import (
-    activated,
+    activate,
     at_positions,
-    companded,
+    compand_codes,
     logistic_bits,
-    rounded,
+    round_half_up,
 )
 
 WEIGHT_MAX = 127.0
@@ -64,11 +64,11 @@ class LevelTwin(nn.Module):
         """Return a weight as whole numbers −127 … 127."""
         # Beyond the range of int8 there is no gradient, so no weight runs away.
         unit = UNITS[name.rpartition("_")[2]]
-        return rounded(F.hardtanh(self.values[name] * unit, -WEIGHT_MAX, WEIGHT_MAX))
+        return round_half_up(F.hardtanh(self.values[name] * unit, -WEIGHT_MAX, WEIGHT_MAX))
 
     def bias(self, name: str, layer: str) -> Tensor:
         """Return a bias as whole numbers in the unit of the accumulator."""
-        return rounded(self.values[name] * 2.0 ** SHIFTS[layer])
+        return round_half_up(self.values[name] * 2.0 ** SHIFTS[layer])
 
     def next_state(self, comp: Tensor, state: Tensor | None, step: Tensor) -> Tensor:
         """Return what the next finer level knows of this and all coarser ones.
@@ -81,11 +81,11 @@ class LevelTwin(nn.Module):
         # [B, C + n_state + 2, H, W] -> [B, n_up, H, W]
         parts = [comp, step] if state is None else [comp, state, step]
         x = F.conv2d(_channels_last(torch.cat(parts, 1)), self.whole("spread"), padding=1)
-        x = activated(x, self.bias("spreadbias", "spread"), "spread")
+        x = activate(x, self.bias("spreadbias", "spread"), "spread")
 
         # [B, n_up, H, W] -> [B, 4 · n_next, H, W] -> [B, n_next, 2 H, 2 W]
         x = F.conv2d(x, self.whole("grow"))
-        x = activated(x, self.bias("growbias", "grow"), "grow")
+        x = activate(x, self.bias("growbias", "grow"), "grow")
         return F.pixel_shuffle(x, 2)
 
     def predict(self, number: int, inputs: _Inputs, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,21 +104,21 @@ class LevelTwin(nn.Module):
         x = F.conv2d(_channels_last(around), self.whole(f"p{number}_state"))
         if pass_.n_known:
             x = x + F.conv2d(
-                _channels_last(_known(pass_, comp)), self.whole(f"p{number}_own"), padding=1
+                _channels_last(_known_codes(pass_, comp)), self.whole(f"p{number}_own"), padding=1
             )
 
         # From here on only where the pass predicts: [B, hidden, H, W] -> [B, hidden, n, 1].
         x = at_positions(x, positions)
-        x = activated(x, self.bias(f"p{number}_bias", "own"), "own")
+        x = activate(x, self.bias(f"p{number}_bias", "own"), "own")
 
         x = F.conv2d(x, self.whole(f"p{number}_mid"))
-        x = activated(x, self.bias(f"p{number}_midbias", "mid"), "mid")
+        x = activate(x, self.bias(f"p{number}_midbias", "mid"), "mid")
 
         # [B, hidden, n, 1] -> [B, 2 · (end − first), n, 1] -> twice half of the channels; means may
         # be larger than bfloat16 tells apart, so they are in float32 from here on.
         x = F.conv2d(x, self.whole(f"p{number}_out")).float()
         x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
-        mean, scale = rounded(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
+        mean, scale = round_half_up(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
 
         # Companded inputs cannot tell large codes apart: the first channels also use codes as they
         # are.
@@ -136,7 +136,7 @@ class LevelTwin(nn.Module):
         kernels = taps.reshape(n, 1, 3, 3)
         with torch.autocast(own.device.type, enabled=False):
             lean = F.conv2d(known, kernels, padding=1, groups=n)
-        lean = rounded(lean * 2.0 ** -SHIFTS["line"])
+        lean = round_half_up(lean * 2.0 ** -SHIFTS["line"])
 
         # [B, n, H, W] -> [B, end − first, H, W]; the other channels get nothing.
         return F.pad(lean, (0, 0, 0, 0, 0, pass_.end - pass_.first - n))
@@ -237,7 +237,7 @@ class ContextTwin(nn.Module):
             assert isinstance(twin, LevelTwin)
             own = codes[plan.name]
             paid = values[plan.name]
-            comp = companded(own)
+            comp = compand_codes(own)
             step = step_planes(log_step, own)
 
             # The state is passed on in float32: the next level may not accept bfloat16.
@@ -262,7 +262,7 @@ class ContextTwin(nn.Module):
             twin = self.levels[plan.name]
             assert isinstance(twin, LevelTwin)
             own = codes[plan.name]
-            comp = companded(own)
+            comp = compand_codes(own)
             step = step_planes(log_step, own)
             inputs = _Inputs(own, comp, state, step)
             means = torch.zeros_like(own)
@@ -338,7 +338,7 @@ def _in_bfloat16(level: str, like: Tensor) -> bool:
     return level in BFLOAT16_LEVELS and torch.is_autocast_enabled(like.device.type)
 
 
-def _known(pass_: LatticePass, comp: Tensor) -> Tensor:
+def _known_codes(pass_: LatticePass, comp: Tensor) -> Tensor:
     """Return what a pass knows of codes [B, C, H, W] of its level, [B, n_known, H, W]."""
     before = comp[:, : pass_.first]
     if not pass_.known:

@@ -27,7 +27,7 @@ from luxvox.models.training.loop import save_atomically, write_json
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.choice import VoiceChoice
-from luxvox.models.voice.correction import HEARD_SHARE, corrected_latents
+from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.spectra import SAMPLE_RATE_HZ, spectrum
 
@@ -65,7 +65,7 @@ def store_speech_codes(
     """
     generator = torch.Generator().manual_seed(seed)
     pieces, log_steps = [], []
-    for count, index in enumerate(_drawn(voices, generator)):
+    for count, index in enumerate(_draw_recordings(voices, generator)):
         # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
@@ -75,7 +75,7 @@ def store_speech_codes(
 
         # The last piece overlaps the one before it, so that the end is not lost.
         starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
-        for log_step_int, n_steps in zip(_drawn_log_steps(generator), CORRECTIONS, strict=True):
+        for log_step_int, n_steps in zip(_draw_log_steps(generator), CORRECTIONS, strict=True):
             voice = _Analysed(samples, latents)
             codes = _codes_at(model, voice, log_step_int, n_steps, context)
             pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
@@ -92,7 +92,7 @@ def store_speech_codes(
     _replace_folder(folder, arrays, digest(model))
 
 
-def _drawn_log_steps(generator: torch.Generator) -> list[int]:
+def _draw_log_steps(generator: torch.Generator) -> list[int]:
     """Draw a log-step −127 … 127 for each coding of a recording."""
     # One from each equal part of the range, so each recording is coded both finely and coarsely.
     draws = torch.randperm(len(CORRECTIONS), generator=generator)
@@ -122,7 +122,7 @@ def _codes_at(
     depths_of = functools.partial(_depths, model, log_step_int / 127.0, power)
     depths = depths_of(np.zeros_like(power))
     if n_steps:
-        result = corrected_latents(model, corrected, voice.samples, depths_of, n_steps)
+        result = correct_latents(model, corrected, voice.samples, depths_of, n_steps)
         corrected = result.latents
         depths = depths_of(result.heard_db)
 
@@ -166,7 +166,7 @@ def _depths(
     return model.depths_of_powers(power + HEARD_SHARE * heard_db, log_step)
 
 
-def _drawn(voices: Recordings, generator: torch.Generator) -> list[int]:
+def _draw_recordings(voices: Recordings, generator: torch.Generator) -> list[int]:
     """Return which recordings are coded, at random, in their order."""
     drawn = torch.randperm(len(voices.samples), generator=generator)
 

@@ -118,7 +118,7 @@ def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generato
     rest = vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
     start_power = rest.square().sum(1).mean()
     for stage in range(vq.n_stages):
-        book = _fitted(rest, vq, generator)
+        book = _fit_codebook(rest, vq, generator)
         vq.codebooks[stage, 0] = book
         rest = rest - book[nearest(rest, book)]
         left = float(rest.square().sum(1).mean() / start_power)
@@ -126,7 +126,7 @@ def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generato
 
 
 @torch.no_grad()
-def widened(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
+def widen(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
     """Return a model with the wide paths of a configuration, and as many blocks in them.
 
     What is new changes nothing yet. Paths that a model has keep their widths and blocks.
@@ -181,7 +181,7 @@ def with_stages(
         # A frame counts by the share of rates that bring it here, and by the inverse of its length.
         if stage >= kept:
             length = rest.square().sum(1).add(1.0).sqrt()
-            new.codebooks[stage, 0] = _fitted(rest, new, generator, shares / length)
+            new.codebooks[stage, 0] = _fit_codebook(rest, new, generator, shares / length)
 
     fit_static_bits(more, latents)
     return more, kept
@@ -246,7 +246,7 @@ def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
     return torch.stack([model.depths(latents, log_step).flatten() for log_step in log_steps])
 
 
-def _fitted(
+def _fit_codebook(
     rest: Tensor, vq: ResidualVQ, generator: torch.Generator, weights: Tensor | None = None
 ) -> Tensor:
     """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].

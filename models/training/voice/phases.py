@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from luxvox.models.training.loop import of_all_processes, save_atomically, shared_generator
+from luxvox.models.training.loop import of_all_processes, save_atomically, share_generator
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.follower import CodebookFollower, first_late_stage
 from luxvox.models.training.voice.lloyd import codeword_counts, usage
@@ -26,7 +26,7 @@ from luxvox.models.voice.networks import (
     typical_db,
 )
 from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ, spectrum
-from luxvox.models.voice.weights import rounded_codebooks
+from luxvox.models.voice.weights import round_codebooks
 
 BATCH = 8
 CROP_FRAMES = 75
@@ -85,7 +85,7 @@ class JointSpeechPhase:
         bfloat16 = self.bfloat16
         latents = self.model.latents(spectrum(samples), bfloat16)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            quantised, bits = self._quantised(latents, log_step, generator)
+            quantised, bits = self._quantise(latents, log_step, generator)
 
         # [B, n_channels, 1, F] -> [B, T]; the error of quantisation counts as fixed, so gradients
         # pass it straight through.
@@ -106,7 +106,7 @@ class JointSpeechPhase:
         figures["alive"] = self.follower.alive_share()
         return distortion + COMMITMENT * commitment, figures
 
-    def _quantised(
+    def _quantise(
         self, latents: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, float]:
         """Return latents as they are decoded, and the bits of all codes by the static tables."""
@@ -126,7 +126,7 @@ class JointSpeechPhase:
         quantised = self._prefixes(codes, generator)
         if self.model.training:
             seen = [of_all_processes(x) for x in (latents.detach(), codes.int(), log_step)]
-            self.follower.learn(seen[0], seen[1], seen[2], shared_generator(generator))
+            self.follower.learn(seen[0], seen[1], seen[2], share_generator(generator))
         return quantised, bits
 
     def _prefixes(self, codes: Tensor, generator: torch.Generator) -> Tensor:
@@ -152,7 +152,7 @@ class JointSpeechPhase:
             for index in range(n):
                 # Ten seconds of each voice are enough to hear and to measure.
                 samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]  # [1, T]
-                codes, decoded, bits = coded(self.model, samples, value)
+                codes, decoded, bits = code_samples(self.model, samples, value)
                 counts = counts + codeword_counts(codes, self.model.config.codebook_size)
 
                 # 16 samples are a millisecond, and a bit a millisecond is a kbit/s.
@@ -194,7 +194,9 @@ def random_log_steps(n: int, config: SpeechConfig, generator: torch.Generator) -
     return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), anything])
 
 
-def coded(model: SpeechModel, samples: Tensor, log_step: float) -> tuple[Tensor, Tensor, float]:
+def code_samples(
+    model: SpeechModel, samples: Tensor, log_step: float
+) -> tuple[Tensor, Tensor, float]:
     """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
     # [1, T] -> [1, n_channels, 1, F] -> [1, stages, 1, 1, F]
     where = torch.tensor([log_step])
@@ -247,5 +249,5 @@ def load_speech_model(run: Path) -> SpeechModel:
     model.load_state_dict(load_file(run / MODEL_FILE))
 
     # Codes and context model must match the codebooks that are shipped.
-    model.vq.codebooks.copy_(rounded_codebooks(model.vq.codebooks))
+    model.vq.codebooks.copy_(round_codebooks(model.vq.codebooks))
     return model

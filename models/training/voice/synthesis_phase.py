@@ -23,7 +23,7 @@ from luxvox.models.training.voice.phases import (
     JointSpeechPhase,
     random_log_steps,
 )
-from luxvox.models.voice.correction import HEARD_SHARE, first_length, heard_decibels, stepped
+from luxvox.models.voice.correction import HEARD_SHARE, audibility_db, first_length, take_step
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.rvq import ResidualVQ
@@ -121,10 +121,10 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         if n_corrected == 0 and coded.any():
             self.length[crop] = first_length(error[..., coded], CORRECTIONS)
             products = (error * gradient).sum((0, 1))
-            self.heard_db[crop] = torch.from_numpy(heard_decibels(products, coded.numpy()))
+            self.heard_db[crop] = torch.from_numpy(audibility_db(products, coded.numpy()))
 
         done = n_corrected / CORRECTIONS
-        self.latents[crop] = stepped(self.latents[crop], gradient, self.length[crop], done)
+        self.latents[crop] = take_step(self.latents[crop], gradient, self.length[crop], done)
 
     def _replace(self, generator: torch.Generator) -> None:
         """Put new crops in place of those that have been decoded often enough."""

@@ -35,7 +35,7 @@ from luxvox.models.training.voice.context_phase import (
 )
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.equalise import equalise
-from luxvox.models.training.voice.initialise import untrained_speech_model, widened, with_stages
+from luxvox.models.training.voice.initialise import untrained_speech_model, widen, with_stages
 from luxvox.models.training.voice.phases import (
     MODEL_FILE,
     JointSpeechPhase,
@@ -114,9 +114,9 @@ class VoiceRecipe:
             model = untrained_speech_model(training, self.config, SEED)
         else:
             log.info("starting from %s", job.init.stem)
-            model, twins = _loaded(job.init)
+            model, twins = _load_networks(job.init)
             if self.widen:
-                model = widened(model, self.config)
+                model = widen(model, self.config)
 
             # The context model knows codes of these networks; what follows changes the codes.
             coder = digest(model)
@@ -160,7 +160,7 @@ class VoiceRecipe:
         return phase
 
 
-def _loaded(init: Path) -> tuple[SpeechModel, ContextTwins]:
+def _load_networks(init: Path) -> tuple[SpeechModel, ContextTwins]:
     """Return the networks and the context model of a run folder, or of a card's weights."""
     if init.is_dir():
         model = load_speech_model(init)

@@ -40,7 +40,7 @@ BORDERS = (44, 48, 51, 56, 64)  # where parts and sections of the example end
 PLAIN = replace(HEADER, alpha=False)
 
 
-def spelled(kind_fields: bytes, *, kind: int = 1) -> bytes:
+def spell(kind_fields: bytes, *, kind: int = 1) -> bytes:
     """Spell a header with a sound checksum, whatever stands in it."""
     head = box.MAGIC + bytes([1, kind]) + bytes(6) + kind_fields
     return head + zlib.crc32(head).to_bytes(4, "little")
@@ -64,7 +64,7 @@ def with_sections(*sections: tuple[int, bytes], alpha: bool = False) -> bytes:
     n_others = len(sections) - alpha
     flags = [32 + 2 * alpha, n_others] if n_others else [2 * alpha]
     fields = bytes([1, 1, *flags]) + (100).to_bytes(2, "little") + b"\1"
-    return spelled(fields) + table(*6 * [0]) + b"".join(section_bytes(*one) for one in sections)
+    return spell(fields) + table(*6 * [0]) + b"".join(section_bytes(*one) for one in sections)
 
 
 def assert_refused_or_cut(data: bytes, original: bytes) -> None:

@@ -30,7 +30,7 @@ from luxvox.tests.codec.container.examples import (
     PLAIN,
     SECTIONS,
     assert_refused_or_cut,
-    spelled,
+    spell,
     table,
     with_sections,
 )
@@ -192,7 +192,7 @@ def test_altered_header() -> None:
 def test_illegal_header(width: int, height: int, quality: int, message: str) -> None:
     fields = varint_bytes(width) + varint_bytes(height) + b"\0"
     with pytest.raises(FormatError, match=message):
-        box.read(spelled(fields + quality.to_bytes(2, "little") + b"\0"))
+        box.read(spell(fields + quality.to_bytes(2, "little") + b"\0"))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_illegal_bands(height: int, band_rows: int, legal: str) -> None:
     fields = b"\1" + varint_bytes(height) + b"\0d\0" + varint_bytes(band_rows)
     message = rf"bands of {band_rows} rows of cells, legal: {legal} at this height"
     with pytest.raises(FormatError, match=message):
-        box.read(spelled(fields))
+        box.read(spell(fields))
     with pytest.raises(InputError, match=message):
         box.write(replace(PLAIN, width=1, height=height, band_rows=band_rows), [])
 
@@ -211,17 +211,17 @@ def test_illegal_bands(height: int, band_rows: int, legal: str) -> None:
 @pytest.mark.parametrize("flags", [128, 129, 192])
 def test_reserved_flags(flags: int) -> None:
     with pytest.raises(UnsupportedError, match=r"reserved flags are set, legal: bits 0\.\.6"):
-        box.read(spelled(bytes([1, 1, flags, 100, 0, 0])))
+        box.read(spell(bytes([1, 1, flags, 100, 0, 0])))
 
 
 def test_unknown_profile() -> None:
     with pytest.raises(UnsupportedError, match=r"profile 3, legal: 0\.\.2"):
-        box.read(spelled(bytes([1, 1, 24, 100, 0, 0])))
+        box.read(spell(bytes([1, 1, 24, 100, 0, 0])))
 
 
 def test_a_number_of_sections_that_is_0() -> None:
     with pytest.raises(FormatError, match="0 sections are counted"):
-        box.read(spelled(bytes([1, 1, 32, 0, 100, 0, 0])))
+        box.read(spell(bytes([1, 1, 32, 0, 100, 0, 0])))
 
 
 def test_largest_pictures() -> None:
@@ -298,7 +298,7 @@ def test_bytes_after_the_end() -> None:
 
 
 def test_huge_length_takes_no_memory() -> None:
-    data = spelled(bytes([1, 1, 0, 100, 0, 1])) + table(1, 2**32 - 1, 0, 0, 0, 0)
+    data = spell(bytes([1, 1, 0, 100, 0, 1])) + table(1, 2**32 - 1, 0, 0, 0, 0)
     crc = binascii.crc_hqx(b"\1\0x", 0xFFFF).to_bytes(2, "little")
     content = box.read(data + crc + b"x" + b"\0\0x")
     assert content.truncated

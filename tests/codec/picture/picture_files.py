@@ -47,7 +47,7 @@ def with_chunk(data, *chunks):
 # Colours
 
 
-def shown(raster):
+def show(raster):
     """Return the pixels as a viewer shows them, as sRGB."""
     if raster.icc is None:
         return raster.pixels.astype(int)
@@ -56,5 +56,5 @@ def shown(raster):
     return converted.astype(int)
 
 
-def encoded(light):
+def encode_srgb(light):
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

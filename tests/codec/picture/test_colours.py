@@ -12,10 +12,10 @@ from luxvox.tests.codec.picture.picture_files import (
     ADOBE,
     SRGB,
     chunk,
-    encoded,
+    encode_srgb,
     file_of,
     photograph,
-    shown,
+    show,
     with_chunk,
 )
 
@@ -26,8 +26,8 @@ def test_gamma_of_a_png_is_shown(gamma, mode):
     pixels = photograph() if mode == "RGB" else photograph()[:, :, 0]
     data = with_chunk(file_of(pixels, "PNG"), chunk(b"gAMA", struct.pack(">I", round(1e5 * gamma))))
     raster = reading.from_file(data)
-    wanted = 255 * encoded((np.atleast_3d(pixels) / 255) ** (1 / gamma))
-    assert np.abs(shown(raster) - wanted).mean() < 1.5
+    wanted = 255 * encode_srgb((np.atleast_3d(pixels) / 255) ** (1 / gamma))
+    assert np.abs(show(raster) - wanted).mean() < 1.5
 
 
 def test_chromaticities_of_a_png_are_shown():
@@ -37,7 +37,7 @@ def test_chromaticities_of_a_png_are_shown():
         chunk(b"gAMA", struct.pack(">I", 45_455)),
         chunk(b"cHRM", struct.pack(">8I", *numbers)),
     )
-    assert np.abs(shown(reading.from_file(data)) - photograph()).max() > 20
+    assert np.abs(show(reading.from_file(data)) - photograph()).max() > 20
     green = np.full((2, 2, 3), (60, 200, 60), np.uint8)
     profile = reading.from_file(data).icc
     assert profile is not None
@@ -69,8 +69,8 @@ def test_code_points_of_a_png_are_shown():
         photograph(), icc_profile(Colours(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))), False)
     )
     assert expected is not None
-    assert np.array_equal(shown(raster), expected)
-    assert np.abs(shown(raster) - photograph()).max() > 10
+    assert np.array_equal(show(raster), expected)
+    assert np.abs(show(raster) - photograph()).max() > 10
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
@@ -88,7 +88,7 @@ def test_profile_of_the_curve_of_srgb_changes_nothing():
 def test_strip_converts_wide_colours():
     wide = icc_profile(Colours(ADOBE, gamma=2.2), False)
     raster = rasters.Raster(photograph(), icc=wide, exif=b"II*\0", xmp=b"<x/>")
-    bare = rasters.stripped(raster)
+    bare = rasters.strip_metadata(raster)
     assert (bare.icc, bare.exif, bare.xmp) == (None, None, None)
     expected = to_srgb(photograph(), wide)
     assert expected is not None
@@ -98,12 +98,12 @@ def test_strip_converts_wide_colours():
 
 def test_strip_of_srgb_changes_no_pixel():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    bare = rasters.stripped(rasters.Raster(photograph(), icc=srgb))
+    bare = rasters.strip_metadata(rasters.Raster(photograph(), icc=srgb))
     assert np.array_equal(bare.pixels, photograph())
     assert bare.notes == ()
 
 
 def test_strip_of_a_broken_profile_is_noted():
-    bare = rasters.stripped(rasters.Raster(photograph(), icc=b"no profile"))
+    bare = rasters.strip_metadata(rasters.Raster(photograph(), icc=b"no profile"))
     assert np.array_equal(bare.pixels, photograph())
     assert "colours may look different" in bare.notes[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import luxvox
 from luxvox.codec import container
 from luxvox.codec.container import Part, open_file
-from luxvox.codec.picture.decoding import decoded_codes, open_picture_file
+from luxvox.codec.picture.decoding import open_picture_file, read_codes
 from luxvox.codec.quality import Quality
 from luxvox.errors import (
     ChecksumError,
@@ -21,7 +21,7 @@ from luxvox.errors import (
     TruncatedWarning,
     UnsupportedError,
 )
-from luxvox.tests.codec.picture_checks import described, parts_of, psnr, resealed
+from luxvox.tests.codec.picture_checks import describe, parts_of, psnr, reseal
 
 
 def borders(data):
@@ -54,7 +54,7 @@ def test_the_warning_points_at_the_caller(small_file):
         assert caught[0].filename == __file__
 
 
-def altered_in(data, number):
+def alter(data, number):
     """The file with a byte of a section's payload altered."""
     entry = container.list_sections(data).entries[number]
     changed = bytearray(data)
@@ -64,7 +64,7 @@ def altered_in(data, number):
 
 @pytest.mark.parametrize("number", range(7))
 def test_concealing_what_is_altered(small_file, photograph, number):
-    damaged = altered_in(small_file, number)
+    damaged = alter(small_file, number)
     with pytest.raises(ChecksumError):
         luxvox.decompress_image(damaged)
     with pytest.warns(luxvox.DamageWarning, match="1 parts of the file are altered") as caught:
@@ -91,7 +91,7 @@ def test_a_flipped_byte_costs_one_band(banded_file):
         (caution,) = picture.cautions
         assert isinstance(caution, luxvox.DamageWarning)
         assert str(caution).startswith("1 parts")
-        found = decoded_codes(picture)
+        found = read_codes(picture)
         for number, (level, array) in enumerate(codes.items()):
             rows = np.arange(array.shape[1]) // 2**number
             same = rows != entry.part.band
@@ -175,8 +175,8 @@ def test_kinds_of_damage(tiny_file):
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=6))
 def test_junk_behind_right_checksums(tiny_file, payloads):
     parts = {Part(n, 0): payload for n, payload in enumerate(payloads, start=1)}
-    survives(resealed(tiny_file, parts, band_rows=1))
-    survives(resealed(tiny_file, {Part(1, 0): payloads[0]}))
+    survives(reseal(tiny_file, parts, band_rows=1))
+    survives(reseal(tiny_file, {Part(1, 0): payloads[0]}))
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -184,25 +184,25 @@ def test_junk_behind_right_checksums(tiny_file, payloads):
 def test_codes_under_another_header(tiny_file, width, height, hundredths, colour):
     quality = Quality(hundredths)
     changes = {"width": width, "height": height, "quality": quality, "colour": colour}
-    survives(resealed(tiny_file, **changes))
+    survives(reseal(tiny_file, **changes))
 
 
 def test_the_preview_of_another_picture_is_refused(small_file, tiny_file):
     """A preview must have the codes of as many cells as the header says."""
     foreign = container.read(small_file).parts[Part(1, 0)]
     with pytest.raises(FormatError, match="codes 1: "):
-        luxvox.decompress_image(resealed(tiny_file, {Part(1, 0): foreign}, band_rows=1))
+        luxvox.decompress_image(reseal(tiny_file, {Part(1, 0): foreign}, band_rows=1))
 
 
 def test_unknown_model_is_named(tiny_file):
-    data = resealed(tiny_file, model_number=65535)
+    data = reseal(tiny_file, model_number=65535)
     with pytest.raises(UnsupportedError, match="picture model 65535 is not among the installed"):
         luxvox.decompress_image(data)
-    assert described(data).model == 65535
+    assert describe(data).model == 65535
 
 
 def test_other_weights_are_named(tiny_file):
-    data = resealed(tiny_file, fingerprint=b"\1\2\3\4")
-    installed = described(tiny_file).fingerprint
+    data = reseal(tiny_file, fingerprint=b"\1\2\3\4")
+    installed = describe(tiny_file).fingerprint
     with pytest.raises(UnsupportedError, match=f"weights 01020304 .*; installed are {installed}"):
         luxvox.decompress_image(data)

@@ -22,7 +22,7 @@ def raster_of(n_planes, size=(6, 5), **metadata):
     return rasters.Raster(plain.pixels, plain.alpha, **metadata)
 
 
-def reopened(raster, ending):
+def reopen(raster, ending):
     image = Image.open(io.BytesIO(rasters.to_bytes(raster, ending)))
     image.load()
     return image
@@ -32,7 +32,7 @@ def reopened(raster, ending):
 @pytest.mark.parametrize("n_planes", [1, 2, 3, 4])
 @pytest.mark.filterwarnings("ignore:.*is written without")
 def test_every_format_takes_every_raster(ending, n_planes):
-    image = reopened(raster_of(n_planes, icc=ICC, exif=RAW_EXIF, xmp=XMP), ending)
+    image = reopen(raster_of(n_planes, icc=ICC, exif=RAW_EXIF, xmp=XMP), ending)
     assert image.size == (6, 5)
     assert image.format == formats.FORMATS[ending].pillow_name
 
@@ -113,7 +113,7 @@ def photo_exif():
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tiff", "avif"])
 def test_directories_of_exif_are_kept(ending):
-    image = reopened(raster_of(3, exif=photo_exif()), ending)
+    image = reopen(raster_of(3, exif=photo_exif()), ending)
     assert image.getexif()[0x010F] == "Maker"
     assert image.getexif().get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
 
@@ -125,4 +125,4 @@ def test_broken_exif_costs_no_picture(ending, position):
     exif = bytearray(photo_exif())
     exif[position % len(exif)] ^= 0xFF
     raster = raster_of(3, exif=bytes(exif))
-    assert reopened(raster, ending).size == reopened(raster_of(3), ending).size
+    assert reopen(raster, ending).size == reopen(raster_of(3), ending).size

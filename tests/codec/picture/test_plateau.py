@@ -43,7 +43,7 @@ class Coded:
     data: bytes
 
 
-def coded(quality, n_bytes):
+def make_coded(quality, n_bytes):
     header = types.SimpleNamespace(width=48, height=48, quality=quality)
     return Coded(header, bytes(n_bytes))
 
@@ -59,8 +59,8 @@ def coded(quality, n_bytes):
 )
 def test_the_best_file_that_is_no_larger_is_kept(errors, sizes, kept):
     best = best_up_to(
-        cast(Any, coded(FINEST, 100)),
-        lambda quality: cast(Any, coded(quality, sizes.get(quality.hundredths, 60))),
+        cast(Any, make_coded(FINEST, 100)),
+        lambda quality: cast(Any, make_coded(quality, sizes.get(quality.hundredths, 60))),
         lambda one: errors.get(one.header.quality.hundredths, 10.0),
     )
     assert best.header.quality == Quality(kept)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 import luxvox
 from luxvox.codec import pictures
 from luxvox.codec.picture.files.colour import Colours, icc_profile
-from luxvox.codec.picture.profiles import named_profile, profile_number
+from luxvox.codec.picture.profiles import load_profile, profile_number
 from luxvox.codec.picture.rasters import Raster
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "eileen_collins.png"
@@ -20,8 +20,8 @@ def test_profiles_that_mean_srgb():
     with Image.open(EXAMPLE) as image:
         own = image.info["icc_profile"]
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert [profile_number(one) for one in (own, made, named_profile(1))] == [1, 1, 1]
-    assert profile_number(named_profile(2)) == 2
+    assert [profile_number(one) for one in (own, made, load_profile(1))] == [1, 1, 1]
+    assert profile_number(load_profile(2)) == 2
 
 
 def test_other_profiles_are_kept():
@@ -30,13 +30,13 @@ def test_other_profiles_are_kept():
     grey = icc_profile(steep, is_grey=True)
     for icc in (icc_profile(wide, False), icc_profile(steep, False), grey, b"junk" * 9, b"", None):
         assert profile_number(icc) == 0
-    assert named_profile(0) is None
+    assert load_profile(0) is None
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_named_profile_takes_no_byte_and_comes_back(number):
     pixels = np.full((9, 9, 3), 90, np.uint8)
-    icc = named_profile(number)
+    icc = load_profile(number)
     assert icc is not None
     data = luxvox.compress_image(Raster(pixels, icc=icc))
     assert len(data) == len(luxvox.compress_image(pixels))

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageFile
 from luxvox.codec.picture import rasters, reading
 from luxvox.codec.picture.files import jpeg_xl
 from luxvox.codec.picture.files.exif import resolution_of
-from luxvox.codec.picture.files.metadata import turned_upright
+from luxvox.codec.picture.files.metadata import turn_upright
 from luxvox.errors import InputError, SystemFailure
 from luxvox.tests.codec.picture.picture_files import (
     HEIGHT,
@@ -272,7 +272,7 @@ def test_heic_is_read_upright_once(orientation):
     heif = pillow_heif.from_pillow(Image.fromarray(photograph(64, 48)))
     heif.save(stream, quality=100, chroma=444, exif=exif.tobytes())
     raster = reading.from_file(stream.getvalue())
-    expected = turned_upright(photograph(64, 48), orientation)
+    expected = turn_upright(photograph(64, 48), orientation)
     assert raster.pixels.shape == expected.shape
     assert np.abs(raster.pixels.astype(int) - expected).mean() < 4
     assert raster.exif is not None
@@ -295,7 +295,7 @@ def test_jpeg_xl_is_read_upright_once(orientation, from_jpeg, tmp_path):
         image = Image.open(tmp_path / "a.jpg")
     image.save(path, lossless=True, lossless_jpeg=from_jpeg, exif=exif.tobytes())
     raster = reading.from_file(path)
-    expected = turned_upright(photograph(64, 48), orientation if from_jpeg else 1)
+    expected = turn_upright(photograph(64, 48), orientation if from_jpeg else 1)
     assert raster.pixels.shape == expected.shape
     assert np.abs(raster.pixels.astype(int) - expected).mean() < 6
 

@@ -18,7 +18,7 @@ def sine(n, rate, hertz=440.0):
     return np.sin(2 * np.pi * hertz * np.arange(n) / rate).astype(np.float32)
 
 
-def joined(recording):
+def join(recording):
     return np.concatenate(list(recording.blocks()))
 
 
@@ -33,11 +33,11 @@ def joined(recording):
 )
 def test_arrays_become_blocks(array, channels):
     recording = recording_of(array, 16_000)
-    samples = joined(recording)
+    samples = join(recording)
     assert samples.shape == (700, channels) == (recording.n_samples, recording.channels)
     assert samples.dtype == np.float32
     assert 0.5 < np.abs(samples).max() <= 1.0
-    assert np.array_equal(samples, joined(recording))
+    assert np.array_equal(samples, join(recording))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_files_of_each_format_are_read_and_told_from_pictures(tmp_path, ending):
     soundfile.write(path, 0.5 * sine(30_000, 24_000), 24_000)
     recording = open_recording(path)
     assert (recording.sample_rate_hz, recording.channels) == (24_000, 1)
-    assert recording.n_samples == len(joined(recording)) == pytest.approx(30_000, abs=3_000)
+    assert recording.n_samples == len(join(recording)) == pytest.approx(30_000, abs=3_000)
     assert recording.n_bytes == path.stat().st_size
     assert recordings.is_recording(path.read_bytes()[:16])
 
@@ -140,7 +140,7 @@ def test_rates_that_a_format_lacks_are_resampled(ending, rate):
     stream = io.BytesIO()
     formats.write_blocks(stream, ending, tone.shape, rate, [tone])
     recording = open_recording(stream.getvalue())
-    samples = joined(recording)[:, 0]
+    samples = join(recording)[:, 0]
     assert recording.n_samples == pytest.approx(recording.sample_rate_hz, abs=2500)
     spectrum = np.abs(np.fft.rfft(samples))
     loudest_hz = np.argmax(spectrum) * recording.sample_rate_hz / len(samples)

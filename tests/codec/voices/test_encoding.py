@@ -11,7 +11,7 @@ import torch
 import luxvox
 from luxvox.codec import voices
 from luxvox.codec.quality import Quality
-from luxvox.codec.voice.decoding import dequantised
+from luxvox.codec.voice.decoding import dequantise
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.entropy.voice.visitors import CodesMeter
 from luxvox.entropy.voice.walk import walk
@@ -119,7 +119,7 @@ def error_of(samples, effort):
     blocks = [(samples - samples.mean()).astype(np.float32) * np.float32(scale)]
     latents = torch.cat(list(tiling.analyse(codec.model, blocks, len(samples))), 2)
     codes = luxvox.codes(data)
-    left = latents - dequantised(codec, codes)
+    left = latents - dequantise(codec, codes)
     return float(left.square().sum()), codes
 
 
@@ -131,11 +131,11 @@ def test_a_wider_beam_leaves_less():
     assert not codes[1:][codes[:-1] == 0].any()
 
 
-def chosen_by(codec, latents, depths, share):
+def choose_by(codec, latents, depths, share):
     """Codes [stages, F], their bits by the context model, and the squared error they leave."""
     meter = CodesMeter(VoiceChoice(codec.model.vq, latents, depths, share).choose)
     codes = walk(codec.context, {LEVEL: (1, len(depths))}, 0, meter)[LEVEL][:, 0, 0]
-    left = latents - dequantised(codec, codes)
+    left = latents - dequantise(codec, codes)
     return codes, sum(meter.bits.values()), float(left.square().sum())
 
 
@@ -143,8 +143,8 @@ def test_costs_of_the_context_model_save_bits_for_distortion(codec):
     samples = torch.from_numpy(8.0 * tone(320 * 60))[None]
     latents = codec.model.latents(spectrum(samples))[0]
     depths = np.arange(latents.shape[2]) % (CONFIG.n_stages + 1)
-    nearest, *plain = chosen_by(codec, latents, depths, 0.0)
-    _, *cheaper = chosen_by(codec, latents, depths, 0.1)
+    nearest, *plain = choose_by(codec, latents, depths, 0.0)
+    _, *cheaper = choose_by(codec, latents, depths, 0.1)
     rest = latents[:, 0].T.clone()
     open_ = np.ones(len(depths), bool)
     for stage in range(CONFIG.n_stages):  # without costs each word is the nearest, null counted

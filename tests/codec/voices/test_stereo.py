@@ -23,7 +23,7 @@ def voice(n=N, seed=0):
     return (0.1 * sound + 1e-4 * noise).astype(np.float32)
 
 
-def panned(left, right):
+def pan(left, right):
     return np.stack([np.float32(left) * voice(), np.float32(right) * voice()], 1)
 
 
@@ -56,11 +56,11 @@ def decibels(samples):
 
 
 SCENES = {
-    "right": panned(0, 1),
-    "left": panned(1, 0),
-    "both": panned(1, 1),
-    "opposite": panned(1, -1),
-    "panned": panned(0.3, 0.8),
+    "right": pan(0, 1),
+    "left": pan(1, 0),
+    "both": pan(1, 1),
+    "opposite": pan(1, -1),
+    "panned": pan(0.3, 0.8),
     "interview": interview(),
     "room": room(),
     "louder right": room() * np.array([0.9, 1.0], np.float32),
@@ -69,13 +69,13 @@ SCENES = {
 }
 
 
-def compressed(samples, **options):
+def compress(samples, **options):
     return luxvox.compress_speech(samples, RATE_HZ, **{"quality": 100, "effort": 1} | options)
 
 
 def both_ways(samples, **options):
     """Code channels as they are and exchanged; return lengths, and what comes back."""
-    files = [compressed(some, **options) for some in (samples, samples[:, ::-1])]
+    files = [compress(some, **options) for some in (samples, samples[:, ::-1])]
     decoded, exchanged = (luxvox.decompress_speech(data)[0] for data in files)
     return [len(data) for data in files], decoded, exchanged[:, ::-1]
 
@@ -106,7 +106,7 @@ def test_exchanged_noise_comes_back_exchanged(seed, n):
 
 def assert_no_copy(samples):
     """Hold what is decoded where one channel is silent against what the other one has there."""
-    decoded = luxvox.decompress_speech(compressed(samples, quality=50))[0]
+    decoded = luxvox.decompress_speech(compress(samples, quality=50))[0]
     middle = slice(1000, -1000)  # sounds do not end within a frame
     for side in range(2):
         alone = samples[:, 1 - side] == 0
@@ -137,17 +137,17 @@ def test_a_voice_leaves_no_copy_on_the_other_side(scene, monkeypatch):
     ],
 )
 def test_how_channels_are_coded(scene, modes):
-    assert mode(compressed(SCENES[scene], quality=10)) in modes
+    assert mode(compress(SCENES[scene], quality=10)) in modes
 
 
 def test_half_a_second_aside_is_enough_to_part_the_channels():
-    assert mode(compressed(middle_then_right())) == LEFT_AND_RIGHT
+    assert mode(compress(middle_then_right())) == LEFT_AND_RIGHT
 
 
 def test_one_channel_has_no_mode():
-    assert mode(compressed(voice())) == MID_AND_SIDE
+    assert mode(compress(voice())) == MID_AND_SIDE
 
 
 def test_a_voice_in_the_middle_costs_little_more_than_one_channel():
-    one, both = (len(compressed(samples)) for samples in (voice(), panned(1, 1)))
+    one, both = (len(compress(samples)) for samples in (voice(), pan(1, 1)))
     assert both < 1.1 * one + 12

@@ -14,7 +14,7 @@ from luxvox.entropy.picture.layers import (
     N_LINES,
     N_SCALES,
     check_sums,
-    companded,
+    compand_codes,
     first_bias,
     neighbours,
     next_state,
@@ -27,17 +27,17 @@ from luxvox.entropy.picture.tables import coding_of
 from luxvox.entropy.picture.walk import LatticeContext, walk
 from luxvox.entropy.visitors import CodesChooser
 from luxvox.errors import ModelError
-from luxvox.tests.entropy.conftest import GRIDS, LEVELS, drawn_codes
+from luxvox.tests.entropy.conftest import GRIDS, LEVELS, draw_codes
 
 # The whole network on whole grids in whole numbers of 64 bits.
 
 
-def rounded_shift(a, shift):
+def round_shift(a, shift):
     return (a + (1 << shift - 1)) >> shift
 
 
-def activated(a, shift):
-    return np.clip(rounded_shift(a, shift), 0, 127)
+def activate(a, shift):
+    return np.clip(round_shift(a, shift), 0, 127)
 
 
 def around(x):
@@ -80,13 +80,13 @@ class Reference:
             own = tables[f"{name}.own.weight"].reshape(len(weight), one.n_known, 9)
             seen = around(compand_in_int64(known[: one.n_known]))
             total = total + np.einsum("oct,cthw->ohw", own, seen)
-        x = activated(np.broadcast_to(total, (len(weight), *codes.shape[1:])), 8)
-        x = activated(self._matrix(f"{name}.mid", x), 7)
-        mean, scale = np.split(rounded_shift(self._matrix(f"{name}.out", x), 9), 2)
+        x = activate(np.broadcast_to(total, (len(weight), *codes.shape[1:])), 8)
+        x = activate(self._matrix(f"{name}.mid", x), 7)
+        mean, scale = np.split(round_shift(self._matrix(f"{name}.out", x), 9), 2)
         if one.known:
             line = tables[f"{name}.line.weight"]
             leaning = around(known[one.first : one.first + len(line)])
-            mean[: len(line)] += rounded_shift(np.einsum("ct,cthw->chw", line, leaning), 4)
+            mean[: len(line)] += round_shift(np.einsum("ct,cthw->chw", line, leaning), 4)
         reach = 8 * CODE_MAX
         return np.clip(mean, -reach, reach), np.clip(scale, 0, N_SCALES - 1)
 
@@ -98,8 +98,8 @@ class Reference:
             parts.insert(1, self.state)
         weight = self.tables["spread.weight"].reshape(self.level.n_up, -1, 9)
         total = np.einsum("oct,cthw->ohw", weight, around(np.concatenate(parts)))
-        x = activated(total + self.tables["spread.bias"][:, None, None], 8)
-        x = activated(self._matrix("grow", x), 7)
+        x = activate(total + self.tables["spread.bias"][:, None, None], 8)
+        x = activate(self._matrix("grow", x), 7)
         height, width = codes.shape[1:]
         blocks = x.reshape(-1, 2, 2, height, width).transpose(0, 3, 1, 4, 2)
         return blocks.reshape(-1, 2 * height, 2 * width)
@@ -111,7 +111,7 @@ class Reference:
 
 @pytest.mark.parametrize("position", [-127, -30, 0, 127])
 def test_a_walk_is_whole_number_arithmetic(small_picture, position):
-    codes = walk(small_picture, GRIDS, position, CodesChooser(drawn_codes(1)))
+    codes = walk(small_picture, GRIDS, position, CodesChooser(draw_codes(1)))
     state, references = None, {}
     for level in LEVELS:
         whole = codes[level.name].astype(np.int64)
@@ -197,9 +197,11 @@ def test_step_inputs(position):
 
 def test_companded_codes():
     codes = torch.tensor([0.0, 1.0, -1.0, 2.0, 100.0, -2047.0, 2048.0, 32767.0, -32767.0])
-    assert companded(codes).tolist() == [0, 18, -18, 25, 68, -103, 104, 104, -104]
+    assert compand_codes(codes).tolist() == [0, 18, -18, 25, 68, -103, 104, 104, -104]
     whole = torch.arange(-CODE_MAX, CODE_MAX + 1)
-    np.testing.assert_array_equal(companded(whole.float()).numpy(), compand_in_int64(whole.numpy()))
+    np.testing.assert_array_equal(
+        compand_codes(whole.float()).numpy(), compand_in_int64(whole.numpy())
+    )
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.lists(st.integers(0, 8), unique=True, min_size=1))

@@ -18,7 +18,7 @@ from luxvox.entropy.picture.visitors import (
 from luxvox.entropy.picture.walk import walk
 from luxvox.entropy.visitors import CodesChooser
 from luxvox.errors import FormatError
-from luxvox.tests.entropy.conftest import GRIDS, drawn_codes
+from luxvox.tests.entropy.conftest import GRIDS, draw_codes
 
 POSITION = -40
 SECTIONS = {"apex": [1], "top": [1], "base": [2], "detail": [3, 4]}
@@ -66,7 +66,7 @@ def assert_same(some, others):
 @pytest.mark.parametrize("spread", [0.1, 3.0, 1000.0])
 def test_codes_come_back(small_picture, coder, spread):
     """Among them escapes, plain bits of wide scales, and the farthest codes of both signs."""
-    codes, sections = encode(small_picture, drawn_codes(1, spread), coder=coder)
+    codes, sections = encode(small_picture, draw_codes(1, spread), coder=coder)
     assert list(sections) == [1, 2, 3, 4]
     assert_same(decode(small_picture, sections, coder=coder), codes)
     far = codes["detail"].astype(int)
@@ -77,7 +77,7 @@ def test_codes_come_back(small_picture, coder, spread):
 @pytest.mark.parametrize("position", [-127, 0, 127])
 def test_codes_come_back_on_any_grid(small_picture, size, position):
     grids = grids_of(*size)
-    codes, sections = encode(small_picture, drawn_codes(2), grids, position=position)
+    codes, sections = encode(small_picture, draw_codes(2), grids, position=position)
     assert {level: array.shape[1:] for level, array in codes.items()} == grids
     assert_same(decode(small_picture, sections, grids, position=position), codes)
 
@@ -86,12 +86,12 @@ def test_grids_of_one_position_at_every_level(small_picture):
     """No picture has them, but passes over nothing must not matter."""
     one = dataclasses.replace(small_picture.levels[0])
     context = type(small_picture)((one,), small_picture.tensors, small_picture.counts)
-    codes, sections = encode(context, drawn_codes(3), {"apex": (1, 1)})
+    codes, sections = encode(context, draw_codes(3), {"apex": (1, 1)})
     assert_same(decode(context, sections, {"apex": (1, 1)}), codes)
 
 
 def test_codes_given_are_codes_taken(small_picture):
-    codes, sections = encode(small_picture, drawn_codes(4))
+    codes, sections = encode(small_picture, draw_codes(4))
     again, same = encode(small_picture, fixed_source(codes))
     assert_same(again, codes)
     assert same == sections
@@ -124,7 +124,7 @@ def test_zeros_are_no_section(talkative):
 
 @pytest.mark.parametrize("n_sections", [1, 2, 3])
 def test_what_is_missing_is_zero(small_picture, n_sections):
-    codes, sections = encode(small_picture, drawn_codes(5))
+    codes, sections = encode(small_picture, draw_codes(5))
     kept = {n: data for n, data in sections.items() if n <= n_sections}
     expected = {level: array.copy() for level, array in codes.items()}
     for level in small_picture.levels:
@@ -136,7 +136,7 @@ def test_what_is_missing_is_zero(small_picture, n_sections):
 
 def test_a_section_of_zeros_may_stand_between(talkative):
     def source(prediction):
-        draw = drawn_codes(prediction.section)
+        draw = draw_codes(prediction.section)
         return zeros_or_silent(prediction) if prediction.section == 2 else draw(prediction)
 
     codes, sections = encode(talkative, source)
@@ -146,7 +146,7 @@ def test_a_section_of_zeros_may_stand_between(talkative):
 
 @pytest.mark.parametrize("spread", [0.3, 3.0])
 def test_bytes_are_what_the_meter_says(small_picture, spread):
-    codes, sections = encode(small_picture, drawn_codes(6, spread), LARGE)
+    codes, sections = encode(small_picture, draw_codes(6, spread), LARGE)
     meter = CodesMeter(fixed_source(codes))
     walk(small_picture, LARGE, POSITION, meter)
     n_bits = 8 * sum(map(len, sections.values()))
@@ -157,7 +157,7 @@ def test_bytes_are_what_the_meter_says(small_picture, spread):
 
 
 def test_long_sections_are_refused(small_picture):
-    _, sections = encode(small_picture, drawn_codes(7))
+    _, sections = encode(small_picture, draw_codes(7))
     for number in sections:
         longer = {**sections, number: sections[number] + bytes(8) + b"\1"}
         message = f"codes {number}: bytes are left after the last symbol"
@@ -166,7 +166,7 @@ def test_long_sections_are_refused(small_picture):
 
 
 def test_altered_sections_give_other_codes_or_a_format_error(small_picture):
-    codes, sections = encode(small_picture, drawn_codes(8))
+    codes, sections = encode(small_picture, draw_codes(8))
     generator = np.random.default_rng(0)
     n_refused = 0
     for _ in range(40):
@@ -195,7 +195,7 @@ def test_junk_gives_codes_or_a_format_error(small_picture):
 
 @pytest.mark.parametrize("first_lost", [1, 2, 3, 4])
 def test_what_is_lost_is_guessed_by_the_means(small_picture, first_lost):
-    codes, sections = encode(small_picture, drawn_codes(9))
+    codes, sections = encode(small_picture, draw_codes(9))
     concealer = CodesConcealer(sections, CONSTRICTION, first_lost)
     found = walk(small_picture, GRIDS, POSITION, concealer)
     concealer.finish()
@@ -212,7 +212,7 @@ def test_what_is_lost_is_guessed_by_the_means(small_picture, first_lost):
 
 
 def test_a_concealer_checks_what_it_reads(small_picture):
-    _, sections = encode(small_picture, drawn_codes(10))
+    _, sections = encode(small_picture, draw_codes(10))
     sections[1] += bytes(8) + b"\1"
     concealer = CodesConcealer(sections, CONSTRICTION, 3)
     walk(small_picture, GRIDS, POSITION, concealer)

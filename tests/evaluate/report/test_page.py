@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from luxvox.tests.evaluate.browser import opened_browser
+from luxvox.tests.evaluate.browser import open_browser
 from luxvox.tests.evaluate.miniature import run_command, write_pictures, write_voice
 
 PUBLISHED = {
@@ -22,7 +22,7 @@ PUBLISHED = {
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Return a page of a headless browser."""
-    with opened_browser(tmp_path_factory.mktemp("profile")) as page:
+    with open_browser(tmp_path_factory.mktemp("profile")) as page:
         yield page
 
 

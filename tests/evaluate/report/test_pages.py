@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from luxvox.evaluate.report.pages import splice, table
-from luxvox.evaluate.report.wording import signed
+from luxvox.evaluate.report.wording import format_signed
 
 
 def test_splice_renews_only_its_own_part(tmp_path: Path) -> None:
@@ -34,4 +34,4 @@ def test_table() -> None:
 
 
 def test_signed() -> None:
-    assert [signed(-46.04, 1), signed(0.06, 2)] == ["−46.0", "+0.06"]
+    assert [format_signed(-46.04, 1), format_signed(0.06, 2)] == ["−46.0", "+0.06"]

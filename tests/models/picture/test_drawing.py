@@ -33,7 +33,7 @@ def codes():
     return found
 
 
-def drawn(picture):
+def draw(picture):
     return np.concatenate([picture.draw(strip) for strip in picture.strips()])
 
 
@@ -44,14 +44,14 @@ def by_network(model, codes):
 
 
 def test_the_same_as_by_the_network_within_a_level(model, codes):
-    difference = np.abs(drawn(Drawing(model, codes, SETTING)) - by_network(model, codes))
+    difference = np.abs(draw(Drawing(model, codes, SETTING)) - by_network(model, codes))
     assert difference.max() < 1.0
     assert difference.mean() < 0.1
 
 
 def test_the_same_as_by_the_network_in_float32(model, codes):
     with mock.patch.object(drawing, "has_bfloat16", lambda: False):
-        difference = np.abs(drawn(Drawing(model, codes, SETTING)) - by_network(model, codes))
+        difference = np.abs(draw(Drawing(model, codes, SETTING)) - by_network(model, codes))
     assert difference.max() < 0.02
 
 
@@ -59,17 +59,17 @@ def test_pixels_depend_on_codes_far_below(model, codes):
     """Or strips would not show without any overlap."""
     cut = {level: array.copy() for level, array in codes.items()}
     cut["detail"][:, 128 // 8 :] = 0
-    one, other = (drawn(Drawing(model, some, SETTING)) for some in (codes, cut))
+    one, other = (draw(Drawing(model, some, SETTING)) for some in (codes, cut))
     assert np.abs(one - other)[112:120].max() > 0.1
     assert np.abs(one - other)[: 128 - 8 * 6].max() < 1e-3
 
 
 def test_strips_do_not_show(model, codes):
-    whole = drawn(Drawing(model, codes, SETTING))
+    whole = draw(Drawing(model, codes, SETTING))
     with mock.patch.object(drawing, "STRIP_PIXELS", 64 * SIZE[1]):
         picture = Drawing(model, codes, SETTING)
         assert len(picture.strips()) == 5
-        assert np.abs(drawn(picture) - whole).max() < 0.02
+        assert np.abs(draw(picture) - whole).max() < 0.02
 
 
 def test_means_of_squares_are_those_of_the_pixels(model):
@@ -88,8 +88,8 @@ def test_means_of_squares_are_those_of_the_pixels(model):
 def test_a_smaller_picture(model, codes, factor, without):
     left_out = LEVELS[len(LEVELS) - without :]
     coarse = codes | {level: np.zeros_like(codes[level]) for level in left_out}
-    whole = drawn(Drawing(model, coarse, SETTING))
-    small = drawn(Drawing(model, coarse, SETTING, factor))
+    whole = draw(Drawing(model, coarse, SETTING))
+    small = draw(Drawing(model, coarse, SETTING, factor))
     rows, columns = (n // factor for n in SIZE)
     assert small.shape == (rows, columns, 3)
     reduced = whole.reshape(rows, factor, columns, factor, 3).mean((1, 3))
@@ -108,4 +108,4 @@ def test_bfloat16_is_asked_for_once():
 def test_what_overflows_is_grey(model, codes):
     broken = copy.deepcopy(model)
     broken.synthesis.from_latents[0].weight.fill_(torch.inf)
-    np.testing.assert_array_equal(drawn(Drawing(broken, codes, SETTING)), 128.0)
+    np.testing.assert_array_equal(draw(Drawing(broken, codes, SETTING)), 128.0)

@@ -32,7 +32,7 @@ from luxvox.tests.models.picture.conftest import units
 LIMIT_ANALYSIS, LIMIT_SYNTHESIS, LIMIT_CONTEXT = 40_000, 12_000, 8_000  # a pixel
 
 
-def told(model, step, n=2, tune=1.0):
+def conditions_of(model, step, n=2, tune=1.0):
     """What networks are told of pictures at one step."""
     return model.conditions(torch.full((n,), step), torch.full((n,), tune))
 
@@ -44,7 +44,7 @@ def some_pixels(*size):
 @pytest.mark.parametrize("step", [3.5, 20.0, 160.0])
 def test_untrained_model_gives_every_pixel_back(linear, step):
     """With all coefficients as latents, even noise; at the borders, too."""
-    pixels, at = some_pixels(64, 128), told(linear, step)
+    pixels, at = some_pixels(64, 128), conditions_of(linear, step)
     decoded = linear.synthesise(linear.latents(pixels, at), at)
     assert torch.allclose(decoded, pixels, atol=1e-3)
 
@@ -53,14 +53,14 @@ def test_untrained_model_of_full_size_keeps_pictures(picture_of):
     """All that is lost are the coefficients of least power."""
     pictures = [units(picture_of(128, 128, seed)) for seed in range(3)]
     model = untrained_model(pictures, PictureConfig()).eval().requires_grad_(False)
-    pixels, at = torch.stack(pictures), told(model, 8.0, 3)
+    pixels, at = torch.stack(pictures), conditions_of(model, 8.0, 3)
     decoded = model.synthesise(model.latents(pixels, at), at)
     error = float((decoded - pixels).square().mean())
     assert 8 * math.sqrt(error) < 2.0
 
 
 def test_untrained_analysis_is_linear(linear):
-    pixels, at = some_pixels(64, 64), told(linear, 8.0)
+    pixels, at = some_pixels(64, 64), conditions_of(linear, 8.0)
     latents = linear.latents(pixels, at)
     halves = linear.latents(pixels / 2, at)
     for level in LEVELS:
@@ -68,7 +68,7 @@ def test_untrained_analysis_is_linear(linear):
 
 
 def test_grids(lively):
-    latents = lively.latents(some_pixels(64, 128), told(lively, 20.0))
+    latents = lively.latents(some_pixels(64, 128), conditions_of(lively, 20.0))
     for level, y in latents.items():
         channels = lively.config.n_channels(level)
         assert y.shape == (2, channels, 64 // STRIDES[level], 128 // STRIDES[level])
@@ -76,8 +76,8 @@ def test_grids(lively):
 
 def test_latents_fall_with_the_step(linear):
     pixels = some_pixels(64, 64)
-    fine = linear.latents(pixels, told(linear, 10.0))
-    coarse = linear.latents(pixels, told(linear, 20.0))
+    fine = linear.latents(pixels, conditions_of(linear, 10.0))
+    coarse = linear.latents(pixels, conditions_of(linear, 20.0))
     for level in LEVELS:
         assert torch.allclose(fine[level], 2 * coarse[level], atol=1e-4)
 
@@ -103,9 +103,9 @@ def test_factors_on_steps_are_bounded_and_belong_to_the_eye(uneven, step):
     """Tuned for squared error all steps are one."""
     pixels = some_pixels(128, 64)
     for tune in (0.0, 1.0):
-        at = told(uneven, step, tune=tune)
+        at = conditions_of(uneven, step, tune=tune)
         latents = uneven.latents(pixels, at)
-        placed, _, _ = uneven.coded(latents, at, torch.round)
+        placed, _, _ = uneven.code_latents(latents, at, torch.round)
         for level in LEVELS:
             factors = (latents[level] / placed[level]).nan_to_num(1.0)
             if tune == 0.0 or level == "apex":
@@ -117,8 +117,8 @@ def test_factors_on_steps_are_bounded_and_belong_to_the_eye(uneven, step):
 
 def test_what_is_coded_is_what_is_decoded(uneven):
     """The decoder finds the same factors, from the codes alone."""
-    pixels, at = some_pixels(64, 64), told(uneven, 20.0)
-    _, quantised, pixels = uneven.coded(uneven.latents(pixels, at), at, torch.round)
+    pixels, at = some_pixels(64, 64), conditions_of(uneven, 20.0)
+    _, quantised, pixels = uneven.code_latents(uneven.latents(pixels, at), at, torch.round)
     assert all(torch.equal(y, y.round()) for y in quantised.values())
     assert torch.allclose(uneven.synthesise(quantised, at), pixels, atol=1e-4)
 
@@ -150,7 +150,7 @@ def test_blocks_change_nothing_before_training(network):
             assert not values.any()
 
 
-def counted_per_pixel(run, n_pixels):
+def count_per_pixel(run, n_pixels):
     """Multiply–accumulates of all convolutions, counted where they are done."""
     with FlopCounterMode(display=False) as counter:
         run()
@@ -161,8 +161,8 @@ def test_cost_of_the_networks_at_full_size():
     model = PictureModel(PictureConfig()).eval().requires_grad_(False)
     pixels, at = torch.zeros(1, 3, 64, 64), model.conditions_at(Setting(20.0))
     latents = model.latents(pixels, at)
-    analysis = counted_per_pixel(lambda: model.latents(pixels, at), 64**2)
-    synthesis = counted_per_pixel(lambda: model.synthesise(latents, at), 64**2)
+    analysis = count_per_pixel(lambda: model.latents(pixels, at), 64**2)
+    synthesis = count_per_pixel(lambda: model.synthesise(latents, at), 64**2)
     assert analysis == pytest.approx(multiply_accumulates_per_pixel(model.analysis), rel=1e-3)
     # The last layer runs on half a block more at each border.
     borders = model.synthesis.back.weight.numel() / 64 * ((9 / 8) ** 2 - 1)

@@ -16,7 +16,7 @@ from luxvox.models.picture.transform import (
     lapped_kernels,
     lapped_matrix,
     measure_channels,
-    mirrored,
+    mirror,
 )
 
 
@@ -37,7 +37,7 @@ def test_known_matrices():
 def coefficients_of(pixels, gain):
     """Lapped coefficients [B, 192, H / 8, W / 8]."""
     matrix = lapped_matrix(lapped_kernels(gain)[0], colour_matrix())
-    return F.conv2d(F.pixel_unshuffle(mirrored(pixels), BLOCK), matrix)
+    return F.conv2d(F.pixel_unshuffle(mirror(pixels), BLOCK), matrix)
 
 
 def pixels_of(coefficients, gain):

@@ -28,7 +28,7 @@ def card(tiny_weights, tmp_path):
     return tmp_path / tiny_weights.name
 
 
-def altered(card, **changes):
+def alter(card, **changes):
     record = {**json.loads(card.read_text()), **changes}
     card.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
 
@@ -40,7 +40,7 @@ def with_tensors(card, change):
     change(tensors)
     save_file(tensors, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    altered(card, sha256=digest, fingerprint=fingerprint(tensors).hex())
+    alter(card, sha256=digest, fingerprint=fingerprint(tensors).hex())
 
 
 def test_loads_what_was_packed(card):
@@ -81,7 +81,7 @@ def test_cut_weights_are_refused(card):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ModelError, match="SHA-256"):
         load_picture_codec(card)
-    altered(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    alter(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     with pytest.raises(ModelError, match="picture-7.safetensors"):
         load_picture_codec(card)
 
@@ -93,7 +93,7 @@ def test_missing_weights_are_named(card):
 
 
 def test_other_integer_tables_are_refused(card):
-    altered(card, fingerprint="00000000")
+    alter(card, fingerprint="00000000")
     with pytest.raises(ModelError, match="integer tables are not those of the card"):
         load_picture_codec(card)
 
@@ -120,7 +120,7 @@ def test_weights_that_do_not_fit_the_card_are_refused(card, change):
 
 
 def with_config(card, change):
-    altered(card, config={**json.loads(card.read_text())["config"], **change})
+    alter(card, config={**json.loads(card.read_text())["config"], **change})
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_sums_are_checked_again_at_load(card):
 
 
 def test_another_kind_is_refused(card):
-    altered(card, kind="voice")
+    alter(card, kind="voice")
     with pytest.raises(ModelError, match="picture-7: kind 'voice' is not 'picture'"):
         load_picture_codec(card)
 
@@ -190,14 +190,14 @@ def test_own_weights_are_loaded_and_verified(card):
         with_tensors(card, lambda tensors: tensors["context.base.pass0.own.bias"].add_(1))
         changed = picture_codec()
         assert changed.card.sha256 == read_card(card).sha256
-        altered(card, sha256="0" * 64)
+        alter(card, sha256="0" * 64)
         with pytest.raises(ModelError, match="SHA-256"):
             picture_codec()
 
 
 def test_a_card_cannot_point_elsewhere(card):
     """The weights lie next to the card, whatever its id says."""
-    altered(card, id="../../elsewhere/picture-7")
+    alter(card, id="../../elsewhere/picture-7")
     with use_weights(card.parent):
         assert picture_codec(7).card.number == 7
 
@@ -238,7 +238,7 @@ def test_tables_that_are_no_whole_numbers_are_refused(card, kind):
         tensors | {"context.top.pass1.mid.bias": tensors["context.top.pass1.mid.bias"].to(kind)},
         path,
     )
-    altered(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    alter(card, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     with pytest.raises(
         ModelError, match="context.top.pass1.mid.bias holds .* legal: whole numbers"
     ):

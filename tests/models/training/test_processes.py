@@ -105,7 +105,7 @@ def follow(latents, codes, log_step):
     follower = CodebookFollower(vq, 0.05, 2)
     seen = [loop.of_all_processes(x) for x in (latents, codes.int(), log_step)]
     generator = torch.Generator().manual_seed(loop.process_rank())
-    follower.learn(seen[0], seen[1], seen[2], loop.shared_generator(generator))
+    follower.learn(seen[0], seen[1], seen[2], loop.share_generator(generator))
     return follower.memory()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.models.voice.correction import corrected_latents, heard_decibels
+from luxvox.models.voice.correction import audibility_db, correct_latents
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.weights import voice_codec
@@ -43,7 +43,7 @@ def test_corrected_codes_are_heard_nearer(model, noise, latents):
         return float(distortions(spectra(heard), wanted)[0])
 
     corrected = [
-        corrected_latents(model, latents, noise, lambda _: depths, n).latents for n in (0, 2, 8)
+        correct_latents(model, latents, noise, lambda _: depths, n).latents for n in (0, 2, 8)
     ]
     distances = list(map(distance, corrected))
     assert distances == sorted(distances, reverse=True) and distances[2] < 0.97 * distances[0]
@@ -52,7 +52,7 @@ def test_corrected_codes_are_heard_nearer(model, noise, latents):
 def test_corrections_reach_frames_alike(model, noise, latents):
     """Plain gradients would move soft frames of noise more than twice as far as loud ones."""
     depths = np.where(np.arange(N_FRAMES) < 50, 14, 5)
-    corrected = corrected_latents(model, latents, noise, lambda _: depths, 2).latents
+    corrected = correct_latents(model, latents, noise, lambda _: depths, 2).latents
     moved = (corrected - latents).square().mean((0, 1)).sqrt()
     assert 0.6 < float(moved[LOUD].mean() / moved[SOFT].mean()) < 1.6
 
@@ -61,7 +61,7 @@ def test_frames_that_are_heard_get_decibels():
     products = torch.ones(60)
     products[20:30], products[50:] = 10.0, -1.0
     coded = np.arange(60) >= 5
-    heard = heard_decibels(products, coded)
+    heard = audibility_db(products, coded)
     assert not heard[:5].any()
     assert heard[25] - heard[40] == pytest.approx(10.0, abs=2.0)
     assert heard[57] < heard[40] - 5.0 and np.isfinite(heard).all()
@@ -76,6 +76,6 @@ def test_depths_follow_what_is_heard(model, noise, latents):
         asked.append(heard_db)
         return np.full(N_FRAMES, 6)
 
-    result = corrected_latents(model, latents, noise, depths_for, 3)
+    result = correct_latents(model, latents, noise, depths_for, 3)
     assert len(asked) == 2 and not asked[0].any() and asked[1].any()
     assert np.array_equal(result.heard_db, asked[1])

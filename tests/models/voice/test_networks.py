@@ -6,16 +6,16 @@ import math
 import pytest
 import torch
 
-from luxvox.models.training.voice.initialise import widened
+from luxvox.models.training.voice.initialise import widen
 from luxvox.models.voice.losses import magnitude_distance, spectra
 from luxvox.models.voice.networks import SpeechConfig, SpeechModel, typical_db
-from luxvox.models.voice.paths import KERNEL, corrected_spectra, depthwise
+from luxvox.models.voice.paths import KERNEL, correct_spectra, depthwise
 from luxvox.models.voice.spectra import (
     FINE_WINDOW,
     HOP,
     N_REALS,
     WINDOW,
-    compressed_spectra,
+    compress_spectra,
     envelopes,
     samples_from_spectra,
     spectrum,
@@ -72,7 +72,7 @@ def test_samples_come_back_from_compressed_spectra(window):
     samples = 0.1 * torch.randn(2, 12 * window, generator=torch.Generator().manual_seed(0))
     half = window // 2
     padded = torch.nn.functional.pad(samples, (half, half))
-    again = samples_from_spectra(compressed_spectra(padded, window), window)
+    again = samples_from_spectra(compress_spectra(padded, window), window)
     assert torch.allclose(again, samples, atol=2e-4)
 
 
@@ -86,7 +86,7 @@ def narrow():
     return model
 
 
-def stirred(model):
+def stir(model):
     """The same with wide paths that have learnt something."""
     for path in (model.wide_analysis, model.wide_synthesis, model.fine):
         path.requires_grad_(False)
@@ -95,19 +95,19 @@ def stirred(model):
 
 
 def test_wide_paths_change_nothing_before_training(narrow):
-    wide = widened(narrow, WIDE)
+    wide = widen(narrow, WIDE)
     assert wide.config.n_stages == CONFIG.n_stages and wide.config.wide_width == WIDE.wide_width
     samples = 0.3 * torch.randn(1, 30 * HOP)
     latents = narrow.latents(spectrum(samples))
     assert torch.equal(wide.latents(spectrum(samples)), latents)
     before, after = narrow.samples(latents), wide.samples(latents)
     assert torch.allclose(after, before, atol=2e-4) and float(before.std()) > 0.01
-    assert widened(wide, WIDE).config == wide.config
+    assert widen(wide, WIDE).config == wide.config
 
 
 def test_a_frame_depends_on_no_more_than_its_halo(narrow):
     """Nor on less, except for the blocks' outermost taps, whose weights may be small."""
-    wide = stirred(widened(narrow, WIDE)).double()
+    wide = stir(widen(narrow, WIDE)).double()
     n, middle = 2 * wide.halo + 21, wide.halo + 10
     latents = torch.randn(1, CONFIG.n_channels, 1, n, dtype=torch.float64, requires_grad=True)
     wide.samples(latents)[0, middle * HOP].backward()
@@ -134,7 +134,7 @@ def test_gains_are_bounded_and_numbers_are_added():
     corrections = torch.tensor([[[100.0, 0.0, 1.0, 2.0, 3.0, 4.0]]])
     gain = math.exp(2.0)
     expected = torch.tensor([[[1.0 + gain, 3.0, 3.0 + gain, 5.0]]])
-    assert torch.allclose(corrected_spectra(spectra, corrections), expected)
+    assert torch.allclose(correct_spectra(spectra, corrections), expected)
 
 
 def test_most_frames_have_less_than_the_typical_power():

@@ -87,14 +87,14 @@ def test_extension_is_joined_in_any_order():
 
 def test_digest_may_be_written_small():
     payloads, digest = segments_of(EXTENSION)
-    assert b"<b:long>" in extended_xmp.joined(naming(digest.lower()), payloads)
+    assert b"<b:long>" in extended_xmp.join(naming(digest.lower()), payloads)
 
 
 def test_prefixes_declared_around_the_extension_are_kept():
     inner = b"<r:Description r:about='' other:long='yes'/>"
     start = b"<r:RDF xmlns:r='" + RDF.encode() + b"' xmlns:other='urn:other'>"
     payloads, digest = segments_of(FRONT + start + inner + b"</r:RDF>" + BACK)
-    merged = extended_xmp.joined(naming(digest), payloads)
+    merged = extended_xmp.join(naming(digest), payloads)
     assert statements(merged) == {"{urn:a}kept": "kept", "{urn:other}long": "yes"}
 
 

@@ -15,7 +15,7 @@ from luxvox.errors import InputError
 NOISE = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
 
 
-def saved(form, image=None, **options):
+def save(form, image=None, **options):
     stream = io.BytesIO()
     (image or Image.fromarray(NOISE)).save(stream, form, **options)
     return stream.getvalue()
@@ -37,7 +37,7 @@ def with_profile(data, profile):
 
 def test_profiles_of_jpeg_2000_are_kept():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    plain = saved("JPEG2000")
+    plain = save("JPEG2000")
     assert from_file(plain).icc is None
     stream = io.BytesIO(with_profile(plain, profile))
     assert jpeg2000.icc_profile(stream) == profile
@@ -46,12 +46,12 @@ def test_profiles_of_jpeg_2000_are_kept():
 @pytest.mark.parametrize("cut", [5, 30, 60, 100])
 def test_cut_boxes_have_no_profile(cut):
     assert (
-        jpeg2000.icc_profile(io.BytesIO(with_profile(saved("JPEG2000"), bytes(200))[:cut])) is None
+        jpeg2000.icc_profile(io.BytesIO(with_profile(save("JPEG2000"), bytes(200))[:cut])) is None
     )
 
 
 def test_bits_of_jpeg_2000():
-    data = saved("JPEG2000")
+    data = save("JPEG2000")
     assert jpeg2000.bit_depth(io.BytesIO(data)) == 8
     place = data.index(b"\xff\x4f\xff\x51") + 42
     deep = bytearray(data)
@@ -61,7 +61,7 @@ def test_bits_of_jpeg_2000():
 
 
 def test_bits_of_avif():
-    data = bytearray(saved("AVIF"))
+    data = bytearray(save("AVIF"))
     assert from_file(bytes(data)).notes == ()
     with Image.open(io.BytesIO(data)) as image:
         data[data.index(b"av1C") + 6] |= 0x40
@@ -81,21 +81,21 @@ def test_auxiliary_pictures_are_noted():
 
 def test_other_sizes_of_icons_are_noted():
     icon = Image.fromarray(NOISE).resize((64, 64))
-    notes = from_file(saved("ICO", icon, sizes=[(16, 16), (64, 64)])).notes
+    notes = from_file(save("ICO", icon, sizes=[(16, 16), (64, 64)])).notes
     assert notes == ("only the largest of its 2 sizes is kept",)
 
 
 @pytest.mark.parametrize(("tag", "name"), [(33723, "IPTC"), (34735, "GeoTIFF")])
 def test_texts_of_tiff_are_noted(tag, name):
-    notes = from_file(saved("TIFF", tiffinfo={tag: b"\1\2\3\4"})).notes
+    notes = from_file(save("TIFF", tiffinfo={tag: b"\1\2\3\4"})).notes
     assert notes == (f"its texts are not kept: {name}",)
 
 
 def test_comments_of_jpeg_2000_are_noted_but_not_signatures():
-    assert from_file(saved("JPEG2000", comment="by Anna")).notes == (
+    assert from_file(save("JPEG2000", comment="by Anna")).notes == (
         "its texts are not kept: comment",
     )
-    assert from_file(saved("JPEG2000", comment="Created by OpenJPEG")).notes == ()
+    assert from_file(save("JPEG2000", comment="Created by OpenJPEG")).notes == ()
 
 
 def test_fits_is_refused():

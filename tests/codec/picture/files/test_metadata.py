@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from luxvox.codec.picture import rasters
 from luxvox.codec.picture.files.exif import without_orientation
-from luxvox.codec.picture.files.metadata import metadata_of, orientation_of, turned_upright
+from luxvox.codec.picture.files.metadata import metadata_of, orientation_of, turn_upright
 
 ORIENTATION = 0x0112
 
@@ -29,7 +29,7 @@ def raw(exif):
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
 
-def reopened(image, format, **options):
+def reopen(image, format, **options):
     stream = io.BytesIO()
     image.save(stream, format, **options)
     opened = Image.open(io.BytesIO(stream.getvalue()))
@@ -40,21 +40,21 @@ def reopened(image, format, **options):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turns_as_pillow_does(orientation):
     samples = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    image = reopened(Image.fromarray(samples), "PNG", exif=exif_of(orientation))
+    image = reopen(Image.fromarray(samples), "PNG", exif=exif_of(orientation))
     assert orientation_of(image) == orientation
     expected = np.asarray(ImageOps.exif_transpose(image))
-    assert np.array_equal(turned_upright(samples, orientation), expected)
+    assert np.array_equal(turn_upright(samples, orientation), expected)
     assert np.array_equal(rasters.from_pil(image).pixels, expected)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 def test_orientation_is_applied_once(format):
     image = Image.new("RGB", (8, 4))
-    turned = reopened(image, format, exif=exif_of(6, maker="Maker"))
+    turned = reopen(image, format, exif=exif_of(6, maker="Maker"))
     raster = rasters.from_pil(turned)
     assert raster.pixels.shape == (8, 4, 3)
     assert raster.exif is not None
-    again = reopened(rasters.to_pil(raster), "JPEG", exif=b"Exif\0\0" + raster.exif)
+    again = reopen(rasters.to_pil(raster), "JPEG", exif=b"Exif\0\0" + raster.exif)
     assert again.getexif().get(ORIENTATION) is None
     assert again.getexif()[0x010F] == "Maker"
 
@@ -91,7 +91,7 @@ def test_directory_cut_short_is_dropped():
 
 @pytest.mark.parametrize("value", [0, 9, 40000])
 def test_illegal_orientation_counts_as_upright(value):
-    assert orientation_of(reopened(Image.new("L", (2, 1)), "PNG", exif=exif_of(value))) == 1
+    assert orientation_of(reopen(Image.new("L", (2, 1)), "PNG", exif=exif_of(value))) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_xmp_orientation_becomes_upright(written):
 
 def test_tiff_keeps_what_describes_the_picture_only():
     exif = exif_of(1, maker="Maker")
-    image = reopened(Image.new("RGB", (8, 4)), "TIFF", exif=exif)
+    image = reopen(Image.new("RGB", (8, 4)), "TIFF", exif=exif)
     kept = Image.Exif()
     kept.load(metadata_of(image).exif or b"")
     assert dict(kept) == {0x010F: "Maker"}

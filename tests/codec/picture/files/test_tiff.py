@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from luxvox.codec.picture import rasters, reading
-from luxvox.codec.picture.files.metadata import turned_upright
+from luxvox.codec.picture.files.metadata import turn_upright
 from luxvox.errors import InputError, SystemFailure
 
 WIDTH, HEIGHT = 24, 16
@@ -166,7 +166,7 @@ def test_orientation_is_applied_once(orientation, dtype, photometric, planes):
     tags = {274: orientation}
     data = tiff_of(page(65_535 * values, dtype, photometric=photometric, planes=planes, tags=tags))
     expected = in_bytes(COLOURS if photometric == 2 else RAMP[:, :, None])
-    difference = reading.from_file(data).pixels.astype(int) - turned_upright(expected, orientation)
+    difference = reading.from_file(data).pixels.astype(int) - turn_upright(expected, orientation)
     assert np.abs(difference).max() <= 1
 
 
@@ -250,7 +250,7 @@ def test_damaged_tiff_writes_nothing_to_stderr(compression, capfd):
     assert capfd.readouterr().err == ""
 
 
-def opened(data):
+def open_tiff(data):
     return Image.open(io.BytesIO(data))
 
 
@@ -259,7 +259,7 @@ def test_white_is_zero_in_an_opened_image_too():
     values = np.linspace(0, 65_535, 64 * 16).astype(np.uint16).reshape(16, 64)
     stream = io.BytesIO()
     tifffile.imwrite(stream, 65_535 - values, photometric="miniswhite")
-    raster = rasters.from_pil(opened(stream.getvalue()))
+    raster = rasters.from_pil(open_tiff(stream.getvalue()))
     assert np.array_equal(raster.pixels, rasters.from_array(values).pixels)
     assert np.array_equal(raster.pixels, reading.from_file(stream.getvalue()).pixels)
 
@@ -269,12 +269,12 @@ def test_other_pages_of_an_opened_image_are_noted():
     stream = io.BytesIO()
     pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
     for number in range(3):
-        image = opened(stream.getvalue())
+        image = open_tiff(stream.getvalue())
         image.seek(number)
         raster = rasters.from_pil(image)
         assert raster.pixels.min() == raster.pixels.max() == 10 * (number + 1)
         assert raster.notes == (f"only page {number + 1} of 3 is kept",)
-    image = opened(stream.getvalue())
+    image = open_tiff(stream.getvalue())
     image.load()
     image.putpixel((0, 0), 77)  # what the caller has changed is kept
     raster = rasters.from_pil(image)

@@ -7,15 +7,15 @@ import torch
 
 from luxvox.entropy.fixed_point import compand
 from luxvox.models.training.picture.integers import (
-    activated,
+    activate,
     at_positions,
-    companded,
+    compand_codes,
     logistic_bits,
-    rounded,
+    round_half_up,
 )
 
 
-def drawn(*shape, seed=1):
+def draw(*shape, seed=1):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -30,13 +30,13 @@ def reference_bits(value, mean, scale):
 
 
 def test_bits_and_their_gradients_are_those_of_the_formula():
-    value, mean = 3 * drawn(4, 50).double(), 20 * drawn(4, 50, seed=2).double()
-    scale = 20 + 4 * drawn(4, 50, seed=3).double()
+    value, mean = 3 * draw(4, 50).double(), 20 * draw(4, 50, seed=2).double()
+    scale = 20 + 4 * draw(4, 50, seed=3).double()
     found = [t.clone().requires_grad_() for t in (value, mean, scale)]
     wanted = [t.clone().requires_grad_() for t in (value, mean, scale)]
     bits, expected = logistic_bits(*found), reference_bits(*wanted)
     assert torch.allclose(bits, expected, rtol=1e-4, atol=1e-4)
-    weights = drawn(4, 50, seed=4).double()
+    weights = draw(4, 50, seed=4).double()
     (bits * weights).sum().backward()
     (expected * weights).sum().backward()
     for one, other in zip(found, wanted, strict=True):
@@ -53,17 +53,17 @@ def test_far_codes_cost_much_but_not_without_end():
 
 
 def test_rounding_passes_gradients_on():
-    x = (5 * drawn(100)).requires_grad_()
-    y = rounded(x)
+    x = (5 * draw(100)).requires_grad_()
+    y = round_half_up(x)
     assert torch.equal(y, torch.floor(x + 0.5))
     y.sum().backward()
     assert x.grad is not None and torch.equal(x.grad, torch.ones_like(x))
 
 
 def test_activation_is_flat_where_it_is_clamped():
-    x = (40000 * drawn(2, 3, 4, 5)).requires_grad_()
-    bias = (100 * drawn(3)).requires_grad_()
-    y = activated(x, bias, "mid")
+    x = (40000 * draw(2, 3, 4, 5)).requires_grad_()
+    bias = (100 * draw(3)).requires_grad_()
+    y = activate(x, bias, "mid")
     assert torch.equal(y, y.round()) and y.min() == 0.0 and y.max() == 127.0
     y.sum().backward()
     assert x.grad is not None and bias.grad is not None
@@ -75,7 +75,7 @@ def test_activation_is_flat_where_it_is_clamped():
 
 def test_companding_has_the_gradient_of_its_logarithm():
     codes = torch.arange(-20.0, 21.0).requires_grad_()
-    y = companded(codes)
+    y = compand_codes(codes)
     assert torch.equal(y, compand(codes.detach() * 16))
     y.sum().backward()
     expected = 32 / math.log(2) / (1 + 4 * codes.detach().abs()) * (codes.detach() != 0)

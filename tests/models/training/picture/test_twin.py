@@ -8,7 +8,7 @@ from luxvox.entropy.picture.lattice import picture_levels
 from luxvox.entropy.picture.tables import start_tables
 from luxvox.entropy.picture.visitors import CodesMeter, fixed_source
 from luxvox.entropy.picture.walk import LatticeContext, walk
-from luxvox.models.training.picture.integers import logistic_bits, rounded
+from luxvox.models.training.picture.integers import logistic_bits, round_half_up
 from luxvox.models.training.picture.twin import ContextTwin
 
 CHANNELS = (18, 17, 25, 17)
@@ -83,7 +83,7 @@ def test_bits_of_all_values_are_those_of_one_certain_symbol():
 
 def test_rounding_passes_gradients():
     value = torch.tensor([0.5, -1.2], requires_grad=True)
-    whole = rounded(value)
+    whole = round_half_up(value)
     assert whole.tolist() == [1.0, -1.0]
     whole.sum().backward()
     assert value.grad is not None and value.grad.tolist() == [1.0, 1.0]

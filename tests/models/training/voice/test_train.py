@@ -24,7 +24,7 @@ from luxvox.models.training.voice import (
 from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.voice import correction
-from luxvox.models.voice.weights import context_level, load_voice_codec, rounded_codebooks
+from luxvox.models.voice.weights import context_level, load_voice_codec, round_codebooks
 from luxvox.tests.models.training.voice.conftest import (
     A_STEP,
     train_as,
@@ -112,7 +112,7 @@ def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
 
     n_corrections = VOICE_WORK[DEFAULT_EFFORT].n_corrections
     model.requires_grad_(False)
-    wanted = correction.corrected_latents(model, latents, samples, depths_for, n_corrections)
+    wanted = correction.correct_latents(model, latents, samples, depths_for, n_corrections)
     assert not torch.equal(wanted.latents, latents)
     assert torch.allclose(phase.latents[0], wanted.latents, atol=1e-3)
     assert np.allclose(phase.heard_db[0], wanted.heard_db, atol=1e-3)
@@ -122,11 +122,11 @@ def test_codes_are_chosen_by_a_context_model_that_fits(run, voices, monkeypatch)
     """The context phase has one to choose by the second time; joint training makes it stale."""
     contexts = []
 
-    def watched(*args):
+    def watch(*args):
         contexts.append(args[-1])
         store_speech_codes(*args)
 
-    monkeypatch.setattr(train, "store_speech_codes", watched)
+    monkeypatch.setattr(train, "store_speech_codes", watch)
     train_as(voices, run, A_STEP, "context")
     assert len(contexts) == 2 and all(contexts)
     elapsed_min = json.loads((run / "phase-context.json").read_text())["elapsed_s"] / 60
@@ -193,10 +193,10 @@ def test_codebooks_are_rounded_once(seed, size, shape):
     books = (
         books * 2.0 ** torch.randint(-4, 5, (shape[0], 1, 1, shape[3]), generator=generator)
     ).clamp(-2000.0, 2000.0)
-    rounded = rounded_codebooks(books)
+    rounded = round_codebooks(books)
     largest = books.abs().amax(2, keepdim=True)
     assert ((rounded - books).abs() <= largest / 120.0 + 1 / 32).all()
-    assert torch.equal(rounded_codebooks(rounded), rounded)
+    assert torch.equal(round_codebooks(rounded), rounded)
 
 
 @pytest.mark.parametrize("model_id", ["voice", "picture-1", "voice-x"])

@@ -60,7 +60,7 @@ def codes(model):
     return (codewords * torch.cumprod((codewords != 0).long(), 1))[:, :, None, None]
 
 
-def metered(twins, codes):
+def meter(twins, codes):
     """Bits by stage of the runtime."""
     total: dict[int, float] = {}
     for item, position in enumerate(POSITIONS.tolist()):
@@ -72,7 +72,7 @@ def metered(twins, codes):
 
 
 def test_twin_and_runtime_agree(twins, codes):
-    expected = metered(twins, codes)
+    expected = meter(twins, codes)
     found: dict[int, float] = {}
     with torch.no_grad():
         for index in range(len(twins.plan[0].passes)):
@@ -123,7 +123,7 @@ def test_untrained_twin_knows_the_static_tables(model, codes):
     torch.manual_seed(3)
     twins = speech_twins(model, 16, 8)
     static = sum(float(model.static_bits(one[None]).sum()) for one in codes)
-    assert sum(metered(twins, codes).values()) == pytest.approx(static, rel=0.1)
+    assert sum(meter(twins, codes).values()) == pytest.approx(static, rel=0.1)
 
 
 def test_known_codes_are_those_of_earlier_passes():
