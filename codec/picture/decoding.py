@@ -25,6 +25,7 @@ from luxvox.codec.container.packed import unpack
 from luxvox.codec.picture.codes import BandWalk, decode_codes
 from luxvox.codec.picture.profiles import load_profile
 from luxvox.codec.picture.views import View, window_of
+from luxvox.codec.quality import Quality
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.errors import (
@@ -138,9 +139,10 @@ def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArr
     """Decode a view of a picture to pixels, uint8 [H, W, 3] or [H, W, 1]."""
     reading = part_of(progress, 0.0, _CODES_SHARE)
     drawing = part_of(progress, _CODES_SHARE, 1.0 - _CODES_SHARE)
+    canvas = Canvas.of(picture.header)
     if view.crop is None:
         codes = read_codes(picture, view.n_sections, reading)
-        return draw_codes(picture.codec, picture.header, codes, drawing, view.factor)
+        return draw_codes(picture.codec, canvas, codes, drawing, view.factor)
     window = window_of(view, bands_of(picture.header), reach_of(picture.codec.model.config))
     codes = read_codes(picture, view.n_sections, reading, window.bands)
     cells = {level: CELL // stride for level, stride in STRIDES.items()}
@@ -150,35 +152,58 @@ def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArr
     }
     left, top, width, height = window.crop
     left, top = left - CELL * window.columns.start, top - CELL * window.rows.start
-    header = replace(picture.header, width=left + width, height=top + height)
-    return draw_codes(picture.codec, header, seen, drawing)[top:, left:].copy()
+    canvas = replace(canvas, width=left + width, height=top + height)
+    return draw_codes(picture.codec, canvas, seen, drawing)[top:, left:].copy()
 
 
 def _scale(cells: range, n: int) -> slice:
     return slice(cells.start * n, cells.stop * n)
 
 
+@dataclass(frozen=True)
+class Canvas:
+    """What codes are drawn as.
+
+    Attributes:
+        width, height: of the picture in pixels.
+        colour: False for a grey picture.
+        quality: that the codes were made at.
+        eye: whether they were made for the eye.
+    """
+
+    width: int
+    height: int
+    colour: bool
+    quality: Quality
+    eye: bool
+
+    @classmethod
+    def of(cls, header: PictureHeader) -> Canvas:
+        """Return the canvas of a whole file."""
+        return cls(header.width, header.height, header.colour, header.quality, header.eye)
+
+
 def draw_codes(
     codec: PictureCodec,
-    header: PictureHeader,
+    canvas: Canvas,
     arrays: dict[str, LatticeCodes],
     progress: Progress = silent,
     factor: int = 1,
 ) -> NDArray[np.uint8]:
     """Draw the pixels uint8 [H, W, 3], or [H, W, 1] of a grey picture, that codes stand for.
 
-    Sides are those of the header, divided by `factor` and rounded up.
+    Sides are those of the canvas, divided by `factor` and rounded up.
     """
-    step = quality_to_step(header.quality.value, codec.model.config)
-    picture = Drawing(codec.model, arrays, Setting(step, float(header.eye)), factor)
-    height, width = -(-header.height // factor), -(-header.width // factor)
-    pixels = np.empty((height, width, 3 if header.colour else 1), np.uint8)
+    step = quality_to_step(canvas.quality.value, codec.model.config)
+    picture = Drawing(codec.model, arrays, Setting(step, float(canvas.eye)), factor)
+    height, width = -(-canvas.height // factor), -(-canvas.width // factor)
+    pixels = np.empty((height, width, 3 if canvas.colour else 1), np.uint8)
 
     def draw(strip: Strip) -> NDArray[np.uint8]:
         part = round_to_uint8(picture.draw(strip)[:, :width])
-        return part if header.colour else _as_grey(part)
+        return part if canvas.colour else _as_grey(part)
 
-    strips = [strip for strip in picture.strips() if strip.first < header.height]
+    strips = [strip for strip in picture.strips() if strip.first < canvas.height]
     row = 0
     for number, part in enumerate(side_by_side(draw, strips, len(strips)), start=1):
         kept = part[: height - row]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec import container
 from luxvox.codec.arguments import as_array, check_types, plain_number
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.effort import DEFAULT_EFFORT, picture_work
@@ -25,7 +24,7 @@ def pixels_of_codes(
 ) -> NDArray[np.uint8]:
     """Return the pixels that codes stand for; see `luxvox.from_codes`."""
     load(*FOR_PICTURES)
-    from luxvox.codec.picture.decoding import draw_codes
+    from luxvox.codec.picture.decoding import Canvas, draw_codes
     from luxvox.codec.quality import Quality
     from luxvox.models.picture.weights import picture_codec
     from luxvox.torch_state import usual_state
@@ -38,20 +37,14 @@ def pixels_of_codes(
         codec = picture_codec(model)
         whole = _check_codes(codes, codec.model.config)
         height, width = (CELL * n for n in whole["apex"].shape[1:])
-        header = container.PictureHeader(
-            model_number=codec.card.number,
-            fingerprint=codec.fingerprint,
+        canvas = Canvas(
             width=width,
             height=height,
             colour=True,
-            alpha=False,
-            eye=work.tune > 0.0,
-            profile=0,
-            coder=0,
             quality=Quality.of(plain_number(quality)),
-            band_rows=0,
+            eye=work.tune > 0.0,
         )
-        return draw_codes(codec, header, whole)
+        return draw_codes(codec, canvas, whole)
 
 
 def _check_codes(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.picture.decoding import draw_codes
+from luxvox.codec.picture.decoding import Canvas, draw_codes
 from luxvox.codec.picture.encoding import CodedPicture, PictureEncoder
 from luxvox.codec.picture.plateau import (
     best_up_to,
@@ -114,7 +114,7 @@ def _at_quality(encoder: PictureEncoder, quality: Quality, progress: Progress) -
 
 def squared_error(codec: PictureCodec, pixels: NDArray[np.uint8], coded: CodedPicture) -> float:
     """Return the mean squared error of a coded picture, in levels."""
-    decoded = draw_codes(codec, coded.header, coded.codes)
+    decoded = draw_codes(codec, Canvas.of(coded.header), coded.codes)
     return float(np.square(decoded.astype(np.float32) - pixels).mean(dtype=np.float64))
 
 
