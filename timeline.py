@@ -15,8 +15,8 @@ def coded_length(n_samples: int, sample_rate_hz: int) -> int:
     return -(-n_samples * CODED_RATE_HZ // sample_rate_hz)
 
 
-def n_frames(n_samples: int, sample_rate_hz: int) -> int:
-    """Return the number of frames of a recording."""
+def n_frames(n_samples: int, sample_rate_hz: int = CODED_RATE_HZ) -> int:
+    """Return the number of frames that cover n samples."""
     return -(-coded_length(n_samples, sample_rate_hz) // FRAME_SAMPLES) + 1
 
 

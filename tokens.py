@@ -78,8 +78,8 @@ def _picture_vocabulary() -> dict[str, Any]:
 
 
 def _voice_vocabulary() -> dict[str, Any]:
-    from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ
     from luxvox.models.voice.weights import voice_codec
+    from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
     codec = voice_codec(None)
     config = codec.model.config
@@ -88,8 +88,8 @@ def _voice_vocabulary() -> dict[str, Any]:
         "model": codec.card.number,
         "stages": config.n_stages,
         "size_of_a_stage": config.codebook_size,
-        "frames_per_second": SAMPLE_RATE_HZ / HOP,
-        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "frames_per_second": CODED_RATE_HZ / FRAME_SAMPLES,
+        "sample_rate_hz": CODED_RATE_HZ,
         "null": 0,
         "meaning": "codeword of a residual stage; null ends its frame",
     }

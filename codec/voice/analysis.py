@@ -19,7 +19,7 @@ from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
 from luxvox.models.voice.tiling import analyse
 from luxvox.progress import Progress
-from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES, coded_length
+from luxvox.timeline import CODED_RATE_HZ, coded_length, n_frames
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording
@@ -49,7 +49,7 @@ def analyse_channel(
     codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, progress: Progress
 ) -> Iterator[Tensor]:
     """Yield latents [n_channels, 1, frames], and report progress."""
-    total = -(-n_coded // FRAME_SAMPLES) + 1
+    total = n_frames(n_coded)
     n_done = 0
     stretches = analyse(codec.model, blocks, n_coded)
     following = in_one_thread(_next)

@@ -207,7 +207,7 @@ def channel_blocks(
     """Yield the samples [n] of a channel from its codes [stages, frames], stretch by stretch."""
     from luxvox.models.voice.tiling import synthesise
 
-    total = -(-n_samples // FRAME_SAMPLES) + 1
+    total = n_frames(n_samples)
     drawn = (
         (np.logical_and.reduce(codes == 0, axis=0), dequantise(codec, codes)) for codes in stretches
     )

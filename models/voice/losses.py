@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from luxvox.models.voice.loudness import REFERENCE
-from luxvox.models.voice.spectra import SAMPLE_RATE_HZ
+from luxvox.timeline import CODED_RATE_HZ
 
 HOPS = {128: 64, 320: 160, 640: 160, 1280: 640}
 WINDOW = 640  # of the texture and of the envelopes
@@ -375,7 +375,7 @@ def _thresholds() -> Tensor:
 
 def _hertz(window: int) -> Tensor:
     """Return the frequencies of the bins of a window."""
-    return torch.linspace(0.0, SAMPLE_RATE_HZ / 2, window // 2 + 1, dtype=torch.float32)
+    return torch.linspace(0.0, CODED_RATE_HZ / 2, window // 2 + 1, dtype=torch.float32)
 
 
 def _barks(hertz: Tensor) -> Tensor:
@@ -386,7 +386,7 @@ def _barks(hertz: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=4)
 def _mel_bands(n_bins: int) -> Tensor:
     """Return triangular bands [mels, n_bins] that sum to 1, evenly spaced in mel to 8 kHz."""
-    low, high = (2595.0 * math.log10(1.0 + f / 700.0) for f in (60.0, SAMPLE_RATE_HZ / 2))
+    low, high = (2595.0 * math.log10(1.0 + f / 700.0) for f in (60.0, CODED_RATE_HZ / 2))
     window = 2 * (n_bins - 1)
     n_mels = N_MELS[window]
     mels = torch.linspace(low, high, n_mels + 2, dtype=torch.float32)

@@ -9,25 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SAMPLE_RATE_HZ = 16_000
-HOP = 320
+from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
+
 WINDOW = 640
 N_BINS = WINDOW // 2 + 1
 N_REALS = 2 * N_BINS
 FINE_HOP = 80
 FINE_WINDOW = 160
 FINE_BINS = FINE_WINDOW // 2 + 1
-FINE_A_FRAME = HOP // FINE_HOP
+FINE_A_FRAME = FRAME_SAMPLES // FINE_HOP
 POWER_FLOOR = 1e-7  # keeps the gradient of the power law finite; −70 dB of full scale
 HALF_WINDOW = 320  # of each half of a frame
 HALF_STARTS = (80, 240)
 ENVELOPE_POWER = 0.15  # of the power: magnitude to the power 0.3
 ENVELOPE_FLOOR = 1e-3
-
-
-def n_frames(n_samples: int) -> int:
-    """Return the number of frames that cover n samples at 16 kHz."""
-    return -(-n_samples // HOP) + 1
 
 
 def analysis_window(device: torch.device | None = None, size: int = WINDOW) -> Tensor:
@@ -40,7 +35,7 @@ def spectrum(samples: Tensor) -> Tensor:
 
     Frame f is centred on sample 320·f; the signal is silent outside.
     """
-    return spectrum_of_padded(F.pad(samples, (HOP, HOP)))
+    return spectrum_of_padded(F.pad(samples, (FRAME_SAMPLES, FRAME_SAMPLES)))
 
 
 def spectrum_of_padded(padded: Tensor) -> Tensor:
@@ -91,11 +86,11 @@ def _bins(compressed: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=2)
 def _mel_bands(n_bands: int) -> Tensor:
     """Return triangular weights [161, n_bands] that sum to 1, evenly spaced in mel to 8 kHz."""
-    top = 2595.0 * math.log10(1.0 + SAMPLE_RATE_HZ / 2 / 700.0)
+    top = 2595.0 * math.log10(1.0 + CODED_RATE_HZ / 2 / 700.0)
     mels = torch.linspace(0.0, top, n_bands + 2, dtype=torch.float32)
     edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
     n_bins = HALF_WINDOW // 2 + 1
-    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, n_bins, dtype=torch.float32)[:, None]
+    hertz = torch.linspace(0.0, CODED_RATE_HZ / 2, n_bins, dtype=torch.float32)[:, None]
     rise = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
     fall = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
     bands = torch.minimum(rise, fall).clamp(min=0.0)

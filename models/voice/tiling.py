@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.models.voice.networks import SpeechModel
-from luxvox.models.voice.spectra import HOP, n_frames, spectrum_of_padded
+from luxvox.models.voice.spectra import spectrum_of_padded
+from luxvox.timeline import FRAME_SAMPLES, n_frames
 
 Samples = NDArray[np.float32]
 CHUNK_FRAMES = 1000
@@ -37,7 +38,7 @@ def analyse(
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
         low, high = max(start - model.halo, 0), min(stop + model.halo, total)
-        padded = torch.from_numpy(window.cut((low - 1) * HOP, high * HOP))[None]
+        padded = torch.from_numpy(window.cut((low - 1) * FRAME_SAMPLES, high * FRAME_SAMPLES))[None]
         latents = model.latents(spectrum_of_padded(padded))[0]
         yield latents[:, :, start - low : stop - low]
 
@@ -47,8 +48,8 @@ class SampleWindow:
 
     def __init__(self, blocks: Iterable[Samples]) -> None:
         self._blocks = iter(blocks)
-        self._held = np.zeros(HOP, np.float32)
-        self._start = -HOP
+        self._held = np.zeros(FRAME_SAMPLES, np.float32)
+        self._start = -FRAME_SAMPLES
 
     def cut(self, start: int, stop: int) -> Samples:
         """Return the samples start … stop; starts must not decrease."""
@@ -94,6 +95,6 @@ def synthesise(
         low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
         held, held_start = held[:, :, low - held_start :], low
         samples = model.samples(held[None, :, :, : high - low])[0]
-        own = samples[(start - low) * HOP : (stop - low) * HOP]
-        yield own[: n_samples - start * HOP].numpy()
+        own = samples[(start - low) * FRAME_SAMPLES : (stop - low) * FRAME_SAMPLES]
+        yield own[: n_samples - start * FRAME_SAMPLES].numpy()
         start = stop

@@ -29,7 +29,8 @@ from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
-from luxvox.models.voice.spectra import SAMPLE_RATE_HZ, spectrum
+from luxvox.models.voice.spectra import spectrum
+from luxvox.timeline import CODED_RATE_HZ
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ def _draw_recordings(voices: Recordings, generator: torch.Generator) -> list[int
     drawn = torch.randperm(len(voices.samples), generator=generator)
 
     # Recordings up to the limit, in the order in which they are drawn, and at least one.
-    lengths = torch.tensor([len(s) / SAMPLE_RATE_HZ for s in voices.samples])
+    lengths = torch.tensor([len(s) / CODED_RATE_HZ for s in voices.samples])
     seconds = lengths[drawn].cumsum(0)
     kept: list[int] = drawn[seconds <= max(MAX_STORED_S, float(seconds[0]))].tolist()
     return sorted(kept)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from luxvox.errors import InputError
 from luxvox.models.voice.loudness import active_rms
-from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ
+from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 JITTER_DB = 4.0  # standard deviation of the level around the common one
@@ -36,7 +36,7 @@ class Recordings:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
-        self.samples = [s for s in map(_load, paths) if len(s) >= SHORTEST_S * SAMPLE_RATE_HZ]
+        self.samples = [s for s in map(_load, paths) if len(s) >= SHORTEST_S * CODED_RATE_HZ]
         if not self.samples:
             names = ", ".join(map(str, folders))
             raise InputError(f"no recording of a second or more in {names}")
@@ -66,14 +66,14 @@ class Recordings:
         """
         lengths = torch.tensor([len(s) for s in self.samples], dtype=torch.float64)
         picks = torch.multinomial(lengths, n, replacement=True, generator=generator)
-        return torch.stack([self._crop(int(i), n_frames * HOP, generator) for i in picks])
+        return torch.stack([self._crop(int(i), n_frames * FRAME_SAMPLES, generator) for i in picks])
 
     def whole(self, index: int) -> Tensor:
         """Return a recording [T] at the common level, T a multiple of 320."""
         samples = torch.from_numpy(self.samples[index].astype(np.float32)) / 32768.0
 
         # Silence fills up the last frame.
-        padding = -len(samples) % HOP
+        padding = -len(samples) % FRAME_SAMPLES
         return torch.nn.functional.pad(samples * self.gains[index], (0, padding))
 
     def part(self, index: int, start: int, size: int) -> Tensor:
@@ -120,7 +120,7 @@ def _decibels(low_high: tuple[float, float], generator: torch.Generator) -> floa
 def _room_noise(size: int, generator: torch.Generator) -> Tensor:
     """Return noise [size] of an RMS of 1 that falls by up to 6 dB an octave above 60 Hz."""
     # (f / 60)² to the power −slope falls by 12 · slope decibels per octave.
-    hertz = torch.fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
+    hertz = torch.fft.rfftfreq(size, 1.0 / CODED_RATE_HZ)
     slope = _between((0.0, 0.5), generator)
     shape = (1.0 + (hertz / 60.0).square()).pow(-slope)
 
@@ -135,7 +135,7 @@ def _reverberant(part: Tensor, generator: torch.Generator) -> Tensor:
     """Add exponentially decaying reverberation to samples [T]."""
     # Noise that decays along a straight line in decibels, to −60 at its end, models a diffuse room.
     decay_s = _between(DECAY_S, generator)
-    tail = torch.randn(int(decay_s * SAMPLE_RATE_HZ), generator=generator)
+    tail = torch.randn(int(decay_s * CODED_RATE_HZ), generator=generator)
     tail *= torch.pow(10.0, torch.arange(len(tail)) * (-3.0 / len(tail)))
     tail *= _decibels(ROOM_DB, generator) / tail.square().sum().sqrt()
     tail[0] = 1.0  # the voice itself
@@ -151,7 +151,7 @@ def _load(path: Path) -> NDArray[np.int16]:
         samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise InputError(f"{path}: not a recording: {error}") from None
-    if rate != SAMPLE_RATE_HZ:
-        raise InputError(f"{path}: {rate} Hz, training needs {SAMPLE_RATE_HZ} Hz")
+    if rate != CODED_RATE_HZ:
+        raise InputError(f"{path}: {rate} Hz, training needs {CODED_RATE_HZ} Hz")
     mono: NDArray[np.int16] = samples[:, 0]
     return mono

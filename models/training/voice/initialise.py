@@ -18,7 +18,8 @@ from luxvox.models.training.voice.lloyd import (
 )
 from luxvox.models.voice.networks import DEPTH_POWER, SpeechConfig, SpeechModel, typical_db
 from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
-from luxvox.models.voice.spectra import N_BINS, N_REALS, SAMPLE_RATE_HZ, envelopes, spectrum
+from luxvox.models.voice.spectra import N_BINS, N_REALS, envelopes, spectrum
+from luxvox.timeline import CODED_RATE_HZ
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
 def spectrum_weights() -> Tensor:
     """Return the weight of each of the 642 numbers of a compressed spectrum."""
     # [321] -> [642]: real and imaginary parts count the same.
-    hertz = torch.linspace(0.0, SAMPLE_RATE_HZ / 2, N_BINS)
+    hertz = torch.linspace(0.0, CODED_RATE_HZ / 2, N_BINS)
     weights = 1.0 / (1.0 + (hertz / LOW_HZ).square())
     return weights.clamp(min=MIN_WEIGHT).repeat(2)
 

@@ -25,8 +25,9 @@ from luxvox.models.voice.networks import (
     SpeechModel,
     typical_db,
 )
-from luxvox.models.voice.spectra import HOP, SAMPLE_RATE_HZ, spectrum
+from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.weights import round_codebooks
+from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
 BATCH = 8
 CROP_FRAMES = 75
@@ -93,7 +94,7 @@ class JointSpeechPhase:
 
         # Spectra start at a slightly different sample each time, or pulses could hide between
         # windows.
-        shift = int(torch.randint(HOP // 2, (1,), generator=generator))
+        shift = int(torch.randint(FRAME_SAMPLES // 2, (1,), generator=generator))
         pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
         distortion, figures = distortions(*pair)
 
@@ -101,7 +102,7 @@ class JointSpeechPhase:
         power = latents.detach().square().mean()
         commitment = (latents - quantised).square().mean() / power
 
-        seconds = BATCH * CROP_FRAMES * HOP / SAMPLE_RATE_HZ
+        seconds = BATCH * CROP_FRAMES * FRAME_SAMPLES / CODED_RATE_HZ
         figures["kbps"] = bits / 1000.0 / seconds
         figures["alive"] = self.follower.alive_share()
         return distortion + COMMITMENT * commitment, figures
@@ -151,7 +152,7 @@ class JointSpeechPhase:
             sums: dict[str, float] = {}
             for index in range(n):
                 # Ten seconds of each voice are enough to hear and to measure.
-                samples = self.held_back.whole(index)[None, : 10 * SAMPLE_RATE_HZ]  # [1, T]
+                samples = self.held_back.whole(index)[None, : 10 * CODED_RATE_HZ]  # [1, T]
                 codes, decoded, bits = code_samples(self.model, samples, value)
                 counts = counts + codeword_counts(codes, self.model.config.codebook_size)
 
@@ -217,9 +218,9 @@ def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
     scores = {}
     # PESQ refuses what is silent or too short, by an error that is a RuntimeError.
     with contextlib.suppress(ImportError, RuntimeError):
-        scores["pesq"] = float(importlib.import_module("pesq").pesq(SAMPLE_RATE_HZ, *pair, "wb"))
+        scores["pesq"] = float(importlib.import_module("pesq").pesq(CODED_RATE_HZ, *pair, "wb"))
     with contextlib.suppress(ImportError):
-        scores["stoi"] = float(importlib.import_module("pystoi").stoi(*pair, SAMPLE_RATE_HZ))
+        scores["stoi"] = float(importlib.import_module("pystoi").stoi(*pair, CODED_RATE_HZ))
     return scores
 
 
@@ -227,7 +228,7 @@ def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
     """Write a WAV file of the decoded voice, and both spectrograms as PNG, one above the other."""
     # Half of the common level leaves room for peaks.
     audible = (decoded * 0.5).clamp(-1.0, 1.0).numpy()
-    soundfile.write(f"{path}.wav", audible, SAMPLE_RATE_HZ)
+    soundfile.write(f"{path}.wav", audible, CODED_RATE_HZ)
 
     # [T] -> [642, F] -> [321, F], from −30 to 15 decibels, high frequencies on top.
     rows = [spectrum(x[None])[0] for x in (samples, decoded)]

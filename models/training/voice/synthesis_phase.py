@@ -27,14 +27,15 @@ from luxvox.models.voice.correction import HEARD_SHARE, audibility_db, first_len
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.rvq import ResidualVQ
-from luxvox.models.voice.spectra import HOP, spectrum
+from luxvox.models.voice.spectra import spectrum
+from luxvox.timeline import FRAME_SAMPLES
 
 LEARNING_RATE = 2e-4
 CODEBOOKS = "vq.codebooks"
 CODEBOOKS_FACTOR = 15.0  # on the learning rate: codewords are that much larger than weights
 CORRECTIONS = 3
 TIMES = CORRECTIONS + 1  # that a crop is decoded
-SHIFTS = HOP // 2  # samples by which spectra start later, less one, at most
+SHIFTS = FRAME_SAMPLES // 2  # samples by which spectra start later, less one, at most
 CUT_SHARE = TIMES * PREFIX_SHARE  # of crops decoded for the last time: no correction follows
 
 
@@ -62,7 +63,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 
         # The crops in the batch. At first there are none: all have been decoded often enough.
         of_frames = torch.zeros(BATCH, CROP_FRAMES + 1)
-        self.samples = torch.zeros(BATCH, CROP_FRAMES * HOP)
+        self.samples = torch.zeros(BATCH, CROP_FRAMES * FRAME_SAMPLES)
         self.log_step = torch.zeros(BATCH, dtype=torch.float64)
         self.latents = torch.zeros(BATCH, model.config.n_channels, 1, CROP_FRAMES + 1)
         self.power, self.heard_db = of_frames.clone(), of_frames.clone()  # in decibels

@@ -25,9 +25,9 @@ from luxvox.errors import (
     UsageError,
 )
 from luxvox.models.voice import tiling
-from luxvox.models.voice.spectra import HOP, spectrum
+from luxvox.models.voice.spectra import spectrum
 from luxvox.tests.codec.voices.conftest import CONFIG, tone, voice_header
-from luxvox.timeline import SEGMENT_FRAMES
+from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 
 
 def test_codes_and_back():
@@ -67,7 +67,7 @@ def test_chunks_are_the_whole():
 
 @pytest.mark.parametrize("chunk", [20, 33, 150])
 def test_chunked_networks_equal_the_whole(codec, chunk):
-    samples = tone(200 * HOP)
+    samples = tone(200 * FRAME_SAMPLES)
     blocks = np.array_split(samples, 13)
     whole = codec.model.latents(spectrum(torch.from_numpy(samples)[None]))[0]
     parts = list(tiling.analyse(codec.model, blocks, len(samples), chunk))

@@ -12,7 +12,6 @@ from luxvox.models.voice.networks import SpeechConfig, SpeechModel, typical_db
 from luxvox.models.voice.paths import KERNEL, correct_spectra, depthwise
 from luxvox.models.voice.spectra import (
     FINE_WINDOW,
-    HOP,
     N_REALS,
     WINDOW,
     compress_spectra,
@@ -20,6 +19,7 @@ from luxvox.models.voice.spectra import (
     samples_from_spectra,
     spectrum,
 )
+from luxvox.timeline import FRAME_SAMPLES
 
 N_BANDS = 40
 CONFIG = SpeechConfig(n_channels=8, n_stages=2, codebook_size=4, width=8, n_bands=N_BANDS)
@@ -62,7 +62,7 @@ def test_the_untrained_synthesis_is_linear():
     latents = torch.randn(1, 8, 1, 20)
     spectra = torch.einsum("ic,bcf->bfi", model.up, latents[:, :, 0]) * CONFIG.unit
     expected = samples_from_spectra(spectra, WINDOW)
-    assert expected.shape == (1, 19 * HOP)
+    assert expected.shape == (1, 19 * FRAME_SAMPLES)
     assert torch.allclose(model.samples(latents), expected, atol=1e-6)
     assert model.latents(torch.randn(1, N_REALS, 20)).shape == (1, 8, 1, 20)
 
@@ -97,7 +97,7 @@ def stir(model):
 def test_wide_paths_change_nothing_before_training(narrow):
     wide = widen(narrow, WIDE)
     assert wide.config.n_stages == CONFIG.n_stages and wide.config.wide_width == WIDE.wide_width
-    samples = 0.3 * torch.randn(1, 30 * HOP)
+    samples = 0.3 * torch.randn(1, 30 * FRAME_SAMPLES)
     latents = narrow.latents(spectrum(samples))
     assert torch.equal(wide.latents(spectrum(samples)), latents)
     before, after = narrow.samples(latents), wide.samples(latents)
@@ -110,7 +110,7 @@ def test_a_frame_depends_on_no_more_than_its_halo(narrow):
     wide = stir(widen(narrow, WIDE)).double()
     n, middle = 2 * wide.halo + 21, wide.halo + 10
     latents = torch.randn(1, CONFIG.n_channels, 1, n, dtype=torch.float64, requires_grad=True)
-    wide.samples(latents)[0, middle * HOP].backward()
+    wide.samples(latents)[0, middle * FRAME_SAMPLES].backward()
     assert latents.grad is not None
     reached = torch.nonzero(latents.grad.abs().sum((0, 1, 2)))[:, 0]
     assert middle - wide.halo <= int(reached.min()) and int(reached.max()) <= middle + wide.halo
