@@ -38,7 +38,7 @@ def usual_state() -> Iterator[None]:
         for setting in _OF_PROCESS:
             stack.enter_context(setting.usual())
         if getattr(_thread, "was_forked", False):
-            stack.enter_context(_one_thread())
+            stack.enter_context(one_thread())
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.inference_mode(False))
@@ -62,10 +62,11 @@ def steps_in_usual_state(items: Iterable[Item]) -> Iterator[Item]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute in this thread alone, which in a forked child must not wait for others.
+def one_thread() -> Iterator[None]:
+    """Let torch compute in this thread alone, within the block.
 
-    OpenMP's team is of the thread that forked. The child inherits the team, but not its threads.
+    Sums then have one order. And a forked child needs it: OpenMP's team is of the thread that
+    forked, and the child, which inherits the team but not its threads, would wait for them.
     """
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)

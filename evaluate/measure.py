@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,8 @@ def run_all(
         progress(done / total)
 
     if n_processes == 1:
+        from luxvox.torch_state import one_thread
+
         with one_thread():
             return [run(job, count_points) for job in jobs]
     return _run_in_processes(jobs, n_processes, count_points)
@@ -150,19 +152,6 @@ def fit_to_original(decoded: NDArray[Any], original: NDArray[Any], kind: str) ->
             f" not {original.dtype} {list(original.shape)}"
         )
     return decoded
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute in one thread, so that sums have one order, and set it back."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Unreadable(Exception):

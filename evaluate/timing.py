@@ -17,7 +17,6 @@ from pathlib import Path
 from luxvox.evaluate import peers
 from luxvox.evaluate.cache import Cache
 from luxvox.evaluate.inputs import TestFile, rate_of, read
-from luxvox.evaluate.measure import one_thread
 from luxvox.evaluate.peers import Codec
 
 RUNS = 3
@@ -43,6 +42,8 @@ def measure_all(
     progress: Callable[[float], None],
 ) -> list[Times]:
     """Time all codecs at all points, file after file, one warm-up and three runs each."""
+    from luxvox.torch_state import one_thread
+
     places = [(s, e, point) for s in test_files for e in codecs for point in e.points]
     times = []
     with one_thread(), warnings.catch_warnings():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.symbols import code_bits, pull_codes, push_codes
-from luxvox.entropy.visitors import SectionDecoders, SectionEncoders
+from luxvox.entropy.visitors import CodesChooser, SectionDecoders, SectionEncoders
 
 NO_SYMBOLS = b"\0"  # payload of a section whose codes are all silent, but not all zero
 
@@ -23,16 +23,12 @@ def fixed_source(codes: Mapping[str, LatticeCodes]) -> Source:
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
-class CodesEncoder:
+class CodesEncoder(CodesChooser[Prediction, NDArray[np.int32]]):
     """Visitor that writes codes, with one coder per section."""
 
     def __init__(self, source: Source, coder: int) -> None:
-        self._source = source
+        super().__init__(source)
         self._encoders = SectionEncoders(coder)
-
-    def wants(self, section: int) -> bool:
-        """Want everything."""
-        return section > 0
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
         """Push the codes of a prediction."""
@@ -106,16 +102,12 @@ class CodesConcealer:
         self._decoder.finish()
 
 
-class CodesMeter:
+class CodesMeter(CodesChooser[Prediction, NDArray[np.int32]]):
     """Visitor that adds up the cost of codes in bits, by level."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        super().__init__(source)
         self.bits: dict[str, float] = {}
-
-    def wants(self, section: int) -> bool:
-        """Want everything."""
-        return section > 0
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
         """Add the cost of a prediction's codes."""

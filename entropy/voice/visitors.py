@@ -9,7 +9,7 @@ import numpy as np
 
 from luxvox.entropy import coders
 from luxvox.entropy.pmf import bits_of
-from luxvox.entropy.visitors import SectionDecoders, SectionEncoders
+from luxvox.entropy.visitors import CodesChooser, SectionDecoders, SectionEncoders
 from luxvox.entropy.voice.plan import Codes
 
 if TYPE_CHECKING:
@@ -24,16 +24,12 @@ def fixed_source(codes: Mapping[str, Codes]) -> Source:
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
-class CodesEncoder:
+class CodesEncoder(CodesChooser["Prediction", Codes]):
     """Visitor that writes codes, with one coder per section."""
 
     def __init__(self, source: Source, coder: int) -> None:
-        self._source = source
+        super().__init__(source)
         self._encoders = SectionEncoders(coder)
-
-    def wants(self, section: int) -> bool:
-        """Want everything."""
-        return section > 0
 
     def visit(self, prediction: Prediction) -> Codes:
         """Push the codes of a prediction."""
@@ -67,16 +63,12 @@ class CodesDecoder:
         self._decoders.finish()
 
 
-class CodesMeter:
+class CodesMeter(CodesChooser["Prediction", Codes]):
     """Visitor that adds up the cross-entropy of codes in bits, by level and stage."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        super().__init__(source)
         self.bits: dict[tuple[str, int], float] = {}
-
-    def wants(self, section: int) -> bool:
-        """Want everything."""
-        return section > 0
 
     def visit(self, prediction: Prediction) -> Codes:
         """Add the cost of a prediction's codes."""

@@ -22,7 +22,7 @@ from PIL import Image
 from luxvox.codec.voice.recordings import to_pcm16
 from luxvox.evaluate import peers
 from luxvox.evaluate.inputs import PICTURES, VOICE_RATE_HZ, TestFile, read
-from luxvox.evaluate.measure import Row, encode_and_decode, one_thread
+from luxvox.evaluate.measure import Row, encode_and_decode
 from luxvox.evaluate.study import Study
 
 CROP = 256
@@ -78,6 +78,8 @@ def samples(study: Study, n_files: int, progress: Callable[[float], None]) -> li
         n_files: how many files, at most.
         progress: called with the share done, 0 … 1.
     """
+    from luxvox.torch_state import one_thread
+
     n_shown = min(n_files, len(study.test_files))
     if not n_shown:
         return []

@@ -44,32 +44,29 @@ def linear(picture_of):
     return untrained_model(pictures, COMPLETE).eval().requires_grad_(False)
 
 
+def with_random_weights(like, kind, layer, seed):
+    """A copy of a model with random weights in one layer of all parts of a kind."""
+    model = PictureModel(COMPLETE)
+    model.load_state_dict(like.state_dict())
+    generator = torch.Generator().manual_seed(seed)
+    for part in model.modules():
+        if isinstance(part, kind):
+            with torch.no_grad():
+                weight = getattr(part, layer).weight
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+    return model.eval().requires_grad_(False)
+
+
 @pytest.fixture(scope="session")
 def lively(linear):
     """The same with blocks that change every pixel around them."""
-    model = PictureModel(COMPLETE)
-    model.load_state_dict(linear.state_dict())
-    generator = torch.Generator().manual_seed(1)
-    for block in model.modules():
-        if isinstance(block, Block):
-            with torch.no_grad():
-                weight = block.project.weight
-                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
-    return model.eval().requires_grad_(False)
+    return with_random_weights(linear, Block, "project", seed=1)
 
 
 @pytest.fixture(scope="session")
 def uneven(lively):
     """The same with steps that differ from place to place."""
-    model = PictureModel(COMPLETE)
-    model.load_state_dict(lively.state_dict())
-    generator = torch.Generator().manual_seed(2)
-    for part in model.modules():
-        if isinstance(part, StepMap):
-            with torch.no_grad():
-                weight = part.maps.weight
-                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
-    return model.eval().requires_grad_(False)
+    return with_random_weights(lively, StepMap, "maps", seed=2)
 
 
 @pytest.fixture(scope="session")
