@@ -100,7 +100,7 @@ def measure(folder: Path, phase_name: str, precision: str, seconds: float) -> Ro
             phase, networks, n_pixels = old_phase(Path(name))
         else:
             phase, networks, n_pixels = new_phase(Path(name), precision)
-    optimiser = torch.optim.Adam(phase.trained().parameters(), lr=1e-6, fused=True)
+    optimiser = torch.optim.Adam(phase.trained_module().parameters(), lr=1e-6, fused=True)
     n_steps, start_s = 0, 0.0
     while n_steps <= WARM_UP_STEPS or time.process_time() - start_s < seconds:
         if n_steps == WARM_UP_STEPS:
@@ -131,7 +131,7 @@ def step(phase: Any, optimiser: Any, number: int) -> None:
     loss, _ = phase.loss(torch.Generator().manual_seed(number))
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(phase.trained().parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(phase.trained_module().parameters(), 1.0)
     optimiser.step()
 
 

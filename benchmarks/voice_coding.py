@@ -2,9 +2,9 @@
 
 For each bitrate and all recordings of a folder: bits of the code sections, the context model's
 cross-entropy, and the entropy of the same codes under static tables, one for each stage. Such
-tables are fitted to these very codes, which is the best that static tables could do and flatters
-those of words that are rarer than there are words; or they are the ones in the weights file,
-counted on training voices, with nulls as frequent as they are here.
+tables are either fitted to these very codes, which is the best that static tables could do, and
+flatters stages that code fewer codewords than their codebook has; or they are those in the weights
+file, counted on training voices, with nulls as frequent as they are here.
 
     python benchmarks/voice_coding.py speech-val/
 """
@@ -56,9 +56,9 @@ class Tally:
         return entropy(self.counts[stage])
 
     def of_training(self, stage: int) -> float:
-        """Return it under the shipped table of words, and nulls as frequent as they are."""
-        words = self.counts[stage]
-        flags = np.stack([words[:, 0], words[:, 1:].sum(1)], 1)
+        """Return it under the shipped table of codewords, and nulls as frequent as they are."""
+        codewords = self.counts[stage]
+        flags = np.stack([codewords[:, 0], codewords[:, 1:].sum(1)], 1)
         return self.shipped[stage] + entropy(flags)
 
 
@@ -133,19 +133,19 @@ def measure(data: bytes, tally: Tally) -> float:
         for (_, stage), bits in meter.bits.items():
             tally.cross[stage] += bits
             total += bits
-    costs = word_bits(codec, header.quality.log_step)
+    costs = codeword_bits(codec, header.quality.log_step)
     size = codec.model.config.codebook_size
-    for stage, words in enumerate(codes):
-        reached = words >= 0 if stage == 0 else codes[stage - 1] != 0
-        found = np.bincount(words[reached], minlength=size)
+    for stage, codewords in enumerate(codes):
+        reached = codewords >= 0 if stage == 0 else codes[stage - 1] != 0
+        found = np.bincount(codewords[reached], minlength=size)
         tally.counts[stage] = tally.counts.get(stage, np.zeros((1, size), np.int64)) + found
         tally.shipped[stage] += float((found[1:] * costs[stage]).sum())
     return total
 
 
-def word_bits(codec: VoiceCodec, share: float) -> NDArray[np.float64]:
-    """Return the bits of words that are not null [stages, K − 1] by the static tables shipped."""
-    table = codec.model.vq.bits[int(rate_bin(torch.tensor(share))), :, 0, 1:].double()
+def codeword_bits(codec: VoiceCodec, log_step: float) -> NDArray[np.float64]:
+    """Return the bits of codewords except null [stages, K − 1] by the shipped static tables."""
+    table = codec.model.vq.bits[int(rate_bin(torch.tensor(log_step))), :, 0, 1:].double()
     shares = torch.exp2(-table)
     bits: NDArray[np.float64] = (table + torch.log2(shares.sum(1, keepdim=True))).numpy()
     return bits

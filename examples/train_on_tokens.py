@@ -228,26 +228,26 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="train at most this many steps")
     parser.add_argument("--stages", type=int, default=6, help="stages of a frame to learn")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long to go on")
-    wishes = parser.parse_args(words)
+    options = parser.parse_args(words)
 
     torch.manual_seed(0)
-    vocabulary = Vocabulary.of_voices(wishes.stages)
-    voices = read_voices(wishes.folder, vocabulary)
+    vocabulary = Vocabulary.of_voices(options.stages)
+    voices = read_voices(options.folder, vocabulary)
     learned, held_back = split(voices, vocabulary.n_stages)
     model = TokenModel(vocabulary)
     print(f"{len(voices)} voices, {len(learned)} tokens to learn from", file=sys.stderr)
 
-    steps = train(model, learned, held_back, wishes.minutes, wishes.steps)
+    steps = train(model, learned, held_back, options.minutes, options.steps)
     bits = bits_per_token(model, held_back)
     print(f"{steps} steps: {bits:.2f} bits a token held back", file=sys.stderr)
 
     # The prompt is the first second of a voice.
     prompt = voices[0][: round(vocabulary.frames_per_second) * vocabulary.n_stages]
-    n_frames = round(wishes.seconds * vocabulary.frames_per_second)
+    n_frames = round(options.seconds * vocabulary.frames_per_second)
     sequence = sample(model, prompt, n_frames)
     codes = tokens.unflatten_voice(sequence.numpy(), vocabulary.n_stages)
-    soundfile.write(wishes.out, luxvox.from_codes(codes), vocabulary.sample_rate_hz)
-    print(f"wrote {wishes.out}: a second of a voice, and how it went on", file=sys.stderr)
+    soundfile.write(options.out, luxvox.from_codes(codes), vocabulary.sample_rate_hz)
+    print(f"wrote {options.out}: a second of a voice, and how it went on", file=sys.stderr)
 
 
 if __name__ == "__main__":

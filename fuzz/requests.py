@@ -1,7 +1,7 @@
 """What is asked of the encoders: small pictures and recordings, and rates, sizes or PSNRs of them.
 
-A wish is spelt as bytes, as the inputs of all targets are. Many are illegal, or out of reach; what
-comes without a warning has to be what was asked for.
+A request is written as bytes, like the inputs of all targets. Many are illegal or cannot be met;
+what comes without a warning has to be what was requested.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import luxvox
 from luxvox.errors import LossWarning, TargetWarning
 from luxvox.models.cards import SHIPPED, use_weights
 
-_WISH = struct.Struct("<BBBBBd")  # what, effort, content, two sizes; the value
+_REQUEST = struct.Struct("<BBBBBd")  # what, effort, content, two sizes; the value
 _EFFORTS = (1, 1, 1, 2, 3, 4, 5, 6, 9)
 _VALUES = (0.0, -1.0, 5e-324, 1e308, float("inf"), float("-inf"), float("nan"), 1.0, 100.0)
 _OF_PICTURES = ("bpp", "size", "psnr", "quality")
@@ -26,22 +26,26 @@ _OF_VOICES = ("bitrate", "size", "quality")
 _RATES_HZ = (8000, 16_000, 16_000, 22_050, 44_100, 96_000, 7999, 96_001)
 
 
-def picture_wish(_: tuple[bytes, ...], random: Random) -> bytes:
-    """Spell what is wished of a picture: mostly something near what can be had."""
+def picture_request(_: tuple[bytes, ...], random: Random) -> bytes:
+    """Spell what is requested of a picture: mostly something near what can be had."""
     what, content, height, width = random.randbytes(4)
     n_bytes = 40 + 1200 * random.random() ** 2
     n_pixels = (1 + height % 24) * (1 + width % 24)
     psnr, quality = random.uniform(15, 45), random.uniform(0, 110)
     likely = (8 * n_bytes / n_pixels, n_bytes, psnr, quality)[what % 4]
-    return _WISH.pack(what, random.choice(_EFFORTS), content, height, width, _value(likely, random))
+    return _REQUEST.pack(
+        what, random.choice(_EFFORTS), content, height, width, _value(likely, random)
+    )
 
 
-def voice_wish(_: tuple[bytes, ...], random: Random) -> bytes:
-    """Spell what is wished of a recording."""
+def voice_request(_: tuple[bytes, ...], random: Random) -> bytes:
+    """Spell what is requested of a recording."""
     what, content, length, form = random.randbytes(4)
     n_bytes = 30 + (1 + 2 * length) * random.random() ** 2
     likely = (8 * n_bytes / (2.5 * length + 1), n_bytes, random.uniform(0, 110))[what % 3]
-    return _WISH.pack(what, random.choice(_EFFORTS), content, length, form, _value(likely, random))
+    return _REQUEST.pack(
+        what, random.choice(_EFFORTS), content, length, form, _value(likely, random)
+    )
 
 
 def _value(likely: float, random: Random) -> float:
@@ -54,12 +58,12 @@ def _value(likely: float, random: Random) -> float:
 
 
 def compress_picture(data: bytes) -> None:
-    """Compress a small picture as wished; check the file against the wish, and decode it.
+    """Compress a small picture as requested; check the file against the request, and decode it.
 
     Tiny weights, which are quicker, draw nothing like a picture: only a quality can be asked of
     them, and three of four times it is.
     """
-    what, effort, content, width, height, value = _WISH.unpack(data[: _WISH.size])
+    what, effort, content, width, height, value = _REQUEST.unpack(data[: _REQUEST.size])
     name = _OF_PICTURES[what % 4]
     shape = (1 + height % 24, 1 + width % 24, (1, 3, 3, 4)[height % 4])
     pixels = np.round(255 * _draw_values(content, shape)).astype(np.uint8)
@@ -83,11 +87,11 @@ def compress_picture(data: bytes) -> None:
 
 
 def compress_voice(data: bytes) -> None:
-    """Compress a short recording as wished; check the file against the wish, and decode it.
+    """Compress a short recording as requested; check the file against the request, and decode it.
 
     Tiny weights have no codes for such sounds, so the shipped ones are taken.
     """
-    what, effort, content, length, form, value = _WISH.unpack(data[: _WISH.size])
+    what, effort, content, length, form, value = _REQUEST.unpack(data[: _REQUEST.size])
     name, rate_hz = _OF_VOICES[what % 3], _RATES_HZ[form % 8]
     shape = (1 + rate_hz * length // 400, (1, 2)[form // 8 % 2])
     samples = (2 * _draw_values(content, shape) - 1).astype(
@@ -107,7 +111,7 @@ def compress_voice(data: bytes) -> None:
 
 
 def _is_all_well(caught: list[warnings.WarningMessage]) -> bool:
-    """Return whether a wish was met; warnings of any other kind are crashes."""
+    """Return whether a request was met; warnings of any other kind are crashes."""
     assert all(issubclass(warning.category, TargetWarning | LossWarning) for warning in caught), (
         caught
     )

@@ -34,7 +34,7 @@ from luxvox.entropy.voice import visitors as voice_visitors
 from luxvox.entropy.voice import walk
 from luxvox.errors import ModelError, UsageError
 from luxvox.fuzz.mutations import change_bytes, change_fields, damage
-from luxvox.fuzz.requests import compress_picture, compress_voice, picture_wish, voice_wish
+from luxvox.fuzz.requests import compress_picture, compress_voice, picture_request, voice_request
 from luxvox.models.picture.weights import PictureCodec, load_picture_codec
 from luxvox.models.voice.weights import VoiceCodec, load_voice_codec
 from luxvox.models.weights import fingerprint
@@ -299,6 +299,6 @@ TARGETS: Mapping[str, tuple[Corpus, Target]] = {
     "salvage": (LEGAL, Target(damage_one, salvage_container)),
     "conceal-picture": (PICTURES, Target(damage_one, conceal_picture)),
     "conceal-voice": (LEGAL_VOICES, Target(damage_one, conceal_voice)),
-    "wish-picture": ((picture_wish((), Random(0)),), Target(picture_wish, compress_picture)),
-    "wish-voice": ((voice_wish((), Random(0)),), Target(voice_wish, compress_voice)),
+    "wish-picture": ((picture_request((), Random(0)),), Target(picture_request, compress_picture)),
+    "wish-voice": ((voice_request((), Random(0)),), Target(voice_request, compress_voice)),
 }

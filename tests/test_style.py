@@ -40,6 +40,12 @@ PHRASES = {
 }
 REFUSED = re.compile("|".join(rf"\b(?:{phrase})(?![\w-])" for phrase in PHRASES), re.IGNORECASE)
 
+# A function named by a past participle alone reads like the variable that holds its result.
+PARTICIPLE = re.compile(
+    r"(?!seed$|speed$|need$|embed$|feed$)[a-z]+ed"
+    r"|drawn|found|given|heard|hidden|known|laid|made|met|said|seen|shown|spelt|taken|told|written"
+)
+
 
 def name(path):
     return str(path.relative_to(ROOT))
@@ -83,3 +89,15 @@ def test_english_is_plain(path):
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         found = REFUSED.search(line)
         assert found is None, f"line {number}: {found.group()!r} in {line.strip()!r}"
+
+
+def is_named_as_value(function):
+    """Properties and fixtures are named for what they give, not for what they do."""
+    decorators = " ".join(map(ast.unparse, function.decorator_list))
+    return "property" in decorators or "fixture" in decorators
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_functions_are_named_by_verbs(path):
+    names = [one.name for one in functions(path) if not is_named_as_value(one)]
+    assert not [one for one in names if PARTICIPLE.fullmatch(one.strip("_"))]

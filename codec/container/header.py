@@ -135,7 +135,7 @@ def parse_header(data: bytes) -> tuple[Header, int, int]:
         offsets.append(cursor.offset)
         values |= field.parse(cursor)
     computed, place = zlib.crc32(data[: cursor.offset]), cursor.at()
-    if cursor.unsigned(_CRC_SIZE) != computed:
+    if cursor.number(_CRC_SIZE) != computed:
         raise ChecksumError(f"{place}: the checksum does not match, the header was altered")
     if fault := _first_fault(kind, values):
         index, refusal, reason = fault
@@ -154,10 +154,10 @@ def _parse_preamble(cursor: Cursor) -> int:
     if not MAGIC.startswith(cursor.data[: len(MAGIC)]):
         raise FormatError(f"header, offset 0: not a luxvox file, which begins {MAGIC.hex(' ')}")
     cursor.take(len(MAGIC))
-    where, version = cursor.at(), cursor.unsigned(1)
+    where, version = cursor.at(), cursor.number(1)
     if version != FORMAT_VERSION:
         raise UnsupportedError(f"{where}: format version {version}, legal: {FORMAT_VERSION}")
-    where, kind = cursor.at(), cursor.unsigned(1)
+    where, kind = cursor.at(), cursor.number(1)
     if kind not in _KINDS:
         known = ", ".join(f"{number} ({row.name})" for number, row in _KINDS.items())
         raise UnsupportedError(f"{where}: kind {kind}, legal: {known}")

@@ -65,7 +65,7 @@ class Number:
 
     def parse(self, cursor: Cursor) -> dict[str, Any]:
         """Read it."""
-        return {self.name: cursor.varint() if self.size is None else cursor.unsigned(self.size)}
+        return {self.name: cursor.varint() if self.size is None else cursor.number(self.size)}
 
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return its bytes."""
@@ -111,7 +111,7 @@ class QualityField:
 
     def parse(self, cursor: Cursor) -> dict[str, Any]:
         """Read it."""
-        return {"quality": Quality(cursor.unsigned(2))}
+        return {"quality": Quality(cursor.number(2))}
 
     def write(self, values: Mapping[str, Any]) -> bytes:
         """Return its bytes."""
@@ -135,8 +135,8 @@ class PictureFlags:
 
     def parse(self, cursor: Cursor) -> dict[str, Any]:
         """Read it."""
-        bits = cursor.unsigned(1)
-        n_others = cursor.unsigned(1) if bits & _OTHERS else 0
+        bits = cursor.number(1)
+        n_others = cursor.number(1) if bits & _OTHERS else 0
         return {
             "colour": bool(bits & _COLOUR),
             "alpha": bool(bits & _ALPHA),
@@ -204,7 +204,7 @@ class RateAndChannels:
 
     def parse(self, cursor: Cursor) -> dict[str, Any]:
         """Read it."""
-        byte = cursor.unsigned(1)
+        byte = cursor.number(1)
         index = byte % _STEREO
         listed = index < len(RATES_HZ)
         rate_hz = RATES_HZ[index] if listed else cursor.varint() if index == OTHER_RATE else 0

@@ -106,7 +106,7 @@ def whole_sections(
 def section_entry(data: bytes, offset: int, number: int) -> SectionEntry:
     """Read the front of a section and check its bytes, as many as the file has."""
     cursor = Cursor(data, offset, f"section {number}")
-    section_type = cursor.unsigned(1)
+    section_type = cursor.number(1)
     length = cursor.varint()
     front = data[offset : cursor.offset]
     stored = cursor.take(CRC_SIZE)

@@ -29,8 +29,8 @@ class Cursor:
         self.offset += size
         return self.data[self.offset - size : self.offset]
 
-    def unsigned(self, size: int) -> int:
-        """Return the next little-endian number of `size` bytes."""
+    def number(self, size: int) -> int:
+        """Return the next little-endian number of `size` bytes, without a sign."""
         return int.from_bytes(self.take(size), "little")
 
     def varint(self) -> int:

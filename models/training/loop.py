@@ -45,7 +45,7 @@ class Phase(Protocol):
     name: str
     learning_rate: float
 
-    def trained(self) -> nn.Module:
+    def trained_module(self) -> nn.Module:
         """Return the module whose parameters learn."""
 
     def learning_rate_factor(self, parameter_name: str) -> float:
@@ -226,7 +226,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def _learner(phase: Phase) -> Learner:
-    parameters = {n: p for n, p in phase.trained().named_parameters() if p.requires_grad}
+    parameters = {n: p for n, p in phase.trained_module().named_parameters() if p.requires_grad}
 
     # The optimiser has one learning rate per group, so parameters with the same factor share a
     # group.

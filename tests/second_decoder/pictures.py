@@ -172,13 +172,13 @@ class Level:
         where = np.zeros(self.codes.shape[1:], bool)
         for row, column in one.phases:
             where[row::2, column::2] = True
-        places = [
+        positions = [
             (y, x, c) for y, x in np.argwhere(where).tolist() for c in range(one.end - one.first)
         ]
         codings = {
-            (y, x, c): coding_of(int(mean[c, y, x]), int(scale[c, y, x])) for y, x, c in places
+            (y, x, c): coding_of(int(mean[c, y, x]), int(scale[c, y, x])) for y, x, c in positions
         }
-        found = read_places(codings, section, counts)
+        found = read_positions(codings, section, counts)
         for (y, x, c), code in found.items():
             self.codes[one.first + c, y, x] = code
 
@@ -214,26 +214,26 @@ def coding_of(mean: int, scale: int) -> Coding:
     return Coding(base - 2 ** (shift - 1), 8 * (scale - 4 * shift) + 4, shift)
 
 
-def read_places(
+def read_positions(
     codings: dict[Place, Coding], section: Section, counts: Integers
 ) -> dict[Place, int]:
     """Read the codes of a pass: tables first, then plain bits, then escapes."""
-    coded = {place: coding for place, coding in codings.items() if coding.table is not None}
+    coded = {position: coding for position, coding in codings.items() if coding.table is not None}
     symbols, rests = {}, dict.fromkeys(coded, 0)
     section.begin()
-    for place in sorted(coded, key=lambda place: coded[place].table or 0):
-        symbols[place] = section.pull(counts[coded[place].table])
+    for position in sorted(coded, key=lambda position: coded[position].table or 0):
+        symbols[position] = section.pull(counts[coded[position].table])
     for shift in range(1, 9):
         section.begin()
-        for place, coding in coded.items():
+        for position, coding in coded.items():
             if coding.shift == shift:
-                rests[place] = section.plain(shift)
-    codes = {place: coding.base for place, coding in codings.items()}
-    for place, coding in coded.items():
-        symbol = symbols[place]
+                rests[position] = section.plain(shift)
+    codes = {position: coding.base for position, coding in codings.items()}
+    for position, coding in coded.items():
+        symbol = symbols[position]
         quotient = read_escape(section) if symbol == 63 else symbol - 31
-        codes[place] += quotient * 2**coding.shift + rests[place]
-        if abs(codes[place]) > CODE_MAX:
+        codes[position] += quotient * 2**coding.shift + rests[position]
+        if abs(codes[position]) > CODE_MAX:
             raise Refused("a code out of range")
     return codes
 

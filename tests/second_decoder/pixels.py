@@ -32,12 +32,12 @@ def draw(
     """
     coarsest, finest = config["coarsest_step"], config["finest_step"]
     step = coarsest * (finest / coarsest) ** ((quality / 100 - 1) / 99)
-    place = 2 * np.log(step / finest) / np.log(coarsest / finest) - 1
-    network = Synthesis(tensors, place, step / 8, tune)
+    position = 2 * np.log(step / finest) / np.log(coarsest / finest) - 1
+    network = Synthesis(tensors, position, step / 8, tune)
     x = np.zeros((0, 0, 0))
     for number, level in enumerate(LEVELS):
         offset, slope = tensors[f"gains.{level}"].astype(np.float64)
-        latents = codes[level] * (step / 8 * np.exp(offset + place * slope))[:, None, None]
+        latents = codes[level] * (step / 8 * np.exp(offset + position * slope))[:, None, None]
         if number:
             latents = latents * network.factors(f"step_maps.{number - 1}", x)
         own = network.layer(f"from_latents.{number}", latents)
@@ -50,13 +50,13 @@ def draw(
 class Synthesis:
     """The layers of the network, by their names without `synthesis.`."""
 
-    def __init__(self, tensors: Tensors, place: float, gain: float, tune: int) -> None:
+    def __init__(self, tensors: Tensors, position: float, gain: float, tune: int) -> None:
         self._tensors = {
             name.removeprefix("synthesis."): values.astype(np.float64)
             for name, values in tensors.items()
             if name.startswith("synthesis.")
         }
-        self._place, self._gain, self._tune = place, gain, tune
+        self._position, self._gain, self._tune = position, gain, tune
 
     def factors(self, name: str, x: Floats) -> Floats:
         """Return the factors on the steps of the next level."""
@@ -78,9 +78,9 @@ class Synthesis:
 
     def block(self, name: str, x: Floats) -> Floats:
         scale = self._tensors[f"{name}.scale"]
-        scale = scale * np.exp(self._tensors[f"{name}.scale_slope"] * self._place)
+        scale = scale * np.exp(self._tensors[f"{name}.scale_slope"] * self._position)
         hidden = self.layer(f"{name}.expand", self.depthwise(name, x * scale[:, None, None]))
-        offset = self._tensors[f"{name}.expand_slope"] * self._place
+        offset = self._tensors[f"{name}.expand_slope"] * self._position
         offset = offset + self._tensors[f"{name}.tune_slope"] * self._tune
         hidden += offset[:, None, None]
         a, b = np.split(hidden, 2)

@@ -92,33 +92,33 @@ class LevelState:
         stream: Stream,
     ) -> None:
         groups = range(*one.groups)
-        hidden = {}  # of the places whose flag is 1
+        hidden = {}  # of the positions whose flag is 1
         rows, columns = positions.T
         before = self.codes[stage - 1, groups.start : groups.stop][:, rows, columns]
         if before.any() if stage else len(positions):
             stream.begin()
         for y, x in positions:
             for g in groups:
-                word = int(self.codes[stage - 1, g, y, x]) if stage else None
-                if word == 0:
+                previous = int(self.codes[stage - 1, g, y, x]) if stage else None
+                if previous == 0:
                     continue
-                vector = self.level.hidden(stage, g, features[:, y, x], word)
+                vector = self.level.hidden_vector(stage, g, features[:, y, x], previous)
                 flag = self.level.flag_logits(stage, g, vector)
                 if stream.pull(pmf(flag)):
                     hidden[g, y, x] = vector
         for g in groups:
-            n_words = 0
+            n_coded = 0
             for y, x in positions:
                 if (g, y, x) in hidden:
-                    if n_words % 2**14 == 0:
+                    if n_coded % 2**14 == 0:
                         stream.begin()
-                    n_words += 1
-                    logits = self.level.word_logits(stage, g, hidden[g, y, x])
+                    n_coded += 1
+                    logits = self.level.codeword_logits(stage, g, hidden[g, y, x])
                     self.codes[stage, g, y, x] = stream.pull(pmf(logits)) + 1
         for g, y, x in hidden:
             channels = self.level.channels(g)
-            words = self.level["codewords"][stage, self.codes[stage, g, y, x]]
-            self.known[channels, y, x] += words[channels]
+            codewords = self.level["codewords"][stage, self.codes[stage, g, y, x]]
+            self.known[channels, y, x] += codewords[channels]
 
 
 def input_planes(known: Integers, depth: Integers, where: Integers, log_step: int) -> Integers:
@@ -159,7 +159,9 @@ class Level:
             x = np.clip(round_shift(total, shift), 0, 127)
         return x
 
-    def hidden(self, stage: int, group: int, features: Integers, before: int | None) -> Integers:
+    def hidden_vector(
+        self, stage: int, group: int, features: Integers, before: int | None
+    ) -> Integers:
         total = self["head.weight"][stage, group] @ features + self["head.bias"][stage, group]
         hidden = round_shift(total, 7)
         if before is not None:
@@ -170,6 +172,6 @@ class Level:
         total = self["flag.weight"][stage, group] @ hidden + self["flag.bias"][stage, group]
         return np.array([round_shift(total, 5), 0])
 
-    def word_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
+    def codeword_logits(self, stage: int, group: int, hidden: Integers) -> Integers:
         total = self["table.weight"][stage, group] @ hidden + self["table.bias"][stage, group]
         return round_shift(total, 5)

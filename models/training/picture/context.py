@@ -48,7 +48,7 @@ class ContextPhase(CropPhase):
         # The networks only say which codes there are.
         parts.model.requires_grad_(False)
 
-    def trained(self) -> nn.Module:
+    def trained_module(self) -> nn.Module:
         """Return the twin of the context model."""
         return self.parts.context
 

@@ -52,7 +52,7 @@ class JointPhase(CropPhase):
             if isinstance(module, Block):
                 module.compile(dynamic=False)
 
-    def trained(self) -> nn.Module:
+    def trained_module(self) -> nn.Module:
         """Return all parts."""
         return self.parts
 

@@ -205,7 +205,7 @@ class SpeechContextPhase:
         self.codes, self.log_steps = _load(folder)
         self.held_back = _load(held_back)
 
-    def trained(self) -> nn.Module:
+    def trained_module(self) -> nn.Module:
         """Return the float twins."""
         return self.twins
 

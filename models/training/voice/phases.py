@@ -65,7 +65,7 @@ class JointSpeechPhase:
         late = first_late_stage(model.config.n_stages)
         self.follower = CodebookFollower(model.vq, RESTART_SHARE, late)
 
-    def trained(self) -> nn.Module:
+    def trained_module(self) -> nn.Module:
         """Return the whole model."""
         return self.model
 

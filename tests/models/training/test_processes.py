@@ -34,7 +34,7 @@ class Regression:
         self.n_batches = n_batches
         self.n_steps = 0
 
-    def trained(self):
+    def trained_module(self):
         return self.layer
 
     def learning_rate_factor(self, parameter_name):
