@@ -46,10 +46,10 @@ _loaded: set[tuple[str, ...]] = set()
 
 @contextlib.contextmanager
 def no_fork_meanwhile() -> Iterator[None]:
-    """Let forks, and other such blocks, wait until the block has ended.
+    """Make forks, and other such blocks, wait until the block has ended.
 
-    There is one lock for all that a fork must not find half done: of two, a fork could take one
-    while the thread that has the other waits for it.
+    One lock guards everything that a fork must not find half done. With two, a fork could take
+    one while the thread that holds the other waits for it.
     """
     with _lock:
         yield

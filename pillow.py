@@ -34,7 +34,7 @@ _METADATA = ("icc_profile", "exif", "xmp")
 
 
 class LuxvoxImageFile(ImageFile.ImageFile):
-    """A `.lvx` picture that decodes when its pixels are asked for."""
+    """A `.lvx` picture that is decoded when its pixels are needed."""
 
     format = FORMAT
     format_description = "luxvox picture"

@@ -1,4 +1,4 @@
-"""Settings that all threads of a process share: put as luxvox needs them, and put back."""
+"""Settings that all threads of a process share: set as luxvox needs them, then restored."""
 
 from __future__ import annotations
 

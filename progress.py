@@ -1,4 +1,4 @@
-"""How far a job is: functions that are called with the share of the work done, 0 … 1."""
+"""Progress of a job: functions that are called with the share of the work done, 0 … 1."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def silent(share: float) -> None:
 
 
 def part_of(progress: Progress, start: float, size: float) -> Progress:
-    """Return what a part of the work tells its own progress: it begins at `start` of the whole."""
+    """Return the progress of a part that begins at `start`; both are shares of the whole work."""
     return lambda done: progress(start + size * done)

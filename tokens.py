@@ -35,7 +35,7 @@ KINDS = ("picture", "voice")
 
 
 def vocabulary(kind: str) -> dict[str, Any]:
-    """Return what a model of tokens has to know of the codes of a kind, as a JSON object.
+    """Return the vocabulary of the codes of a kind, as a JSON object.
 
     Args:
         kind: `picture` or `voice`; of the newest weights that are installed.
@@ -121,7 +121,7 @@ def unflatten_voice(tokens: Numbers, n_stages: int | None = None) -> NDArray[np.
         n_stages: of a frame; all that the model has by default.
 
     Raises:
-        UsageError: if tokens are not whole frames, or are of another stage than their place.
+        UsageError: if tokens are not whole frames, or one is not of the stage of its position.
     """
     check_types(n_stages=n_stages)
     tokens, size = _whole_numbers("tokens", tokens), _codebook_size()

@@ -95,7 +95,7 @@ def main(folder: Path, small: int, docs: Path) -> None:
 
 
 def measure(folder: Path, way: str, out: Path) -> Speed:
-    """Compress a folder in a way, with one thread a process."""
+    """Compress a folder in one of `WAYS`, with one thread per process."""
     paths = picture_paths(folder)
     pixels = 0
     for path in paths:
@@ -112,7 +112,7 @@ def measure(folder: Path, way: str, out: Path) -> Speed:
 
 @contextlib.contextmanager
 def _options(way: str) -> Iterator[list[str]]:
-    """Give the options of a way; a cluster runs meanwhile, its start does not count."""
+    """Yield the options of a way; a cluster that it needs is started before and ends after."""
     if way != WAYS[2]:
         yield ["--jobs", str(1 + WAYS.index(way))]
         return
@@ -159,7 +159,7 @@ def watch_memory(folder: Path, out: Path, n_files: int) -> list[Memory]:
 
 
 def resident_mib(number: int) -> tuple[float, float]:
-    """Return the resident memory of a process, and of all those below it, in MiB."""
+    """Return the resident memory of a process, and of all that it started, in MiB."""
     return _mib_of(number), sum(sum(resident_mib(child)) for child in _children(number))
 
 

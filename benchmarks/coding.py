@@ -38,7 +38,7 @@ Histogram = dict[int, int]
 
 @dataclass
 class Total:
-    """Bits of all pictures at one quality, and how often each code is there.
+    """Bits of all pictures at one quality, and how often each code occurs.
 
     Attributes:
         file_bits, code_bits: of whole files, and of their code sections.

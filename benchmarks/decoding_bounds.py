@@ -3,7 +3,7 @@
     python benchmarks/decoding_bounds.py
 
 Each row is a process of its own. "empty" is a file all of whose codes are null; "busy" one of
-waves and noise at quality 70. Memory is what a process takes beyond that it had after
+waves and noise at quality 70. Memory is what a process takes beyond what it had after
 decoding a small file.
 """
 
@@ -60,7 +60,7 @@ def main(one: tuple[str, str] | None) -> None:
 
 
 def measure(kind: str, side: int) -> dict[str, object]:
-    """Decode a square picture of a side in pixels in this process."""
+    """Decode a square picture, `side` pixels wide, in this process."""
     data = empty_file(side) if kind == "empty" else busy_file(side)
     luxvox.decompress_image(empty_file(64))
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -90,7 +90,7 @@ def empty_file(side: int) -> bytes:
 
 
 def busy_file(side: int) -> bytes:
-    """Return a file of random pixels, made in another process so as not to count."""
+    """Return a file of random pixels, made in another process so that its memory does not count."""
     code = (
         "import sys, numpy, luxvox; from luxvox.benchmarks.decoding_bounds import noise;"
         f"sys.stdout.buffer.write(luxvox.compress_image(noise({side}), 70))"

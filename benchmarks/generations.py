@@ -3,7 +3,7 @@
     python benchmarks/generations.py image-val/
 
 Each generation compresses what the one before decompressed, at the same quality; PSNR is always
-against the first original. Loss a generation is the fall of PSNR since the generation before.
+against the first original. The loss per generation is how far PSNR falls from one to the next.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Compare picture weights, efforts and tunings on training pictures that no phase learns from.
 
-Choices are made by this; the validation sets are for the tables of results alone. Every 50th of
+Choices are based on this; the validation sets are for the tables of results alone. Every 50th of
 all training pictures, sorted by path, is held back; training does the same if it is given the same
 folders. Bytes are those of files, quality is that of the decoded picture, and
 BD-rates are against AVIF at speed 4, as Pillow writes it, between mean curves.
@@ -53,7 +53,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Point(NamedTuple):
-    """One file: bits a pixel, quality by three metrics, seconds of a megapixel to compress."""
+    """One file: bits a pixel, quality by three metrics, seconds per megapixel to compress."""
 
     bpp: float
     psnr_db: float
@@ -64,7 +64,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to make files with luxvox; weights None are those that it ships."""
+    """One way to make files with luxvox; None as weights stands for those that ship."""
 
     label: str
     weights: Path | None
@@ -105,7 +105,7 @@ def main(folders: tuple[Path, ...], weights: tuple[str, ...], **options: object)
 
 @dataclass(frozen=True)
 class Options:
-    """What the command was asked for besides folders and weights."""
+    """The options of the command except folders and weights."""
 
     efforts: tuple[int, ...]
     tunings: tuple[str, ...]

@@ -145,7 +145,7 @@ def recording(paths: Sequence[Path], scores: VoiceScores) -> DamagedFile:
 
 
 def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
-    """Take paths n at a time; what is left at the end makes no group."""
+    """Group paths n at a time; a smaller rest is left out."""
     return [paths[n : n + size] for n in range(0, len(paths) - size + 1, size)]
 
 

@@ -10,9 +10,9 @@ from luxvox.models.cards import find_card
 
 
 def repeat_command(*folders: Path) -> str:
-    """Repeat the command line of this process, with folders by their names alone.
+    """Return the command line of this process, with folders reduced to their last names.
 
-    So are other absolute paths, also in words such as LABEL=PATH.
+    Other absolute paths are reduced, too, also in words such as LABEL=PATH.
     """
     names = {folder: f"{folder.name}/" for folder in folders}
     arguments = [names.get(Path(word)) or _shorten(word) for word in sys.argv[1:]]

@@ -1,10 +1,10 @@
-"""Measure what files cost that are cut to their first sections, against files made that small.
+"""Measure what cutting files to their first sections costs, against files made that small.
 
     python benchmarks/progressive.py image-val/ --pictures 4 --crop 192
 
 A file of each quality is truncated to 1, 2, 3 … code sections, and compared with a whole file of
-the same PSNR, on the mean curve of whole files: what is lost by decoding the first bytes of a file
-against coding a smaller one.
+the same PSNR, on the mean curve of whole files. The difference is what decoding the first bytes of
+a file loses against coding a smaller one.
 """
 
 from collections.abc import Sequence

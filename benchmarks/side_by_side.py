@@ -45,7 +45,7 @@ def main(picture: Path, quality: float, crop: Box, out: Path) -> None:
 def closest(pixels: Pixels, peer: PillowPeer, n_bytes: float) -> tuple[int, Pixels]:
     """Return size and pixels of the file whose size is nearest to `n_bytes`.
 
-    Qualities 1 to 95 are searched by halves, for files grow with them.
+    Qualities 1 to 95 are searched by bisection, since files grow with them.
     """
     low, high = 1, 95
     tried: dict[int, bytes] = {}

@@ -1,4 +1,4 @@
-"""Say which part of compressing and decompressing a picture takes how long, at 768×512.
+"""Measure how long each part of compressing and decompressing a picture takes, at 768×512.
 
     python benchmarks/speed_parts.py image-val/
 

@@ -152,7 +152,7 @@ def codeword_bits(codec: VoiceCodec, log_step: float) -> NDArray[np.float64]:
 
 
 def in_all(tally: Tally, n_files: int) -> list[str]:
-    """Return what is said of a bitrate."""
+    """Return the table row of a bitrate."""
     ideal = sum(tally.cross.values())
     fitted, shipped = (sum(map(f, tally.counts)) for f in (tally.fitted_entropy, tally.of_training))
     return [
@@ -166,7 +166,7 @@ def in_all(tally: Tally, n_files: int) -> list[str]:
 
 
 def by_stage(tally: Tally) -> list[list[str]]:
-    """Return what is said of each stage that matters."""
+    """Return the table row of each stage that matters."""
     ideal = sum(tally.cross.values())
     return [
         [

@@ -41,7 +41,7 @@ class VoiceScores:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return a word for each metric."""
+        """Return a short name for each metric."""
         return tuple(metric.name for metric in self.metrics)
 
     @property

@@ -259,7 +259,7 @@ def _open_special(target: str) -> BinaryIO:
 
 
 def _create(part: Path, old: os.stat_result | None, attributes: Attributes) -> BinaryIO:
-    """Make the file that is written to; where the folder refuses one, a nameless one elsewhere."""
+    """Create the file to write to; where the folder refuses it, a nameless one elsewhere."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         # Nobody else may read it before it has the permissions it is to have.

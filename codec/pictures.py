@@ -120,7 +120,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked of a picture's file, checked as far as can be without its pixels."""
+    """What a picture's file is to be, checked as far as possible without its pixels."""
 
     target: Target
     work: PictureWork
@@ -135,7 +135,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class _File:
-    """The bytes of a file, and what its maker should know: a missed target, what is not kept."""
+    """The bytes of a file, and what to warn the caller of: a missed target, what is not kept."""
 
     data: bytes
     cautions: tuple[Warning, ...]
@@ -158,7 +158,7 @@ def _compress_all(
 
 
 def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
-    """Code a picture as it is asked for."""
+    """Code a picture as requested."""
     from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
     from luxvox.codec.picture.inputs import raster_of
     from luxvox.codec.picture.rates import at_target
@@ -285,7 +285,7 @@ class PictureReading:
         check_types(progress=self.progress)
 
     def read(self, data: bytes) -> tuple[Raster, tuple[Warning, ...]]:
-        """Decode a picture; return what its reader is to be warned of, too."""
+        """Decode a picture; also return what to warn the caller of."""
         load(*FOR_PICTURES)
         from luxvox.codec.picture.decoding import (
             decode_view,

@@ -1,4 +1,4 @@
-"""What a file is asked to be: of a quality, a size, a rate or a PSNR."""
+"""What a file is to be: of a quality, a size, a rate or a PSNR."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Target:
 def picture_target(
     quality: float | None, bpp: float | None, size: float | None, psnr: float | None
 ) -> Target:
-    """Return what a picture is asked to be; quality 50 if nothing is asked.
+    """Return the target of a picture; quality 50 by default.
 
     Raises:
         UsageError: if more than one thing is asked for, or a value is not above 0.
@@ -43,7 +43,7 @@ def picture_target(
 
 
 def voice_target(quality: float | None, bitrate: float | None, size: float | None) -> Target:
-    """Return what a voice is asked to be; 3 kbit/s if nothing is asked.
+    """Return the target of a voice; 3 kbit/s by default.
 
     Raises:
         UsageError: if more than one thing is asked for, or a value is out of range.
@@ -57,7 +57,7 @@ def voice_target(quality: float | None, bitrate: float | None, size: float | Non
 
 
 def _only(asked: dict[str, float | None]) -> Target | None:
-    """Return the one thing that is asked for, if any; quality has a range of its own."""
+    """Return the only target that is given, if any; quality has a range of its own."""
     given = [
         Target(what, plain_number(value)) for what, value in asked.items() if value is not None
     ]

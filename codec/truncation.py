@@ -62,7 +62,7 @@ def truncate(data: FileBytes, *, size: int | None = None, sections: int | None =
 
 
 def _drop_cut(content: Container) -> Container:
-    """Return what the legal file holds that a cut one is the beginning of."""
+    """Make a legal file of what is whole in a cut one."""
     header = content.header
     if not content.truncated:
         return content
@@ -91,7 +91,7 @@ def _first_sections(content: Container, n_first: int) -> bytes:
 
 
 def _cuts(content: Container) -> tuple[int, _Cut]:
-    """Return how many things a file can give up, and the file without the first n."""
+    """Return how many pieces a file can give up, and a function that drops the first n."""
     if isinstance(content.header, PictureHeader):
         return _picture_cuts(content)
     return _voice_cuts(content.header, list(content.sections))

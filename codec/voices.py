@@ -161,7 +161,7 @@ def _compress_all(
 def _compress(
     recording: OpenRecording, asked: _Request, progress: Progress | None
 ) -> tuple[bytes, tuple[Warning, ...]]:
-    """Code a recording as it is asked for; return what its maker is to be warned of, too."""
+    """Code a recording as requested; also return what to warn the caller of."""
     load(*FOR_VOICES)
     from luxvox.codec.voice.calibration import with_level_of
     from luxvox.codec.voice.encoding import VoiceEncoder
@@ -260,7 +260,7 @@ class VoiceReading:
         check_types(max_seconds=self.max_seconds, progress=self.progress)
 
     def open(self, data: bytes) -> tuple[VoiceStream, tuple[Warning, ...]]:
-        """Open a file; return its samples to come, and what its reader is to be warned of."""
+        """Open a file; return its samples, decoded on demand, and what to warn the caller of."""
         from luxvox.torch_state import steps_in_usual_state, usual_state
 
         with usual_state():

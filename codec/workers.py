@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 def side_by_side(
     work: Callable[[Item], Result], items: Iterable[Item], n_items: int
 ) -> Generator[Result]:
-    """Yield what work makes of each item, in order, by as many threads as torch may use.
+    """Yield the result of work on each item, in order, by as many threads as torch may use.
 
     Of items no more are taken than are worked on and wait. What is not begun when the caller
     stops, or an item fails, is not done.

@@ -66,7 +66,7 @@ class _Tally:
     done: list[Sizes | None] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome, and print what there is to say about it."""
+        """Count an outcome, and print what there is to say about it."""
         self.exit_code = max(self.exit_code, outcome.exit_code)
         if outcome.exit_code == 0:
             self.done.append(outcome.sizes)

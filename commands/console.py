@@ -149,7 +149,7 @@ def json_text(value: object, **options: Any) -> str:
 
 
 def printable(path: str, pipe: str) -> str:
-    """Return a path without what a terminal would obey or cannot show, or the name for a pipe."""
+    """Return a path, its control characters escaped, or the name for a pipe."""
     if path == files.PIPE:
         return pipe
     if path.isprintable():

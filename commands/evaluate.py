@@ -161,14 +161,14 @@ def evaluate(**options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.
 
     Writes report.html, results.json and results.csv; a folder with both kinds gives two reports.
-    What is measured is kept: an interrupted run goes on where it was.
+    Measurements are kept, so an interrupted run continues where it stopped.
     """
     return _evaluate(EvaluateRequest(**options))
 
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What an evaluation is asked for, by its options; see `luxvox.evaluate.evaluation.Plan`."""
+    """The options of an evaluation; see `luxvox.evaluate.evaluation.Plan`."""
 
     inputs: tuple[Path, ...]
     peers: tuple[str, ...] | None

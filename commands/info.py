@@ -24,7 +24,7 @@ from luxvox.commands.options import inputs_argument, weights_option
 def info(many: ManyFiles) -> int:
     """Say what .lvx files hold, without decoding them; IN may be - for standard input.
 
-    With --json, one object for a file, and of several files one a line, each with its name.
+    With --json, print an object; for several files, one per line, each with its name.
     """
     names = [source.path for source in many.sources(paths.is_compressed)]
     work = functools.partial(_say, as_json=many.options.as_json, is_one=len(names) == 1)
@@ -52,7 +52,7 @@ def as_text(value: object) -> str:
 
 
 def fact_lines(facts: dict[str, Any]) -> list[str]:
-    """Return a line a fact, and one a row of those that are tables."""
+    """Return a line for each fact, and for each row of those that are tables."""
     width = max(len(name) for name in facts) + 2
     lines: list[str] = []
     for name, value in facts.items():

@@ -80,17 +80,17 @@ _WRITING = (
 
 
 def finds_many_files(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that only looks at files the options to find them, and an argument `many`."""
+    """Add the options that find files to a command that only looks at them, as `many`."""
     return _with_options(command, _FINDING, makes_folders=False)
 
 
 def reads_many_files(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that decodes files and writes none the options, and an argument `many`."""
+    """Add the options of many files to a command that decodes and writes none, as `many`."""
     return _with_options(command, (*_FINDING, *_RUNNING), makes_folders=False)
 
 
 def writes_many_files(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that makes a file of each input the options, and an argument `many`."""
+    """Add the options of many files to a command that makes a file of each, as `many`."""
     return _with_options(command, (*_FINDING, *_RUNNING, *_WRITING), makes_folders=True)
 
 

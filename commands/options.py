@@ -89,7 +89,7 @@ device_option = click.option(
 
 
 def choose_device(device: str) -> str:
-    """Return `cpu` or `cuda` for what was asked for.
+    """Return the device of an option's value, `cpu` or `cuda`.
 
     Raises:
         SystemFailure: if a GPU was asked for and there is no GPU.

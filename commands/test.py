@@ -24,7 +24,7 @@ from luxvox.progress import Progress
 def test(many: ManyFiles) -> int:
     """Decode .lvx files and check all of them, as `gzip -t` does; nothing is written.
 
-    A file that is cut, altered, or takes weights that are not installed ends it with exit code 3.
+    The exit code is 3 if a file is cut or altered, or needs weights that are not installed.
     """
     names = [source.path for source in many.sources(paths.is_compressed)]
     return run_jobs(names, [NOWHERE] * len(names), _test, many.options)

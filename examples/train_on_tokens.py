@@ -42,7 +42,7 @@ REPORT_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the model has to know of the codes, from the card of `luxvox.tokens`.
+    """What the model needs to know about the codes, from `luxvox.tokens.vocabulary`.
 
     Attributes:
         n_stages: how many of a frame's stages are learned.

@@ -1,4 +1,4 @@
-"""Fuzz: hostile inputs for as long as wanted, with a count of what went wrong.
+"""Fuzz: run targets on hostile inputs for as long as you like, and count what went wrong.
 
     python fuzz/run.py --executions 10000 --targets container picture --seed 1
 
@@ -31,7 +31,7 @@ HANG_S = 5.0
 
 
 class HangError(BaseException):
-    """Say that an execution took too long; no `except Exception` holds it up."""
+    """Report an execution that took too long; no `except Exception` catches it."""
 
 
 def main() -> int:
@@ -104,7 +104,7 @@ def _attempt(run: Callable[[bytes], None], data: bytes) -> str:
 
 @contextlib.contextmanager
 def _watch() -> Iterator[None]:
-    """Raise after so much processor time; a busy machine is no hang."""
+    """Raise after a limit of processor time, since a busy machine is not a hang."""
 
     def raise_hang(number: int, frame: object) -> None:
         raise HangError

@@ -74,12 +74,12 @@ def use_weights(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def preferred_folder() -> Path | None:
-    """Return the folder of `use_weights`, or None; other processes have to be told of it."""
+    """Return the folder of `use_weights`, or None; it has to be passed on to other processes."""
     return _preferred.get()
 
 
 def folders() -> tuple[Path, ...]:
-    """Return the folders that are searched for weights, one's own first.
+    """Return the folders that are searched for weights, the user's own first.
 
     Raises:
         ModelError: if `LUXVOX_WEIGHTS` names no folder, or one without cards.
@@ -177,7 +177,7 @@ def _of_kind(folder: Path, kind: str) -> list[ModelCard]:
 
 
 def _folder(path: str | os.PathLike[str], what: str) -> Path:
-    """Take a path as a folder of weights; one without any would be passed over without a word."""
+    """Check that a folder holds weights: one without any would be ignored silently."""
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"{what}: a folder is named by a path, not by {type(path).__name__}")
     folder = Path(path)

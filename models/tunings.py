@@ -1,4 +1,4 @@
-"""What a picture can be coded for, as its networks are told, and what a bit is then worth."""
+"""What a picture can be coded for, as a number for its networks, and λ for each."""
 
 from __future__ import annotations
 

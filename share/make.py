@@ -2,7 +2,7 @@
 
     python share/make.py
 
-They lie as systems expect them below a prefix: `man/man1`, `bash-completion/completions`,
+They lie where systems expect them below a prefix: `man/man1`, `bash-completion/completions`,
 `zsh/site-functions` and `fish/vendor_completions.d`. The completions are those of click.
 """
 

@@ -86,7 +86,7 @@ CUT: Final = "the file is cut"
 
 @dataclass(frozen=True)
 class Container:
-    """Hold a file that was read: its header, what of it is whole, and whether it was cut.
+    """A file that was read: its header, what is whole in it, and whether it was cut.
 
     Attributes:
         header: its fields.
@@ -112,7 +112,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Lost:
-    """Say what of a file was altered: positions of its sections, and parts of its codes."""
+    """What was altered in a file: positions of its sections, and parts of its codes."""
 
     sections: frozenset[int] = frozenset()
     parts: frozenset[Part] = frozenset()

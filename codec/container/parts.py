@@ -1,6 +1,6 @@
 """The parts of a picture's codes in bytes: a table of their lengths, then the parts (FORMAT.md).
 
-Each part has a checksum of its own, so that an altered byte is told apart to the part. Lengths are
+Each part has a checksum of its own, so that an altered byte costs its part alone. Lengths are
 under the checksum of the table, so what follows an altered part is still found.
 """
 
@@ -22,7 +22,7 @@ Payloads = Mapping[Part, bytes]
 
 @dataclass(frozen=True)
 class PartEntry:
-    """Say where a part lies: its offset and size with its checksum, in bytes.
+    """Where a part lies: its offset and size with its checksum, in bytes.
 
     `state` is `whole`, `altered`, or `cut` if the file ends before the part does.
     """

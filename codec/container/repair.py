@@ -1,4 +1,4 @@
-"""One altered byte in front of a file is found by its checksum, and put right.
+"""One altered byte at the front of a file is found by its checksum, and corrected.
 
 The header, and the table of parts of a picture, say how to read all that follows. Each byte is
 tried with every other value; what makes the checksum match is what was written. A checksum of 16
@@ -43,7 +43,7 @@ def open_repaired(data: bytes, conceal: bool) -> tuple[OpenFile, tuple[Warning, 
 def repair_front(data: bytes) -> bytes:
     """Return a file with its header and table as they were, if one byte of each was altered.
 
-    A file that cannot be put right is returned as it is.
+    A file that cannot be corrected is returned as it is.
     """
     data = _with_header(data)
     try:

@@ -27,7 +27,7 @@ LAST_SECTION_TYPE: Final = 255
 
 @dataclass(frozen=True)
 class Section:
-    """Hold one section: its type, 1..255, and its payload."""
+    """One section: its type, 1..255, and its payload."""
 
     type: int
     payload: bytes
@@ -35,7 +35,7 @@ class Section:
 
 @dataclass(frozen=True)
 class SectionEntry:
-    """Say where a section lies: offset and size of all of it, length of its payload, in bytes.
+    """Where a section lies: its offset and size, and the length of its payload, in bytes.
 
     Codes of a picture have an entry a section, for all bands together. `crc_ok` is False for
     altered bytes and for what a cut file has not all of.

@@ -123,7 +123,7 @@ def read_codes(
     progress: Progress = silent,
     wanted: range | None = None,
 ) -> dict[str, LatticeCodes]:
-    """Decode the codes of a picture: of its first sections or all of them, in all bands or some."""
+    """Decode the codes of a picture, or only of its first sections or of some bands."""
     header = picture.header
     bands = bands_of(header)
     walk = BandWalk(

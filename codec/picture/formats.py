@@ -215,7 +215,7 @@ def _metadata_options(metadata: Metadata, form: Format) -> tuple[dict[str, Any],
 
 
 def _split_xmp(parts: dict[str, Any], longest: int) -> bytes:
-    """Shorten XMP to what one JPEG segment holds; return the segments with the rest of it."""
+    """Shorten XMP to what fits into one JPEG segment; return the segments with the rest."""
     is_long = len(parts.get("xmp", b"")) > longest
     if not is_long or (split := extended_xmp.split(parts["xmp"], longest)) is None:
         return b""

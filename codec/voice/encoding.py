@@ -192,13 +192,13 @@ class VoiceEncoder:
 
     @property
     def _neighbours(self) -> int:
-        """How many frames on each side are heard when some are corrected; not all that matter."""
+        """How many frames on each side are decoded along with corrected ones; more would matter."""
         return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
     def _correct(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
         """Correct the latents of some frames, and their powers by how much they are heard.
 
-        Neighbours are heard, but stay.
+        Neighbours are decoded along with them, but stay as they are.
         """
         model, (frames, samples) = self.codec.model, window
         heard = slice(frames.start, frames.stop)

@@ -181,7 +181,7 @@ def _matrix(samples: NDArray[Any], channels: int) -> Samples:
 
 
 class _Survey:
-    """What is learnt about a recording while it is read through once."""
+    """What one pass through a recording finds out about it."""
 
     def __init__(self) -> None:
         self.n_samples = 0

@@ -1,4 +1,4 @@
-"""Learned picture codecs of CompressAI as baselines, with its weights or with one's own.
+"""Learned picture codecs of CompressAI as baselines, with its weights or with your own.
 
 Its weights come over the network when they are first used. With `--checkpoint NAME=FILE`, given
 once for each point, no network is needed.
@@ -50,7 +50,7 @@ class CompressAiPeer:
     kind: Kind = PICTURES
 
     def with_checkpoints(self, paths: Sequence[str]) -> CompressAiPeer:
-        """Return the same architecture with weights of one's own, one file a point."""
+        """Return the same architecture with weights of your own, one file per point."""
         points = tuple(float(point) for point in range(1, len(paths) + 1))
         label = f"{self.label}, own weights"
         return replace(self, label=label, points=points, checkpoints=tuple(paths))

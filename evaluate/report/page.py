@@ -127,7 +127,7 @@ def _tile_figures(record: Record, tile: Tile) -> str:
 
 
 def _distance(tile: Tile, yardstick: Tile | None) -> str:
-    """Say by how much a file misses the bytes of the yardstick, where that is far."""
+    """Say by how much a file's size differs from the yardstick's, if that is much."""
     if tile.row is None or yardstick is None or yardstick.row is None:
         return ""
     share = tile.row.n_bytes / yardstick.row.n_bytes - 1.0

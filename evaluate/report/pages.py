@@ -215,7 +215,7 @@ def _strong(text: str, name: str) -> str:
 
 
 def _steps(record: Record) -> list[str]:
-    """Tell on how many files bytes and the first figure of luxvox rise with every point."""
+    """Say on how many files the bytes and the first figure of luxvox rise with every point."""
     metric = record["scales"][0]
     rising = 0
     for file in record["files"]:

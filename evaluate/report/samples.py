@@ -1,4 +1,4 @@
-"""What a report shows to eye and ear: a piece of a file by every codec, at the closest bytes.
+"""What a report shows and plays: a piece of a file by every codec, at the closest bytes.
 
 The yardstick is a middle point of luxvox; of every other codec the point is taken whose file is
 nearest in bytes. Pictures are shown as crops where there is most detail, without further loss;

@@ -56,13 +56,13 @@ def drawing(lines: Sequence[Line], axes: Axes, labels: Mapping[str, str] | None 
 
 
 def _move(svg: str, x: int, y: int) -> str:
-    """Turn an SVG element into a group that stands elsewhere."""
+    """Turn an SVG element into a group, moved by x and y."""
     inside = re.sub(r"^<svg[^>]*>|</svg>$", "", svg)
     return f'<g transform="translate({x} {y})">{inside}</g>'
 
 
 def _inline_styles(svg: str) -> str:
-    """Replace classes by what they look like, since some viewers know no style sheets."""
+    """Replace classes by their styles, since some viewers know no style sheets."""
     looks = {
         "grid": 'stroke="#e2e8f0"',
         "hit": 'fill="none"',

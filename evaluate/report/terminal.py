@@ -1,4 +1,4 @@
-"""What an evaluation says at its end in a terminal: a table that fits it."""
+"""What an evaluation prints at its end: a table that fits the terminal."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _speed(speed: Speed | None) -> list[str]:
 
 
 def _percent(cell: str) -> str:
-    """Leave out the interval of a difference, for want of room."""
+    """Leave out the interval of a difference, to save room."""
     figure = cell.partition(" (")[0]
     return figure if figure == "–" else f"{figure} %"
 

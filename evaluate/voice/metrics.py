@@ -1,4 +1,4 @@
-"""Quality of a decoded voice against its original, float32 [T] at 16 kHz both; by kept packages."""
+"""Quality of a decoded voice against its original, both float32 [T] at 16 kHz."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class Codec2:
 
 @dataclass(frozen=True)
 class Original:
-    """The recording itself as 16-bit samples: what the metrics say of no loss."""
+    """The recording itself as 16-bit samples: what the metrics give without loss."""
 
     name: str = "original"
     label: str = "original (16-bit samples)"

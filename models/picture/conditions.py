@@ -1,4 +1,4 @@
-"""The shape of a picture model, and what its networks are told of a picture: step and tuning."""
+"""The shape of a picture model, and the conditions that its networks take: step and tuning."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the networks are told of each file of a batch, each [B, 1, 1, 1].
+    """The conditions of each file of a batch, each [B, 1, 1, 1].
 
     Attributes:
         log_step: log-step, −1 (finest) … 1 (coarsest).

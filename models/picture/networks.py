@@ -331,12 +331,12 @@ class PictureModel(nn.Module):
             }
 
     def conditions_at(self, setting: Setting) -> Conditions:
-        """Return what the networks are told of one picture."""
+        """Return the conditions of one picture."""
         step, tune = torch.tensor([[setting.step], [setting.tune]], device=self.device)
         return self.conditions(step, tune)
 
     def conditions(self, step: Tensor, tune: Tensor) -> Conditions:
-        """Return what networks are told of steps [B] in 8-bit levels and tunings [B]."""
+        """Return the conditions for steps [B] in 8-bit levels and tunings [B]."""
         # [B] -> [B, 1, 1, 1], to multiply features [B, C, H, W]
         where = log_step(step, self.config)[:, None, None, None]
         gain = (step / PIXELS_PER_UNIT)[:, None, None, None]

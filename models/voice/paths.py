@@ -1,7 +1,7 @@
 """The wide networks of voices: paths that correct the output of narrower ones, and start at zero.
 
 Inside, frames come before channels, [B, F, C].  Blocks are those of ConvNeXt (Liu et al., 2022)
-with ReLU, and with dilated convolutions in time, so that a few of them hear a second of context. A
+with ReLU, and with dilated convolutions in time, so that a few of them see a second of context. A
 path whose last matrix is zero changes nothing: weights without wide paths can be given them without
 changing what they do, and continue learning from there.
 """

@@ -136,7 +136,7 @@ def _code_points(image: Image.Image) -> tuple[int, int] | None:
 
 
 def _ask(image: Image.Image, question: Callable[[BinaryIO], Answer | None]) -> Answer | None:
-    """Ask a question of a picture's file, which stays where it is; None if that cannot be done."""
+    """Read something from a picture's file and go back to where it was; None if that fails."""
     stream: Any = image.fp if isinstance(image, ImageFile.ImageFile) else None
     if stream is None:
         return None

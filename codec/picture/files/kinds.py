@@ -1,4 +1,4 @@
-"""Say what a file is that no picture can be read from, by its first bytes."""
+"""Tell by its first bytes what a file is that no picture can be read from."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def refusal(head: bytes) -> LuxvoxError:
 
 
 def camera_raw() -> str:
-    """Return the words that refuse a camera raw file."""
+    """Return the message that refuses a camera raw file."""
     return "a camera raw file, of which only a preview could be read; develop it first"
 
 

@@ -107,7 +107,7 @@ def turn_upright(samples: Samples, orientation: int) -> Samples:
 
 
 def description_of(exif: bytes) -> bytes:
-    """Keep of an EXIF block what describes the picture, nothing of how a file lays out its pixels.
+    """Keep what describes the picture in an EXIF block, and drop how a file lays out its pixels.
 
     Args:
         exif: EXIF, with or without the `Exif` prefix.

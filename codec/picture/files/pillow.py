@@ -1,4 +1,4 @@
-"""How Pillow is asked to open a stranger's file: our limit of pixels and one kind of exception.
+"""How Pillow opens files from anywhere: with our limit of pixels and one kind of exception.
 
 Pillow raises a dozen types of exception, and its pixel limit is global to the process. Everything
 luxvox reads with Pillow goes through `open_image`, which deals with that and changes no global but

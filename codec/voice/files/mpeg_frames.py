@@ -53,7 +53,7 @@ class MpegAudio:
     n_skipped: int
 
     def samples_in(self, n_frames: int) -> int:
-        """Return how many samples a channel n frames hold."""
+        """Return how many samples per channel n frames hold."""
         is_short = self.kind.layer == 3 and self.kind.version != 1
         return n_frames * (576 if is_short else 1152)
 

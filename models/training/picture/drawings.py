@@ -1,4 +1,4 @@
-"""Rendered text, flat graphics and smooth shades: what photographs never teach."""
+"""Rendered text, flat graphics and smooth shades, which photographs lack."""
 
 from __future__ import annotations
 

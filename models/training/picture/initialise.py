@@ -137,7 +137,7 @@ def _set_latents(model: PictureModel) -> None:
 
 
 def _scale_inputs(block: Block, power: Tensor) -> None:
-    """Bring what a block sees to about unit power, so that large coefficients don't drown it."""
+    """Scale the input of a block to about unit power, so that large coefficients don't dominate."""
     n = min(len(power), len(block.scale))
     block.scale[:n] = torch.rsqrt(1.0 + power[:n])
 
