@@ -132,7 +132,7 @@ def unflatten_voice(tokens: Numbers, n_stages: int | None = None) -> NDArray[np.
         raise UsageError(f"tokens of shape {tokens.shape}, legal: a multiple of {stages} of them")
     codes = tokens.reshape(-1, stages).T - (np.arange(stages) * size)[:, None]
     if codes.size and not (codes.min() >= 0 and codes.max() < size):
-        raise UsageError("a token is of another stage than its place")
+        raise UsageError("a token is not of the stage of its position")
     whole: NDArray[np.uint16] = codes.astype(np.uint16)
     return whole
 
@@ -154,7 +154,7 @@ def flatten_picture(
     from luxvox.models.picture.conditions import LEVELS
 
     if not isinstance(codes, Mapping) or set(codes) != set(LEVELS):
-        raise UsageError(f"codes of a picture are wanted, by level: {', '.join(LEVELS)}")
+        raise UsageError(f"expected the codes of a picture by level: {', '.join(LEVELS)}")
     arrays = [_whole_numbers(level, codes[level]) for level in LEVELS]
     for level, array in zip(LEVELS, arrays, strict=True):
         if array.ndim != 3:

@@ -68,7 +68,7 @@ def check_device(device: str) -> None:
     import torch
 
     if int(match[1] or 0) >= torch.cuda.device_count():
-        raise SystemFailure(f"no device {device} here; use cpu")
+        raise SystemFailure(f"device {device} is not available; use cpu")
 
 
 def file_bytes(data: FileBytes) -> bytes:
@@ -189,7 +189,7 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
         return array_of_tensor(values) if is_tensor(values) else np.asarray(values)
     except Exception as error:  # whatever the object's own conversion raises
         reason = " ".join(str(error).split())
-        raise UsageError(f"{name} cannot be taken as an array: {reason}") from None
+        raise UsageError(f"{name} cannot be converted to an array: {reason}") from None
 
 
 def _describe(value: object) -> str:

@@ -131,7 +131,7 @@ def open_output(
         with _open_target(target, overwrite, like) as stream:
             yield stream
     except FileExistsError as error:
-        raise UsageError(f"{target} has been made meanwhile; replace it with -f") from error
+        raise UsageError(f"{target} was created in the meantime; replace it with -f") from error
     except OSError as error:
         raise SystemFailure(f"{target} cannot be written: {reason(error)}") from error
 

@@ -115,7 +115,7 @@ def open_output(url: str, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a file on the disk that is uploaded at the end of the block, if nothing was raised.
 
     Raises:
-        UsageError: a file of that name has been made meanwhile, unless `overwrite`.
+        UsageError: a file of that name was created in the meantime, unless `overwrite`.
         SystemFailure: the upload failed; nothing is left of it.
     """
     with tempfile.TemporaryDirectory(prefix="luxvox-") as folder:
@@ -127,7 +127,7 @@ def open_output(url: str, overwrite: bool) -> Iterator[BinaryIO]:
             try:
                 _upload(system, local, path, overwrite)
             except FileExistsError:
-                raise UsageError(f"{url} has been made meanwhile; replace it with -f") from None
+                raise UsageError(f"{url} was created in the meantime; replace it with -f") from None
 
 
 def _upload(system: Any, local: Path, path: str, overwrite: bool) -> None:

@@ -63,7 +63,7 @@ def _only(asked: dict[str, float | None]) -> Target | None:
     ]
     if len(given) > 1:
         names = " and ".join(target.what for target in given)
-        raise UsageError(f"{names} exclude each other")
+        raise UsageError(f"{names} cannot be combined")
     for target in given:
         if target.what != "quality" and not 0.0 < target.value < math.inf:
             raise UsageError(f"{target.what} {target.value:g} is out of range, legal: above 0")

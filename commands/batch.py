@@ -84,7 +84,7 @@ class _Tally:
         """Skip a job that is done already."""
         self.n_skipped += 1
         if self.options.verbose:
-            console.say(f"{job.source}: {job.target} is there and not older")
+            console.say(f"{job.source}: {job.target} exists and is not older")
 
 
 def run_jobs(
@@ -222,7 +222,7 @@ def _remove(outcome: Outcome) -> None:
             raise SystemFailure("its output is larger")
         folders.remove(job.source)
     except SystemFailure as error:
-        console.say(f"luxvox: {job.source}: note: it is not removed: {error}")
+        console.say(f"luxvox: {job.source}: note: not removed: {error}")
 
 
 def _print_json(outcome: Outcome) -> None:

@@ -128,7 +128,7 @@ def only_target(targets: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) > 1:
         options = [{"quality": "-q", "bitrate": "-b"}.get(name, f"--{name}") for name in given]
-        raise UsageError(f"{' and '.join(options)} exclude each other")
+        raise UsageError(f"{' and '.join(options)} cannot be combined")
     if isinstance(given.get("size"), str):
         given["size"] = parse_size(given["size"])
     return given

@@ -66,13 +66,13 @@ def _cores() -> int:
     default="report",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the report, and of what is cached.",
+    help="Folder for the report and the cache.",
 )
 @click.option(
     "--limit", type=click.IntRange(min=1), help="At most this many pictures, and this many voices."
 )
 @click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes that measure.  [default: all cores]"
+    "--jobs", type=click.IntRange(min=1), help="Processes to measure with.  [default: all cores]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print results.json by kind.")
 @click.option(
@@ -98,7 +98,7 @@ def _cores() -> int:
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Take ViSQOL and speaker cosine on every Nth voice.",
+    help="Compute ViSQOL and speaker cosine only on every Nth voice.",
 )
 @click.option(
     "--timed-files",
@@ -112,7 +112,7 @@ def _cores() -> int:
     default=3,
     show_default=True,
     type=click.IntRange(min=0),
-    help="How many files the report shows, or plays, a piece of, by every codec.",
+    help="For how many files the report shows or plays a piece by every codec.",
 )
 @click.option(
     "--against",
@@ -131,7 +131,7 @@ def _cores() -> int:
     "pages",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Renew the tables between the markers <!-- pictures:begin --> and <!-- pictures:end -->,"
+    help="Update the tables between the markers <!-- pictures:begin --> and <!-- pictures:end -->,"
     " pictures-summary, voices, voices-summary of a Markdown page.",
 )
 @click.option(
@@ -156,7 +156,7 @@ def _cores() -> int:
     " plot tool, plots, tables for papers.",
 )
 @exposed_weights_option
-@click.option("--fresh", is_flag=True, help="Measure again what is cached, and keep nothing.")
+@click.option("--fresh", is_flag=True, help="Ignore the cache, and leave it as it is.")
 def evaluate(**options: Any) -> int:
     """Measure luxvox and other codecs on your own pictures and voices, and report.
 

@@ -49,10 +49,12 @@ _FINDING = (
         "--files-from",
         metavar="LIST",
         shell_complete=complete_files,
-        help="Read more inputs from a file, a line each; - for stdin.",
+        help="Read more inputs from a file, one per line; - for stdin.",
     ),
-    click.option("-r", "--recursive", is_flag=True, help="Search the folders in folders, too."),
-    click.option("--json", "as_json", is_flag=True, help="Write a JSON object a file to stdout."),
+    click.option("-r", "--recursive", is_flag=True, help="Search subfolders, too."),
+    click.option(
+        "--json", "as_json", is_flag=True, help="Write one JSON object per file to stdout."
+    ),
 )
 _RUNNING = (
     click.option(
@@ -62,19 +64,19 @@ _RUNNING = (
         metavar="N",
         help="Files at a time.  [default: all cores if there are several files]",
     ),
-    click.option("--quiet", is_flag=True, help="Say nothing but errors, warnings and notes."),
+    click.option("--quiet", is_flag=True, help="Print only errors, warnings and notes."),
 )
 _WRITING = (
-    click.option("-v", "--verbose", is_flag=True, help="Name files that are skipped, too."),
+    click.option("-v", "--verbose", is_flag=True, help="List skipped files, too."),
     click.option(
         "--skip-existing", is_flag=True, help="Skip inputs whose output exists and is not older."
     ),
-    click.option("--dry-run", is_flag=True, help="Name the outputs and do nothing."),
+    click.option("--dry-run", is_flag=True, help="List the outputs and do nothing."),
     click.option("--rm", "remove", is_flag=True, help="Delete inputs whose output is whole."),
     click.option(
         "--dask",
         metavar="ADDRESS",
-        help="Let a Dask cluster do it, such as tcp://host:8786; takes luxvox[dask].",
+        help="Run on a Dask cluster, such as tcp://host:8786; needs luxvox[dask].",
     ),
 )
 

@@ -100,7 +100,7 @@ def choose_device(device: str) -> str:
 
     has_gpu = torch.cuda.is_available()
     if device == "cuda" and not has_gpu:
-        raise SystemFailure("no CUDA device here; use --device cpu or auto")
+        raise SystemFailure("no CUDA device is available; use --device cpu or auto")
     return "cuda" if has_gpu else "cpu"
 
 
@@ -119,7 +119,7 @@ _weights = functools.partial(
     type=click.Path(path_type=Path),
     callback=_prefer,
     metavar="DIR",
-    help="Folder of weights that come before those shipped.  [env: LUXVOX_WEIGHTS]",
+    help="Folder of weights to use before the shipped ones.  [env: LUXVOX_WEIGHTS]",
 )
 weights_option = _weights(expose_value=False)
 exposed_weights_option = _weights()

@@ -27,5 +27,5 @@ def parse_size(text: str) -> int:
     unit = _UNITS.get(match[2].lower()) if match else None
     n_bytes = float(match[1]) * unit if match and unit else 0.0
     if not 1.0 <= n_bytes < math.inf:
-        raise UsageError(f"{text!r} is no size; legal: a number and B, kB, MB, KiB or MiB")
+        raise UsageError(f"{text!r} is not a size; legal: a number and B, kB, MB, KiB or MiB")
     return int(n_bytes)

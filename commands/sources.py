@@ -89,7 +89,7 @@ def _read_list(path: str) -> list[str]:
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a list of file names in UTF-8") from None
     if any("\0" in line for line in lines):
-        raise UsageError(f"{path} is not a list of file names, a line each: it has null bytes")
+        raise UsageError(f"{path} is not a list of file names, one per line: it has null bytes")
     return [line.removesuffix("\r") for line in lines if line.strip()]
 
 

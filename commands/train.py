@@ -70,7 +70,7 @@ def run_options(command: Command) -> Command:
 @click.option(
     "--deepen",
     is_flag=True,
-    help="Add the blocks that newer networks have to the weights to start from.",
+    help="Add the blocks of newer networks to the initial weights.",
 )
 @device_option
 def train_image(device: str, deepen: bool, **options: Any) -> None:
@@ -86,7 +86,7 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
 @click.option(
     "--widen",
     is_flag=True,
-    help="Add the wide paths and blocks of newer networks to the weights to start from.",
+    help="Add the wide paths and blocks of newer networks to the initial weights.",
 )
 @click.option(
     "--equalise",
@@ -96,7 +96,7 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
 @click.option(
     "--stages",
     type=int,
-    help="Another number of stages for the weights to start from; the later ones are fitted again.",
+    help="Change the number of stages of the initial weights; later ones are fitted again.",
 )
 @click.option(
     "--bfloat16/--float32",

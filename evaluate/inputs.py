@@ -223,7 +223,7 @@ def _with_text(test_file: TestFile) -> TestFile:
             return replace(test_file, text=transcript.read_text(encoding="utf-8").strip() or None)
         text, language = _transcripts(test_file.path.parent).get(test_file.path.name, (None, "en"))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"what is said in it cannot be read: {one_line(error)}") from error
+        raise InputError(f"its transcript cannot be read: {one_line(error)}") from error
     return replace(test_file, text=text, language=language)
 
 

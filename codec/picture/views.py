@@ -52,7 +52,7 @@ def view_of(sections: int | None, scale: float, crop: Crop | None) -> View:
     if scale not in SCALES:
         raise UsageError(f"scale {scale!r} is not legal: 1, 1/2, 1/4, 1/8 or 1/16")
     if crop is not None and scale != 1.0:
-        raise UsageError("scale and crop exclude each other")
+        raise UsageError("scale and crop cannot be combined")
     if crop is not None and (len(crop) != 4 or min(crop[:2]) < 0 or min(crop[2:]) < 1):
         raise UsageError(f"crop {_format_crop(crop)} is not legal: X,Y from 0, W,H from 1")
     if crop is not None:  # NumPy's whole numbers would overflow

@@ -74,7 +74,7 @@ def write_blocks(
     if container == "WAV":
         return _write_wav(stream, shape, sample_rate_hz, blocks)
     if not soundfile.check_format(container, coding):
-        raise UsageError(f"the libsndfile that is installed writes no {ending}")
+        raise UsageError(f"the installed libsndfile cannot write {ending}")
     rate_hz = _rate_in(coding, sample_rate_hz)
     if rate_hz != sample_rate_hz:
         note = f".{ending} cannot hold {sample_rate_hz} Hz and is written at {rate_hz} Hz"

@@ -155,8 +155,8 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
     finished = [name for name in names if (job.run / f"summary-{name}.json").exists()]
     if finished:
         raise UsageError(
-            f"{job.run} holds a run of phase {', '.join(finished)}; --resume goes on with it, "
-            "--overwrite starts again"
+            f"{job.run} holds a run of phase {', '.join(finished)}; --resume continues it, "
+            "--overwrite starts over"
         )
 
 

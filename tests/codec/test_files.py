@@ -193,7 +193,7 @@ def test_a_file_that_appears_meanwhile_stays(tmp_path, monkeypatch, has_links):
     if not has_links:
         monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(OSError(errno.EPERM)))
     target = tmp_path / "out"
-    with pytest.raises(UsageError, match="made meanwhile"):
+    with pytest.raises(UsageError, match="created in the meantime"):
         with files.open_output(str(target)) as stream:
             stream.write(b"ours")
             target.write_bytes(b"theirs")

@@ -86,7 +86,7 @@ def test_a_failed_upload_leaves_nothing(memory, monkeypatch):
 def test_what_somebody_else_makes_meanwhile_is_not_replaced(kind, request):
     place = request.getfixturevalue(kind)
     url = place.url + "a.bin" if kind == "bucket" else "memory://a.bin"
-    message = "a.bin has been made meanwhile; replace it with -f"
+    message = "a.bin was created in the meantime; replace it with -f"
     with pytest.raises(UsageError, match=message), files.open_output(url) as stream:
         stream.write(b"ours")
         files.write(url, b"theirs")

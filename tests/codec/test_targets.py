@@ -131,8 +131,8 @@ def _once(measure):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"quality": 50, "bpp": 1.0}, "quality and bpp exclude each other"),
-        ({"size": 1000, "psnr": 30}, "size and psnr exclude each other"),
+        ({"quality": 50, "bpp": 1.0}, "quality and bpp cannot be combined"),
+        ({"size": 1000, "psnr": 30}, "size and psnr cannot be combined"),
         ({"size": 0}, "size 0 is out of range, legal: above 0"),
         ({"bpp": float("nan")}, "bpp has to be a number, not float nan"),
         ({"psnr": float("inf")}, "psnr inf is out of range"),

@@ -36,8 +36,7 @@ def test_an_input_stays_of_which_something_is_missing(folder, capsys):
     (folder / "cut.lvx").write_bytes(data[:-1])
     assert cli.run(["decompress", "cut.lvx", "--rm"]) == 0
     assert (
-        "cut.lvx: note: it is not removed: its output does not hold all of it"
-        in capsys.readouterr().err
+        "cut.lvx: note: not removed: its output does not hold all of it" in capsys.readouterr().err
     )
     assert names(folder) == ["cut.lvx", "cut.png", "photo.png"]
 
@@ -153,14 +152,14 @@ def test_inputs_of_which_only_a_part_is_kept_are_not_removed(folder, capsys):
     assert Path("three.tif").exists() and Path("three.lvx").exists()
     lines = capsys.readouterr().err
     assert "three.tif: note: only page 1 of 3 is kept" in lines
-    assert "three.tif: note: it is not removed: its output does not hold all of it" in lines
+    assert "three.tif: note: not removed: its output does not hold all of it" in lines
 
 
 def test_inputs_that_grow_are_not_removed(folder, capsys):
     Path("tiny.pgm").write_bytes(b"P5 1 1 255\n\x07")
     assert run("tiny.pgm", "--rm") == 0
     assert Path("tiny.pgm").exists()
-    assert "tiny.pgm: note: it is not removed: its output is larger" in capsys.readouterr().err
+    assert "tiny.pgm: note: not removed: its output is larger" in capsys.readouterr().err
 
 
 def test_an_input_named_twice_is_one_input(folder, capsys):

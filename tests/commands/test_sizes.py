@@ -23,5 +23,5 @@ def test_sizes(text, n_bytes):
     ["", "kB", "0", "0.5", "-3kB", "20 kbit", "1e6", "nan", "3 k B", 400 * "9", 308 * "9" + "G"],
 )
 def test_what_is_no_size(text):
-    with pytest.raises(UsageError, match="is no size; legal"):
+    with pytest.raises(UsageError, match="is not a size; legal"):
         parse_size(text)

@@ -116,7 +116,7 @@ def test_fewer_sections_are_coarser(folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["voice.wav", "-b", "3", "-q", "50"], "-b and -q exclude each other"),
+        (["voice.wav", "-b", "3", "-q", "50"], "-b and -q cannot be combined"),
         (["voice.wav", "-b", "0.1"], "0.1 is not in the range 0.3..12"),
         (["voice.wav", "-b", "nan"], "nan is not in the range"),
         (["photo.png", "-b", "3"], "-b is for voices"),

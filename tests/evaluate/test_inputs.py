@@ -81,7 +81,7 @@ def test_transcripts_that_cannot_be_read_cost_their_own_voice(tmp_path):
     found = find([tmp_path])
     assert [test_file.name for test_file in found.voices] == ["b.flac"]
     assert [failure.file for failure in found.failures] == ["a.flac"]
-    assert "what is said in it cannot be read" in found.failures[0].reason
+    assert "its transcript cannot be read" in found.failures[0].reason
 
 
 def test_quotes_in_transcripts_are_letters(tmp_path):

@@ -82,7 +82,7 @@ def test_small_pictures_have_smaller_ones(size, scale):
         ({"crop": (-1, 0, 5, 5)}, "crop -1,0,5,5 is not legal"),
         ({"crop": (0, 0, 301, 5)}, "crop 0,0,301,5 is not inside the picture of 300×700 pixels"),
         ({"crop": (10**9, 0, 1, 1)}, "is not inside the picture"),
-        ({"crop": (0, 0, 5, 5), "scale": 0.5}, "scale and crop exclude each other"),
+        ({"crop": (0, 0, 5, 5), "scale": 0.5}, "scale and crop cannot be combined"),
     ],
 )
 def test_views_that_cannot_be_are_refused(file, options, message):

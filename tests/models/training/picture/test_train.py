@@ -181,7 +181,7 @@ def test_the_context_phase_learns_the_codes_and_nothing_else(run, folder, monkey
 
 def test_a_finished_run_is_not_overwritten(run, folder):
     before = (run / "parts.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="holds a run of phase joint; --resume goes on with it"):
+    with pytest.raises(UsageError, match="holds a run of phase joint; --resume continues it"):
         train_model(RECIPE, Job((folder,), run, A_STEP, "joint"))
     with pytest.raises(UsageError, match="holds a run of phase start, joint, context, tables"):
         train_model(RECIPE, Job((folder,), run, A_STEP))
