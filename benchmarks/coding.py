@@ -111,8 +111,8 @@ def count(histograms: list[Histogram], codes: LatticeCodes) -> None:
 def entropy(counts: NDArray[np.int64]) -> float:
     """Return the bits of all symbols counted [groups, K], each group under its own histogram."""
     total = counts.sum(axis=1, keepdims=True)
-    some = counts > 0
-    shares = np.where(some, counts / np.maximum(total, 1), 1.0)
+    occurs = counts > 0
+    shares = np.where(occurs, counts / np.maximum(total, 1), 1.0)
     return float(-(counts * np.log2(shares)).sum())
 
 

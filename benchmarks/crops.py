@@ -71,10 +71,10 @@ def main(words: tuple[str, ...], rates: tuple[float, ...], effort: int, out: Pat
     out.mkdir(parents=True, exist_ok=True)
     files: list[File] = []
     for crop in crops:
-        page, some = draw_sheet(crop, rates, effort)
+        page, figures = draw_sheet(crop, rates, effort)
         page_path = out / f"{crop.name}.png"
         page.save(page_path, optimize=True)
-        files += some
+        files += figures
         click.echo(str(page_path), err=True)
     record = {"effort": effort, "avif": AVIF.version(), "files": [asdict(file) for file in files]}
     (out / "crops.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -135,17 +135,18 @@ def run(folders: Sequence[Path], weights: Sequence[str], options: Options) -> No
         splice(options.page, "held-back", text)
     if options.out:
         points = {
-            label: [[p._asdict() for p in one] for one in some] for label, some in records.items()
+            label: [[p._asdict() for p in row] for row in pictures]
+            for label, pictures in records.items()
         }
         record = {"command": command, "pictures": [p.name for p in paths], "points": points}
         options.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def list_held_back(folders: Sequence[Path], most: int | None = None) -> list[Path]:
+def list_held_back(folders: Sequence[Path], max_pictures: int | None = None) -> list[Path]:
     """List the pictures that training holds back, or some of them, spread evenly."""
     files = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
     held_back = [path for path in files if _short_side(path) >= MIN_SIDE][::N_TH]
-    n = min(most or len(held_back), len(held_back))
+    n = min(max_pictures or len(held_back), len(held_back))
     return [held_back[k * len(held_back) // n] for k in range(n)]
 
 
@@ -222,9 +223,9 @@ def point(pixels: Pixels, n_bytes: int, decoded: Pixels, seconds: float) -> Poin
 def row(label: str, anchor: list[list[Point]], found: list[list[Point]]) -> list[str]:
     """Write the line of a variant: BD-rates, and the means of rates and times."""
     gains = []
-    for one, other in zip(curves(anchor), curves(found), strict=True):
+    for anchor_curve, curve in zip(curves(anchor), curves(found), strict=True):
         try:
-            gains.append(f"{format_signed(bd_rate_percent(one, other))} %")
+            gains.append(f"{format_signed(bd_rate_percent(anchor_curve, curve))} %")
         except NoComparison:
             gains.append("–")
     means = np.array(found).mean(axis=0)

@@ -152,10 +152,10 @@ def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
 def at_random(damaged_files: Sequence[DamagedFile], n_draws: int) -> list[Row]:
     """Damage sections of each file with each probability."""
     return [
-        Row.of(one, probability, draw, damaged)
-        for seed, one in enumerate(damaged_files)
+        Row.of(file, probability, draw, damaged)
+        for seed, file in enumerate(damaged_files)
         for probability in PROBABILITIES
-        for draw, damaged in enumerate(draw_damage(one.n_sections, probability, n_draws, seed))
+        for draw, damaged in enumerate(draw_damage(file.n_sections, probability, n_draws, seed))
     ]
 
 
@@ -196,7 +196,7 @@ def random_table(rows: Sequence[Row], labels: Sequence[str], digits: Sequence[in
 def means(rows: Sequence[Row], metric: int, digits: int) -> list[str]:
     """Return the mean of a metric of whole, null and concealed files."""
     states = zip(*((row.whole, row.null, row.concealed) for row in rows), strict=True)
-    return [number(float(np.mean([one[metric] for one in state])), digits) for state in states]
+    return [number(float(np.mean([row[metric] for row in state])), digits) for state in states]
 
 
 if __name__ == "__main__":

@@ -150,8 +150,8 @@ def _name_output(source: Source, ending: str, folder: str | None) -> str:
     if folder is None:
         return f"{beginning}{named}"
     known = named.parent if source.folder is None else _split(source.folder)[1]
-    beginning, place = _split(folder)
-    return f"{beginning}{place.joinpath(*named.relative_to(known).parts)}"
+    beginning, root = _split(folder)
+    return f"{beginning}{root.joinpath(*named.relative_to(known).parts)}"
 
 
 def _with_both_endings(source: Source, name: str, ending: str) -> str:

@@ -102,15 +102,15 @@ def bd_quality(anchor: Curve, test: Curve) -> float:
 
 
 def _common(
-    anchor: NDArray[np.float64], test: NDArray[np.float64], word: str
+    anchor: NDArray[np.float64], test: NDArray[np.float64], axis: str
 ) -> tuple[float, float]:
     low, high = max(anchor[0], test[0]), min(anchor[-1], test[-1])
     if high <= low:
         anchor_range, test_range = (
-            " to ".join(f"{math.exp(end) if word == 'rate' else end:.4g}" for end in (x[0], x[-1]))
+            " to ".join(f"{math.exp(end) if axis == 'rate' else end:.4g}" for end in (x[0], x[-1]))
             for x in (anchor, test)
         )
-        raise NoComparison(f"the curves share no {word}: {anchor_range} and {test_range}")
+        raise NoComparison(f"the curves share no {axis}: {anchor_range} and {test_range}")
     return float(low), float(high)
 
 

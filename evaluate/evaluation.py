@@ -211,8 +211,8 @@ def _measure(plan: Plan, part: _Part, found: Found, watch: Watch) -> Study:
     return replace(study, times=tuple(times))
 
 
-def _metrics_for(plan: Plan, part: _Part, place: int) -> tuple[Metric, ...]:
-    is_full = place % plan.slow_every == 0
+def _metrics_for(plan: Plan, part: _Part, index: int) -> tuple[Metric, ...]:
+    is_full = index % plan.slow_every == 0
     return tuple(metric for metric in part.metrics if is_full or not metric.is_slow)
 
 

@@ -99,8 +99,8 @@ def to_csv(record: Mapping[str, Any]) -> bytes:
     return stream.getvalue().encode(errors="backslashreplace")
 
 
-def _file(study: Study, place: int) -> Record:
-    test_file = study.test_files[place]
+def _file(study: Study, index: int) -> Record:
+    test_file = study.test_files[index]
     return {"name": test_file.name, "sha256": test_file.sha256, **study.sizes[test_file.name]}
 
 
@@ -123,8 +123,8 @@ def _scale(study: Study, scale: Scale) -> Record:
     }
 
 
-def _row(study: Study, place: int) -> Record:
-    row = study.rows[place]
+def _row(study: Study, index: int) -> Record:
+    row = study.rows[index]
     return {
         "file": row.file,
         "codec": row.codec,
@@ -162,8 +162,8 @@ def _means(study: Study, on: Sequence[Scale]) -> list[Record]:
     return means
 
 
-def _interval(ends: Any, place: int) -> list[float] | None:
-    return None if ends is None else [float(ends[0, place]), float(ends[1, place])]
+def _interval(ends: Any, index: int) -> list[float] | None:
+    return None if ends is None else [float(ends[0, index]), float(ends[1, index])]
 
 
 def _comparison(comparison: Comparison) -> Record:

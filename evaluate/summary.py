@@ -177,10 +177,10 @@ def _difference(a: _Bundle, b: _Bundle, gap: Callable[[Curve, Curve], float]) ->
 
 
 def _gaps(
-    one: Sequence[Curve], other: Sequence[Curve], gap: Callable[[Curve, Curve], float]
+    first: Sequence[Curve], second: Sequence[Curve], gap: Callable[[Curve, Curve], float]
 ) -> tuple[float, ...]:
     found = []
-    for a, b in zip(one, other, strict=True):
+    for a, b in zip(first, second, strict=True):
         try:
             found.append(gap(a, b))
         except NoComparison:

@@ -44,13 +44,13 @@ def measure_all(
     """Time all codecs at all points, file after file, one warm-up and three runs each."""
     from luxvox.torch_state import one_thread
 
-    places = [(s, e, point) for s in test_files for e in codecs for point in e.points]
+    jobs = [(s, e, point) for s in test_files for e in codecs for point in e.points]
     times = []
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for done, place in enumerate(places, 1):
-            times.append(_measure(*place, cache))
-            progress(done / len(places))
+        for done, job in enumerate(jobs, 1):
+            times.append(_measure(*job, cache))
+            progress(done / len(jobs))
     return times
 
 

@@ -75,8 +75,8 @@ def _page(
     yield f".SH SYNOPSIS\n.B {_plain(context.command_path)}\n{_plain(words)}"
     yield ".SH DESCRIPTION"
     yield from _paragraphs(command.help or "")
-    parameters = [one for one in command.get_params(context) if isinstance(one, click.Option)]
-    options = [record for one in parameters if (record := one.get_help_record(context))]
+    parameters = [p for p in command.get_params(context) if isinstance(p, click.Option)]
+    options = [record for p in parameters if (record := p.get_help_record(context))]
     yield ".SH OPTIONS"
     for names, text in options:
         yield f".TP\n\\fB{_plain(names)}\\fR\n{_plain(text)}"

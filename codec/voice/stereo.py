@@ -76,6 +76,6 @@ def from_coded(first: Samples, second: Samples, mode: int) -> Samples:
     return np.stack(pair[::-1] if mode == SIDE_EXCHANGED else pair, axis=1)
 
 
-def _cost(one: NDArray[np.float64], other: NDArray[np.float64], floor: float) -> float:
+def _cost(first: NDArray[np.float64], second: NDArray[np.float64], floor: float) -> float:
     """Return roughly how many bits a pair of channels takes at the same error, up to a constant."""
-    return float(np.log2((one + floor) * (other + floor)).sum())
+    return float(np.log2((first + floor) * (second + floor)).sum())

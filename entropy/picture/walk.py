@@ -157,7 +157,9 @@ class _LevelWalk:
         step: Tensor,
         codes: LatticeCodes,
     ) -> None:
-        self._level, self._tensors, self._step = level, tensors, step
+        self._level = level
+        self._tensors = tensors
+        self._step = step
         self._codes = codes
         height, width = codes.shape[1:]
         self._width = width

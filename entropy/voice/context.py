@@ -60,8 +60,8 @@ class Prediction:
 
     def pick(self, codes: Codes) -> Codes:
         """Take the codes [N] that this predicts from those of the level [stages, 1, 1, F]."""
-        some: Codes = codes[self.stage, 0, 0, self.positions]
-        return some
+        own: Codes = codes[self.stage, 0, 0, self.positions]
+        return own
 
     def code_logits(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return logits [n, K − 1] in 1/16 bit of codewords, for some of the frames by their index.
@@ -73,8 +73,8 @@ class Prediction:
             known, kept = self._kept
             index = np.searchsorted(known, positions).clip(max=len(known) - 1)
             if np.array_equal(known[index], positions):
-                some: NDArray[np.int32] = kept[index]
-                return some
+                again: NDArray[np.int32] = kept[index]
+                return again
 
         # [n, hidden] -> [n, K − 1]
         hidden = self._hidden[torch.from_numpy(positions)]

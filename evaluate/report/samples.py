@@ -137,11 +137,11 @@ def busiest(grey: NDArray[np.float32]) -> tuple[int, int]:
     lefts = range(0, grey.shape[1] - width + 1, _GRID)
     return max(
         ((top, left) for top in tops for left in lefts),
-        key=lambda place: (
-            total[place[0] + height, place[1] + width]
-            - total[place[0], place[1] + width]
-            - total[place[0] + height, place[1]]
-            + total[place[0], place[1]]
+        key=lambda corner: (
+            total[corner[0] + height, corner[1] + width]
+            - total[corner[0], corner[1] + width]
+            - total[corner[0] + height, corner[1]]
+            + total[corner[0], corner[1]]
         ),
     )
 

@@ -117,8 +117,8 @@ def _difference(own: Sequence[Record], other: Sequence[Record], scale: Record) -
 def _curve(rows: Sequence[Record], scale: Record) -> Curve:
     sign = 1.0 if scale["is_higher_better"] else -1.0
     pairs = [(row["rate"], _figure(row["figures"], scale)) for row in rows]
-    told = [(rate, sign * figure) for rate, figure in pairs if figure is not None]
-    return Curve(tuple(rate for rate, _ in told), tuple(quality for _, quality in told))
+    points = [(rate, sign * figure) for rate, figure in pairs if figure is not None]
+    return Curve(tuple(rate for rate, _ in points), tuple(quality for _, quality in points))
 
 
 def _figure(figures: Record, scale: Record) -> float | None:

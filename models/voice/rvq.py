@@ -178,7 +178,10 @@ class _Positions:
     """
 
     def __init__(self, rows: Tensor, rest: Tensor, item: Tensor, depth: Tensor) -> None:
-        self.rows, self._rest, self._item, self._depth = rows, rest, item, depth
+        self.rows = rows
+        self._rest = rest
+        self._item = item
+        self._depth = depth
         self._alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
 
     def keep_alive(self, stage: int) -> bool:

@@ -79,7 +79,8 @@ def synthesise(
         chunk: frames per chunk.
     """
     held = torch.zeros(model.config.n_channels, 1, 0, dtype=torch.float32)
-    held_start, start, end = 0, 0, 0
+    held_start = 0
+    start, end = 0, 0
     source, total = iter(latents), n_frames(n_samples)
     open_ = True
     while start < total - 1:

@@ -27,6 +27,8 @@ def test_the_c_library_is_asked(monkeypatch):
 
 @pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
 def test_other_c_libraries_are_left_alone(monkeypatch, error):
+    """Nothing is raised."""
+
     def fail(name):
         raise error
 

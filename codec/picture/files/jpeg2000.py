@@ -19,11 +19,11 @@ def bit_depth(stream: BinaryIO) -> int:
     stream.seek(0)
     front = stream.read(_FRONT_BYTES)
     start = front.find(_START_AND_SIZE)
-    place = start + _COMPONENTS
-    if start < 0 or place + 2 > len(front):
+    offset = start + _COMPONENTS
+    if start < 0 or offset + 2 > len(front):
         return 8
-    (n_components,) = struct.unpack_from(">H", front, place)
-    depths = front[place + 2 : place + 2 + 3 * n_components : 3]
+    (n_components,) = struct.unpack_from(">H", front, offset)
+    depths = front[offset + 2 : offset + 2 + 3 * n_components : 3]
     return max(((depth & 0x7F) + 1 for depth in depths), default=8)
 
 

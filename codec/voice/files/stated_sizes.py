@@ -54,7 +54,7 @@ def _of_wave64(file: BinaryIO, file_size: int) -> tuple[int, int] | None:
 
 
 def _chunks(
-    file: BinaryIO, file_size: int, place: int, layout: str, counts_itself: bool = False
+    file: BinaryIO, file_size: int, position: int, layout: str, counts_itself: bool = False
 ) -> Iterator[tuple[int, bytes, int]]:
     """Yield start of the contents, name and stated size of each chunk.
 
@@ -62,15 +62,15 @@ def _chunks(
     """
     n_bytes = struct.calcsize(layout)
     for _ in range(_MAX_CHUNKS):
-        if place + n_bytes > file_size:
+        if position + n_bytes > file_size:
             return
-        file.seek(place)
+        file.seek(position)
         name, size = struct.unpack(layout, file.read(n_bytes))
-        yield place + n_bytes, name, size
+        yield position + n_bytes, name, size
         length = -(-size // 8) * 8 if counts_itself else n_bytes + size
         if length < n_bytes:
             return
-        place += length
+        position += length
 
 
 def _of_nist(file: BinaryIO, _: int) -> tuple[int, int] | None:
@@ -85,18 +85,18 @@ def _of_nist(file: BinaryIO, _: int) -> tuple[int, int] | None:
 
 def _of_voc(file: BinaryIO, file_size: int) -> tuple[int, int] | None:
     file.seek(20)
-    (place,) = struct.unpack("<H", file.read(2))
+    (position,) = struct.unpack("<H", file.read(2))
     for _ in range(_MAX_CHUNKS):
-        if place + 4 > file_size:
+        if position + 4 > file_size:
             return None
-        file.seek(place)
+        file.seek(position)
         kind, *size = file.read(4)
         n_bytes = int.from_bytes(bytes(size), "little")
         if kind == _END_OF_VOC:
             return None
-        if place + 4 + n_bytes > file_size:
-            return place + 4, n_bytes
-        place += 4 + n_bytes
+        if position + 4 + n_bytes > file_size:
+            return position + 4, n_bytes
+        position += 4 + n_bytes
     return None
 
 

@@ -110,8 +110,8 @@ class ContextPhase(CropPhase):
         for step in VALIDATED_STEPS:
             for tune, tuned in enumerate(("psnr", "eye")):
                 # [2, 1] -> [2, B]: step and tuning, the same for all.
-                told = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
-                bits = self._bits(pixels, self.parts.model.conditions(*told))
+                values = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
+                bits = self._bits(pixels, self.parts.model.conditions(*values))
                 for level, of_level in bits.items():
                     name = f"{tuned}_{level}_{step:g}"
                     figures[name] = of_level.mean().item() / n_pixels

@@ -130,8 +130,8 @@ class JointPhase(CropPhase):
 
         for step, (tune, tuned) in itertools.product((20.0, 60.0), enumerate(("psnr", "eye"))):
             # [2, 1] -> [2, B]: step and tuning, the same for all.
-            told = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
-            at = model.conditions(*told)
+            values = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
+            at = model.conditions(*values)
 
             # All passes count and nothing is drawn, so validations can be compared.
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):

@@ -97,7 +97,8 @@ class LevelTwin(nn.Module):
             positions: numbers of the positions, at least one, to predict at [n].
         """
         pass_ = self.level.passes[number]
-        own, comp, state, step = inputs.own, inputs.companded, inputs.state, inputs.step
+        own, comp = inputs.own, inputs.companded
+        state, step = inputs.state, inputs.step
 
         # [B, n_state + 2, H, W] and [B, n_known, H, W] -> [B, hidden, H, W]
         around = step if state is None else torch.cat([state, step], 1)

@@ -132,8 +132,10 @@ def test_padding_repeats_the_edge():
 
 def test_read_only_pixels_are_taken(linear):
     pixels = pixels_of(64, 64)
+    expected = there(linear, pixels)
     pixels.flags.writeable = False
-    there(linear, pixels)
+    for level, latents in there(linear, pixels).items():
+        assert torch.equal(latents, expected[level])
 
 
 @pytest.mark.parametrize("height", [64, 320])
