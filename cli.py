@@ -7,7 +7,6 @@ and 128 more than its number for another signal that ends the process.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ import click
 
 from luxvox import __version__
 from luxvox.commands.console import report, say
+from luxvox.commands.group import Commands
 from luxvox.commands.process import (
     EndedBySignal,
     ending_signals_raised,
@@ -32,7 +32,6 @@ _FIRST_STEPS = """luxvox makes photographs and voices small.
   luxvox compress voice.wav -b 3  writes voice.lvx at 3 kbit/s
 
 luxvox --help names all commands, and luxvox compress --help what one of them takes."""
-_COMMANDS = ("compress", "decompress", "evaluate", "info", "test", "train", "truncate")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,24 +70,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return report(error)
 
 
-class _Commands(click.Group):
-    """The commands, each imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name all commands."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by its name."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"luxvox.commands.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -134,9 +134,15 @@ def summary(record: Record, anchors: Sequence[str] = ()) -> str:
     ]
     heads = [f"{scale['label']}" for scale in scales]
     return (
-        table([f"against {labels[reference]}", *heads], rows)
+        table([f"against {_short_name(labels, reference)}", *heads], rows)
         + f"\n\n{shell_block(record['run']['command'])}"
     )
+
+
+def _short_name(labels: Mapping[str, str], name: str) -> str:
+    """Return a label without what it has in brackets, unless others then have the same."""
+    short = {key: label.partition(" (")[0] for key, label in labels.items()}
+    return short[name] if list(short.values()).count(short[name]) == 1 else labels[name]
 
 
 def check_anchors(records: Mapping[str, Record], wanted: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from luxvox.evaluate.report.pages import splice, table
+from luxvox.evaluate.report.pages import _short_name, splice, table
 from luxvox.evaluate.report.wording import format_signed
 
 
@@ -31,6 +31,11 @@ def test_splice_refuses_a_page_without_markers(tmp_path: Path, text: str) -> Non
 
 def test_table() -> None:
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+
+
+def test_a_summary_shortens_the_label_of_its_reference() -> None:
+    labels = {"opus": "Opus (voip, VBR)", "a": "AVIF (speed 4)", "b": "AVIF (4:4:4)"}
+    assert [_short_name(labels, name) for name in labels] == ["Opus", labels["a"], labels["b"]]
 
 
 def test_signed() -> None:
