@@ -74,7 +74,7 @@ def test_tokens_of_voices(voice_file):
     assert sequence.max() < stages * tokens.vocabulary("voice")["size_of_a_stage"]
     assert np.array_equal(sequence[:stages] // 1024, np.arange(stages))
     assert np.array_equal(tokens.unflatten_voice(sequence), codes)
-    with pytest.raises(UsageError, match="another stage"):
+    with pytest.raises(UsageError, match="not of the stage of its position"):
         tokens.unflatten_voice(sequence[::-1])
     with pytest.raises(UsageError, match="a multiple of"):
         tokens.unflatten_voice(sequence[1:])
