@@ -30,16 +30,17 @@ from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.spectra import spectrum
-from luxvox.timeline import CODED_RATE_HZ
+from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-MAX_STORED_S = 1800.0  # of recordings that are coded: more teach no more in the time available
-CORRECTIONS = (2, 0)  # steps, in each coding of a recording, at log-steps spread over the range
+MAX_STORED_S = 2700.0  # of recordings that are coded, which takes a third of their length
+N_CORRECTIONS = 2  # steps; more shift codes little, and take longer
 BATCH = 8  # pieces per pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
+N_PROBED = 16  # recordings that show whether a context model saves bits
 CONTEXT_FILE = "context.safetensors"
 MADE_BY = "made_by.json"
 
@@ -52,11 +53,10 @@ def store_speech_codes(
     seed: int,
     context: Context | None = None,
 ) -> None:
-    """Code recordings, at most half an hour, and write the codes in pieces of 128 frames.
+    """Code recordings, at most 45 minutes, and write the codes in pieces of 128 frames.
 
-    This is done at several rates, as in the encoder: latents are corrected for the depths of a
-    rate, or not, and for corrected ones codewords are chosen by the context model's costs, if there
-    is one.
+    Each is coded at a random rate, as in the encoder: latents are corrected for the depths of the
+    rate, and codewords are chosen by the context model's costs, if there is one.
 
     Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces], and
     `made_by.json`, the digest of what coded them. An existing folder is replaced as a whole.
@@ -76,11 +76,10 @@ def store_speech_codes(
 
         # The last piece overlaps the one before it, so that the end is not lost.
         starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
-        for log_step_int, n_steps in zip(_draw_log_steps(generator), CORRECTIONS, strict=True):
-            voice = _Analysed(samples, latents)
-            codes = _codes_at(model, voice, log_step_int, n_steps, context)
-            pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
-            log_steps += [log_step_int] * len(starts)
+        log_step_int = int(torch.randint(-127, 128, (), generator=generator))
+        codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
+        pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
+        log_steps += [log_step_int] * len(starts)
         if count % 50 == 0:
             log.info("coded %d of %d recordings at most", count, len(voices.samples))
 
@@ -91,15 +90,6 @@ def store_speech_codes(
         "codes.npy": np.stack(pieces).astype(np.uint16),
     }
     _replace_folder(folder, arrays, digest(model))
-
-
-def _draw_log_steps(generator: torch.Generator) -> list[int]:
-    """Draw a log-step −127 … 127 for each coding of a recording."""
-    # One from each equal part of the range, so each recording is coded both finely and coarsely.
-    draws = torch.randperm(len(CORRECTIONS), generator=generator)
-    draws = (draws + torch.rand(len(CORRECTIONS), generator=generator)) / len(CORRECTIONS)
-    drawn = torch.floor(draws * 254.0 - 127.0 + 0.5)
-    return [int(log_step_int) for log_step_int in drawn.tolist()]
 
 
 @dataclass(frozen=True)
@@ -114,27 +104,28 @@ def _codes_at(
     model: SpeechModel,
     voice: _Analysed,
     log_step_int: int,
-    n_steps: int,
     context: Context | None,
 ) -> Codes:
-    """Return codes [stages, F] at a log-step, of latents corrected in `n_steps` steps."""
+    """Return codes [stages, F] at a log-step, of corrected latents."""
     corrected = voice.latents[0]  # [1, n_channels, 1, F] -> [n_channels, 1, F]
     power = power_db(voice.latents)[0, 0].numpy()  # [1, 1, F] -> [F]
     depths_of = functools.partial(_depths, model, log_step_int / 127.0, power)
-    depths = depths_of(np.zeros_like(power))
-    if n_steps:
-        result = correct_latents(model, corrected, voice.samples, depths_of, n_steps)
-        corrected = result.latents
-        depths = depths_of(result.heard_db)
+    result = correct_latents(model, corrected, voice.samples, depths_of, N_CORRECTIONS)
+    corrected = result.latents
+    depths = depths_of(result.heard_db)
 
     # [stages, 1, 1, F] -> [stages, F]
-    if n_steps and context is not None:
+    if context is not None:
         choice = VoiceChoice(model.vq, corrected, depths)
         shapes = {LEVEL: (1, corrected.shape[2])}
         return walk(context, shapes, log_step_int, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
 
-    # Codes of all stages, cut to the depth of each frame.
-    codes: Codes = model.choose(corrected[None])[0]
+    return _nearest_codes(model, corrected, depths)
+
+
+def _nearest_codes(model: SpeechModel, latents: Tensor, depths: NDArray[np.int64]) -> Codes:
+    """Return codes [stages, F] of latents [n_channels, 1, F], cut to the depth of each frame."""
+    codes: Codes = model.choose(latents[None])[0]
     return codes * (np.arange(len(codes))[:, None] < depths)
 
 
@@ -243,14 +234,8 @@ class SpeechContextPhase:
         chosen = np.linspace(0, len(self.held_back[1]) - 1, N_VALIDATION).astype(np.int64)
         codes = _as_level(self.held_back[0][chosen])
         log_step_int = torch.from_numpy(self.held_back[1][chosen]).float()
-        static = float(self.model.vq.static_bits(codes[LEVEL], log_step_int / 127.0).sum())
-
-        # A stage has several passes, whose bits add up.
-        figures: dict[str, float] = {}
-        for index in range(len(self.twins.plan[0].passes)):
-            for stage, bits in self.twins.bits(LEVEL, codes, log_step_int, index).items():
-                key = f"stage_{stage + 1}"
-                figures[key] = figures.get(key, 0.0) + bits.item()
+        figures = _bits_by_stage(self.twins, codes, log_step_int)
+        static = _static_bits(self.model, codes, log_step_int)
 
         total = sum(figures.values())
         unit = 0.05 / (len(chosen) * PIECE_FRAMES)
@@ -258,22 +243,59 @@ class SpeechContextPhase:
         return {"kbps": total * unit, "saved": 1.0 - total / static, **by_stage}
 
     def finish(self, run: Path) -> None:
-        """Write `context.safetensors`, and for which codes."""
-        save_speech_context(self.twins, run, digest(self.model))
+        """Write `context.safetensors`."""
+        save_speech_context(self.twins, run)
 
 
-def save_speech_context(twins: ContextTwins, run: Path, coder: str) -> None:
-    """Write `context.safetensors`, and `context.json`: the digest of what coded its codes."""
+def save_speech_context(twins: ContextTwins, run: Path) -> None:
+    """Write `context.safetensors`."""
     save_atomically(dict(twins.state_dict()), run / CONTEXT_FILE)
-    write_json((run / CONTEXT_FILE).with_suffix(".json"), {"coder": coder})
 
 
-def fitting_context(model: SpeechModel, run: Path) -> Context | None:
-    """Return the context model of a run folder, if it was trained on codes of this model."""
-    path = (run / CONTEXT_FILE).with_suffix(".json")
-    if not path.exists() or json.loads(path.read_text())["coder"] != digest(model):
+@torch.no_grad()
+def useful_context(model: SpeechModel, run: Path, voices: Recordings) -> Context | None:
+    """Return the context model of a run folder, if it saves bits on codes of this model.
+
+    Codebooks change while they learn. A context model of codebooks a little older still chooses
+    well; one that needs more bits than static tables does not.
+    """
+    if not (run / CONTEXT_FILE).exists():
         return None
-    return load_speech_context(model, run).runtime()
+
+    # The first piece of a few recordings, in the nearest codewords at the middle of the range.
+    pieces: list[Codes] = []
+    for index in range(len(voices.samples)):
+        samples = voices.whole(index)[: PIECE_FRAMES * FRAME_SAMPLES]
+        latents = model.latents(spectrum(samples[None]))
+        if latents.shape[3] >= PIECE_FRAMES and len(pieces) < N_PROBED:
+            power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
+            pieces.append(_nearest_codes(model, latents[0], model.depths_of_powers(power, 0.0)))
+    if not pieces:
+        return None
+
+    codes = _as_level(np.stack(pieces)[:, :, :PIECE_FRAMES].astype(np.uint16))
+    log_step_int = torch.zeros(len(pieces))
+    twins = load_speech_context(model, run)
+    bits = sum(_bits_by_stage(twins, codes, log_step_int).values())
+    return twins.runtime() if bits < _static_bits(model, codes, log_step_int) else None
+
+
+def _bits_by_stage(
+    twins: ContextTwins, codes: dict[str, Tensor], log_step_int: Tensor
+) -> dict[str, float]:
+    """Return bits under the context model, of all pieces together."""
+    # A stage has several passes, whose bits add up.
+    figures: dict[str, float] = {}
+    for index in range(len(twins.plan[0].passes)):
+        for stage, bits in twins.bits(LEVEL, codes, log_step_int, index).items():
+            key = f"stage_{stage + 1}"
+            figures[key] = figures.get(key, 0.0) + bits.item()
+    return figures
+
+
+def _static_bits(model: SpeechModel, codes: dict[str, Tensor], log_step_int: Tensor) -> float:
+    """Return bits under static tables, of all pieces together."""
+    return float(model.vq.static_bits(codes[LEVEL], log_step_int / 127.0).sum())
 
 
 def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:

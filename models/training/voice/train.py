@@ -27,11 +27,10 @@ from luxvox.models.training.voice.context_phase import (
     CONTEXT_FILE,
     SpeechContextPhase,
     codes_fit,
-    digest,
-    fitting_context,
     load_speech_context,
     save_speech_context,
     store_speech_codes,
+    useful_context,
 )
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.equalise import equalise
@@ -109,7 +108,7 @@ class VoiceRecipe:
         if job.init is None and (self.stages is not None or self.widen or self.equalise):
             raise UsageError("--stages, --widen and --equalise need weights to start from (--init)")
 
-        twins, coder = None, ""
+        twins = None
         if job.init is None:
             model = untrained_speech_model(training, self.config, SEED)
         else:
@@ -117,9 +116,6 @@ class VoiceRecipe:
             model, twins = _load_networks(job.init)
             if self.widen:
                 model = widen(model, self.config)
-
-            # The context model knows codes of these networks; what follows changes the codes.
-            coder = digest(model)
             if self.stages not in (None, model.config.n_stages):
                 model, twins = _with_stages(model, twins, training, self.stages)
             if self.equalise:
@@ -132,7 +128,7 @@ class VoiceRecipe:
         for folder in _codes(job.run):
             shutil.rmtree(folder, ignore_errors=True)
         if twins is not None:
-            save_speech_context(twins, job.run, coder)
+            save_speech_context(twins, job.run)
         save_atomically(dict(model.state_dict()), job.run / MODEL_FILE)
         return model.config
 
@@ -191,6 +187,6 @@ def _codes(run: Path) -> tuple[Path, Path]:
 
 def _store(model: SpeechModel, run: Path, data: tuple[Recordings, Recordings]) -> None:
     """Store codes of all recordings, as the encoder would choose them."""
-    context = fitting_context(model, run)
+    context = useful_context(model, run, data[1])
     for seed, (voices, folder) in enumerate(zip(data, _codes(run), strict=True), start=SEED):
         store_speech_codes(model, voices, folder, seed, context)
