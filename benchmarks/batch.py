@@ -17,7 +17,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,17 @@ import click
 import numpy as np
 from PIL import Image
 
+from luxvox.benchmarks.mosaic import mosaic
 from luxvox.benchmarks.origin import describe_packages, repeat_command
-from luxvox.evaluate.inputs import picture_paths
+from luxvox.evaluate.inputs import picture_paths, read_picture
 from luxvox.evaluate.report.pages import splice, table
 from luxvox.evaluate.timing import machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WAYS = ("one process", "two processes", "Dask, two workers")
+PARTS = ("speeds", "small", "large")
 _SMALL_SIDE = 32
+_LARGE_SHAPE = (2828, 4242)  # 12 megapixels
 _N_SAMPLES = 8
 _PAUSE_S = 0.2
 
@@ -72,26 +75,50 @@ class Memory:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--small", default=10_000, show_default=True, help="Small files to watch memory over."
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    default=PARTS,
+    show_default=True,
+    help="What to measure (repeatable); figures of the others are kept.",
 )
+@click.option("--small", default=10_000, show_default=True, help="Small pictures.")
+@click.option("--large", default=200, show_default=True, help="Photographs of 12 megapixels.")
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
-def main(folder: Path, small: int, docs: Path) -> None:
-    """Compress the pictures of FOLDER in each way, and many small ones; renew docs/results.md."""
-    with tempfile.TemporaryDirectory(prefix="luxvox-") as scratch:
-        speeds = [measure(folder, way, Path(scratch, f"out{n}")) for n, way in enumerate(WAYS)]
-        make_small_files(Path(scratch, "small"), small)
-        memory = watch_memory(Path(scratch, "small"), Path(scratch, "small-out"), small)
-    record = {
-        "command": repeat_command(folder),
-        "machine": machine(),
-        "packages": describe_packages("torch", "numpy", "distributed", weights=("picture",)),
-        "speeds": [asdict(speed) for speed in speeds],
-        "memory": [asdict(row) for row in memory],
-    }
-    (docs / "results" / "batch.json").write_text(json.dumps(record, indent=1) + "\n")
+def main(folder: Path, parts: tuple[str, ...], small: int, large: int, docs: Path) -> None:
+    """Compress the pictures of FOLDER in each way, and many small and large ones.
+
+    Renews docs/results.md and docs/results/batch.json.
+    """
+    path = docs / "results" / "batch.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="luxvox-") as scratch:
+            rows = measure_part(part, folder, Path(scratch), {"small": small, "large": large})
+        record[part] = {
+            "rows": [asdict(row) for row in rows],
+            "command": repeat_command(folder),
+            "machine": machine(),
+            "packages": describe_packages("torch", "numpy", "distributed", weights=("picture",)),
+        }
+        path.write_text(json.dumps(record, indent=1) + "\n")
     text = lay_out(record)
     splice(docs / "results.md", "batch", text)
     click.echo(text)
+
+
+def measure_part(
+    part: str, folder: Path, scratch: Path, n_files: Mapping[str, int]
+) -> list[Speed] | list[Memory]:
+    """Measure one of `PARTS`, with files made in a scratch folder."""
+    if part == "speeds":
+        return [measure(folder, way, scratch / f"out{n}") for n, way in enumerate(WAYS)]
+    if part == "small":
+        make_small_files(scratch / "in", n_files[part])
+    else:
+        make_photographs(picture_paths(folder), scratch / "in", n_files[part])
+    return watch_memory(scratch / "in", scratch / "out", n_files[part])
 
 
 def measure(folder: Path, way: str, out: Path) -> Speed:
@@ -140,6 +167,16 @@ def make_small_files(folder: Path, n_files: int) -> None:
         Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{number:06}.png")
 
 
+def make_photographs(paths: Sequence[Path], folder: Path, n_files: int) -> None:
+    """Make JPEG files of 12 megapixels out of pictures mirrored at their borders, no two alike."""
+    folder.mkdir()
+    for number in range(n_files):
+        pixels = read_picture(paths[number % len(paths)])
+        shifted = np.roll(pixels, 16 * (number // len(paths)), axis=(0, 1))
+        photograph = Image.fromarray(mosaic(shifted, *_LARGE_SHAPE))
+        photograph.save(folder / f"{number:06}.jpg", quality=92)
+
+
 def watch_memory(folder: Path, out: Path, n_files: int) -> list[Memory]:
     """Compress a folder in two processes, and read memory at equal steps of the files done."""
     command = _command(folder, out, "--jobs", "2", "--quiet")
@@ -181,35 +218,46 @@ def _children(number: int) -> list[int]:
 
 def lay_out(record: dict[str, Any]) -> str:
     """Lay a record out for the page of results."""
-    first = record["speeds"][0]["seconds"]
-    speeds = [
+    layouts = {"speeds": _lay_out_speeds, "small": _lay_out_memory, "large": _lay_out_memory}
+    captions = {
+        "speeds": "Photographs, one thread a process; the start of the command counts, that of the "
+        "cluster does not.",
+        "small": f"Pictures of {_SMALL_SIDE}×{_SMALL_SIDE} pixels in two processes: resident "
+        "memory while they are compressed.",
+        "large": "The same for photographs of 12 megapixels.",
+    }
+    texts = []
+    for part in (part for part in PARTS if part in record):
+        measurement = record[part]
+        origin = f"`{measurement['command']}`, {measurement['machine']}, {measurement['packages']}."
+        origin = textwrap.fill(origin, 100, break_long_words=False, break_on_hyphens=False)
+        texts += [captions[part], layouts[part](measurement["rows"]), origin]
+    return "\n\n".join(texts)
+
+
+def _lay_out_speeds(rows: list[dict[str, Any]]) -> str:
+    first_s = rows[0]["seconds"]
+    head = ["", "files", "s", "files/s", "megapixels/s", "speed-up"]
+    cells = [
         [
             row["way"],
             str(row["files"]),
             f"{row['seconds']:.1f}",
             f"{row['files'] / row['seconds']:.2f}",
             f"{row['megapixels'] / row['seconds']:.2f}",
-            f"{first / row['seconds']:.2f}×",
+            f"{first_s / row['seconds']:.2f}×",
         ]
-        for row in record["speeds"]
+        for row in rows
     ]
-    memory = [
-        [f"{row['files']:,}", f"{row['own_mib']:.0f}", f"{row['others_mib']:.0f}"]
-        for row in record["memory"]
+    return table(head, cells)
+
+
+def _lay_out_memory(rows: list[dict[str, Any]]) -> str:
+    head = ["files done", "the command, MiB", "its processes, MiB"]
+    cells = [
+        [f"{row['files']:,}", f"{row['own_mib']:.0f}", f"{row['others_mib']:.0f}"] for row in rows
     ]
-    origin = f"`{record['command']}`, {record['machine']}, {record['packages']}."
-    head = ["", "files", "s", "files/s", "megapixels/s", "speed-up"]
-    return "\n\n".join(
-        [
-            "Photographs, one thread a process; the start of the command counts, that of the "
-            "cluster does not.",
-            table(head, speeds),
-            f"Pictures of {_SMALL_SIDE}×{_SMALL_SIDE} pixels in two processes: resident memory "
-            "while they are compressed.",
-            table(["files done", "the command, MiB", "its processes, MiB"], memory),
-            textwrap.fill(origin, 100, break_long_words=False, break_on_hyphens=False),
-        ]
-    )
+    return table(head, cells)
 
 
 if __name__ == "__main__":
