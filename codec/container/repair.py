@@ -1,9 +1,9 @@
 """One altered byte at the front of a file is found by its checksum, and corrected.
 
-The header, and the table of parts of a picture, say how to read all that follows. Each byte is
-tried with every other value; what makes the checksum match is what was written. A checksum of 16
-bits leaves a few values in a long table; of those the one is taken under which most parts are
-sound.
+The header, and the table of parts of a picture, say how to read all that follows. What makes the
+checksum match is what was written: in a header, each byte is tried with every other value; in a
+table, which is longer, the checksum tells. One of 16 bits leaves a few values in a long table; of
+those the one is taken under which most parts are sound.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from luxvox.codec.container import OpenFile, open_file
 from luxvox.codec.container.bands import Bands, bands_of
 from luxvox.codec.container.header import MAX_HEADER_SIZE, PictureHeader, parse_header
 from luxvox.codec.container.parts import list_parts
-from luxvox.codec.container.wire import CRC_SIZE, crc16
+from luxvox.codec.container.syndromes import single_changes
+from luxvox.codec.container.wire import CRC_SIZE, MAX_VARINT_SIZE
 from luxvox.errors import (
     ChecksumError,
     DamageWarning,
@@ -24,7 +25,7 @@ from luxvox.errors import (
     TruncatedError,
 )
 
-_LONGEST_TABLE: Final = 1024  # bytes; of 70 megapixels
+_LONGEST_TABLE: Final = 8192  # bytes; longer ones match by chance too often
 _IS_END: Final = bytes([1] * 128 + [0] * 128)  # each varint ends with a byte below 128
 _DAMAGE: Final = (ChecksumError, FormatError, TruncatedError)
 
@@ -78,34 +79,41 @@ def _with_header(data: bytes) -> bytes:
 def _with_table(data: bytes, start: int, bands: Bands) -> bytes:
     n_parts = bands.n_bands * bands.n_sections
     front = data[start : start + _LONGEST_TABLE]
-    # An altered byte may split a number in two, or join two of them.
-    front = front[: (_end_of(front, n_parts + 1) or len(front)) + CRC_SIZE]
-    if n_parts > 1 and not _end_of(front, n_parts - 1):
-        return data  # one byte cannot make up for more than one number
     best, max_whole = data, -1
-    for tried in _changes(front):
-        end = _end_of(tried, n_parts)
-        crc = crc16(tried[:end])
-        if not end or tried[end : end + CRC_SIZE] != crc:
-            continue
-        whole = data[:start] + tried + data[start + len(front) :]
-        try:
-            n_whole = len(list_parts(whole, start, bands).in_state("whole"))
-        except LuxvoxError:
-            continue
-        if n_whole > max_whole:
-            best, max_whole = whole, n_whole
+    for end in _possible_ends(front, n_parts):
+        for sound in single_changes(front[:end], front[end : end + CRC_SIZE]):
+            if _end_of_numbers(sound[:end], n_parts) != end:
+                continue
+            whole = data[:start] + sound + data[start + len(sound) :]
+            try:
+                n_whole = len(list_parts(whole, start, bands).in_state("whole"))
+            except LuxvoxError:
+                continue
+            if n_whole > max_whole:
+                best, max_whole = whole, n_whole
     return best
 
 
-def _end_of(table: bytes, n_parts: int) -> int:
-    """Return where the last of n varints ends; 0 if there are fewer."""
+def _possible_ends(front: bytes, n_parts: int) -> list[int]:
+    """Return where a table of n varints may end, if one byte of it is altered."""
+    # The altered byte may split a number in two, or join two of them. It may also have been the
+    # last byte of the table: then any byte of what now is the last number may be it.
+    one_less = _end_of_numbers(front, n_parts - 1)
+    if one_less is None:
+        return []  # one byte cannot make up for more than one number
+    ends = {one_less + size for size in range(MAX_VARINT_SIZE + 1)}
+    ends |= {_end_of_numbers(front, n) or 0 for n in (n_parts, n_parts + 1)}
+    return sorted(end for end in ends if 0 < end <= len(front) - CRC_SIZE)
+
+
+def _end_of_numbers(table: bytes, n: int) -> int | None:
+    """Return where the last of n varints ends; None if there are fewer."""
     ends = table.translate(_IS_END)
     at = -1
-    for _ in range(n_parts):
+    for _ in range(n):
         at = ends.find(b"\1", at + 1)
         if at < 0:
-            return 0
+            return None
     return at + 1
 
 

@@ -1,0 +1,25 @@
+"""Altered bytes are found by the checksum that they spoil."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luxvox.codec.container.syndromes import single_changes
+from luxvox.codec.container.wire import CRC_SIZE, crc16
+
+
+@given(st.binary(min_size=1, max_size=300), st.data())
+def test_an_altered_byte_is_found(message, data):
+    """In the message or in its CRC, wherever it is; and nothing else that would not match."""
+    sound = message + crc16(message)
+    altered = bytearray(sound)
+    altered[data.draw(st.integers(0, len(sound) - 1))] ^= data.draw(st.integers(1, 255))
+    found = list(single_changes(bytes(altered[:-CRC_SIZE]), bytes(altered[-CRC_SIZE:])))
+    assert sound in found
+    for candidate in found:
+        assert candidate[-CRC_SIZE:] == crc16(candidate[:-CRC_SIZE])
+        assert sum(a != b for a, b in zip(candidate, altered, strict=True)) == 1
+
+
+@given(st.binary(max_size=50))
+def test_a_sound_message_needs_no_change(message):
+    assert list(single_changes(message, crc16(message))) == []
