@@ -35,7 +35,7 @@ from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-MAX_STORED_S = 2700.0  # of recordings that are coded, which takes a third of their length
+MAX_CORRECTED_S = 2700.0  # of recordings; coding them takes a sixth of their length
 N_CORRECTIONS = 2  # steps; more shift codes little, and take longer
 BATCH = 8  # pieces per pass
 PASSES_A_STEP = 6
@@ -53,20 +53,24 @@ def store_speech_codes(
     seed: int,
     context: Context | None = None,
 ) -> None:
-    """Code recordings, at most 45 minutes, and write the codes in pieces of 128 frames.
+    """Code recordings and write the codes in pieces of 128 frames.
 
-    Each is coded at a random rate, as in the encoder: latents are corrected for the depths of the
-    rate, and codewords are chosen by the context model's costs, if there is one.
+    At most 45 minutes of them are coded as in the encoder: latents are corrected for the depths of
+    a random rate, and codewords are chosen by the context model's costs, if there is one. The
+    others are too many for that, and get the nearest codewords at random depths. They keep the
+    context model from learning the first ones by heart.
 
-    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces], and
-    `made_by.json`, the digest of what coded them. An existing folder is replaced as a whole.
+    Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces],
+    `corrected.npy`, bool [pieces], and `made_by.json`, the digest of what coded them. An existing
+    folder is replaced as a whole.
 
     Raises:
         InputError: if no recording is long enough for a piece.
     """
     generator = torch.Generator().manual_seed(seed)
-    pieces, log_steps = [], []
-    for count, index in enumerate(_draw_recordings(voices, generator)):
+    for_correction = _draw_recordings(voices, generator)
+    pieces, log_steps, corrected = [], [], []
+    for index in range(len(voices.samples)):
         # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
@@ -74,20 +78,28 @@ def store_speech_codes(
         if n < PIECE_FRAMES:
             continue
 
+        log_step_int = int(torch.randint(-127, 128, (), generator=generator))
+        if index in for_correction:
+            codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
+        else:
+            power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
+            depths = model.depths_of_powers(power, log_step_int / 127.0)
+            codes = _nearest_codes(model, latents[0], depths)
+
         # The last piece overlaps the one before it, so that the end is not lost.
         starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
-        log_step_int = int(torch.randint(-127, 128, (), generator=generator))
-        codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
-        pieces += [codes[:, s : s + PIECE_FRAMES] for s in starts]
+        pieces += [codes[:, s : s + PIECE_FRAMES].astype(np.uint16) for s in starts]
         log_steps += [log_step_int] * len(starts)
-        if count % 50 == 0:
-            log.info("coded %d of %d recordings at most", count, len(voices.samples))
+        corrected += [index in for_correction] * len(starts)
+        if index % 50 == 0:
+            log.info("coded %d of %d recordings", index, len(voices.samples))
 
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
     arrays: dict[str, NDArray[Any]] = {
         "log_steps.npy": np.array(log_steps, np.int64),
-        "codes.npy": np.stack(pieces).astype(np.uint16),
+        "corrected.npy": np.array(corrected, np.bool_),
+        "codes.npy": np.stack(pieces),
     }
     _replace_folder(folder, arrays, digest(model))
 
@@ -158,15 +170,14 @@ def _depths(
     return model.depths_of_powers(power + HEARD_SHARE * heard_db, log_step)
 
 
-def _draw_recordings(voices: Recordings, generator: torch.Generator) -> list[int]:
-    """Return which recordings are coded, at random, in their order."""
+def _draw_recordings(voices: Recordings, generator: torch.Generator) -> set[int]:
+    """Return which recordings are corrected, at random."""
     drawn = torch.randperm(len(voices.samples), generator=generator)
 
     # Recordings up to the limit, in the order in which they are drawn, and at least one.
     lengths = torch.tensor([len(s) / CODED_RATE_HZ for s in voices.samples])
     seconds = lengths[drawn].cumsum(0)
-    kept: list[int] = drawn[seconds <= max(MAX_STORED_S, float(seconds[0]))].tolist()
-    return sorted(kept)
+    return set(drawn[seconds <= max(MAX_CORRECTED_S, float(seconds[0]))].tolist())
 
 
 def codes_fit(model: SpeechModel, folder: Path) -> bool:
@@ -196,6 +207,11 @@ class SpeechContextPhase:
         self.codes, self.log_steps = _load(folder)
         self.held_back = _load(held_back)
 
+        # Of each batch one half is as in files, the other of all the recordings.
+        (corrected,) = np.nonzero(np.load(folder / "corrected.npy"))
+        (others,) = np.nonzero(~np.load(folder / "corrected.npy"))
+        self.halves = [half for half in (corrected, others) if len(half)]
+
     def trained_module(self) -> nn.Module:
         """Return the float twins."""
         return self.twins
@@ -216,8 +232,7 @@ class SpeechContextPhase:
         chosen = torch.randperm(n_passes, generator=generator)[:PASSES_A_STEP]
         for index in chosen.tolist():
             # Codes are in a memory-mapped file, which is read faster in ascending order.
-            picks = torch.randint(len(self.log_steps), (BATCH,), generator=generator).numpy()
-            picks = np.sort(picks)
+            picks = np.sort(self._draw_pieces(generator))
             codes = _as_level(self.codes[picks])
             log_step_int = torch.from_numpy(self.log_steps[picks]).float()
             costs = self.twins.bits(LEVEL, codes, log_step_int, index, tensors)
@@ -226,6 +241,14 @@ class SpeechContextPhase:
         # The chosen passes stand for all. At 50 frames a second, a bit per frame is 0.05 kbit/s.
         bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}
+
+    def _draw_pieces(self, generator: torch.Generator) -> NDArray[np.int64]:
+        """Draw pieces for a pass."""
+        shape = (BATCH // len(self.halves),)
+        drawn = [torch.randint(len(half), shape, generator=generator) for half in self.halves]
+        return np.concatenate(
+            [half[picks.numpy()] for half, picks in zip(self.halves, drawn, strict=True)]
+        )
 
     @torch.no_grad()
     def validate(self, folder: Path) -> dict[str, float]:

@@ -15,12 +15,13 @@ from safetensors.torch import load_file, save_file
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK
 from luxvox.errors import InputError, ModelError, UsageError
 from luxvox.models.training.export import export_run, training_record
-from luxvox.models.training.voice import data as recordings
 from luxvox.models.training.voice import (
+    context_phase,
     phases,
     synthesis_phase,
     train,
 )
+from luxvox.models.training.voice import data as recordings
 from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.voice import correction
@@ -140,6 +141,21 @@ def test_codes_are_chosen_by_a_context_model_that_saves_bits(run, voices, monkey
     save_file({n: t + 4 * torch.randn(t.shape, generator=chance) for n, t in tensors.items()}, path)
     train_as(voices, run, A_STEP, "context")
     assert contexts[2:] == [None, None]
+
+
+def test_half_of_a_batch_is_of_corrected_codes(run, voices, monkeypatch):
+    """What is left of the recordings gets the nearest codewords."""
+    monkeypatch.setattr(context_phase, "MAX_CORRECTED_S", 0.0)
+    model = phases.load_speech_model(run)
+    training, held_back = Recordings([voices]).split(3)
+    for data, name in ((training, "codes"), (held_back, "codes-held-back")):
+        store_speech_codes(model, data, run / name, 1)
+    corrected = np.load(run / "codes" / "corrected.npy")
+    assert 0 < corrected.sum() < len(corrected)
+    phase = context_phase.SpeechContextPhase(model, run / "codes", run / "codes-held-back")
+    for seed in range(5):
+        drawn = phase._draw_pieces(torch.Generator().manual_seed(seed))
+        assert corrected[drawn].tolist() == [True, False]
 
 
 def test_the_card_counts_hours_of_cores(run):
