@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
-from luxvox.codec.picture.files import cut_jpeg, png, tiff
+from luxvox.codec.picture.files import cut_jpeg, jpeg_markers, png, tiff
 from luxvox.codec.picture.files.facts import facts_of
 from luxvox.codec.picture.files.kinds import HEAD_BYTES
 from luxvox.codec.picture.files.metadata import Metadata, make_true
@@ -29,6 +29,7 @@ from luxvox.codec.quiet import LIBTIFF, quiet
 from luxvox.errors import InputError, SystemFailure
 
 _ICC_TAG, _XMP_TAG = 34_675, 700
+_OTHERS = ("gain map", "second picture", "film")  # in notes on what XMP says of a file
 
 
 def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
@@ -50,7 +51,7 @@ def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
         head = stream.read(HEAD_BYTES)
     try:
         with open_image(source, max_pixels) as image:
-            return _read(image, source, head)
+            return _with_notes_on_data(_read(image, source, head), image, source)
     except UnknownFormat:
         if not tiff.is_tiff(head):
             raise
@@ -119,6 +120,21 @@ def _bytes_of(tags: Any, number: int) -> bytes | None:
 
 def _is_cut_jpeg(head: bytes, error: InputError) -> bool:
     return head.startswith(b"\xff\xd8") and "truncated" in str(error.__cause__)
+
+
+def _with_notes_on_data(raster: Raster, image: Image.Image, source: Source) -> Raster:
+    """Add what a file lacks, and what follows the picture in it; its reader says nothing of it."""
+    if image.format not in ("JPEG", "MPO"):
+        return raster
+    with stream_of(source) as stream:
+        data = stream.read()
+    markers = jpeg_markers.read_markers(data)
+    notes = (*cut_jpeg.notes_on_gaps(data, markers, image), *raster.notes)
+    is_said = image.format == "MPO" or any(word in " ".join(notes) for word in _OTHERS)
+    rest = None
+    if markers.end is not None and not is_said:
+        rest = jpeg_markers.note_on_rest(data, markers.end)
+    return replace(raster, notes=notes if rest is None else (rest, *notes))
 
 
 def _read_cut_jpeg(source: Source, max_pixels: int) -> Raster:

@@ -1,20 +1,27 @@
-"""JPEG files without their end: read if little is missing, refused if much is."""
+"""JPEG files without all of their data: read if little is missing, refused if much is.
+
+libjpeg draws grey or nonsense where data is missing, and Pillow passes on no word of it.
+"""
 
 from __future__ import annotations
 
+import io
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from luxvox.codec.notes import PartNote
+from luxvox.codec.picture.files.jpeg_markers import Markers
 from luxvox.errors import InputError
 
 END_MARKER: Final = b"\xff\xd9"
 _BLOCK: Final = 8
 _UNWRITTEN: Final = 128  # the grey that libjpeg leaves where there is no data
 _MAX_MISSING_SHARE: Final = 0.02
+_CUT: Final = "the file is cut; the end of the picture may be missing or coarse"
+_FILLING: Final = bytes(range(1, 255)) * 16  # anything that a decoder takes for data
 
 
 def note_on_cut(image: Image.Image) -> str:
@@ -26,15 +33,57 @@ def note_on_cut(image: Image.Image) -> str:
     Raises:
         InputError: more than a fiftieth of it is missing.
     """
-    share = _missing_share(np.asarray(image.convert("RGB")))
+    _check_share(_missing_share(np.asarray(image.convert("RGB"))))
+    return PartNote(_CUT)
+
+
+def notes_on_gaps(data: bytes, markers: Markers, image: Image.Image) -> tuple[str, ...]:
+    """Say what a JPEG lacks that its decoder has read without complaint.
+
+    Args:
+        data: the file.
+        markers: of the file.
+        image: the picture in it, loaded.
+
+    Raises:
+        InputError: more than a fiftieth of it is missing.
+    """
+    if markers.end is None:
+        n_written = len(data.rstrip(data[-1:]))
+        if not markers.is_progressive:
+            _check_share(1 - n_written / len(data))
+        return (PartNote(_CUT),)
+    if not markers.has_all_scans:
+        return (PartNote(_CUT),)
+    if not markers.has_all_restarts:
+        return (PartNote("the file is damaged; a part of the picture may be wrong or missing"),)
+    return (note_on_cut(image),) if _ends_early(data, markers, image) else ()
+
+
+def _ends_early(data: bytes, markers: Markers, image: Image.Image) -> bool:
+    """Return whether the end marker stands before the last block.
+
+    Grey blocks at the end may be in the picture; then bytes in front of the marker change nothing.
+    """
+    end = markers.end
+    pixels = np.asarray(image.convert("RGB"))
+    if end is None or markers.is_progressive or not _missing_share(pixels):
+        return False
+    longer = data[: end - len(END_MARKER)] + _FILLING + END_MARKER
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(longer)) as other:
+        return not np.array_equal(pixels, np.asarray(other.convert("RGB")))
+
+
+def _check_share(share: float) -> None:
     if share > _MAX_MISSING_SHARE:
         raise InputError(f"damaged picture: the file is cut, and {share:.0%} of it is missing")
-    return PartNote("the file is cut; the end of the picture may be missing or coarse")
 
 
 def _missing_share(pixels: NDArray[np.uint8]) -> float:
     """Return the share of the picture from the last block that holds anything to its end."""
     height, width = (size // _BLOCK * _BLOCK for size in pixels.shape[:2])
+    if (pixels[height - _BLOCK : height, width - _BLOCK : width] != _UNWRITTEN).any():
+        return 0.0
     # [H, W, 3] -> [rows, 8, columns, 8, 3] -> [rows, columns]
     blocks = pixels[:height, :width].reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK, 3)
     is_written = (blocks != _UNWRITTEN).any(axis=(1, 3, 4)).ravel()

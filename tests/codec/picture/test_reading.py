@@ -186,26 +186,6 @@ def test_long_profile_is_not_written_to_a_png():
 # Files that are cut, and files of other kinds
 
 
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("n_missing", [1, 2, 3, 20])
-def test_jpeg_without_its_last_bytes_is_read(progressive, n_missing):
-    pixels = photograph(320, 240)
-    data = file_of(pixels, "JPEG", quality=90, progressive=progressive)
-    raster = reading.from_file(data[:-n_missing])
-    whole = reading.from_file(data)
-    assert np.abs(raster.pixels[:200].astype(int) - whole.pixels[:200]).mean() < 2
-    assert all("cut" in note for note in raster.notes)
-    assert bool(raster.notes) or np.array_equal(raster.pixels, whole.pixels)
-
-
-def test_jpeg_without_its_half_is_refused(tmp_path):
-    data = file_of(photograph(320, 240), "JPEG", quality=90)
-    path = tmp_path / "half.jpg"
-    path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match=r"half\.jpg: damaged picture: .* % of it|half\.jpg.*%"):
-        reading.from_file(path)
-
-
 FRAMES = [Image.fromarray(photograph()[::step]).resize((24, 16)) for step in (1, -1)]
 
 
