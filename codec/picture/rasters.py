@@ -27,6 +27,7 @@ from luxvox.codec.picture.files.metadata import (
     turn_upright,
 )
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
+from luxvox.codec.picture.files.texts import notes_on_texts
 from luxvox.errors import InputError, LuxvoxError, UsageError
 from luxvox.rounding import round_to_uint8
 
@@ -165,6 +166,8 @@ def raster_of(
     kept, claims = make_true(found, (width, height), orientation, resolution)
     has_gain_map = any("gain map" in claim for claim in claims)
     before = () if has_gain_map and image.format == "MPO" else facts.notes
+    if image.format == "PNG":
+        before = (*before, *notes_on_texts(image))
     return Raster(
         plain.pixels,
         plain.alpha,

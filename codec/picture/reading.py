@@ -16,6 +16,7 @@ from luxvox.codec.picture.files import cut_jpeg, jpeg_markers, png, tiff
 from luxvox.codec.picture.files.facts import facts_of
 from luxvox.codec.picture.files.kinds import HEAD_BYTES
 from luxvox.codec.picture.files.metadata import Metadata, make_true
+from luxvox.codec.picture.files.missing import NOTE_ON_CUT, check_missing
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of, with_key
 from luxvox.codec.picture.files.pillow import (
     Source,
@@ -124,6 +125,8 @@ def _is_cut_jpeg(head: bytes, error: InputError) -> bool:
 
 def _with_notes_on_data(raster: Raster, image: Image.Image, source: Source) -> Raster:
     """Add what a file lacks, and what follows the picture in it; its reader says nothing of it."""
+    if image.format == "PNG":
+        return replace(raster, notes=(*_notes_on_rows(image, source), *raster.notes))
     if image.format not in ("JPEG", "MPO"):
         return raster
     with stream_of(source) as stream:
@@ -135,6 +138,17 @@ def _with_notes_on_data(raster: Raster, image: Image.Image, source: Source) -> R
     if markers.end is not None and not is_said:
         rest = jpeg_markers.note_on_rest(data, markers.end)
     return replace(raster, notes=notes if rest is None else (rest, *notes))
+
+
+def _notes_on_rows(image: Image.Image, source: Source) -> tuple[str, ...]:
+    """Say that the last rows of a PNG are missing; then Pillow leaves them black."""
+    last_row = image.crop((0, image.height - 1, *image.size))
+    if last_row.getbbox(alpha_only=False) is not None:
+        return ()
+    with stream_of(source) as stream:
+        share = 1 - png.share_of_rows(stream)
+    check_missing(share)
+    return (NOTE_ON_CUT,) if share else ()
 
 
 def _read_cut_jpeg(source: Source, max_pixels: int) -> Raster:

@@ -14,13 +14,11 @@ from PIL import Image, JpegImagePlugin
 
 from luxvox.codec.notes import PartNote
 from luxvox.codec.picture.files.jpeg_markers import Markers
-from luxvox.errors import InputError
+from luxvox.codec.picture.files.missing import NOTE_ON_CUT, check_missing
 
 END_MARKER: Final = b"\xff\xd9"
 _BLOCK: Final = 8
 _UNWRITTEN: Final = 128  # the grey that libjpeg leaves where there is no data
-_MAX_MISSING_SHARE: Final = 0.02
-_CUT: Final = "the file is cut; the end of the picture may be missing or coarse"
 _FILLING: Final = bytes(range(1, 255)) * 16  # anything that a decoder takes for data
 
 
@@ -33,8 +31,8 @@ def note_on_cut(image: Image.Image) -> str:
     Raises:
         InputError: more than a fiftieth of it is missing.
     """
-    _check_share(_missing_share(np.asarray(image.convert("RGB"))))
-    return PartNote(_CUT)
+    check_missing(_missing_share(np.asarray(image.convert("RGB"))))
+    return NOTE_ON_CUT
 
 
 def notes_on_gaps(data: bytes, markers: Markers, image: Image.Image) -> tuple[str, ...]:
@@ -51,10 +49,10 @@ def notes_on_gaps(data: bytes, markers: Markers, image: Image.Image) -> tuple[st
     if markers.end is None:
         n_written = len(data.rstrip(data[-1:]))
         if not markers.is_progressive:
-            _check_share(1 - n_written / len(data))
-        return (PartNote(_CUT),)
+            check_missing(1 - n_written / len(data))
+        return (NOTE_ON_CUT,)
     if not markers.has_all_scans:
-        return (PartNote(_CUT),)
+        return (NOTE_ON_CUT,)
     if not markers.has_all_restarts:
         return (PartNote("the file is damaged; a part of the picture may be wrong or missing"),)
     return (note_on_cut(image),) if _ends_early(data, markers, image) else ()
@@ -72,11 +70,6 @@ def _ends_early(data: bytes, markers: Markers, image: Image.Image) -> bool:
     longer = data[: end - len(END_MARKER)] + _FILLING + END_MARKER
     with JpegImagePlugin.JpegImageFile(io.BytesIO(longer)) as other:
         return not np.array_equal(pixels, np.asarray(other.convert("RGB")))
-
-
-def _check_share(share: float) -> None:
-    if share > _MAX_MISSING_SHARE:
-        raise InputError(f"damaged picture: the file is cut, and {share:.0%} of it is missing")
 
 
 def _missing_share(pixels: NDArray[np.uint8]) -> float:

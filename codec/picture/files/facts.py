@@ -15,28 +15,19 @@ from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
 from luxvox.codec.picture.files.metadata import orientation_of
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH
 from luxvox.codec.picture.files.pillow import is_deep, raw_mode
+from luxvox.codec.picture.files.texts import notes_on_texts
 from luxvox.codec.picture.files.tiff import as_tiff
 
 Answer = TypeVar("Answer")
 
 _BITS_TAG: Final = 258
+_PROFILE_IN_JPEG: Final = b"ICC_PROFILE\0"
 _USUAL_DPI: Final = 72.0  # what writers put where they know nothing
 _CM_PER_INCH: Final = 2.54
 _HEAD_OF_AVIF: Final = 4096
 _GREY_MODES: Final = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _MODES_WITHOUT_PROFILE: Final = ("CMYK", "LAB", "YCbCr")
-_IPTC: Final = 0x0404  # the resource of Photoshop that holds captions
-_TIFF_TEXTS: Final = {
-    33_723: "IPTC",
-    34_377: "Photoshop resources",
-    33_550: "GeoTIFF",
-    33_922: "GeoTIFF",
-    34_735: "GeoTIFF",
-}
-_SIGNATURES: Final = (b"Creat", b"Kakadu", b"Lavc")  # of encoders, in their comments
 _AVIF_HIGH_BIT_DEPTH: Final = 0x40
-_NO_TEXTS: Final = ("software", "date:", "creation time", "xml:com.adobe.xmp", "raw profile")
-_NAMED_TEXTS: Final = 4
 _NAMES_OF_FRAMES: Final = {"MPO": "picture", "PSD": "layer", "TIFF": "page"}
 
 
@@ -68,7 +59,9 @@ def facts_of(image: Image.Image) -> Facts:
     if image.format == "JPEG2000" and image.mode not in _MODES_WITHOUT_PROFILE:
         icc = _ask(image, jpeg2000.icc_profile)
     notes = (*_notes_on_frames(image), *colour_notes, *_notes_on_depth(image))
-    notes += (*_notes_on_texts(image), *_notes_on_others(image))
+    notes += (*_notes_on_damage(image), *_notes_on_others(image))
+    if image.format != "PNG":  # which may have texts after its pixels
+        notes += notes_on_texts(image)
     orientation, is_turned = _orientation(image)
     return Facts(orientation, is_turned, raw_mode(image), icc, _resolution(image), notes)
 
@@ -199,6 +192,22 @@ def _is_deep_avif(stream: BinaryIO) -> bool:
     return 0 <= start < len(head) - 6 and bool(head[start + 6] & _AVIF_HIGH_BIT_DEPTH)
 
 
+def _notes_on_damage(image: Image.Image) -> tuple[str, ...]:
+    """Say what Pillow leaves out because it is damaged, and what it does not heed."""
+    notes = []
+    info = image.info
+    markers = getattr(image, "applist", ())
+    has_parts = any(data.startswith(_PROFILE_IN_JPEG) for _, data in markers)
+    if not info.get("icc_profile") and ("icc_profile" in info or has_parts):
+        notes.append("its ICC profile is damaged and left out, so colours may look different")
+    if image.format == "PNG" and _asked(image, png.is_narrow):
+        notes.append("its samples have the narrow range of video, and are kept as they are")
+    has_credentials = any(name == "APP11" and b"c2pa" in data for name, data in markers)
+    if has_credentials or (image.format == "PNG" and _asked(image, png.has_credentials)):
+        notes.append("its content credentials (C2PA) are not kept")
+    return tuple(notes)
+
+
 def _notes_on_others(image: Image.Image) -> tuple[str, ...]:
     """Say what other pictures a file holds: gain maps, depth maps, other sizes."""
     notes = []
@@ -211,26 +220,3 @@ def _notes_on_others(image: Image.Image) -> tuple[str, ...]:
     if image.format in ("ICO", "ICNS") and sizes is not None and len(sizes) > 1:
         notes.append(f"only the largest of its {len(sizes)} sizes is kept")
     return tuple(notes)
-
-
-def _notes_on_texts(image: Image.Image) -> tuple[str, ...]:
-    """Say which texts are dropped that are neither EXIF nor XMP: comments, captions."""
-    names = []
-    comment = image.info.get("comment")
-    is_signature = isinstance(comment, bytes) and comment.startswith(_SIGNATURES)
-    if image.format in ("JPEG", "MPO", "GIF", "JPEG2000") and comment and not is_signature:
-        names.append("comment")
-    tiff_file = as_tiff(image)
-    if tiff_file is not None:
-        found = {name for tag, name in _TIFF_TEXTS.items() if tag in tiff_file.tag_v2}
-        names += sorted(found)
-    resources = image.info.get("photoshop")
-    if isinstance(resources, dict) and resources.get(_IPTC):
-        names.append("IPTC")
-    if image.format == "PNG":
-        texts = [str(key) for key, value in image.info.items() if key and isinstance(value, str)]
-        names += [key for key in texts if not key.lower().startswith(_NO_TEXTS)]
-    if not names:
-        return ()
-    more = ", …" if len(names) > _NAMED_TEXTS else ""
-    return (f"its texts are not kept: {', '.join(names[:_NAMED_TEXTS])}{more}",)

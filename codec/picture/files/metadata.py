@@ -18,6 +18,7 @@ from luxvox.codec.picture.files.modes import MODES_THAT_LOSE_THEIR_PROFILE, Samp
 
 _UPRIGHT = 1
 _EXIF_PREFIX = b"Exif\x00\x00"
+_XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 
 # The tags of a TIFF that describe the picture; the others describe the file it was in.
 _DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
@@ -42,7 +43,7 @@ def metadata_of(image: Image.Image) -> Metadata:
     Returns:
         The parts that are there. EXIF begins with its TIFF header (`II` or `MM`).
     """
-    icc = image.info.get("icc_profile") or None
+    icc = image.info.get("icc_profile") or _raw_profile(image, "icc", "icm")
     if image.mode in MODES_THAT_LOSE_THEIR_PROFILE or not isinstance(icc, bytes):
         icc = None
     xmp = _xmp_of(image)
@@ -86,6 +87,8 @@ def orientation_of(image: Image.Image) -> int:
     """
     try:
         exif = image.getexif()
+        if not len(exif) and (raw := _of_segment(image, _EXIF_PREFIX)):
+            exif.load(raw)
     except Exception:  # Pillow raises many types on broken EXIF, and none of them matters here
         exif = Image.Exif()
     if ORIENTATION in exif:
@@ -127,15 +130,35 @@ def has_directories(exif: Image.Exif) -> bool:
 
 def _exif_of(image: Image.Image) -> bytes | None:
     raw = image.info.get("exif")
-    text = image.info.get("Raw profile type exif")  # how PNG kept EXIF before it had a chunk for it
     try:
-        if raw is None and isinstance(text, str):
-            raw = bytes.fromhex("".join(text.split("\n")[3:]))
-        elif raw is None:
+        if raw is None:
+            raw = _raw_profile(image, "exif") or _of_segment(image, _EXIF_PREFIX)
+        if raw is None:
             raw = _write_exif(image.getexif())
     except Exception:  # broken EXIF must not cost the picture
         return None
     return raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else None
+
+
+def _raw_profile(image: Image.Image, *names: str) -> bytes | None:
+    """Return what ImageMagick writes into texts of a PNG that have such names, or None.
+
+    PNG had no chunks for EXIF and XMP at first.
+    """
+    for name in names:
+        text = image.info.get(f"Raw profile type {name}")
+        if isinstance(text, str):
+            try:
+                return bytes.fromhex("".join(text.split("\n")[3:]))
+            except ValueError:
+                continue
+    return None
+
+
+def _of_segment(image: Image.Image, prefix: bytes) -> bytes | None:
+    """Return what a text holds that is the first segment of a JPEG with such a prefix, or None."""
+    segment = _raw_profile(image, "APP1")
+    return segment if segment is not None and segment.startswith(prefix) else None
 
 
 def _write_exif(directory: Image.Exif) -> bytes | None:
@@ -154,6 +177,9 @@ def _xmp_of(image: Image.Image) -> bytes | None:
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
+    elif xmp is None:
+        segment = _of_segment(image, _XMP_PREFIX) or b""
+        xmp = _raw_profile(image, "xmp") or segment.removeprefix(_XMP_PREFIX)
     if not isinstance(xmp, bytes) or not xmp:
         return None
     return xmp

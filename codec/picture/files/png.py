@@ -13,6 +13,10 @@ MAX_TEXT_BYTES: Final = 1 << 20
 
 _FRONT_BYTES: Final = 8
 _CRC_BYTES: Final = 4
+_HEADER_BYTES: Final = 13
+_CICP_BYTES: Final = 4
+_N_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by its colour type
+_UNPACKED_AT_ONCE: Final = 1 << 20
 _MAX_CHUNKS: Final = 10_000
 _MAX_PROFILE_BYTES: Final = 1 << 24
 _PACKED: Final = (b"iCCP", b"zTXt", b"iTXt")
@@ -25,22 +29,54 @@ class _Chunk(NamedTuple):
 
 
 def code_points(stream: BinaryIO) -> tuple[int, int] | None:
-    """Return the primaries and the transfer of the cICP chunk of a PNG, or None.
+    """Return the primaries and the transfer of the cICP chunk of a PNG, or None."""
+    payload = _cicp(stream)
+    return None if payload is None else (payload[0], payload[1])
 
-    The position in the stream is left as it was.
+
+def is_narrow(stream: BinaryIO) -> bool:
+    """Return whether the cICP chunk says that samples have the narrow range of video."""
+    payload = _cicp(stream)
+    return payload is not None and payload[3] == 0
+
+
+def has_credentials(stream: BinaryIO) -> bool:
+    """Return whether a PNG has a chunk with content credentials."""
+    return any(chunk.name == b"caBX" for chunk in _chunks(stream))
+
+
+def share_of_rows(stream: BinaryIO) -> float:
+    """Return how much of the rows of a PNG without interlacing its data holds, 0 … 1.
+
+    Pillow leaves black what is missing where the data ends as it should.
     """
-    position = stream.tell()
-    try:
-        for chunk in _chunks(stream):
-            if chunk.name == b"IDAT":
-                return None
-            if chunk.name == b"cICP" and chunk.size == 4:
-                stream.seek(chunk.start)
-                payload = stream.read(2)
-                return (payload[0], payload[1]) if len(payload) == 2 else None
-        return None
-    finally:
-        stream.seek(position)
+    size, n_missing = 0, 0
+    unpacking = zlib.decompressobj()
+    for chunk in _chunks(stream):
+        stream.seek(chunk.start)
+        if chunk.name == b"IHDR":
+            width, height, bits, colour_type, _, _, is_interlaced = struct.unpack(
+                ">IIBBBBB", stream.read(_HEADER_BYTES)
+            )
+            size = height * (1 + (width * bits * _N_SAMPLES[colour_type] + 7) // 8)
+            n_missing = 0 if is_interlaced else size
+        elif chunk.name == b"IDAT":
+            rest = stream.read(chunk.size)
+            while rest and n_missing > 0:
+                n_missing -= len(unpacking.decompress(rest, _UNPACKED_AT_ONCE))
+                rest = unpacking.unconsumed_tail
+    return 1 - max(n_missing, 0) / size
+
+
+def _cicp(stream: BinaryIO) -> bytes | None:
+    for chunk in _chunks(stream):
+        if chunk.name == b"IDAT":
+            return None
+        if chunk.name == b"cICP" and chunk.size == _CICP_BYTES:
+            stream.seek(chunk.start)
+            payload = stream.read(_CICP_BYTES)
+            return payload if len(payload) == _CICP_BYTES else None
+    return None
 
 
 def without_long_chunks(stream: BinaryIO) -> tuple[bytes, bytes | None, int]:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from luxvox.codec.picture.files import jpeg2000
 from luxvox.codec.picture.files.facts import facts_of
 from luxvox.codec.picture.reading import from_file
 from luxvox.errors import InputError
+from luxvox.tests.codec.picture.picture_files import chunk, with_chunk
 
 NOISE = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
 
@@ -102,3 +104,44 @@ def test_fits_is_refused():
     card = b"SIMPLE  =                    T".ljust(80)
     with pytest.raises(InputError, match="a FITS file, whose samples have no known scale"):
         from_file(card + b"END".ljust(80) + bytes(2880))
+
+
+def test_damaged_profiles_are_noted():
+    note = "its ICC profile is damaged and left out, so colours may look different"
+    png = with_chunk(saved("PNG"), chunk(b"iCCP", b"name\0\0junk"))
+    assert from_file(png).notes == (note,)
+    jpeg = saved("JPEG", icc_profile=bytes(200_000))
+    last = jpeg.rindex(b"ICC_PROFILE") - 4
+    size = int.from_bytes(jpeg[last + 2 : last + 4], "big")
+    assert from_file(jpeg).notes == ()
+    assert from_file(jpeg[:last] + jpeg[last + 2 + size :]).notes == (note,)
+
+
+@pytest.mark.parametrize(("full", "n_notes"), [(1, 0), (0, 1)])
+def test_narrow_range_is_noted(full, n_notes):
+    data = with_chunk(saved("PNG"), chunk(b"cICP", bytes((1, 13, 0, full))))
+    assert len(from_file(data).notes) == n_notes
+
+
+def test_content_credentials_are_noted():
+    note = "its content credentials (C2PA) are not kept"
+    assert from_file(with_chunk(saved("PNG"), chunk(b"caBX", bytes(50)))).notes == (note,)
+    jpeg, box_of_boxes = saved("JPEG"), b"JP\0\1\0\0\0\1\0\0\0\x20jumbjumdc2pa"
+    segment = b"\xff\xeb" + struct.pack(">H", 2 + len(box_of_boxes)) + box_of_boxes
+    assert from_file(jpeg[:2] + segment + jpeg[2:]).notes == (note,)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99, 1.0])
+@pytest.mark.parametrize("top", [0, 255])
+def test_rows_that_a_png_lacks(share, top):
+    pixels = np.full((200, 30), top, np.uint8)
+    rows = b"".join(b"\0" + bytes(row) for row in pixels)
+    data = zlib.compress(rows[: int(share * len(rows))])
+    header = struct.pack(">IIBBBBB", 30, 200, 8, 0, 0, 0, 0)
+    front = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    file = front + chunk(b"IDAT", data[:50]) + chunk(b"IDAT", data[50:]) + chunk(b"IEND", b"")
+    if share < 0.9:
+        with pytest.raises(InputError, match="damaged picture: the file is cut, and 50%"):
+            from_file(file)
+    else:
+        assert len(from_file(file).notes) == (share < 1)
