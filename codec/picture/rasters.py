@@ -141,6 +141,7 @@ def _from_pil(image: Image.Image) -> Raster:
         own_samples, notes = tiff.read_samples(tiff_file, source)
         if own_samples is not None:
             return raster_of(image, own_samples, facts, (*pages, *notes))
+        pages += notes
     image.load()
     samples, notes = samples_of(image, colour_key(image, facts.raw_mode))
     return raster_of(image, samples, facts, (*pages, *notes))

@@ -15,7 +15,7 @@ from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.picture.files import cut_jpeg, jpeg_markers, png, tiff
 from luxvox.codec.picture.files.facts import facts_of
 from luxvox.codec.picture.files.kinds import HEAD_BYTES
-from luxvox.codec.picture.files.metadata import Metadata, make_true
+from luxvox.codec.picture.files.metadata import Metadata, exif_of_tags, make_true
 from luxvox.codec.picture.files.missing import NOTE_ON_CUT, check_missing
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of, with_key
 from luxvox.codec.picture.files.pillow import (
@@ -30,6 +30,7 @@ from luxvox.codec.quiet import LIBTIFF, quiet
 from luxvox.errors import InputError, SystemFailure
 
 _ICC_TAG, _XMP_TAG = 34_675, 700
+_DIRECTORY_TAGS = (34_665, 34_853)  # EXIF, GPS
 _OTHERS = ("gain map", "second picture", "film")  # in notes on what XMP says of a file
 
 
@@ -78,7 +79,7 @@ def _read(image: Image.Image, source: Source, head: bytes) -> Raster:
         if own_samples is not None:
             return raster_of(image, own_samples, facts, (*notes, *own_notes))
         samples, more_notes = _samples(image, source, facts.raw_mode)
-        return raster_of(image, samples, facts, (*notes, *more_notes))
+        return raster_of(image, samples, facts, (*notes, *own_notes, *more_notes))
 
 
 def _samples(image: Image.Image, source: Source, raw_mode: str) -> tuple[Samples, tuple[str, ...]]:
@@ -105,13 +106,17 @@ def _read_unknown_tiff(source: Source, max_pixels: int) -> Raster:
     except Exception as error:  # tifffile raises many types of exception on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        words = " ".join(str(error).split())
+        words = " ".join(str(error).split()) if isinstance(error, ValueError) else "it is damaged"
         raise InputError(f"{name}a TIFF that cannot be read: {words}") from error
     plain = from_array(samples)
     height, width = plain.pixels.shape[:2]
-    found = Metadata(_bytes_of(tags, _ICC_TAG), None, _bytes_of(tags, _XMP_TAG))
-    kept, claims = make_true(found, (width, height), 1, None)
-    return replace(plain, icc=kept.icc, xmp=kept.xmp, notes=(*notes, *claims, *plain.notes))
+    exif = exif_of_tags({number: tags.valueof(number) for number in tags.keys()})
+    found = Metadata(_bytes_of(tags, _ICC_TAG), exif, _bytes_of(tags, _XMP_TAG))
+    kept, claims = make_true(found, (width, height), tiff.orientation_in(tags), None)
+    if any(tags.valueof(number) for number in _DIRECTORY_TAGS):
+        notes += ("its EXIF is not kept",)
+    notes = (*notes, *claims, *plain.notes)
+    return replace(plain, icc=kept.icc, exif=kept.exif, xmp=kept.xmp, notes=notes)
 
 
 def _bytes_of(tags: Any, number: int) -> bytes | None:

@@ -62,14 +62,14 @@ def without_orientation(exif: bytes) -> bytes | None:
     return exif[: directory.start] + written + exif[directory.end + 4 :]
 
 
-def with_size(exif: bytes, width: int, height: int, is_turned: bool) -> bytes:
+def with_size(exif: bytes, width: int, height: int, orientation: int) -> bytes:
     """Set the sizes that EXIF states to those of the upright picture.
 
     Args:
         exif: EXIF, from its TIFF header on.
         width, height: of the picture as it is kept.
-        is_turned: whether it lay on its side; resolutions are exchanged, and the thumbnail, which
-            still does, is left out.
+        orientation: how it lay in the file, 1 (upright) to 8. Unless it was upright, the
+            thumbnail, which still lies like that, is left out.
     """
     block = bytearray(exif)
     first = _first_directory(exif)
@@ -79,13 +79,14 @@ def with_size(exif: bytes, width: int, height: int, is_turned: bool) -> bytes:
     inner = _inner_directory(exif, first)
     if inner is not None:
         _set_integers(block, inner, {_PIXELS_ACROSS: width, _PIXELS_DOWN: height})
-    if is_turned:
+    if orientation >= 5:  # it lay on its side
         across, down = first.entries.get(_X_RESOLUTION), first.entries.get(_Y_RESOLUTION)
         if across is not None and down is not None:
             block[across + 2 : across + _ENTRY_BYTES], block[down + 2 : down + _ENTRY_BYTES] = (
                 block[down + 2 : down + _ENTRY_BYTES],
                 block[across + 2 : across + _ENTRY_BYTES],
             )
+    if orientation > 1:
         block[first.end : first.end + 4] = bytes(4)
     return bytes(block)
 

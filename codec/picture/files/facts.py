@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from luxvox.codec.notes import PartNote
 from luxvox.codec.picture.files import colour, jpeg2000, png
 from luxvox.codec.picture.files.exif import ORIENTATION, Resolution
-from luxvox.codec.picture.files.metadata import orientation_of
+from luxvox.codec.picture.files.metadata import exif_directory, orientation_of
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH
 from luxvox.codec.picture.files.pillow import is_deep, raw_mode
 from luxvox.codec.picture.files.texts import notes_on_texts
@@ -67,7 +67,7 @@ def facts_of(image: Image.Image) -> Facts:
 
 
 def _orientation(image: Image.Image) -> tuple[int | None, bool]:
-    if as_tiff(image) is not None and ORIENTATION in image.getexif():
+    if as_tiff(image) is not None and ORIENTATION in exif_directory(image):
         return orientation_of(image), True
     # Decoders of HEIF and of JPEG XL turn the picture; its EXIF may still say how it lay.
     is_turned = image.format == "HEIF" or (image.format == "JXL" and not _is_packed_jpeg(image))

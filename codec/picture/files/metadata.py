@@ -6,7 +6,9 @@ turn the picture twice. Everything else stays byte for byte (maker notes hold ab
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -22,6 +24,7 @@ _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 
 # The tags of a TIFF that describe the picture; the others describe the file it was in.
 _DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+_RESOLUTION_UNIT = 296
 _DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # EXIF, GPS
 
 
@@ -70,7 +73,7 @@ def make_true(
     is_turned = orientation >= 5
     exif = None if kept.exif is None else exif_blocks.without_orientation(kept.exif)
     if exif is not None:
-        exif = exif_blocks.with_size(exif, *size, is_turned)
+        exif = exif_blocks.with_size(exif, *size, orientation)
     if resolution is not None:
         upright = resolution[::-1] if is_turned else resolution
         exif = exif_blocks.with_resolution(exif, upright)
@@ -85,17 +88,36 @@ def orientation_of(image: Image.Image) -> int:
 
     Ask before the pixels of a TIFF are loaded: Pillow turns those, and then they are upright.
     """
-    try:
-        exif = image.getexif()
-        if not len(exif) and (raw := _of_segment(image, _EXIF_PREFIX)):
-            exif.load(raw)
-    except Exception:  # Pillow raises many types on broken EXIF, and none of them matters here
-        exif = Image.Exif()
+    exif = exif_directory(image)
+    if not len(exif) and (raw := _of_segment(image, _EXIF_PREFIX)):
+        exif = _loaded(raw)
     if ORIENTATION in exif:
         orientation = exif[ORIENTATION]
     else:
         orientation = xmp_packets.orientation_in(_xmp_of(image) or b"")
     return int(orientation) if orientation in range(1, 9) else _UPRIGHT
+
+
+def exif_directory(image: Image.Image) -> Image.Exif:
+    """Return the first directory of EXIF, or the tags of a TIFF; empty where they are broken."""
+    try:
+        return image.getexif()
+    except Exception:  # Pillow raises many types, and warnings where those are errors
+        return Image.Exif()
+
+
+def exif_of_tags(tags: Mapping[int, Any]) -> bytes | None:
+    """Return EXIF made of the texts and the resolution in the tags of a TIFF, or None."""
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        value = tags.get(tag)
+        if isinstance(value, str) and value:
+            kept[tag] = value
+        elif isinstance(value, int) and tag == _RESOLUTION_UNIT:
+            kept[tag] = int(value)
+        elif isinstance(value, tuple) and len(value) == 2 and value[1]:
+            kept[tag] = value[0] / value[1]
+    return kept.tobytes().removeprefix(_EXIF_PREFIX) if len(kept) else None
 
 
 def turn_upright(samples: Samples, orientation: int) -> Samples:
@@ -134,10 +156,19 @@ def _exif_of(image: Image.Image) -> bytes | None:
         if raw is None:
             raw = _raw_profile(image, "exif") or _of_segment(image, _EXIF_PREFIX)
         if raw is None:
-            raw = _write_exif(image.getexif())
+            raw = _write_exif(exif_directory(image))
     except Exception:  # broken EXIF must not cost the picture
         return None
     return raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else None
+
+
+def _loaded(exif: bytes) -> Image.Exif:
+    directory = Image.Exif()
+    try:
+        directory.load(exif)
+    except Exception:  # broken EXIF must not cost the picture
+        return Image.Exif()
+    return directory
 
 
 def _raw_profile(image: Image.Image, *names: str) -> bytes | None:

@@ -138,7 +138,8 @@ def is_deep(image: Image.Image) -> bool:
             return True
         if tile.codec_name == "SGI16":
             return True
-    return ";16" in raw_mode(image)
+    stored = raw_mode(image)
+    return ";16" in stored and not stored.startswith("BGR")  # there, 16 bits are a pixel
 
 
 def _open(

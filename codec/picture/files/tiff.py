@@ -7,7 +7,6 @@ here by their tags; the others are read by tifffile where that is installed. Sou
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,20 +20,26 @@ from luxvox.codec.picture.files.kinds import EXTRA, camera_raw, is_canon_raw
 from luxvox.codec.picture.files.metadata import turn_upright
 from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH, Samples, samples_of_reals
 from luxvox.codec.picture.files.pillow import Source, stream_of
+from luxvox.codec.picture.files.tiff_layout import (
+    ASSOCIATED,
+    BLACK_IS_ZERO,
+    PALETTE,
+    REAL,
+    RGB,
+    WHITE_IS_ZERO,
+    Layout,
+    has_alpha,
+    n_colours,
+    notes_on_extra,
+)
 from luxvox.errors import InputError, SystemFailure
 
 _ORIENTATION = 274
-_SUBFILE, _OLD_SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 258, 259, 262
-_PLANES, _SUB_DIRECTORIES, _INK_SET, _EXTRA, _FORMAT = 284, 330, 332, 338, 339
-_SUBSAMPLING, _DNG_VERSION = 530, 50706
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
-_READ = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB)
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC = 254, 255, 256, 257, 262
+_COLOUR_MAP, _SUB_DIRECTORIES, _DNG_VERSION = 320, 330, 50706
 _SENSOR = (32_803, 34_892)  # colour filter array, linear raw
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
-_APART = 2
-_UNSIGNED, _REAL = 1, 3
-_ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLES: Final = 8  # of a pixel
 _MAX_PAGES: Final = 1000
 _SAME_SHAPE: Final = 0.03
@@ -64,8 +69,8 @@ def choose_page(image: TiffImagePlugin.TiffImageFile, head: bytes) -> tuple[str,
     tags = image.tag_v2
     if _DNG_VERSION in tags or is_canon_raw(head) or tags.get(_PHOTOMETRIC) in _SENSOR:
         raise InputError(camera_raw())
-    inner = list(_photometrics_inside(image))
-    if any(photometric in _SENSOR for photometric in inner):
+    inner = list(_directories_inside(image))
+    if any(directory.get(_PHOTOMETRIC) in _SENSOR for directory in inner):
         raise InputError(camera_raw())
     pages = list(_pages(image))
     pictures = [page for page in pages if not page.is_reduced and not page.is_mask]
@@ -75,8 +80,10 @@ def choose_page(image: TiffImagePlugin.TiffImageFile, head: bytes) -> tuple[str,
         pictures = pages
     chosen = pictures[0]
     largest = max(pictures, key=lambda page: page.size[0] * page.size[1])
-    if _is_thumbnail_of(chosen, largest):
+    if _is_thumbnail_of(chosen.size, largest.size):
         chosen, pictures = largest, pictures[1:]
+    if any(_is_thumbnail_of(chosen.size, _size_of(directory)) for directory in inner):
+        raise InputError("a TIFF whose pages are thumbnails; the picture itself is not read")
     image.seek(chosen.number)
     if len(pictures) == 1:
         return ()
@@ -128,21 +135,41 @@ def read_samples(
         InputError: samples that cannot be read as a picture.
         SystemFailure: they take tifffile, which is not installed.
     """
-    layout = _Layout.of(image.tag_v2)
+    layout = Layout.of(image.tag_v2)
     layout.check()
     if layout.needs_tifffile:
         samples, notes = _read_with_tifffile(source, image.tell())
         return turn_upright(samples, _legal(image.tag_v2.get(_ORIENTATION))), notes
+    if _has_map_of_bytes(image, layout):
+        return _look_up(image), layout.notes
     if layout.bits == 12 and image.mode == "I;16":
         values = _stretch(np.asarray(image), 12)
     elif layout.bits == 16 and image.mode == "I;16":
         values = np.asarray(image)
-    elif layout.sample_format == _REAL and image.mode == "F":
+    elif layout.sample_format == REAL and image.mode == "F":
         reals, notes = samples_of_reals(np.asarray(image))
-        return _positive(reals, layout.photometric), notes
+        return _positive(reals, layout.photometric), (*notes, *layout.notes)
     else:
-        return None, ()
-    return _positive(values, layout.photometric), ()
+        return None, layout.notes
+    return _positive(values, layout.photometric), layout.notes
+
+
+def _has_map_of_bytes(image: TiffImagePlugin.TiffImageFile, layout: Layout) -> bool:
+    """Return whether the colours of a palette are of 8 bits, as some writers leave them."""
+    colours = image.tag_v2.get(_COLOUR_MAP, ())
+    return layout.photometric == PALETTE and image.mode == "P" and max(colours, default=256) < 256
+
+
+def _look_up(image: TiffImagePlugin.TiffImageFile) -> Samples:
+    colours = np.array(image.tag_v2[_COLOUR_MAP], np.uint8).reshape(3, -1).T
+    indices = np.minimum(np.asarray(image), len(colours) - 1)
+    pixels: Samples = colours[indices]  # [H, W] -> [H, W, 3]
+    return pixels
+
+
+def orientation_in(tags: Any) -> int:
+    """Return the orientation that tags say, as tifffile has them, 1 to 8."""
+    return _legal(tags.valueof(_ORIENTATION))
 
 
 def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[str, ...]]:
@@ -167,62 +194,8 @@ def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[s
         if samples.dtype == np.uint16:
             notes += (NOTE_ON_DEPTH,)
         dropped = (PartNote(f"only one of {others + 1} pages is kept"),) if others else ()
-        orientation = page.tags.valueof(_ORIENTATION)
-        return turn_upright(samples, _legal(orientation)), page.tags, (*notes, *dropped)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How the samples of a page lie in the file."""
-
-    photometric: int
-    bits: int
-    sample_format: int
-    n_samples: int
-    is_apart: bool
-    is_swapped: bool  # compressed, in another byte order than this machine's
-    problem: str | None
-
-    @classmethod
-    def of(cls, tags: Any) -> _Layout:
-        all_bits = tuple(tags.get(_BITS, (1,)))
-        formats = tuple(tags.get(_FORMAT, (_UNSIGNED,)))
-        photometric = int(tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO))
-        problem = None
-        if len(set(all_bits)) > 1 or len(set(formats)) > 1:
-            problem = "samples of several kinds"
-        elif formats[0] not in (_UNSIGNED, _REAL, 4):
-            problem = "signed or complex samples"
-        elif photometric not in _READ:
-            problem = f"colours of the kind {photometric}"
-        elif photometric == _CMYK and tags.get(_INK_SET, 1) != 1:
-            problem = "inks other than cyan, magenta, yellow and black"
-        elif photometric == _YCBCR and tags.get(_COMPRESSION, 1) == 1:
-            if tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1):
-                problem = "uncompressed YCbCr with fewer samples of colour"
-        is_apart = len(all_bits) > 1 and tags.get(_PLANES, 1) == _APART
-        is_native = tags.prefix == (b"II" if sys.byteorder == "little" else b"MM")
-        is_swapped = tags.get(_COMPRESSION, 1) != 1 and not is_native
-        return cls(
-            photometric, all_bits[0], formats[0], len(all_bits), is_apart, is_swapped, problem
-        )
-
-    def check(self) -> None:
-        """Raise InputError for samples that nothing reads as a picture."""
-        if self.problem is not None:
-            raise InputError(f"a TIFF with {self.problem}, which is not read")
-        if self.sample_format != _REAL and self.bits > 16:
-            raise InputError(f"a TIFF with integers of {self.bits} bits, which is not read")
-        if self.photometric == _PALETTE and self.bits > 8:
-            raise InputError(f"a TIFF with a palette of {self.bits} bits, which is not read")
-
-    @property
-    def needs_tifffile(self) -> bool:
-        """Return whether Pillow does not read such samples, or reads them wrong."""
-        if self.sample_format == _REAL:
-            return self.n_samples > 1 or self.bits != 32 or self.is_swapped
-        is_plain = self.bits == 8 and self.photometric != _BLACK_IS_ZERO and self.n_samples == 3
-        return self.is_apart and not is_plain
+        upright = turn_upright(samples, orientation_in(page.tags))
+        return upright, page.tags, (*notes, *dropped)
 
 
 def _pages(image: TiffImagePlugin.TiffImageFile) -> Iterator[_Page]:
@@ -236,8 +209,10 @@ def _pages(image: TiffImagePlugin.TiffImageFile) -> Iterator[_Page]:
         yield _Page(number, image.size, is_reduced, bool(subfile & _MASK))
 
 
-def _photometrics_inside(image: TiffImagePlugin.TiffImageFile) -> Iterator[int | None]:
-    """Yield the kind of colours of each directory inside the first page."""
+def _directories_inside(
+    image: TiffImagePlugin.TiffImageFile,
+) -> Iterator[TiffImagePlugin.ImageFileDirectory_v2]:
+    """Yield the tags of each directory inside the first page."""
     offsets = image.tag_v2.get(_SUB_DIRECTORIES, ())
     stream = image.fp
     if stream is None:
@@ -248,7 +223,7 @@ def _photometrics_inside(image: TiffImagePlugin.TiffImageFile) -> Iterator[int |
         try:
             stream.seek(int(offset))
             directory.load(stream)
-            yield directory.get(_PHOTOMETRIC)
+            yield directory
         except Exception:  # a broken one, which Pillow raises many types for, is no picture
             continue
         finally:
@@ -270,8 +245,13 @@ def _first_photometric(source: Source) -> int | None:
         return directory.get(_PHOTOMETRIC)
 
 
-def _is_thumbnail_of(page: _Page, other: _Page) -> bool:
-    (width, height), (full_width, full_height) = page.size, other.size
+def _size_of(directory: TiffImagePlugin.ImageFileDirectory_v2) -> tuple[int, int]:
+    sizes = directory.get(_WIDTH, 0), directory.get(_HEIGHT, 0)
+    return sizes if all(isinstance(size, int) for size in sizes) else (0, 0)
+
+
+def _is_thumbnail_of(size: tuple[int, int], full_size: tuple[int, int]) -> bool:
+    (width, height), (full_width, full_height) = size, full_size
     is_small = 2 * width <= full_width and 2 * height <= full_height
     ratio = (width * full_height) / max(1, height * full_width)
     return is_small and abs(ratio - 1) < _SAME_SHAPE
@@ -282,7 +262,7 @@ def _legal(orientation: Any) -> int:
 
 
 def _positive(samples: NDArray[Any], photometric: int) -> Samples:
-    if photometric != _WHITE_IS_ZERO:
+    if photometric != WHITE_IS_ZERO:
         return samples
     inverted: Samples = np.iinfo(samples.dtype).max - samples
     return inverted
@@ -315,7 +295,7 @@ def _samples_of_page(page: Any) -> tuple[Samples, tuple[str, ...]]:
     """Return what tifffile reads of a page, as uint8 or uint16 [H, W, C]."""
     _check_extent(page)
     photometric, bits = int(page.photometric), int(page.bitspersample)
-    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+    if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
         raise InputError(f"a TIFF with colours of the kind {photometric}, which is not read")
     values = page.asarray()
     if page.axes.startswith("S"):
@@ -324,17 +304,17 @@ def _samples_of_page(page: Any) -> tuple[Samples, tuple[str, ...]]:
         values = values[:, :, None]
     if values.ndim != 3:
         raise InputError(f"a TIFF with axes {page.axes}, which is not read")
-    n_colours = 3 if photometric == _RGB else 1
-    extra = tuple(int(kind) for kind in page.extrasamples)
-    has_alpha = bool(extra) and extra[0] in (_ASSOCIATED, _UNASSOCIATED)
-    values = values[:, :, : n_colours + has_alpha]
-    samples, notes = _as_integers(values, bits)
-    colours = _positive(samples[:, :, :n_colours], photometric)
-    if not has_alpha:
+    n, extra = n_colours(photometric), tuple(page.extrasamples)
+    is_transparent = has_alpha(extra)
+    notes = notes_on_extra(photometric, values.shape[2], extra)
+    samples, own_notes = _as_integers(values[:, :, : n + is_transparent], bits)
+    notes = (*own_notes, *notes)
+    colours = _positive(samples[:, :, :n], photometric)
+    if not is_transparent:
         return colours, notes
-    alpha = samples[:, :, n_colours:]
-    if extra[0] == _ASSOCIATED:
-        colours = _divide(colours, alpha)
+    alpha = samples[:, :, n:]
+    if extra[0] == ASSOCIATED:
+        colours = _divided(colours, alpha)
     return np.concatenate([colours, alpha], axis=2), notes
 
 

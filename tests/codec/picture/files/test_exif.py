@@ -29,7 +29,7 @@ def read(data):
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_sizes_are_set_where_they_stand(order):
     before = block(order)
-    after = exif_blocks.with_size(before, 300, 400, False)
+    after = exif_blocks.with_size(before, 300, 400, 1)
     assert len(after) == len(before)
     tags = read(after)
     assert (tags[0x0100], tags[0x0101], tags[0x010F]) == (300, 400, "Maker")
@@ -42,7 +42,7 @@ def test_sizes_are_set_where_they_stand(order):
 def test_resolution_is_read_and_turned(order, unit, scale):
     data = block(order, across=100.0, down=50.0, unit=unit)
     assert exif_blocks.resolution_of(data) == pytest.approx((100 * scale, 50 * scale))
-    turned = exif_blocks.with_size(data, 30, 40, True)
+    turned = exif_blocks.with_size(data, 30, 40, 6)
     assert exif_blocks.resolution_of(turned) == pytest.approx((50 * scale, 100 * scale))
 
 
@@ -66,6 +66,15 @@ def test_a_resolution_alone_is_a_block():
 @given(st.binary(max_size=120), st.sampled_from([b"II*\0", b"MM\0*", b""]))
 def test_any_bytes_are_edited_or_left(junk, magic):
     data = magic + junk
-    assert len(exif_blocks.with_size(data, 3, 4, True)) == len(data)
+    assert len(exif_blocks.with_size(data, 3, 4, 6)) == len(data)
     exif_blocks.resolution_of(data)
     exif_blocks.with_resolution(data, (300, 300))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_thumbnail_stays_where_it_lies_like_the_picture(orientation):
+    data = bytearray(block("<"))
+    link = 10 + 12 * int.from_bytes(data[8:10], "little")
+    data[link : link + 4] = len(data).to_bytes(4, "little")
+    after = exif_blocks.with_size(bytes(data), 40, 30, orientation)
+    assert (after[link : link + 4] == bytes(4)) == (orientation > 1)

@@ -280,3 +280,60 @@ def test_other_pages_of_an_opened_image_are_noted():
     raster = rasters.from_pil(image)
     assert raster.pixels[0, 0] == 77
     assert raster.notes == ("only page 1 of several is kept",)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "photometric", "kinds", "n_lost"),
+    [(4, 2, 0, 1), (5, 2, [2, 0], 1), (5, 2, [0, 0], 2), (4, 2, 2, 0), (4, 1, [0, 0, 0], 3)],
+)
+def test_further_channels_are_noted(n_samples, photometric, kinds, n_lost):
+    pytest.importorskip("tifffile")
+    values = np.rint(np.stack([RAMP] * n_samples, axis=2) * 255)
+    raster = reading.from_file(
+        tiff_of(page(values, "u1", photometric=photometric, tags={338: kinds}))
+    )
+    assert np.array_equal(raster.pixels[:, :, 0], in_bytes(RAMP))
+    notes = (f"{n_lost} further channel(s) of its pixels are not kept",) if n_lost else ()
+    assert raster.notes == notes
+
+
+@pytest.mark.parametrize("scale", [1, 257])
+def test_palettes_of_8_and_16_bits(scale):
+    colours = np.random.default_rng(0).integers(0, 256, (256, 3))
+    data = tiff_of(
+        page(in_bytes(RAMP), "u1", photometric=3, tags={320: (colours.T * scale).ravel().tolist()})
+    )
+    assert np.array_equal(reading.from_file(data).pixels, colours[in_bytes(RAMP)])
+
+
+def test_a_picture_inside_a_thumbnail_is_not_passed_over():
+    large = page(np.zeros((4 * HEIGHT, 4 * WIDTH)), "u1")
+    small = page(in_bytes(RAMP), "u1", tags={330: 0})
+    small[1][330] = struct.unpack_from("<I", tiff_of(large, small), 4)[0]
+    file = bytearray(tiff_of(large, small))
+    link = small[1][330] + 2 + 12 * len(large[1])
+    file[4:8] = file[link : link + 4]
+    with pytest.raises(InputError, match="pages are thumbnails"):
+        reading.from_file(bytes(file))
+
+
+def test_a_tiff_that_only_tifffile_reads_keeps_its_texts():
+    tifffile = pytest.importorskip("tifffile")
+    stream = io.BytesIO()
+    extra = [(315, "s", 0, "me", True), (274, "H", 1, 6, True)]
+    options = {"photometric": "rgb", "resolution": (300, 150), "extratags": extra}
+    tifffile.imwrite(stream, COLOURS.astype("f8"), description="a ramp", **options)
+    raster = reading.from_file(stream.getvalue())
+    assert np.array_equal(raster.pixels[..., 0], turn_upright(in_bytes(COLOURS), 6)[..., 0])
+    assert raster.exif is not None
+    exif = Image.Exif()
+    exif.load(raster.exif)
+    assert (exif[270], exif[315], exif[282], exif[283]) == ("a ramp", "me", 150, 300)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_tiff_whose_end_is_missing_is_called_damaged():
+    stream = io.BytesIO()
+    Image.fromarray(in_bytes(RAMP)).save(stream, "TIFF", compression="tiff_lzw")
+    with pytest.raises(InputError, match="a TIFF that cannot be read: it is damaged"):
+        reading.from_file(stream.getvalue()[:-200])
