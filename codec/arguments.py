@@ -173,7 +173,7 @@ def unstack(values: Any, n_dimensions: int) -> list[Any] | None:
 
 def array_of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
     """Return a tensor's values, wherever they are; halves of floats become float32."""
-    plain = tensor.detach().cpu()
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     is_half = plain.is_floating_point() and plain.element_size() < 4
     values: NDArray[Any] = (plain.float() if is_half else plain).numpy()
     return values

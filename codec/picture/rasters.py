@@ -36,6 +36,7 @@ _PLANES_WITH_ALPHA = (2, 4)
 _DARK = 4096  # a sixteenth of full scale
 _SAME_RESOLUTION = 0.005
 _SAME_COLOUR = 2
+_FORMATS_WITH_IDLE_ALPHA = ("BMP", "DIB", "TGA", "DDS", "ICO", "CUR", "SGI", "PSD")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,8 @@ def from_array(array: NDArray[Any]) -> Raster:
         raise UsageError(
             f"a picture is a NumPy array or a Pillow image, not {type(array).__name__}"
         )
+    if array.dtype == np.dtype(np.uint16).newbyteorder():
+        array = array.astype(np.uint16)
     if array.dtype not in (np.uint8, np.uint16):
         raise UsageError(f"samples of a picture are uint8 or uint16, not {array.dtype}")
     planes = array[:, :, None] if array.ndim == 2 else array
@@ -167,16 +170,28 @@ def raster_of(
     kept, claims = make_true(found, (width, height), orientation, resolution)
     has_gain_map = any("gain map" in claim for claim in claims)
     before = () if has_gain_map and image.format == "MPO" else facts.notes
+    alpha, hiding = _believable(plain.alpha, image.format)
     if image.format == "PNG":
         before = (*before, *notes_on_texts(image))
     return Raster(
         plain.pixels,
-        plain.alpha,
+        alpha,
         kept.icc or facts.icc,
         kept.exif,
         kept.xmp,
-        (*before, *notes, *claims, *plain.notes),
+        (*before, *notes, *claims, *hiding, *plain.notes),
     )
+
+
+def _believable(
+    alpha: NDArray[np.uint8] | None, form: str | None
+) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
+    """Leave out an alpha that hides all of a picture where writers leave it 0 and mean nothing."""
+    if alpha is None or alpha.any():
+        return alpha, ()
+    if form in _FORMATS_WITH_IDLE_ALPHA:
+        return None, ("its alpha would hide all of it, and is left out",)
+    return alpha, ("it is transparent everywhere, so its colours are not kept",)
 
 
 def strip_metadata(raster: Raster) -> Raster:

@@ -107,6 +107,8 @@ def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
         InputError: as for `open_recording`.
     """
     array = np.asarray(samples)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype not in (np.float32, np.float64, np.int16) or array.ndim not in (1, 2):
         raise UsageError(
             f"samples of type {array.dtype} and shape {array.shape}, "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, Final, TypeVar
 
 from PIL import Image, ImageFile
@@ -22,6 +24,7 @@ Answer = TypeVar("Answer")
 
 _BITS_TAG: Final = 258
 _PROFILE_IN_JPEG: Final = b"ICC_PROFILE\0"
+_MAP: Final = re.compile(rb"P[1-7]\s")
 _USUAL_DPI: Final = 72.0  # what writers put where they know nothing
 _CM_PER_INCH: Final = 2.54
 _HEAD_OF_AVIF: Final = 4096
@@ -156,6 +159,8 @@ def _avif_code_points(stream: BinaryIO) -> tuple[int, int] | None:
 
 
 def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
+    if image.format == "PPM" and _asked(image, partial(_has_more_maps, image)):
+        return (PartNote("only the first of several pictures is kept"),)
     if image.format == "TIFF":  # its pages are counted where one is chosen
         return ()
     try:
@@ -169,6 +174,17 @@ def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
         return (PartNote(f"only the picture of all {n_frames} layers together is kept"),)
     name = _NAMES_OF_FRAMES.get(image.format or "", "frame")
     return (PartNote(f"only {name} {number} of {n_frames} is kept"),)
+
+
+def _has_more_maps(image: Image.Image, stream: BinaryIO) -> bool:
+    """Return whether another picture follows the packed samples of a PNM file."""
+    tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    if tile is None or tile.codec_name not in ("raw", "ppm"):
+        return False
+    n_bytes = 2 if is_deep(image) else 1
+    row = -(-image.width // 8) if image.mode == "1" else image.width * len(image.getbands())
+    stream.seek(tile.offset + image.height * row * n_bytes)
+    return _MAP.match(stream.read(3)) is not None
 
 
 def _notes_on_depth(image: Image.Image) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ EXTRA: Final = "luxvox[formats]"
 _HEIF_BRANDS: Final = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
+_AVIF_BRANDS: Final = (b"avif", b"avis")
 _RAW_BEGINNINGS: Final = (
     b"FUJIFILMCCD-RAW",
     b"IIRO",
@@ -34,6 +35,13 @@ _NO_PICTURES: Final = (
     (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
     (b"<svg", "an SVG drawing"),
     (b"\x89LVX", "an .lvx file, which is compressed already"),
+)
+_PICTURES: Final = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"8BPS", "PSD"),
 )
 
 
@@ -72,7 +80,20 @@ def refusal(head: bytes) -> LuxvoxError:
     for beginning, name in _NO_PICTURES:
         if head.lstrip().startswith(beginning):
             return InputError(f"not a picture but {name}")
-    return InputError("not a picture in a format that Pillow can read")
+    known = _picture_kind(head)
+    words = "not a picture in a format that Pillow can read"
+    if known is not None:
+        words = f"a {known} file that is damaged, or of a kind that Pillow cannot read"
+    return InputError(words)
+
+
+def _picture_kind(head: bytes) -> str | None:
+    """Return which of the common formats a file is in, or None."""
+    if head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS:
+        return "AVIF"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return next((name for beginning, name in _PICTURES if head.startswith(beginning)), None)
 
 
 def camera_raw() -> str:

@@ -73,6 +73,12 @@ def test_strided_array_becomes_contiguous():
     assert raster.pixels.flags.c_contiguous
 
 
+def test_either_byte_order_is_taken():
+    samples = np.array([[0, 257, 65_535]], np.uint16)
+    swapped = samples.astype(samples.dtype.newbyteorder())
+    assert rasters.from_array(swapped).pixels[:, :, 0].tolist() == [[0, 1, 255]]
+
+
 def test_sixteen_bits_are_rounded_to_the_nearest():
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     expected = np.floor(values / 257 + 0.5)

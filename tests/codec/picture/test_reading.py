@@ -224,6 +224,9 @@ def test_dark_16_bits_are_noted():
         (b"%PDF-1.7 " + bytes(40), "a PDF document"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
         (b"\x89LVX" + bytes(40), r"an \.lvx file"),
+        (b"\xff\xd8\xff\xe0" + bytes(40), "a JPEG file that is damaged"),
+        (b"\0\0\0\x1cftypavif" + bytes(40), "an? AVIF file that is damaged"),
+        (b"RIFF\0\0\0\0WEBP" + bytes(40), "WebP file that is damaged|damaged picture"),
         (b"hello", "not a picture"),
         (b"", "not a picture"),
     ],
@@ -231,6 +234,50 @@ def test_dark_16_bits_are_noted():
 def test_other_files_are_called_what_they_are(head, words):
     with pytest.raises(InputError, match=words):
         reading.from_file(head)
+
+
+def bitmap(alpha):
+    """A BMP whose header says that it has alpha."""
+    samples = np.dstack([photograph()[::-1, :, ::-1], np.full((HEIGHT, WIDTH), alpha, np.uint8)])
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    sizes = struct.pack("<IiiHHIIiiII", 108, WIDTH, HEIGHT, 1, 32, 3, samples.size, 0, 0, 0, 0)
+    header = (sizes + masks).ljust(108, b"\0")
+    return b"BM" + struct.pack("<IHHI", 122 + samples.size, 0, 0, 122) + header + samples.tobytes()
+
+
+def test_alpha_that_hides_everything_is_not_believed():
+    raster = reading.from_file(bitmap(0))
+    assert np.array_equal(raster.pixels, photograph())
+    assert raster.alpha is None
+    assert raster.notes == ("its alpha would hide all of it, and is left out",)
+    seen = reading.from_file(bitmap(100))
+    assert seen.alpha is not None
+    assert (seen.alpha == 100).all()
+    assert seen.notes == ()
+
+
+def test_a_picture_that_is_transparent_everywhere_is_noted():
+    data = file_of(np.dstack([photograph(), np.zeros((HEIGHT, WIDTH), np.uint8)]), "PNG")
+    raster = reading.from_file(data)
+    assert raster.alpha is not None
+    assert raster.notes == ("it is transparent everywhere, so its colours are not kept",)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "I;16"])
+def test_pictures_that_follow_in_a_map_are_noted(mode):
+    image = Image.new(mode, (13, 7))
+    stream = io.BytesIO()
+    image.save(stream, "PPM")
+    data = stream.getvalue()
+    assert "only the first of several pictures is kept" not in reading.from_file(data).notes
+    assert "only the first of several pictures is kept" in reading.from_file(data + data).notes
+
+
+def test_bitmaps_of_16_bits_a_pixel_are_not_deep():
+    image = bytearray(bitmap(0)[:122])
+    image[28:30], image[14:18] = struct.pack("<H", 16), struct.pack("<I", 108)
+    image[54:70] = struct.pack("<4I", 0xF800, 0x7E0, 0x1F, 0)
+    assert reading.from_file(bytes(image) + bytes(2 * WIDTH * HEIGHT)).notes == ()
 
 
 # What phones write

@@ -29,6 +29,8 @@ def join(recording):
         (sine(700, 16_000)[:, None].astype(np.float64), 1),
         (np.stack([sine(700, 16_000)] * 2, 1), 2),
         ((sine(700, 16_000) * 20_000).astype(np.int16), 1),
+        ((sine(700, 16_000) * 20_000).astype(">i2"), 1),
+        (sine(700, 16_000).astype(">f4"), 1),
     ],
 )
 def test_arrays_become_blocks(array, channels):
