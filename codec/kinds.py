@@ -29,6 +29,14 @@ _BEGINNINGS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"FRM8", "DSD"),
     (b"FLV\x01", "Flash video"),
     (b"MThd", "MIDI"),
+    (b"2BIT", "AVR"),
+    (b" paf", "PAF"),
+    (b"fap ", "PAF"),
+    (b"PVF1", "PVF"),
+    (b"ALawSoundFile**", "WVE"),
+    (b"Extended Instrument: ", "XI"),
+    (b"\x0b\x77", "AC-3"),
+    (b"\0\0\1\xba", "MPEG film"),
 )
 # The third group of four bytes of RIFF and IFF files says what they hold.
 _FORMS: Final[dict[tuple[bytes, bytes], str]] = {
@@ -42,6 +50,7 @@ _FORMS: Final[dict[tuple[bytes, bytes], str]] = {
     (b"FORM", b"8SVX"): "IFF 8SVX",
     (b"FORM", b"16SV"): "IFF 16SV",
 }
+_OLD_QUICKTIME: Final = (b"moov", b"mdat", b"wide")
 # Brands of MPEG-4 files that hold a picture; every other one is taken for sound or video.
 _PICTURE_BRANDS: Final = frozenset(
     b"avif avis heic heix hevc hevx heim heis hevm hevs mif1 mif2 msf1 miaf crx jp2 jpx".split()
@@ -60,6 +69,8 @@ def kind_of(head: bytes) -> str | None:
     form = _FORMS.get((head[:4], head[8:12]))
     if form is not None:
         return form
+    if head[4:8] in _OLD_QUICKTIME:
+        return "MPEG-4 (m4a, mp4)"
     if head[4:8] == b"ftyp":
         return None if _is_picture_brand(head[8:12]) else "MPEG-4 (m4a, mp4)"
     return _mpeg_kind(head)

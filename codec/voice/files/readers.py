@@ -21,7 +21,12 @@ from luxvox.codec.voice.files.mpeg_frames import find_frames, without_descriptio
 from luxvox.codec.voice.files.ogg_links import find_links
 from luxvox.codec.voice.files.splicing import Part, SplicedFile
 from luxvox.codec.voice.files.stated_sizes import note_on_cut
-from luxvox.codec.voice.files.tags import note_on_tags, tags_in_mpeg, tags_in_wav
+from luxvox.codec.voice.files.tags import (
+    end_without_tags,
+    note_on_tags,
+    tags_in_chunks,
+    tags_in_mpeg,
+)
 from luxvox.codec.voice.files.unfinished_headers import mend
 from luxvox.errors import InputError, LuxvoxError, SystemFailure
 
@@ -34,7 +39,7 @@ EXTRA: Final = "luxvox[formats]"
 # What FFmpeg reads and libsndfile does not.
 _READ_BY_AV: Final = frozenset(
     "MPEG-4 (m4a, mp4)|AAC|AMR|Windows Media|Matroska or WebM|WavPack|Monkey's Audio|TTA|Musepack|"
-    "DSD|AVI video|Flash video".split("|")
+    "DSD|AVI video|Flash video|AC-3|MPEG film".split("|")
 )
 _MATROSKA: Final = "Matroska or WebM"  # its header says how long it is
 _FFMPEG_TICKS: Final = 1_000_000  # a second
@@ -97,9 +102,14 @@ def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> 
     if kind == "Ogg":
         return _open_ogg(open_file, file_size)
     with open_file() as file:
+        end = end_without_tags(file, file_size) if kind == "FLAC" else file_size
+    if end < file_size:  # libFLAC takes what follows for a damaged frame
+        sound = _open_one(_splice(open_file, (range(end),)))
+        return replace(sound, notes=("its tags are not kept",))
+    with open_file() as file:
         mended = mend(file, file_size)
         cut = mended.note or note_on_cut(file, file_size, kind)
-        tags = tags_in_wav(file, file_size) if kind == "WAV" else ()
+        tags = tags_in_chunks(file, file_size) if kind in ("WAV", "AIFF") else ()
     open_mended = open_file if mended.parts is None else _splice(open_file, mended.parts)
     sound = _open_one(open_mended)
     if cut is None:

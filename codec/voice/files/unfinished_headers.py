@@ -14,6 +14,7 @@ from luxvox.codec.voice.files.splicing import Part
 
 _FORM_BYTES: Final = 12
 _CHUNK_HEADER_BYTES: Final = 8
+_FORMS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 _MAX_CHUNKS: Final = 1000
 _LARGEST_SIZE: Final = 0xFFFFFFFF
 # Sizes from here on are what writers put where they do not know the size.
@@ -49,7 +50,7 @@ def mend(file: BinaryIO, file_size: int) -> Mended:
     """Find the true sizes of a WAV or AIFF file; any other file is left as it is."""
     file.seek(0)
     form = file.read(_FORM_BYTES)
-    if form[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form[8:] == b"WAVE":
+    if form[:4] in _FORMS[:-1] and form[8:] == b"WAVE":
         order: Literal["<", ">"] = ">" if form[:4] == b"RIFX" else "<"
         return _mend(file, file_size, order, b"data")
     if form[:4] == b"FORM" and form[8:] in (b"AIFF", b"AIFC"):
@@ -71,9 +72,25 @@ def _mend(file: BinaryIO, file_size: int, order: Literal["<", ">"], name: bytes)
         if stated < _UNKNOWN_FROM:
             note = f"the file is cut: {present:,} of {stated:,} bytes of samples are there"
     elif _ends_at(file, file_size, order, samples.start + stated, stated > 0):
-        return Mended()
+        return _without_later_parts(file, file_size, order, samples)
     parts = _with_sizes(file, file_size, order, chunks)
     return Mended(parts, note)
+
+
+def _without_later_parts(
+    file: BinaryIO, file_size: int, order: Literal["<", ">"], samples: Chunk
+) -> Mended:
+    """Leave out more samples and whole recordings that follow, of which the library takes one."""
+    names = [chunk.name for chunk in list_chunks(file, file_size, order)]
+    n_parts = sum(name in (b"data", b"SSND", *_FORMS) for name in names)
+    if n_parts == 1:
+        return Mended()
+    end = samples.start + samples.size
+    file.seek(0)
+    front = bytearray(file.read(samples.start))
+    struct.pack_into(f"{order}I", front, 4, end - 8)
+    note = f"only the first of {n_parts} parts of its sound is kept"
+    return Mended((bytes(front), range(samples.start, end)), note)
 
 
 def list_chunks(

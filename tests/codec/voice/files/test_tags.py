@@ -1,6 +1,7 @@
 """Tags of a recording are not kept, and that is said once."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -40,3 +41,43 @@ def test_tags_of_mp3_are_noted():
 
 def test_names_of_encoders_are_no_tags():
     assert note_on_tags({"software": "Lavf", "encoder": "LAME", "title": ""}) == ()
+
+
+def with_chunk(data, name, payload):
+    """Put a chunk at the end of a WAV file."""
+    data += name + struct.pack("<I", len(payload)) + payload
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [(b"id3 ", "ID3"), (b"_PMX", "XMP"), (b"cue ", "markers")]
+)
+def test_chunks_with_tags_are_noted(name, words):
+    data = with_chunk(file_of("WAV"), name, bytes(40))
+    assert open_recording(data).notes == (f"its tags are not kept: {words}",)
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF"])
+def test_sound_after_the_sound_is_noted(container):
+    data = file_of(container, "PCM_16")
+    recording = open_recording(data + data)
+    assert recording.n_samples == len(TONE)
+    assert recording.notes == ("only the first of 2 parts of its sound is kept",)
+
+
+def test_sound_in_several_chunks_is_noted():
+    recording = open_recording(with_chunk(file_of("WAV"), b"data", bytes(4000)))
+    assert recording.n_samples == len(TONE)
+    assert recording.notes == ("only the first of 2 parts of its sound is kept",)
+
+
+ID3 = b"TAG" + bytes(125)
+APE = b"APETAGEX" + struct.pack("<IIII", 2000, 72, 1, 1 << 31) + bytes(8)
+
+
+@pytest.mark.parametrize("tags", [ID3, APE + bytes(40) + APE, APE + bytes(40) + APE + ID3])
+def test_flac_with_tags_after_its_end_is_read(tags):
+    plain = file_of("FLAC")
+    recording = open_recording(plain + tags)
+    assert recording.n_samples == open_recording(plain).n_samples
+    assert recording.notes == ("its tags are not kept",)
