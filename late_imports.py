@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
+from luxvox.errors import SystemFailure
+
 FOR_PICTURES: Final = (
     "luxvox.codec.picture.encoding",
     "luxvox.codec.picture.inputs",
@@ -56,7 +58,12 @@ def no_fork_meanwhile() -> Iterator[None]:
 
 
 def load(*names: str) -> None:
-    """Import modules; each set of them only the first time."""
+    """Import modules; each set of them only the first time.
+
+    Raises:
+        SystemFailure: as `module`.
+    """
+    _check_folder()
     if names not in _loaded:
         with no_fork_meanwhile():
             for name in names:
@@ -65,6 +72,19 @@ def load(*names: str) -> None:
 
 
 def module(name: str) -> ModuleType:
-    """Import a module and return it."""
+    """Import a module and return it.
+
+    Raises:
+        SystemFailure: the current folder has been deleted; there torch's library MKL ends the
+            process.
+    """
+    _check_folder()
     with no_fork_meanwhile():
         return importlib.import_module(name)
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise SystemFailure("the current folder has been deleted; go to another") from None

@@ -7,6 +7,7 @@ theirs comes out afterwards. The descriptor is that of the process, so it is hel
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,17 @@ LIBMPG123: Final = (b"libmpg123", b"Warning: Xing", b"Warning: Real", b"Note: ",
 LIBTIFF: Final = (b"TIFF", b"JPEGLib", b"Fax", b"LZW", b"ZIP", b"PixarLog", b"tempfile.tif")
 
 _STDERR: Final = 2
+
+
+_NOWHERE: Final = logging.NullHandler()
+
+
+def quiet_logger(name: str) -> None:
+    """Keep off standard error what a library logs; handlers of the process still get it.
+
+    Without a handler of anybody, Python itself writes errors there.
+    """
+    logging.getLogger(name).addHandler(_NOWHERE)  # once, however often
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from luxvox.codec import files
 from luxvox.errors import SystemFailure
+from luxvox.late_imports import module
 
 
 def _plain_output(_: click.Context, __: click.Parameter, path: str | None) -> str | None:
@@ -96,9 +97,7 @@ def choose_device(device: str) -> str:
     """
     if device == "cpu":
         return device
-    import torch
-
-    has_gpu = torch.cuda.is_available()
+    has_gpu = module("torch").cuda.is_available()
     if device == "cuda" and not has_gpu:
         raise SystemFailure("no CUDA device is available; use --device cpu or auto")
     return "cuda" if has_gpu else "cpu"

@@ -62,9 +62,11 @@ def name_outputs(
         One path, URL or `-` per input.
 
     Raises:
-        UsageError: several inputs for one output, or standard input for a folder.
+        UsageError: several inputs for one output, standard input for a folder, or an empty name.
         SystemFailure: it cannot be determined whether a URL is a folder.
     """
+    if output == "":
+        raise UsageError("the name of the output is empty")
     many = len(sources) > 1 or any(source.folder is not None for source in sources)
     if output is not None and not _names_folder(output):
         if not many:

@@ -6,6 +6,7 @@ JPEGs without their end, PNGs with long profiles.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -110,17 +111,16 @@ def _read_unknown_tiff(source: Source, max_pixels: int) -> Raster:
         raise InputError(f"{name}a TIFF that cannot be read: {words}") from error
     plain = from_array(samples)
     height, width = plain.pixels.shape[:2]
-    exif = exif_of_tags({number: tags.valueof(number) for number in tags.keys()})
-    found = Metadata(_bytes_of(tags, _ICC_TAG), exif, _bytes_of(tags, _XMP_TAG))
+    found = Metadata(_bytes_of(tags, _ICC_TAG), exif_of_tags(tags), _bytes_of(tags, _XMP_TAG))
     kept, claims = make_true(found, (width, height), tiff.orientation_in(tags), None)
-    if any(tags.valueof(number) for number in _DIRECTORY_TAGS):
+    if any(tags.get(number) for number in _DIRECTORY_TAGS):
         notes += ("its EXIF is not kept",)
     notes = (*notes, *claims, *plain.notes)
     return replace(plain, icc=kept.icc, exif=kept.exif, xmp=kept.xmp, notes=notes)
 
 
-def _bytes_of(tags: Any, number: int) -> bytes | None:
-    value = tags.valueof(number)
+def _bytes_of(tags: Mapping[int, Any], number: int) -> bytes | None:
+    value = tags.get(number)
     return value if isinstance(value, bytes) and value else None
 
 

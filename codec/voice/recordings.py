@@ -30,6 +30,7 @@ MAX_CHANNELS: Final = 2
 
 # Full scale is 1. Floats beyond this are on another scale, such as that of 16-bit integers.
 _MAX_PEAK: Final = 16.0
+_LOUD_PEAK: Final = 2.0  # what overshoots by less is seldom heard to be clipped
 _BAND_FRAME: Final = 1024
 _BAND_FRAMES_A_BLOCK: Final = 64
 _AUDIBLE_SHARE: Final = 1e-5  # of all power, −50 dB
@@ -205,10 +206,15 @@ class _Survey:
             self._rest = joined[len(joined) // _BAND_FRAME * _BAND_FRAME :].copy()
 
     def notes(self) -> list[str]:
-        """Say what can be heard in the recording and will not be kept."""
-        if self._power_above <= _AUDIBLE_SHARE * self._power:
-            return []
-        return [f"voices are kept up to {CODED_RATE_HZ // 2000} kHz; what is above is gone"]
+        """Say what can be heard in the recording and will not be kept, or not in all files."""
+        notes = []
+        if self._power_above > _AUDIBLE_SHARE * self._power:
+            notes.append(
+                f"voices are kept up to {CODED_RATE_HZ // 2000} kHz; what is above is gone"
+            )
+        if self.peak > _LOUD_PEAK:
+            notes.append(f"its samples reach {self.peak:.1f}; files of integers clip them at 1")
+        return notes
 
     def _add_bands(self, block: Samples, rate_hz: int) -> None:
         # [n, C] -> [frames, 1024, C], spread over the block; windowed, or edges would look bright

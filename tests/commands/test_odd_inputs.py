@@ -15,7 +15,7 @@ import luxvox
 from luxvox import cli
 from luxvox.commands.console import json_text
 from luxvox.commands.sources import Search, find_sources
-from luxvox.errors import UsageError
+from luxvox.errors import SystemFailure, UsageError
 from luxvox.tests.commands.conftest import names, pipe_in, python, run, save_noise
 
 posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX")
@@ -183,3 +183,21 @@ def test_plans_are_printed_in_any_encoding(folder):
     ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.strip() == rb"photo.png \u2192 b.lvx"
+
+
+def test_an_empty_name_of_an_output_is_refused(folder, capsys):
+    assert cli.run(["compress", "photo.png", "-o", ""]) == UsageError.exit_code
+    assert "the name of the output is empty" in capsys.readouterr().err
+
+
+@posix
+def test_a_current_folder_that_is_deleted(folder):
+    """There MKL would end the process as soon as torch uses it."""
+    (folder / "gone").mkdir()
+    code = "import os, sys; os.rmdir('../gone'); from luxvox.cli import run; sys.exit(run())"
+    words = [sys.executable, "-c", code, "compress", str(folder / "photo.png")]
+    words += ["-o", str(folder / "made.lvx")]
+    ran = subprocess.run(words, cwd=folder / "gone", capture_output=True, check=False)
+    assert ran.returncode == SystemFailure.exit_code
+    assert b"the current folder has been deleted" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1

@@ -22,6 +22,7 @@ from PIL import Image, ImageFile
 
 from luxvox.codec.picture.files import jpeg_xl
 from luxvox.codec.picture.files.kinds import HEAD_BYTES, add_reader, refusal
+from luxvox.codec.quiet import quiet_logger
 from luxvox.errors import InputError, LuxvoxError
 from luxvox.late_imports import no_fork_meanwhile
 from luxvox.process_setting import ProcessSetting
@@ -148,6 +149,7 @@ def _open(
     """Do what `Image.open` does, without the pixel limit that all of the process shares."""
     head = stream.read(HEAD_BYTES)
     add_reader(head)
+    quiet_logger("PIL")
     with no_fork_meanwhile():
         Image.init()
     is_jpeg_xl = head.startswith((jpeg_xl.CODESTREAM, jpeg_xl.CONTAINER))

@@ -6,8 +6,7 @@ here by their tags; the others are read by tifffile where that is installed. Sou
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from luxvox.codec.picture.files.tiff_layout import (
     n_colours,
     notes_on_extra,
 )
+from luxvox.codec.quiet import quiet_logger
 from luxvox.errors import InputError, SystemFailure
 
 _ORIENTATION = 274
@@ -167,16 +167,18 @@ def _look_up(image: TiffImagePlugin.TiffImageFile) -> Samples:
     return pixels
 
 
-def orientation_in(tags: Any) -> int:
-    """Return the orientation that tags say, as tifffile has them, 1 to 8."""
-    return _legal(tags.valueof(_ORIENTATION))
+def orientation_in(tags: Mapping[int, Any]) -> int:
+    """Return the orientation that the tags of a page say, 1 to 8."""
+    return _legal(tags.get(_ORIENTATION))
 
 
-def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[str, ...]]:
+def read_unknown(
+    source: Source, max_pixels: int
+) -> tuple[Samples, dict[int, Any], tuple[str, ...]]:
     """Read a TIFF file that Pillow does not know at all.
 
     Returns:
-        The samples, the tags of its page as tifffile has them, and notes.
+        The samples, the values of the tags of its page, and notes.
 
     Raises:
         As `read_samples`.
@@ -194,8 +196,8 @@ def read_unknown(source: Source, max_pixels: int) -> tuple[Samples, Any, tuple[s
         if samples.dtype == np.uint16:
             notes += (NOTE_ON_DEPTH,)
         dropped = (PartNote(f"only one of {others + 1} pages is kept"),) if others else ()
-        upright = turn_upright(samples, orientation_in(page.tags))
-        return upright, page.tags, (*notes, *dropped)
+        tags = {number: page.tags.valueof(number) for number in page.tags.keys()}
+        return turn_upright(samples, orientation_in(tags)), tags, (*notes, *dropped)
 
 
 def _pages(image: TiffImagePlugin.TiffImageFile) -> Iterator[_Page]:
@@ -281,8 +283,7 @@ def _open_with_tifffile(stream: Any) -> Any:
         import tifffile
     except ImportError:
         raise SystemFailure(f"a TIFF of a rare kind; to read it: pip install '{EXTRA}'") from None
-    # Without a handler of anybody, what it logs about damaged files goes to standard error.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    quiet_logger("tifffile")
     return tifffile.TiffFile(stream)
 
 

@@ -122,7 +122,7 @@ def _open_mpeg(open_file: Open) -> Sound:
         data = file.read()
     audio = find_frames(data)
     if audio is None:
-        return _open_one(open_file, is_mpeg=True)
+        return _open_one(open_file)
     notes = tags_in_mpeg(data)
     if audio.n_skipped:
         notes = (f"{audio.n_skipped:,} bytes in it are no sound", *notes)
@@ -132,7 +132,7 @@ def _open_mpeg(open_file: Open) -> Sound:
     else:
         # Of a file so long, the estimated length is never less than the true one.
         opened = _splice(open_file, without_description(audio, data), _FARTHEST_BYTES)
-    sound = _open_one(opened, is_mpeg=True)
+    sound = _open_one(opened)
     n_frames = max(audio.n_frames, audio.n_described or 0)
     n_stated = sound.n_stated if is_described else audio.samples_in(n_frames)
     return Sound(sound.sample_rate_hz, sound.channels, sound.blocks, n_stated, notes)
@@ -170,8 +170,16 @@ class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
+def _open_one(open_file: Open) -> Sound:
     """Open a file as libsndfile takes it; libmpg123 is kept quiet where it takes part."""
+    with open_file() as stream, contextlib.ExitStack() as stack:
+        with quiet(LIBMPG123):
+            file = stack.enter_context(_SequentialFile(stream))
+        n_frames = int(file.frames)
+        n_stated = n_frames if 0 < n_frames < _LONGEST_BELIEVED else None
+        notes = note_on_tags(file.copy_metadata())
+        is_mpeg = str(file.subtype).startswith("MPEG")
+        sample_rate_hz, channels = int(file.samplerate), int(file.channels)
 
     def silence() -> contextlib.AbstractContextManager[None]:
         return quiet(LIBMPG123) if is_mpeg else contextlib.nullcontext()
@@ -181,20 +189,15 @@ def _open_one(open_file: Open, is_mpeg: bool = False) -> Sound:
             with silence():
                 file = _SequentialFile(stream)
             with file:
-                n_channels = int(file.channels)
                 while True:
-                    space: Samples = np.empty((BLOCK_SAMPLES, n_channels), np.float32)
+                    space: Samples = np.empty((BLOCK_SAMPLES, channels), np.float32)
                     with silence():
                         block: Samples = file.read(out=space)
                     if not len(block):
                         return
                     yield block
 
-    with open_file() as stream, silence(), _SequentialFile(stream) as file:
-        n_frames = int(file.frames)
-        n_stated = n_frames if 0 < n_frames < _LONGEST_BELIEVED else None
-        notes = note_on_tags(file.copy_metadata())
-        return Sound(int(file.samplerate), int(file.channels), blocks, n_stated, notes)
+    return Sound(sample_rate_hz, channels, blocks, n_stated, notes)
 
 
 def _splice(open_file: Open, parts: Sequence[Part], claimed_size: int | None = None) -> Open:

@@ -50,11 +50,13 @@ def mend(file: BinaryIO, file_size: int) -> Mended:
     """Find the true sizes of a WAV or AIFF file; any other file is left as it is."""
     file.seek(0)
     form = file.read(_FORM_BYTES)
-    if form[:4] in _FORMS[:-1] and form[8:] == b"WAVE":
-        order: Literal["<", ">"] = ">" if form[:4] == b"RIFX" else "<"
-        return _mend(file, file_size, order, b"data")
-    if form[:4] == b"FORM" and form[8:] in (b"AIFF", b"AIFC"):
-        return _mend(file, file_size, ">", b"SSND")
+    try:
+        if form[:4] in _FORMS[:-1] and form[8:] == b"WAVE":
+            return _mend(file, file_size, ">" if form[:4] == b"RIFX" else "<", b"data")
+        if form[:4] == b"FORM" and form[8:] in (b"AIFF", b"AIFC"):
+            return _mend(file, file_size, ">", b"SSND")
+    except struct.error:  # a chunk is too short for what belongs in it
+        pass
     return Mended()
 
 

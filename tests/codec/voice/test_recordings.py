@@ -175,3 +175,11 @@ def test_long_blocks_are_written_from_a_small_stack():
 def test_a_wav_over_4_gib_is_refused():
     with pytest.raises(UsageError, match="do not fit a WAV file; write .flac"):
         recordings.wav_header(48_000, 2, 2**30)
+
+
+@pytest.mark.parametrize(("peak", "n_notes"), [(1.2, 0), (5.0, 1)])
+def test_floats_far_beyond_full_scale_are_noted(peak, n_notes):
+    samples = sine(700, 16_000)
+    notes = recording_of(samples / np.abs(samples).max() * np.float32(peak), 16_000).notes
+    assert [note for note in notes if "reach 5.0" in note] == list(notes)
+    assert len(notes) == n_notes

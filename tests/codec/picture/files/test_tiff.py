@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import logging
 import struct
 import sys
 
@@ -17,6 +18,15 @@ from luxvox.errors import InputError, SystemFailure
 WIDTH, HEIGHT = 24, 16
 RAMP = np.linspace(0, 1, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
 COLOURS = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1] ** 2], axis=2)
+
+
+@contextlib.contextmanager
+def unhandled_logs(name):
+    """Log as a process does that has no handlers; pytest has."""
+    logger = logging.getLogger(name)
+    logger.propagate = False
+    yield
+    logger.propagate = True
 
 
 def in_bytes(values):
@@ -321,7 +331,8 @@ def test_a_tiff_that_only_tifffile_reads_keeps_its_texts():
     tifffile = pytest.importorskip("tifffile")
     stream = io.BytesIO()
     extra = [(315, "s", 0, "me", True), (274, "H", 1, 6, True)]
-    options = {"photometric": "rgb", "resolution": (300, 150), "extratags": extra}
+    options: dict[str, object] = {"photometric": "rgb", "resolution": (300, 150)}
+    options |= {"iccprofile": bytes(5000), "extratags": extra}
     tifffile.imwrite(stream, COLOURS.astype("f8"), description="a ramp", **options)
     raster = reading.from_file(stream.getvalue())
     assert np.array_equal(raster.pixels[..., 0], turn_upright(in_bytes(COLOURS), 6)[..., 0])
@@ -329,6 +340,7 @@ def test_a_tiff_that_only_tifffile_reads_keeps_its_texts():
     exif = Image.Exif()
     exif.load(raster.exif)
     assert (exif[270], exif[315], exif[282], exif[283]) == ("a ramp", "me", 150, 300)
+    assert raster.icc == bytes(5000)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -337,3 +349,10 @@ def test_a_tiff_whose_end_is_missing_is_called_damaged():
     Image.fromarray(in_bytes(RAMP)).save(stream, "TIFF", compression="tiff_lzw")
     with pytest.raises(InputError, match="a TIFF that cannot be read: it is damaged"):
         reading.from_file(stream.getvalue()[:-200])
+
+
+def test_what_pillow_logs_stays_off_stderr(capfd):
+    samples = tiff_of(page(in_bytes(COLOURS), "u1", photometric=2, tags={277: 99}))
+    with unhandled_logs("PIL"), pytest.raises(InputError):
+        reading.from_file(samples)
+    assert capfd.readouterr().err == ""

@@ -1,5 +1,6 @@
 """Tags of a recording are not kept, and that is said once."""
 
+import contextlib
 import io
 import struct
 
@@ -9,6 +10,7 @@ import soundfile
 
 from luxvox.codec.voice.files.tags import note_on_tags
 from luxvox.codec.voice.recordings import open_recording
+from luxvox.errors import InputError
 
 TONE = (0.1 * np.sin(np.arange(16_000) / 10)).astype("f4")
 
@@ -81,3 +83,22 @@ def test_flac_with_tags_after_its_end_is_read(tags):
     recording = open_recording(plain + tags)
     assert recording.n_samples == open_recording(plain).n_samples
     assert recording.notes == ("its tags are not kept",)
+
+
+@pytest.mark.parametrize("size", [0, 5, 8])
+def test_aiff_whose_sound_has_no_front_is_refused(size):
+    data = file_of("AIFF", "PCM_16")
+    start = data.index(b"SSND") + 8
+    with pytest.raises(InputError):
+        open_recording(data[: start + size])
+
+
+def test_mp3_in_a_wav_writes_nothing_to_stderr(capfd):
+    mp3 = file_of("MP3", "MPEG_LAYER_III")
+    layout = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 16_000, 4000, 1, 0, 12, 1, 2, 1152, 1, 0)
+    body = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data"
+    damaged = mp3[: len(mp3) // 2] + bytes(500) + mp3[len(mp3) // 2 :]
+    body += struct.pack("<I", len(damaged)) + damaged
+    with contextlib.suppress(InputError):
+        open_recording(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert capfd.readouterr().err == ""
