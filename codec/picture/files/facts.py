@@ -159,7 +159,7 @@ def _avif_code_points(stream: BinaryIO) -> tuple[int, int] | None:
 
 
 def _notes_on_frames(image: Image.Image) -> tuple[str, ...]:
-    if image.format == "PPM" and _asked(image, partial(_has_more_maps, image)):
+    if image.format == "PPM" and _ask(image, partial(_has_more_maps, image)):
         return (PartNote("only the first of several pictures is kept"),)
     if image.format == "TIFF":  # its pages are counted where one is chosen
         return ()
@@ -216,10 +216,10 @@ def _notes_on_damage(image: Image.Image) -> tuple[str, ...]:
     has_parts = any(data.startswith(_PROFILE_IN_JPEG) for _, data in markers)
     if not info.get("icc_profile") and ("icc_profile" in info or has_parts):
         notes.append("its ICC profile is damaged and left out, so colours may look different")
-    if image.format == "PNG" and _asked(image, png.is_narrow):
+    if image.format == "PNG" and _ask(image, png.is_narrow):
         notes.append("its samples have the narrow range of video, and are kept as they are")
     has_credentials = any(name == "APP11" and b"c2pa" in data for name, data in markers)
-    if has_credentials or (image.format == "PNG" and _asked(image, png.has_credentials)):
+    if has_credentials or (image.format == "PNG" and _ask(image, png.has_credentials)):
         notes.append("its content credentials (C2PA) are not kept")
     return tuple(notes)
 

@@ -90,7 +90,7 @@ def orientation_of(image: Image.Image) -> int:
     """
     exif = exif_directory(image)
     if not len(exif) and (raw := _of_segment(image, _EXIF_PREFIX)):
-        exif = _loaded(raw)
+        exif = _load(raw)
     if ORIENTATION in exif:
         orientation = exif[ORIENTATION]
     else:
@@ -162,7 +162,7 @@ def _exif_of(image: Image.Image) -> bytes | None:
     return raw.removeprefix(_EXIF_PREFIX) if isinstance(raw, bytes) else None
 
 
-def _loaded(exif: bytes) -> Image.Exif:
+def _load(exif: bytes) -> Image.Exif:
     directory = Image.Exif()
     try:
         directory.load(exif)

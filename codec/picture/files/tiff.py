@@ -315,7 +315,7 @@ def _samples_of_page(page: Any) -> tuple[Samples, tuple[str, ...]]:
         return colours, notes
     alpha = samples[:, :, n:]
     if extra[0] == ASSOCIATED:
-        colours = _divided(colours, alpha)
+        colours = _divide(colours, alpha)
     return np.concatenate([colours, alpha], axis=2), notes
 
 

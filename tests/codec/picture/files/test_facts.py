@@ -108,9 +108,9 @@ def test_fits_is_refused():
 
 def test_damaged_profiles_are_noted():
     note = "its ICC profile is damaged and left out, so colours may look different"
-    png = with_chunk(saved("PNG"), chunk(b"iCCP", b"name\0\0junk"))
+    png = with_chunk(save("PNG"), chunk(b"iCCP", b"name\0\0junk"))
     assert from_file(png).notes == (note,)
-    jpeg = saved("JPEG", icc_profile=bytes(200_000))
+    jpeg = save("JPEG", icc_profile=bytes(200_000))
     last = jpeg.rindex(b"ICC_PROFILE") - 4
     size = int.from_bytes(jpeg[last + 2 : last + 4], "big")
     assert from_file(jpeg).notes == ()
@@ -119,14 +119,14 @@ def test_damaged_profiles_are_noted():
 
 @pytest.mark.parametrize(("full", "n_notes"), [(1, 0), (0, 1)])
 def test_narrow_range_is_noted(full, n_notes):
-    data = with_chunk(saved("PNG"), chunk(b"cICP", bytes((1, 13, 0, full))))
+    data = with_chunk(save("PNG"), chunk(b"cICP", bytes((1, 13, 0, full))))
     assert len(from_file(data).notes) == n_notes
 
 
 def test_content_credentials_are_noted():
     note = "its content credentials (C2PA) are not kept"
-    assert from_file(with_chunk(saved("PNG"), chunk(b"caBX", bytes(50)))).notes == (note,)
-    jpeg, box_of_boxes = saved("JPEG"), b"JP\0\1\0\0\0\1\0\0\0\x20jumbjumdc2pa"
+    assert from_file(with_chunk(save("PNG"), chunk(b"caBX", bytes(50)))).notes == (note,)
+    jpeg, box_of_boxes = save("JPEG"), b"JP\0\1\0\0\0\1\0\0\0\x20jumbjumdc2pa"
     segment = b"\xff\xeb" + struct.pack(">H", 2 + len(box_of_boxes)) + box_of_boxes
     assert from_file(jpeg[:2] + segment + jpeg[2:]).notes == (note,)
 
