@@ -83,7 +83,7 @@ def refusal(head: bytes) -> LuxvoxError:
     known = _picture_kind(head)
     words = "not a picture in a format that Pillow can read"
     if known is not None:
-        words = f"a {known} file that is damaged, or of a kind that Pillow cannot read"
+        words = f"damaged, or a kind of {known} that Pillow cannot read"
     return InputError(words)
 
 
