@@ -57,8 +57,8 @@ def store_speech_codes(
 
     At most 45 minutes of them are coded as in the encoder: latents are corrected for the depths of
     a random rate, and codewords are chosen by the context model's costs, if there is one. The
-    others are too many for that, and get the nearest codewords at random depths. They keep the
-    context model from learning the first ones by heart.
+    others are too many, and get the nearest codewords at random depths; they keep the context model
+    from learning the first ones by heart.
 
     Writes `codes.npy`, uint16 [pieces, stages, 128], `log_steps.npy`, int64 [pieces],
     `corrected.npy`, bool [pieces], and `made_by.json`, the digest of what coded them. An existing
@@ -74,23 +74,17 @@ def store_speech_codes(
         # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
-        n = latents.shape[3]
-        if n < PIECE_FRAMES:
+        if latents.shape[3] < PIECE_FRAMES:
             continue
-
         log_step_int = int(torch.randint(-127, 128, (), generator=generator))
         if index in for_correction:
             codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
         else:
-            power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
-            depths = model.depths_of_powers(power, log_step_int / 127.0)
-            codes = _nearest_codes(model, latents[0], depths)
-
-        # The last piece overlaps the one before it, so that the end is not lost.
-        starts = [*range(0, n - PIECE_FRAMES, PIECE_FRAMES), n - PIECE_FRAMES]
-        pieces += [codes[:, s : s + PIECE_FRAMES].astype(np.uint16) for s in starts]
-        log_steps += [log_step_int] * len(starts)
-        corrected += [index in for_correction] * len(starts)
+            codes = _nearest_codes_at(model, latents, log_step_int)
+        pieces += _cut(codes)
+        n_more = len(pieces) - len(log_steps)
+        log_steps += [log_step_int] * n_more
+        corrected += [index in for_correction] * n_more
         if index % 50 == 0:
             log.info("coded %d of %d recordings", index, len(voices.samples))
 
@@ -102,6 +96,14 @@ def store_speech_codes(
         "codes.npy": np.stack(pieces),
     }
     _replace_folder(folder, arrays, digest(model))
+
+
+def _cut(codes: Codes) -> list[NDArray[np.uint16]]:
+    """Cut codes [stages, F] into pieces of 128 frames."""
+    # The last piece overlaps the one before it, so that the end is not lost.
+    last = codes.shape[1] - PIECE_FRAMES
+    starts = [*range(0, last, PIECE_FRAMES), last]
+    return [codes[:, start : start + PIECE_FRAMES].astype(np.uint16) for start in starts]
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,12 @@ def _codes_at(
         return walk(context, shapes, log_step_int, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
 
     return _nearest_codes(model, corrected, depths)
+
+
+def _nearest_codes_at(model: SpeechModel, latents: Tensor, log_step_int: int) -> Codes:
+    """Return codes [stages, F] at a log-step, of latents [1, n_channels, 1, F] as they are."""
+    power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
+    return _nearest_codes(model, latents[0], model.depths_of_powers(power, log_step_int / 127.0))
 
 
 def _nearest_codes(model: SpeechModel, latents: Tensor, depths: NDArray[np.int64]) -> Codes:
@@ -286,17 +294,16 @@ def useful_context(model: SpeechModel, run: Path, voices: Recordings) -> Context
         return None
 
     # The first piece of a few recordings, in the nearest codewords at the middle of the range.
-    pieces: list[Codes] = []
+    pieces: list[NDArray[np.uint16]] = []
     for index in range(len(voices.samples)):
         samples = voices.whole(index)[: PIECE_FRAMES * FRAME_SAMPLES]
         latents = model.latents(spectrum(samples[None]))
         if latents.shape[3] >= PIECE_FRAMES and len(pieces) < N_PROBED:
-            power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
-            pieces.append(_nearest_codes(model, latents[0], model.depths_of_powers(power, 0.0)))
+            pieces += _cut(_nearest_codes_at(model, latents, 0))[:1]
     if not pieces:
         return None
 
-    codes = _as_level(np.stack(pieces)[:, :, :PIECE_FRAMES].astype(np.uint16))
+    codes = _as_level(np.stack(pieces))
     log_step_int = torch.zeros(len(pieces))
     twins = load_speech_context(model, run)
     bits = sum(_bits_by_stage(twins, codes, log_step_int).values())
