@@ -4,48 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from queue import SimpleQueue
 from typing import Any
 
 from luxvox.commands.jobs import Job, Outcome, Work, failure, run_job
-from luxvox.commands.process import EndedBySignal, hide_warnings, raise_ending_signal
+from luxvox.commands.pool import process_pool
 from luxvox.errors import SystemFailure
 
 _WINDOW = 2  # jobs that wait or run, for each process
 
 Ended = Callable[[int, Outcome], None]
 """Is told of a job, by its number, as soon as it has ended."""
-
-
-@contextlib.contextmanager
-def process_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool of spawned processes, and end them at once if the command ends early."""
-    pool = ProcessPoolExecutor(
-        n_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_process,
-        initargs=(n_threads,),
-    )
-    try:
-        yield pool
-    except (KeyboardInterrupt, EndedBySignal, GeneratorExit):
-        for process in multiprocessing.active_children():
-            process.terminate()  # the job unwinds, and leaves no part of a file
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_process(n_threads: int) -> None:
-    """Prepare a process of the pool: its share of the cores, and an orderly exit."""
-    os.environ["OMP_NUM_THREADS"] = str(n_threads)  # torch is not loaded yet
-    signal.signal(signal.SIGTERM, raise_ending_signal)
-    hide_warnings()
 
 
 @contextlib.contextmanager
