@@ -171,7 +171,9 @@ def check_target(target: str, overwrite: bool = False) -> None:
     if found is not None and not overwrite and not is_special(target):
         raise UsageError(f"{target} exists; name another with -o, or replace it with -f")
     if not path.parent.is_dir():
-        raise SystemFailure(f"{target} cannot be written: there is no folder {path.parent}")
+        is_file = path.parent.exists()
+        wrong = f"{path.parent} is no folder" if is_file else f"there is no folder {path.parent}"
+        raise SystemFailure(f"{target} cannot be written: {wrong}")
 
 
 def check_standard_output() -> None:

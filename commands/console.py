@@ -39,7 +39,8 @@ def closing_line(n_sources: int, n_done: int, sizes: Sequence[Sizes]) -> str:
         sizes: bytes before and after, for those that a file was made from.
     """
     before, after = (sum(pair[which] for pair in sizes) for which in (0, 1))
-    counts = f"{n_sources} files: {n_done} done, {n_sources - n_done} refused"
+    files_done = "1 file" if n_sources == 1 else f"{n_sources} files"
+    counts = f"{files_done}: {n_done} done, {n_sources - n_done} refused"
     if not before:
         return counts
     saved = before - after

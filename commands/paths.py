@@ -73,7 +73,10 @@ def name_outputs(
             return [output]
         is_file_name = os.path.exists(output) or Path(output).suffix.lower() in _KNOWN
         if output == PIPE or is_file_name:
-            raise UsageError(f"{len(sources)} inputs need a folder as output, not {output}")
+            inputs = (
+                "1 input of a folder needs" if len(sources) == 1 else f"{len(sources)} inputs need"
+            )
+            raise UsageError(f"{inputs} a folder as output, not {output}")
     named = [_name_output(*pair, output) for pair in zip(sources, endings, strict=True)]
     shared = {name for name, count in Counter(map(os.path.normcase, named)).items() if count > 1}
     return [

@@ -1,10 +1,12 @@
 """What a command works on: files that are named, found in folders, or listed in a file.
 
-Files and folders may be at URLs, where `*` stands for any characters in a name.
+Files and folders may be at URLs. A `*` stands for any characters in a name, as in a shell: some
+shells leave that to the command, and none knows URLs.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ def find_sources(
     a file.
 
     Args:
-        inputs: paths or URLs of files and folders, or `-`.
+        inputs: paths, URLs or patterns of files and folders, or `-`.
         files_from: path of a list of more, one per line, or `-` for standard input.
         search: how folders are searched.
 
@@ -97,9 +99,17 @@ def _sources_of(name: str, search: Search) -> Iterable[Source]:
     if remote.is_url(name):
         return _sources_at(name, search)
     if name == files.PIPE or not os.path.isdir(name):
-        return [Source(name)]
+        return _matches(name, search) or [Source(name)]
     # A folder that cannot be read is listed as itself, and is not below itself.
     return (Source(path, name if path != name else None) for path in _files_in(name, search))
+
+
+def _matches(pattern: str, search: Search) -> list[Source]:
+    """Return the files that a pattern stands for; none if it is a file's name, or matches none."""
+    if not glob.has_magic(pattern) or os.path.lexists(pattern):
+        return []
+    names = sorted(glob.glob(pattern, recursive=True))
+    return [Source(name) for name in names if search.is_wanted(name) and not os.path.isdir(name)]
 
 
 def _sources_at(url: str, search: Search) -> Iterable[Source]:

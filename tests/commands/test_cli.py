@@ -87,6 +87,7 @@ def test_one_bad_file_does_not_stop_the_others(folder, capsys):
 
 def test_the_closing_line():
     assert console.closing_line(2, 0, []) == "2 files: 0 done, 2 refused"
+    assert console.closing_line(1, 1, []) == "1 file: 1 done, 0 refused"
     assert console.closing_line(2, 2, [(1000, 300), (1000, 200)]) == (
         "2 files: 2 done, 0 refused, 2,000 → 500 bytes, 1,500 bytes saved (75.0%)"
     )
