@@ -1,11 +1,14 @@
 """CompressAI's codecs with weights of one's own: small random networks, bytes there and back."""
 
 import importlib
+import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from luxvox import cli
 from luxvox.errors import ModelError
 from luxvox.evaluate.peers import Absent, Codec, PeerSpec, enter
 from luxvox.evaluate.picture.compressai_peers import FACTORIZED, MEAN_SCALE
@@ -39,6 +42,29 @@ def test_there_and_back_with_own_weights(peer, models, tmp_path):
     assert own.encode(picture, 2.0) == data
     assert own.encode(picture, 1.0) != data
     assert "low.pth " in own.version()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_checkpoints_on_the_command_line(models, tmp_path):
+    torch.manual_seed(3)
+    network = models.MeanScaleHyperprior(16, 24)
+    torch.save(network.state_dict(), tmp_path / "one.pth")
+    Image.fromarray(scene(70, 90, 5)).save(tmp_path / "one.png")
+    words = ["evaluate", str(tmp_path / "one.png"), "--peers", "mbt2018-mean", "--metrics", "psnr"]
+    words += [
+        "--checkpoint",
+        f"mbt2018-mean={tmp_path / 'one.pth'}",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    words += ["--points", "luxvox=3", "--timed-files", "0", "--shown-files", "0", "--jobs", "1"]
+    assert cli.run([*words, "--format", "compressai"]) == 0
+    curve = json.loads((tmp_path / "out" / "compressai" / "mbt2018-mean.json").read_text())
+    assert curve["name"].endswith(", own weights")
+    assert {name: len(values) for name, values in curve["results"].items()} == {
+        "bpp": 1,
+        "psnr-rgb": 1,
+    }
 
 
 @pytest.mark.filterwarnings("ignore")
