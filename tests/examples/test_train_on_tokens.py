@@ -39,6 +39,7 @@ def test_it_runs_from_files_to_a_recording(folder, capsys):
     assert len(samples) == pytest.approx(1.1 * 16_000, rel=0.02)
     said = capsys.readouterr().err
     assert "1 voices" in said
+    assert "by their counts alone" in said
     assert "2 steps: " in said
 
 
@@ -52,6 +53,15 @@ def test_it_learns():
     assert before == pytest.approx(4.0, abs=0.1)  # 16 codes, of which it knows nothing
     assert example.train(model, learned, learned[:600], 5.0, 60) == 60
     assert example.bits_per_token(model, learned[:600]) < 2.5
+
+
+def test_counts_alone_are_a_measure_to_beat():
+    learned = tokens_of([[1, 2, k % 16] for k in range(16_000)])
+    held_back = tokens_of([[1, 2, k % 16] for k in range(160)])
+    bits = example.bits_by_counts(learned, held_back, VOCABULARY)
+    assert bits == pytest.approx(4.0 / 3.0, abs=0.01)  # a stage of sixteen even codes, two of one
+    surprise = tokens_of([[2, 2, 0]])
+    assert example.bits_by_counts(learned, surprise, VOCABULARY) > 5.0
 
 
 def test_it_sees_no_token_before_its_time():
