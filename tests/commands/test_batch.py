@@ -46,12 +46,12 @@ def test_folders_are_searched_in_order(tree):
 
 
 def test_patterns_that_no_shell_replaced(tree):
-    assert found("in/*.png") == ["in/b.png"]
-    assert found("in/*") == ["in/a.bmp", "in/b.png"]
-    assert found("in/*/[a-c].png", "in/b.png") == ["in/deep/c.png", "in/b.png"]
-    assert found("in/*.gif") == ["in/*.gif"]  # its job says that there is no such file
+    assert find("in/*.png") == ["in/b.png"]
+    assert find("in/*") == ["in/a.bmp", "in/b.png"]
+    assert find("in/*/[a-c].png", "in/b.png") == ["in/deep/c.png", "in/b.png"]
+    assert find("in/*.gif") == ["in/*.gif"]  # its job says that there is no such file
     Path("in/[b].png").write_bytes(b"")
-    assert found("in/[b].png") == ["in/[b].png"]  # a name goes before a pattern
+    assert find("in/[b].png") == ["in/[b].png"]  # a name goes before a pattern
 
 
 def test_lists_of_files(tree):
@@ -220,7 +220,7 @@ def test_a_file_with_the_name_of_a_folder(tree, capsys):
     exit_code, lines = compress(capsys, "in/a.bmp", "-o", "in/notes.txt/")
     assert exit_code == 1
     assert len(lines) == 1 and f"cannot be written: {Path('in/notes.txt')} is no folder" in lines[0]
-    exit_code, lines = said_of(capsys, "in/deep", "-o", "in/notes.txt")
+    exit_code, lines = compress(capsys, "in/deep", "-o", "in/notes.txt")
     assert exit_code == 2
     assert lines == ["luxvox: 1 input of a folder needs a folder as output, not in/notes.txt"]
 

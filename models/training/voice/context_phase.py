@@ -69,32 +69,32 @@ def store_speech_codes(
     """
     generator = torch.Generator().manual_seed(seed)
     for_correction = _draw_recordings(voices, generator)
-    pieces, log_steps, corrected = [], [], []
+    pieces: list[NDArray[np.uint16]] = []
+    log_steps: list[int] = []
+    corrected: list[bool] = []
     for index in range(len(voices.samples)):
         # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
         latents = model.latents(spectrum(samples[None]))
         if latents.shape[3] < PIECE_FRAMES:
             continue
+
         log_step_int = int(torch.randint(-127, 128, (), generator=generator))
         if index in for_correction:
             codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
         else:
             codes = _nearest_codes_at(model, latents, log_step_int)
-        pieces += _cut(codes)
-        n_more = len(pieces) - len(log_steps)
-        log_steps += [log_step_int] * n_more
-        corrected += [index in for_correction] * n_more
+        cut = _cut(codes)
+        pieces += cut
+        log_steps += [log_step_int] * len(cut)
+        corrected += [index in for_correction] * len(cut)
         if index % 50 == 0:
             log.info("coded %d of %d recordings", index, len(voices.samples))
 
     if not pieces:
         raise InputError("no recording of 2.6 seconds to train the context model on")
-    arrays: dict[str, NDArray[Any]] = {
-        "log_steps.npy": np.array(log_steps, np.int64),
-        "corrected.npy": np.array(corrected, np.bool_),
-        "codes.npy": np.stack(pieces),
-    }
+    arrays: dict[str, NDArray[Any]] = {"codes": np.stack(pieces), "corrected": np.array(corrected)}
+    arrays["log_steps"] = np.array(log_steps, np.int64)
     _replace_folder(folder, arrays, digest(model))
 
 
@@ -158,7 +158,7 @@ def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str
     partial.mkdir(parents=True)
 
     for name, array in arrays.items():
-        np.save(partial / name, array)
+        np.save(partial / f"{name}.npy", array)
     write_json(partial / MADE_BY, {"coder": coder})
 
     shutil.rmtree(old, ignore_errors=True)
