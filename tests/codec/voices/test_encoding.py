@@ -62,12 +62,19 @@ def test_the_codec_keeps_the_signal_it_was_fitted_to():
 
 
 @pytest.mark.parametrize("scale", [2e-3, 1.0, 9.0])
+@pytest.mark.filterwarnings("ignore:its samples reach 4.2:luxvox.errors.LossWarning")
 def test_level_and_offset_do_not_change_the_codes(scale):
     samples = tone(16_000)
     plain = luxvox.codes(voices.compress_speech(samples, 16_000, quality=70))
     moved = (samples * scale + np.float32(0.3 * scale)).astype(np.float32)
     codes = luxvox.codes(voices.compress_speech(moved, 16_000, quality=70))
     assert (codes == plain).mean() > 0.9
+
+
+def test_samples_far_beyond_full_scale_are_noted():
+    loud = (20 * tone(16_000)).astype(np.float32)
+    with pytest.warns(LossWarning, match="its samples reach 3.3; files of integers clip them"):
+        voices.compress_speech(loud, 16_000)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(5000), np.full(5000, 0.5), np.sign(tone(5000))])
