@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from luxvox.commands.console import json_text
 from luxvox.commands.options import choose_device, device_option
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -48,6 +50,12 @@ def run_options(command: Command) -> Command:
                 "--resume", is_flag=True, help="Continue from the last checkpoint of the run."
             ),
             click.option("--overwrite", is_flag=True, help="Train a finished phase again."),
+            click.option(
+                "--json",
+                "as_json",
+                is_flag=True,
+                help="Write the record of the run to stdout at the end, as model cards have it.",
+            ),
         )
     ):
         command = option(command)
@@ -73,12 +81,15 @@ def run_options(command: Command) -> Command:
     help="Add the blocks of newer networks to the initial weights.",
 )
 @device_option
-def train_image(device: str, deepen: bool, **options: Any) -> None:
+def train_image(device: str, deepen: bool, as_json: bool, **options: Any) -> None:
     """Train the picture model; several processes train together under torchrun."""
     from luxvox.models.training.picture.train import PictureRecipe
     from luxvox.models.training.run import Job, train_model
 
-    train_model(PictureRecipe(deepen), Job(device=choose_device(device), **options))
+    job = Job(device=choose_device(device), **options)
+    train_model(PictureRecipe(deepen), job)
+    if as_json:
+        _write_record(job.run)
 
 
 @train.command("speech")
@@ -103,12 +114,26 @@ def train_image(device: str, deepen: bool, **options: Any) -> None:
     default=False,
     help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
 )
-def train_speech(widen: bool, equalise: bool, stages: int | None, **options: Any) -> None:
+def train_speech(
+    widen: bool, equalise: bool, stages: int | None, as_json: bool, **options: Any
+) -> None:
     """Train the voice model."""
     from luxvox.models.training.run import Job, train_model
     from luxvox.models.training.voice.train import VoiceRecipe
 
-    train_model(VoiceRecipe(stages, widen, equalise), Job(**options))
+    job = Job(**options)
+    train_model(VoiceRecipe(stages, widen, equalise), job)
+    if as_json:
+        _write_record(job.run)
+
+
+def _write_record(run: Path) -> None:
+    """Write the record of a run to standard output, from one of its processes."""
+    from luxvox.models.training.export import training_record
+    from luxvox.models.training.loop import process_rank
+
+    if process_rank() == 0:
+        click.echo(json_text({"run": str(run), **training_record(run)}))
 
 
 @train.command("export")
@@ -120,11 +145,14 @@ def train_speech(widen: bool, equalise: bool, stages: int | None, **options: Any
 )
 @click.option("--model-id", metavar="KIND-NUMBER", help="Name of the model; otherwise number 1.")
 @click.option("--overwrite", is_flag=True, help="Replace weights of that name.")
+@click.option("--json", "as_json", is_flag=True, help="Write the model card to stdout.")
 def train_export(
-    run: Path, weights_dir: Path | None, model_id: str | None, overwrite: bool
+    run: Path, weights_dir: Path | None, model_id: str | None, overwrite: bool, as_json: bool
 ) -> None:
     """Freeze the tables of a RUN to integers and write its weights and model card."""
     from luxvox.models.training.export import export_run
 
     written = export_run(run=run, weights_dir=weights_dir, model_id=model_id, overwrite=overwrite)
     click.echo(f"wrote {written}", err=True)
+    if as_json:
+        click.echo(json_text({"card": str(written), **json.loads(written.read_text("utf-8"))}))

@@ -1,8 +1,10 @@
 """Voice training end to end, in steps rather than hours: phases, resumes, export, losses."""
 
 import csv
+import functools
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from luxvox import cli
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK
 from luxvox.errors import InputError, ModelError, UsageError
 from luxvox.models.training.export import export_run, training_record
@@ -24,10 +27,12 @@ from luxvox.models.training.voice import (
 from luxvox.models.training.voice import data as recordings
 from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.train import VoiceRecipe
 from luxvox.models.voice import correction
 from luxvox.models.voice.weights import context_level, load_voice_codec, round_codebooks
 from luxvox.tests.models.training.voice.conftest import (
     A_STEP,
+    TINY,
     train_as,
     use_tiny_sizes,
     voice,
@@ -217,6 +222,23 @@ def test_codebooks_are_rounded_once(seed, size, shape):
     largest = books.abs().amax(2, keepdim=True)
     assert ((rounded - books).abs() <= largest / 120.0 + 1 / 32).all()
     assert torch.equal(round_codebooks(rounded), rounded)
+
+
+def test_what_a_run_and_an_export_write_as_json(run, voices, tmp_path, monkeypatch, capsys):
+    """The record of the run, and the model card."""
+    tiny = functools.partial(VoiceRecipe, config=TINY, held_back=3)
+    monkeypatch.setattr(train, "VoiceRecipe", tiny)
+    words = ["--data", str(voices), "--out", str(tmp_path / "new"), "--minutes", "1e-6"]
+    assert cli.run(["train", "speech", *words, "--phase", "start", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["run"] == str(tmp_path / "new")
+    assert [phase["phase"] for phase in record["training"]["phases"]] == ["start"]
+
+    words = ["--weights-dir", str(tmp_path / "weights"), "--json"]
+    assert cli.run(["train", "export", str(run), *words]) == 0
+    card = json.loads(capsys.readouterr().out)
+    path = Path(card.pop("card"))
+    assert card == json.loads(path.read_text("utf-8")) and card["kind"] == "voice"
 
 
 @pytest.mark.parametrize("model_id", ["voice", "picture-1", "voice-x"])
