@@ -171,9 +171,17 @@ def check_target(target: str, overwrite: bool = False) -> None:
     if found is not None and not overwrite and not is_special(target):
         raise UsageError(f"{target} exists; name another with -o, or replace it with -f")
     if not path.parent.is_dir():
-        is_file = path.parent.exists()
-        wrong = f"{path.parent} is no folder" if is_file else f"there is no folder {path.parent}"
-        raise SystemFailure(f"{target} cannot be written: {wrong}")
+        raise SystemFailure(f"{target} cannot be written: {_fault_of_folder(path.parent)}")
+
+
+def _fault_of_folder(folder: Path) -> str:
+    """Return why nothing can be written to a folder that does not exist."""
+    if folder.exists():
+        return f"{folder} is no folder"
+    ancestor = next(path for path in (*folder.parents, Path(os.curdir)) if path.exists())
+    if ancestor.is_dir() and not os.access(ancestor, os.W_OK | os.X_OK):
+        return f"no permission to make the folder {folder}"
+    return f"there is no folder {folder}"
 
 
 def check_standard_output() -> None:

@@ -82,6 +82,14 @@ def test_refusals_say_why(tmp_path):
         files.write(str(tmp_path), b"")
 
 
+def test_a_folder_that_may_not_be_made(tmp_path, monkeypatch):
+    """It is not only missing: nobody could make it."""
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    target = tmp_path / "deep" / "deeper" / "file"
+    with pytest.raises(SystemFailure, match="no permission to make the folder .*deeper$"):
+        files.check_target(str(target))
+
+
 def test_pipes(monkeypatch, capsysbinary):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\x00in")))
     assert files.read("-") == b"\xff\x00in"
