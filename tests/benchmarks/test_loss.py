@@ -39,7 +39,11 @@ def damaged_file():
 
 def test_damage_is_of_the_sections_that_are_named(damaged_file):
     hurt = with_damage(damaged_file.data, {1, 2})
-    assert [one.crc_ok for one in container.list_sections(hurt).entries[:3]] == [True, False, False]
+    assert [entry.crc_ok for entry in container.list_sections(hurt).entries[:3]] == [
+        True,
+        False,
+        False,
+    ]
     files = damaged_file.data, with_null_codes(damaged_file.data, 1)
     codes, null = (luxvox.codes(data) for data in files)
     assert isinstance(codes, dict) and isinstance(null, dict)

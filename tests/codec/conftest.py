@@ -28,7 +28,7 @@ def small_file(photograph):
     alpha = np.full((144, 80, 1), 7, np.uint8)
     data = luxvox.compress_image(np.concatenate([pixels, alpha], 2), 90)
     entries = container.list_sections(data).entries
-    assert [one.type for one in entries] == [1, 2, 3, 4, 5, 6, container.ALPHA]
+    assert [entry.type for entry in entries] == [1, 2, 3, 4, 5, 6, container.ALPHA]
     return data
 
 

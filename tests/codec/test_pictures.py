@@ -226,7 +226,7 @@ def test_inspect_tells_what_the_header_says(small_file):
     assert (info.kind, info.width, info.height, info.channels) == ("picture", 80, 144, 4)
     assert (info.quality, info.coder, info.bytes) == (90.0, "constriction", len(small_file))
     assert info.rate_bpp == pytest.approx(8 * len(small_file) / 11520)
-    assert [one.name for one in info.sections][-1] == "alpha"
+    assert [section.name for section in info.sections][-1] == "alpha"
     assert info.damage == ""
     assert describe(small_file[:-1]).damage
 

@@ -94,7 +94,7 @@ def test_the_lowest_band_goes_first():
 
 def test_metadata_goes_before_codes(picture_file):
     cut = read_whole(truncate(picture_file, size=len(picture_file) - 1))
-    assert [one.type for one in cut.sections] == [64, 128]
+    assert [section.type for section in cut.sections] == [64, 128]
     assert cut.parts == container.read(picture_file).parts
 
 
@@ -126,16 +126,16 @@ def test_a_voice_of_any_size(stereo, rate_hz, size):
     n = n_segments(header.n_samples, rate_hz)
     if header != whole.header:  # the segments that are left are as long as they were
         assert n_frames(header.n_samples, rate_hz) == 750 * n
-        assert not any(one.payload for one in content.sections if one.type % 2 == 0)
+        assert not any(section.payload for section in content.sections if section.type % 2 == 0)
     for some, other in zip(content.sections, whole.sections, strict=False):
         assert some.payload in (other.payload, b"")
 
 
 def test_fine_stages_go_before_time_does():
     data = voice_file(tags=False)
-    sizes = [len(one.payload) for one in container.read(data).sections]
+    sizes = [len(section.payload) for section in container.read(data).sections]
     content = read_whole(truncate(data, size=len(data) - 1))
-    assert [len(one.payload) for one in content.sections] == [*sizes[:-1], 0]
+    assert [len(section.payload) for section in content.sections] == [*sizes[:-1], 0]
     bare = len(data) - sum(sizes[1::2])
     assert read_whole(truncate(data, size=bare)).header == container.read(data).header
 

@@ -275,7 +275,7 @@ def test_a_tree_there_and_back(tree, capsys):
     capsys.readouterr()
     assert cli.run(["info", "small/b.lvx", "small/deep", "--json"]) == 0
     facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["file"] for one in facts] == ["small/b.lvx", "small/deep/c.lvx"]
+    assert [fact["file"] for fact in facts] == ["small/b.lvx", "small/deep/c.lvx"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -27,7 +27,7 @@ def some_logits(draw):
 
 def counts_in_python(logits):
     """The formula of the module's docstring in whole numbers of any size."""
-    distances = [max(logits) - one for one in logits]
+    distances = [max(logits) - logit for logit in logits]
     weights = [max(1, BASE[d % 16] >> (d // 16)) for d in distances]
     counts = [1 + weight * (TOTAL - len(logits)) // sum(weights) for weight in weights]
     counts[distances.index(0)] += TOTAL - sum(counts)
@@ -55,7 +55,7 @@ def test_likelier_symbols_get_no_fewer_counts(logits):
 
 @given(some_logits(), st.integers(-EXTREME, EXTREME))
 def test_only_differences_matter(logits, shift):
-    assert counts_of([one + shift for one in logits]) == counts_of(logits)
+    assert counts_of([logit + shift for logit in logits]) == counts_of(logits)
 
 
 @pytest.mark.parametrize("size", [2, 3, 16, 255, 256])

@@ -64,7 +64,9 @@ def with_sections(*sections: tuple[int, bytes], alpha: bool = False) -> bytes:
     n_others = len(sections) - alpha
     flags = [32 + 2 * alpha, n_others] if n_others else [2 * alpha]
     fields = bytes([1, 1, *flags]) + (100).to_bytes(2, "little") + b"\1"
-    return spell(fields) + table(*6 * [0]) + b"".join(section_bytes(*one) for one in sections)
+    return (
+        spell(fields) + table(*6 * [0]) + b"".join(section_bytes(*section) for section in sections)
+    )
 
 
 def assert_refused_or_cut(data: bytes, original: bytes) -> None:

@@ -18,7 +18,7 @@ from luxvox.codec.voice.silence import (
 
 def stream(flags, width):
     pieces = [flags[start : start + width] for start in range(0, len(flags), width)]
-    return FrameStream(((some, torch.zeros(3, 1, len(some))) for some in pieces), len(flags))
+    return FrameStream(((piece, torch.zeros(3, 1, len(piece))) for piece in pieces), len(flags))
 
 
 def gains(flags, width=750):

@@ -19,8 +19,8 @@ some_sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 def test_every_code_is_predicted_in_one_pass(channels, size):
     for level in picture_levels(channels):
         times = np.zeros((level.n_channels, *size), np.int64)
-        for one in level.passes:
-            times[one.first : one.end] += one.mask(*size)
+        for pass_ in level.passes:
+            times[pass_.first : pass_.end] += pass_.mask(*size)
         assert (times == 1).all()
 
 
@@ -28,12 +28,12 @@ def test_every_code_is_predicted_in_one_pass(channels, size):
 def test_what_a_pass_knows_was_coded_before(channels):
     for level in picture_levels(channels):
         coded = np.zeros((level.n_channels, 2, 2), np.bool_)
-        for one in level.passes:
-            assert coded[: one.first].all()  # earlier slices everywhere
-            known = phase_mask(one.known, 2, 2)
-            assert (coded[one.first : one.end] == known).all()
-            assert one.n_known == (one.end if one.known else one.first)
-            coded[one.first : one.end] |= one.mask(2, 2)
+        for pass_ in level.passes:
+            assert coded[: pass_.first].all()  # earlier slices everywhere
+            known = phase_mask(pass_.known, 2, 2)
+            assert (coded[pass_.first : pass_.end] == known).all()
+            assert pass_.n_known == (pass_.end if pass_.known else pass_.first)
+            coded[pass_.first : pass_.end] |= pass_.mask(2, 2)
 
 
 @given(some_channels)
@@ -55,12 +55,12 @@ def test_sections_and_sizes_are_those_of_passes(channels):
 @pytest.mark.parametrize("level", [*picture_levels((32, 24, 120, 112)), *LEVELS])
 def test_taps_know_the_pass_at_all_its_positions(level):
     """A layer has one set of weights for all positions of a pass."""
-    for one in level.passes:
-        taps = known_taps(one)
-        for row, column in one.phases:
+    for pass_ in level.passes:
+        taps = known_taps(pass_)
+        for row, column in pass_.phases:
             for tap in range(9):
                 neighbour = (row + tap // 3 - 1) % 2, (column + tap % 3 - 1) % 2
-                assert (tap in taps) == (neighbour in one.known)
+                assert (tap in taps) == (neighbour in pass_.known)
 
 
 def test_known_taps():

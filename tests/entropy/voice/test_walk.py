@@ -84,7 +84,7 @@ def test_a_frame_that_is_null_is_not_coded_again(small_voice):
         return prediction.pick(codes["frames"])
 
     assert_same(walk(small_voice.context, small_voice.shapes, 0, CodesChooser(source)), codes)
-    assert seen == sorted(seen) == [one.stage for one in plan.passes]
+    assert seen == sorted(seen) == [pass_.stage for pass_ in plan.passes]
 
 
 def test_bytes_are_what_the_meter_says(small_voice):
@@ -142,8 +142,8 @@ def test_junk_gives_codes_or_a_format_error(small_voice):
 def test_every_code_is_predicted_in_one_pass(n_stages, first_stages, n_frames):
     (plan,) = voice_plan(n_stages, first_stages, 256)
     times = np.zeros((n_stages, n_frames), np.int64)
-    for one in plan.passes:
-        times[one.stage] += one.mask(n_frames)
+    for pass_ in plan.passes:
+        times[pass_.stage] += pass_.mask(n_frames)
     assert (times == 1).all()
     assert len(plan.sections) == n_stages
     assert list(plan.sections) == sorted(plan.sections)

@@ -116,7 +116,7 @@ def test_the_worst_files_without_a_reference():
     found = record()
     for row in found["rows"]:
         row["figures"]["psnr"] += {"easy.png": 0.0, "even.png": -3.0, "hard.png": 3.0}[row["file"]]
-    assert [one.file for one in worst.standings(found, None)] == [
+    assert [standing.file for standing in worst.standings(found, None)] == [
         "even.png",
         "easy.png",
         "hard.png",

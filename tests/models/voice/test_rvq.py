@@ -91,7 +91,7 @@ def test_choice_is_the_cheapest_word(vq, latents):
 
 def test_dearer_bits_give_more_nulls(vq, latents):
     weights = (0.0, 0.1, 1.0, 100.0)
-    nulls = [int((vq.encode(latents, POSITION, one)[:, 0] == 0).sum()) for one in weights]
+    nulls = [int((vq.encode(latents, POSITION, weight)[:, 0] == 0).sum()) for weight in weights]
     assert nulls == sorted(nulls)
     assert nulls[0] < nulls[-1]
 

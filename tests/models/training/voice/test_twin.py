@@ -122,7 +122,7 @@ def test_untrained_twin_knows_the_static_tables(model, codes):
     """Its features say little yet, so its cost is near that of the static tables."""
     torch.manual_seed(3)
     twins = speech_twins(model, 16, 8)
-    static = sum(float(model.static_bits(one[None]).sum()) for one in codes)
+    static = sum(float(model.static_bits(code[None]).sum()) for code in codes)
     assert sum(meter(twins, codes).values()) == pytest.approx(static, rel=0.1)
 
 
