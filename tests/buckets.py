@@ -56,7 +56,7 @@ class Bucket:
 
     def keys(self):
         listed = self.client.list_objects_v2(Bucket=self.name)
-        return [one["Key"] for one in listed.get("Contents", [])]
+        return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def vanish(self):
         for key in self.keys():

@@ -27,8 +27,8 @@ def test_collects_in_its_own_thread_only(recwarn):
         other.start()
         other.join()
         warn_here("of this one")
-    assert [str(one) for one in found] == ["of this one"]
-    assert [str(one.message) for one in recwarn] == ["of the other thread"]
+    assert [str(caution) for caution in found] == ["of this one"]
+    assert [str(warning.message) for warning in recwarn] == ["of the other thread"]
 
 
 def test_inner_block_keeps_what_it_collects():

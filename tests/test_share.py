@@ -24,10 +24,12 @@ def test_all_of_it_ships_and_nothing_else():
     on_disk = {path for path in ROOT.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert on_disk == {ROOT / "make.py", *(ROOT / path for path in FILES)}
     data_files = PYPROJECT["tool"]["setuptools"]["data-files"]
-    shipped = {path for patterns in data_files.values() for one in patterns for path in glob(one)}
+    shipped = {
+        path for patterns in data_files.values() for pattern in patterns for path in glob(pattern)
+    }
     assert shipped == {ROOT / path for path in FILES}
     for folder, patterns in data_files.items():
-        assert all(str(Path(one).parent) == folder for one in patterns)
+        assert all(str(Path(pattern).parent) == folder for pattern in patterns)
 
 
 def glob(pattern):

@@ -57,8 +57,8 @@ def functions(path):
 
 
 def n_parameters(function):
-    names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
-    return len([one for one in names if one not in ("self", "cls")])
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+    return len([name for name in names if name not in ("self", "cls")])
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
@@ -72,7 +72,9 @@ def test_modules_and_functions_are_short(path):
     "path", [path for path in MODULES if "tests" not in path.relative_to(ROOT).parts], ids=name
 )
 def test_functions_have_few_parameters(path):
-    crowded = [one.name for one in functions(path) if n_parameters(one) > MAX_PARAMETERS]
+    crowded = [
+        function.name for function in functions(path) if n_parameters(function) > MAX_PARAMETERS
+    ]
     assert not crowded
 
 
@@ -99,5 +101,5 @@ def is_named_as_value(function):
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_functions_are_named_by_verbs(path):
-    names = [one.name for one in functions(path) if not is_named_as_value(one)]
-    assert not [one for one in names if PARTICIPLE.fullmatch(one.strip("_"))]
+    names = [function.name for function in functions(path) if not is_named_as_value(function)]
+    assert not [name for name in names if PARTICIPLE.fullmatch(name.strip("_"))]

@@ -31,7 +31,7 @@ def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatc
 
 def test_labels_tell_what_differs():
     some = held_back.variants(["runs/a", "new=runs/b"], (5,), ("eye", "psnr"))
-    assert [one.label for one in some] == ["a, eye", "a, psnr", "new, eye", "new, psnr"]
+    assert [variant.label for variant in some] == ["a, eye", "a, psnr", "new, eye", "new, psnr"]
     assert [variant.label for variant in held_back.variants([], (1, 5), ("eye",))] == [
         "shipped, effort 1",
         "shipped, effort 5",

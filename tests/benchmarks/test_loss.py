@@ -17,8 +17,8 @@ from luxvox.tests.evaluate.miniature import scene, speech
 
 def test_draws_are_nested_and_as_likely_as_is_said():
     rare, frequent = (draw_damage(7, probability, 2000, 3) for probability in (0.05, 0.2))
-    assert all(some <= more for some, more in zip(rare, frequent, strict=True))
-    assert np.mean([len(some) for some in rare]) / 7 == pytest.approx(0.05, abs=0.01)
+    assert all(fewer <= more for fewer, more in zip(rare, frequent, strict=True))
+    assert np.mean([len(damaged) for damaged in rare]) / 7 == pytest.approx(0.05, abs=0.01)
     assert np.mean([len(more) for more in frequent]) / 7 == pytest.approx(0.2, abs=0.01)
     assert frequent == draw_damage(7, 0.2, 2000, 3)
 

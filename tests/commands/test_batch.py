@@ -36,7 +36,7 @@ def tree(tmp_path, monkeypatch):
 
 def find(*inputs, files_from=None, is_recursive=False):
     search = Search(is_recursive, lambda name: name.endswith((".png", ".bmp")))
-    return [Path(one.path).as_posix() for one in find_sources(inputs, files_from, search)]
+    return [Path(source.path).as_posix() for source in find_sources(inputs, files_from, search)]
 
 
 def test_folders_are_searched_in_order(tree):

@@ -42,7 +42,7 @@ def test_outputs_are_named_at_urls_as_on_the_disk():
 
 def test_clashes_at_urls():
     both = ["s3://b/a.png", "s3://b/a.jpg"]
-    assert name_outputs([Source(one) for one in both], None, [".lvx"] * 2) == [
+    assert name_outputs([Source(path) for path in both], None, [".lvx"] * 2) == [
         "s3://b/a.png.lvx",
         "s3://b/a.jpg.lvx",
     ]
@@ -54,7 +54,9 @@ def test_clashes_at_urls():
 def test_sources_at_urls(pictures):
     def find(*names, is_recursive=False):
         search = Search(is_recursive, lambda name: name.endswith(".png"))
-        return [one.path.removeprefix(pictures.url) for one in find_sources(names, None, search)]
+        return [
+            source.path.removeprefix(pictures.url) for source in find_sources(names, None, search)
+        ]
 
     assert find(pictures.url + "in") == ["in/a.png", "in/b.jpg.png"]
     every = ["in/a.png", "in/b.jpg.png", "in/deep/c.png"]
@@ -70,7 +72,7 @@ def test_a_bucket_there_and_back(pictures, folder, capsys):
     words = ["-r", "--jobs", "2", "--json"]
     assert cli.run(["compress", url + "in", *words, "-o", url + "small", "-q", "30"]) == 0
     outcomes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["target"].removeprefix(url) for one in outcomes] == [
+    assert [outcome["target"].removeprefix(url) for outcome in outcomes] == [
         "small/a.lvx",
         "small/b.jpg.lvx",
         "small/deep/c.lvx",

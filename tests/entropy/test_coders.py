@@ -113,7 +113,7 @@ def test_tables_give_the_bytes_of_their_rows(number, drawn):
     coder = coders.encoder(number)
     for symbols, tables in batches:
         coder.push_tables(symbols, tables, counts)
-    assert coder.finish() == encode([(some, counts[rows]) for some, rows in batches], number)
+    assert coder.finish() == encode([(symbols, counts[rows]) for symbols, rows in batches], number)
 
 
 @every_coder

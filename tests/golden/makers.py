@@ -108,7 +108,7 @@ def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) ->
         counts = [flags, len(sections) - alpha][: 1 + (len(sections) > alpha)]
         data = container.write(content.header, [], content.parts)
         codes = data[container.read_header(data)[1] :]
-        spelt = b"".join(section(*one) for one in sections)
+        spelt = b"".join(section(*fields) for fields in sections)
         return picture_header(flags=bytes(counts), rest=codes + spelt)()
 
     return make_changed
@@ -121,7 +121,7 @@ def with_voice_sections(make: Make, *sections: tuple[int, bytes]) -> Make:
         data = make()
         header = bytearray(data[: container.read_header(data)[1] - 4])
         header[-1] = len(sections)
-        return seal(bytes(header), b"".join(section(*one) for one in sections))
+        return seal(bytes(header), b"".join(section(*fields) for fields in sections))
 
     return make_changed
 

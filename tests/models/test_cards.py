@@ -66,7 +66,7 @@ def with_numbers(card, *numbers):
 
 def test_cards_are_listed_by_number(card):
     folder = with_numbers(card, 12, 3)
-    assert [one.number for one in cards(folder)] == [3, 7, 12]
+    assert [card.number for card in cards(folder)] == [3, 7, 12]
     with use_weights(folder):
         assert find_card("voice").path == folder / "voice-12.json"
         assert find_card("voice", 3).path == folder / "voice-3.json"

@@ -105,7 +105,7 @@ def test_a_band_without_its_preview_is_filled_from_its_neighbours():
     pixels = np.repeat(np.repeat(slope[:, None, None], 70, 1), 3, 2)
     with mock.patch("luxvox.codec.picture.encoding.usual_band_rows", lambda height, width: 1):
         data = bytearray(luxvox.compress_image(pixels, 60))
-    entry = next(one for one in parts_of(data) if one.part == Part(1, 2))
+    entry = next(entry for entry in parts_of(data) if entry.part == Part(1, 2))
     data[entry.offset + 3] ^= 0x10
     with pytest.warns(luxvox.DamageWarning):
         decoded = luxvox.decompress_image(bytes(data), conceal=True)

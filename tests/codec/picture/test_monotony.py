@@ -68,7 +68,7 @@ def test_more_decibels(pixels, ends):
     low, high = (psnr(luxvox.compress_image(pixels, q), pixels) for q in (20, 90))
     low, high = sorted((low, high))
     wanted = np.linspace(low, high, 3)
-    files = [luxvox.compress_image(pixels, psnr=one) for one in wanted]
+    files = [luxvox.compress_image(pixels, psnr=psnr_db) for psnr_db in wanted]
     found = [min(psnr(data, pixels), NOBODY_SEES_DB) for data in files]
     assert all(later >= earlier - 0.2 for earlier, later in zip(found, found[1:], strict=False))
 

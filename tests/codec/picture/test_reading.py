@@ -127,7 +127,7 @@ def test_resolution_is_kept(orientation, expected, format, ending):
     assert raster.exif is not None
     assert resolution_of(raster.exif) == pytest.approx(expected, rel=1e-3)
     written = Image.open(io.BytesIO(rasters.to_bytes(raster, ending)))
-    assert [float(one) for one in written.info["dpi"]] == pytest.approx(expected, rel=1e-2)
+    assert [float(value) for value in written.info["dpi"]] == pytest.approx(expected, rel=1e-2)
 
 
 def test_usual_resolution_costs_nothing():
@@ -366,7 +366,7 @@ def test_without_its_package_the_extra_is_named(head, kind, package, monkeypatch
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for name in ("HEIF", "JXL"):
-        monkeypatch.setattr(Image, "ID", [one for one in Image.ID if one != name])
+        monkeypatch.setattr(Image, "ID", [form for form in Image.ID if form != name])
     with pytest.raises(SystemFailure, match=rf"{kind}.*luxvox\[formats\]"):
         reading.from_file(head + bytes(40))
 

@@ -24,7 +24,7 @@ def level_change(samples, rate_hz=16_000, quality=100):
 def test_levels_stay(factor, peak, monkeypatch):
     drawn = tiling.synthesise
     monkeypatch.setattr(
-        tiling, "synthesise", lambda *args: (np.float32(factor) * one for one in drawn(*args))
+        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in drawn(*args))
     )
     samples = tone(32_000)
     assert abs(level_change(samples * np.float32(peak / np.abs(samples).max()))) < 0.5
@@ -57,7 +57,7 @@ def test_what_is_too_short_or_too_quiet_to_measure_is_coded(n):
 def test_levels_do_not_follow_pauses(factor, monkeypatch):
     drawn = tiling.synthesise
     monkeypatch.setattr(
-        tiling, "synthesise", lambda *args: (np.float32(factor) * one for one in drawn(*args))
+        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in drawn(*args))
     )
     samples = np.random.default_rng(0).normal(0, 1e-5, 3 * 240_000 - 320).astype(np.float32)
     spoken = slice(240_000, 480_000)  # the second of three segments

@@ -260,7 +260,7 @@ def test_rates_go_on_where_quality_ends(effort):
         data = voices.compress_speech(samples, 16_000, bitrate=12.0, effort=effort)
     assert len(data) > len(finest)
     assert voice_header(data).quality == Quality(10_000)
-    more, fewer = ((luxvox.codes(one) != 0).sum() for one in (data, finest))
+    more, fewer = ((luxvox.codes(file) != 0).sum() for file in (data, finest))
     assert more > fewer
     assert voices.decompress_speech(data)[0].shape == samples.shape
     aim = (len(finest) + len(data)) / 2

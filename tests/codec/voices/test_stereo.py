@@ -75,7 +75,7 @@ def compress(samples, **options):
 
 def both_ways(samples, **options):
     """Code channels as they are and exchanged; return lengths, and what comes back."""
-    files = [compress(some, **options) for some in (samples, samples[:, ::-1])]
+    files = [compress(channels, **options) for channels in (samples, samples[:, ::-1])]
     decoded, exchanged = (luxvox.decompress_speech(data)[0] for data in files)
     return [len(data) for data in files], decoded, exchanged[:, ::-1]
 

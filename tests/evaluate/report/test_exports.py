@@ -56,7 +56,7 @@ def test_plots_stand_alone():
     svg = ElementTree.fromstring(found["psnr.svg"])
     assert len(svg.findall(".//{*}polyline")) == 2
     assert "JPEG (a_b & 50 %)" in {text.text for text in svg.findall(".//{*}text")}
-    assert not [one for one in svg.iter() if one.get("class")]
+    assert not [element for element in svg.iter() if element.get("class")]
 
 
 def test_tables_for_latex():
@@ -104,9 +104,9 @@ def test_speeds_are_per_megapixel_and_times_real_time():
 
 def test_the_worst_files_come_first():
     found = worst.standings(record(), "jpeg")
-    assert [one.file for one in found] == ["hard.png", "even.png", "easy.png"]
-    assert [one.figures[0] for one in found] == pytest.approx([100.0, 0.0, -50.0])
-    assert [one.figures[1] for one in found] == pytest.approx([100.0, 0.0, -50.0])
+    assert [standing.file for standing in found] == ["hard.png", "even.png", "easy.png"]
+    assert [standing.figures[0] for standing in found] == pytest.approx([100.0, 0.0, -50.0])
+    assert [standing.figures[1] for standing in found] == pytest.approx([100.0, 0.0, -50.0])
     page = worst.table(record())
     assert "All 3 files" in page
     assert "+100.0&#8239;%" in page

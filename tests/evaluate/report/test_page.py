@@ -35,7 +35,7 @@ def reports(tmp_path_factory):
     write_voice(folder / "voices")
     points = ("jpeg=10,40,80", "jpeg2000=0.2,0.6,1.5", "luxvox=10,40,70")
     words = ["--peers", "jpeg,jpeg2000", "--metrics", "psnr,ms_ssim", "--timed-files", "1"]
-    words += [word for some in points for word in ("--points", some)]
+    words += [word for setting in points for word in ("--points", setting)]
     against = ["--against", folder / "published.json"]
     run_command(folder / "pictures", *words, *against, "--out", folder / "p")
     words = ["--peers", "original,codec2,opus", "--metrics", "stoi", "--timed-files", "0"]

@@ -66,7 +66,7 @@ def naming(digest):
 def jpeg(main, payloads):
     stream = io.BytesIO()
     pixels = np.random.default_rng(2).integers(60, 90, (16, 24, 3), np.uint8)
-    segments = (b"\xff\xe1" + struct.pack(">H", 2 + len(one)) + one for one in payloads)
+    segments = (b"\xff\xe1" + struct.pack(">H", 2 + len(payload)) + payload for payload in payloads)
     Image.fromarray(pixels).save(stream, "JPEG", xmp=main, extra=b"".join(segments))
     return stream.getvalue()
 
@@ -135,7 +135,7 @@ def test_long_packet_comes_back_from_a_jpeg(inner, recwarn):
     assert len(standard) <= 65_502
     ElementTree.fromstring(standard)
     assert statements(reading.from_file(data).xmp) == statements(raster.xmp)
-    assert not [one for one in recwarn if issubclass(one.category, LossWarning)]
+    assert not [warning for warning in recwarn if issubclass(warning.category, LossWarning)]
 
 
 def test_segments_are_as_the_specification_says():

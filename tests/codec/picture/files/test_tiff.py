@@ -129,7 +129,7 @@ def test_reals_are_not_darkened_by_one_that_overshoots(scale, top, note, order):
     values[-1, -1] = top
     raster = reading.from_file(tiff_of(page(values, "f4", order, tags={339: 3}), order=order))
     assert np.abs(raster.pixels[:, :, 0].astype(int) - in_bytes(RAMP)).max() <= 1
-    assert any(note in one for one in raster.notes)
+    assert any(note in found for found in raster.notes)
 
 
 def test_reals_of_an_unknown_scale_are_refused():

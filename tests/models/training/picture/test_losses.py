@@ -12,7 +12,7 @@ def test_errors_of_the_eye_hide_in_contrast():
     flat = torch.zeros(1, 3, 32, 32)
     noise = 8 * torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     error = torch.full_like(flat, 0.5)
-    on_flat, on_noise = (float(eye_error(one + error, one)) for one in (flat, noise))
+    on_flat, on_noise = (float(eye_error(picture + error, picture)) for picture in (flat, noise))
     assert on_noise < 0.5 * on_flat
     assert float(eye_error(flat, flat)) == 0.0
     assert float(squared_error(flat + error, flat)) == pytest.approx(3 * 32 * 32 * 0.25)
@@ -31,7 +31,7 @@ def test_structural_errors_are_of_what_is_lost():
     blurred = torch.nn.functional.avg_pool2d(original, 5, 1, 2)
     brighter = original + (blurred - original).square().mean().sqrt()
     same, of_blur, of_brightness = (
-        structural_error(one, original) for one in (original, blurred, brighter)
+        structural_error(picture, original) for picture in (original, blurred, brighter)
     )
     assert same.shape == (2,)
     assert float(same.max()) < 0.02  # what keeps the fourth root smooth at 0
