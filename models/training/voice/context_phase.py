@@ -216,9 +216,9 @@ class SpeechContextPhase:
         self.held_back = _load(held_back)
 
         # Of each batch one half is as in files, the other of all the recordings.
-        (corrected,) = np.nonzero(np.load(folder / "corrected.npy"))
-        (others,) = np.nonzero(~np.load(folder / "corrected.npy"))
-        self.halves = [half for half in (corrected, others) if len(half)]
+        is_corrected = np.load(folder / "corrected.npy")
+        halves = np.flatnonzero(is_corrected), np.flatnonzero(~is_corrected)
+        self.halves = [half for half in halves if len(half)]
 
     def trained_module(self) -> nn.Module:
         """Return the float twins."""
@@ -298,8 +298,10 @@ def useful_context(model: SpeechModel, run: Path, voices: Recordings) -> Context
     for index in range(len(voices.samples)):
         samples = voices.whole(index)[: PIECE_FRAMES * FRAME_SAMPLES]
         latents = model.latents(spectrum(samples[None]))
-        if latents.shape[3] >= PIECE_FRAMES and len(pieces) < N_PROBED:
+        if latents.shape[3] >= PIECE_FRAMES:
             pieces += _cut(_nearest_codes_at(model, latents, 0))[:1]
+        if len(pieces) == N_PROBED:
+            break
     if not pieces:
         return None
 
