@@ -19,8 +19,6 @@ LIBMPG123: Final = (b"libmpg123", b"Warning: Xing", b"Warning: Real", b"Note: ",
 LIBTIFF: Final = (b"TIFF", b"JPEGLib", b"Fax", b"LZW", b"ZIP", b"PixarLog", b"tempfile.tif")
 
 _STDERR: Final = 2
-
-
 _NOWHERE: Final = logging.NullHandler()
 
 

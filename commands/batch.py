@@ -119,10 +119,10 @@ def run_jobs(
         else:
             chosen = [jobs[position] for position in waiting]
 
-            def end(number: int, outcome: Outcome) -> None:
+            def advance(number: int, outcome: Outcome) -> None:
                 progress.advance(waiting[number], outcome.sizes)
 
-            for outcome in _outcomes(chosen, work, options, end):
+            for outcome in _outcomes(chosen, work, options, advance):
                 tally.add(outcome)
     finally:
         progress.close()

@@ -55,13 +55,13 @@ def run_in_processes(
     while rest:
         numbers = tuple(rest)  # what a pool counts as 0 may be the tenth of all
 
-        def end(number: int, outcome: Outcome, numbers: tuple[int, ...] = numbers) -> None:
+        def report(number: int, outcome: Outcome, numbers: tuple[int, ...] = numbers) -> None:
             ended(numbers[number], outcome)
 
         try:
             with process_pool(n_processes, n_threads) as pool:
                 chosen = [jobs[number] for number in numbers]
-                outcomes = run_in(pool, chosen, work, _WINDOW * n_processes, end)
+                outcomes = run_in(pool, chosen, work, _WINDOW * n_processes, report)
                 for number, outcome in zip(numbers, outcomes, strict=True):
                     rest.remove(number)
                     yield outcome
@@ -73,7 +73,7 @@ def run_in_processes(
             # own.
             for number in death.lost:
                 outcome = _run_alone(jobs[numbers[number]], work)
-                end(number, outcome)
+                report(number, outcome)
                 rest.remove(numbers[number])
                 yield outcome
 

@@ -147,7 +147,9 @@ def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArr
     codes = read_codes(picture, view.n_sections, reading, window.bands)
     cells = {level: CELL // stride for level, stride in STRIDES.items()}
     seen = {
-        level: array[:, _scale(window.rows, cells[level]), _scale(window.columns, cells[level])]
+        level: array[
+            :, _slice_of(window.rows, cells[level]), _slice_of(window.columns, cells[level])
+        ]
         for level, array in codes.items()
     }
     left, top, width, height = window.crop
@@ -156,7 +158,7 @@ def decode_view(picture: OpenedPicture, view: View, progress: Progress) -> NDArr
     return draw_codes(picture.codec, canvas, seen, drawing)[top:, left:].copy()
 
 
-def _scale(cells: range, n: int) -> slice:
+def _slice_of(cells: range, n: int) -> slice:
     return slice(cells.start * n, cells.stop * n)
 
 

@@ -170,7 +170,7 @@ def raster_of(
     kept, claims = make_true(found, (width, height), orientation, resolution)
     has_gain_map = any("gain map" in claim for claim in claims)
     before = () if has_gain_map and image.format == "MPO" else facts.notes
-    alpha, hiding = _believable(plain.alpha, image.format)
+    alpha, hiding = _without_idle_alpha(plain.alpha, image.format)
     if image.format == "PNG":
         before = (*before, *notes_on_texts(image))
     return Raster(
@@ -183,7 +183,7 @@ def raster_of(
     )
 
 
-def _believable(
+def _without_idle_alpha(
     alpha: NDArray[np.uint8] | None, form: str | None
 ) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
     """Leave out an alpha that hides all of a picture where writers leave it 0 and mean nothing."""

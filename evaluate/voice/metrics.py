@@ -27,7 +27,7 @@ def pesq_wb(original: Samples, decoded: Samples, test_file: TestFile, setting: S
     try:
         return float(package.pesq(VOICE_RATE_HZ, original, decoded, "wb"))
     except (package.PesqError, ValueError) as error:  # the latter for silence
-        raise NotApplicable(_say(error)) from error
+        raise NotApplicable(_message_of(error)) from error
 
 
 def stoi(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
@@ -88,7 +88,7 @@ def _words(text: str) -> str:
     return " ".join(kept.split())
 
 
-def _say(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     said = error.args[0] if error.args else type(error).__name__
     return said.decode() if isinstance(said, bytes) else str(said)
 
