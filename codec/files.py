@@ -177,7 +177,7 @@ def check_target(target: str, overwrite: bool = False) -> None:
 def _fault_of_folder(folder: Path) -> str:
     """Return why nothing can be written to a folder that does not exist."""
     if folder.exists():
-        return f"{folder} is no folder"
+        return f"{folder} is not a folder"
     ancestor = next(path for path in (*folder.parents, Path(os.curdir)) if path.exists())
     if ancestor.is_dir() and not os.access(ancestor, os.W_OK | os.X_OK):
         return f"no permission to make the folder {folder}"

@@ -74,7 +74,9 @@ def name_outputs(
         is_file_name = os.path.exists(output) or Path(output).suffix.lower() in _KNOWN
         if output == PIPE or is_file_name:
             inputs = (
-                "1 input of a folder needs" if len(sources) == 1 else f"{len(sources)} inputs need"
+                "an input from a folder needs"
+                if len(sources) == 1
+                else f"{len(sources)} inputs need"
             )
             raise UsageError(f"{inputs} a folder as output, not {output}")
     named = [_name_output(*pair, output) for pair in zip(sources, endings, strict=True)]

@@ -219,10 +219,12 @@ def test_a_file_with_the_name_of_a_folder(tree, capsys):
     assert lines == ["luxvox: 2 inputs need a folder as output, not in/notes.txt"]
     exit_code, lines = compress(capsys, "in/a.bmp", "-o", "in/notes.txt/")
     assert exit_code == 1
-    assert len(lines) == 1 and f"cannot be written: {Path('in/notes.txt')} is no folder" in lines[0]
+    assert (
+        len(lines) == 1 and f"cannot be written: {Path('in/notes.txt')} is not a folder" in lines[0]
+    )
     exit_code, lines = compress(capsys, "in/deep", "-o", "in/notes.txt")
     assert exit_code == 2
-    assert lines == ["luxvox: 1 input of a folder needs a folder as output, not in/notes.txt"]
+    assert lines == ["luxvox: an input from a folder needs a folder as output, not in/notes.txt"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
