@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def linger(source, target):
     """Note which process works on a file, take for ever, and clean up."""
     note = Path(target)
-    note.write_text(str(os.getpid()))
-    try:
+    try:  # a signal may come as soon as the note is there
+        note.write_text(str(os.getpid()))
         time.sleep(300.0)
     finally:
         note.rename(f"{target}.ended")
