@@ -12,6 +12,7 @@ import soundfile
 from luxvox import cautions
 from luxvox.codec.files import write_all
 from luxvox.codec.voice.files.readers import Samples
+from luxvox.codec.voice.limiter import limit_blocks
 from luxvox.codec.voice.recordings import resample_blocks, to_pcm16, wav_header
 from luxvox.errors import LossWarning, UsageError
 
@@ -54,7 +55,7 @@ def write_blocks(
     sample_rate_hz: int,
     blocks: Iterable[Samples],
 ) -> int:
-    """Write float32 blocks [n, C], clipped to −1 … 1, as an audio file.
+    """Write float32 blocks [n, C], limited to −1 … 1, as an audio file.
 
     Args:
         stream: where to; need not be seekable.
@@ -72,7 +73,7 @@ def write_blocks(
     """
     container, coding = find_format(ending)
     if container == "WAV":
-        return _write_wav(stream, shape, sample_rate_hz, blocks)
+        return _write_wav(stream, shape, sample_rate_hz, limit_blocks(blocks))
     if not soundfile.check_format(container, coding):
         raise UsageError(f"the installed libsndfile cannot write {ending}")
     rate_hz = _rate_in(coding, sample_rate_hz)
@@ -83,7 +84,7 @@ def write_blocks(
     there = resample_blocks(blocks, sample_rate_hz, rate_hz, n_samples)
     with tempfile.SpooledTemporaryFile(max_size=1 << 26) as whole:
         try:
-            _write_all_of(there, whole, (rate_hz, shape[1], coding, container))
+            _write_all_of(limit_blocks(there), whole, (rate_hz, shape[1], coding, container))
         except soundfile.LibsndfileError as error:
             reason = error.error_string.rstrip(".")
             raise UsageError(
@@ -104,7 +105,7 @@ def _write_all_of(
     with soundfile.SoundFile(whole, "w", rate_hz, channels, coding, format=container) as file:
         for block in blocks:
             for start in range(0, len(block), _SAMPLES_AT_ONCE):
-                file.write(np.clip(block[start : start + _SAMPLES_AT_ONCE], -1.0, 1.0))
+                file.write(block[start : start + _SAMPLES_AT_ONCE])
 
 
 def _rate_in(coding: str, sample_rate_hz: int) -> int:
