@@ -170,9 +170,10 @@ def audibility_db(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.floa
 
 @functools.lru_cache(maxsize=1)
 def has_bfloat16_units() -> bool:
-    """Return whether the processor has units that multiply bfloat16 matrices (AMX)."""
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch 2.4 lacks it
-    return bool(supported is not None and supported())
+    """Return whether the processor multiplies bfloat16 in units of its own (AVX-512 BF16, AMX)."""
+    # torch 2.4 lacks these functions.
+    names = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in names)
 
 
 def _root_mean_square(values: Tensor) -> Tensor:
