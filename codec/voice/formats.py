@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import IO, BinaryIO, Final
 
-import numpy as np
 import soundfile
 
 from luxvox import cautions

@@ -11,7 +11,6 @@ averaged; blocks and codes of the finest grids are left out where they hardly ma
 from __future__ import annotations
 
 import functools
-import platform
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,6 +32,7 @@ from luxvox.models.picture.networks import FACTOR_MAX, Block, PictureModel, bloc
 from luxvox.models.picture.square_means import SQUARE, SquareMeans
 from luxvox.models.picture.tiling import Strip, strips
 from luxvox.models.picture.transform import BLOCK
+from luxvox.models.processor import has_bfloat16
 
 FACTORS = (1, 2, 4, 8, 16)  # how many times smaller a picture can be drawn
 STRIP_PIXELS = 1 << 21
@@ -240,12 +240,3 @@ def _convolutions(layers: nn.ModuleList) -> list[nn.Conv2d]:
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
-
-
-@functools.cache
-def has_bfloat16() -> bool:
-    """Return whether this processor has units that multiply bfloat16."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return False
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported is not None and supported())

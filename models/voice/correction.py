@@ -14,7 +14,6 @@ where that product is large get more stages than their power alone would give th
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from luxvox.models.processor import has_bfloat16
 from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
@@ -70,7 +70,7 @@ def correct_latents(
         depths_for: gives the stages [F] that each frame will be cut to, from how much it is heard.
         n_steps: how often the latents are corrected.
     """
-    middle, bfloat16 = torch.zeros(1), has_bfloat16_units()
+    middle, bfloat16 = torch.zeros(1), has_bfloat16()
     corrected, length = latents[None].clone(), torch.zeros(())
     heard_db = np.zeros(latents.shape[2], np.float32)
     depths = depths_for(heard_db)
@@ -166,14 +166,6 @@ def audibility_db(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.floa
     decibels = 10.0 * torch.log10(smooth + floor)
     heard: NDArray[np.float32] = (decibels - decibels[known].mean()).where(known, 0.0).numpy()
     return heard
-
-
-@functools.lru_cache(maxsize=1)
-def has_bfloat16_units() -> bool:
-    """Return whether the processor multiplies bfloat16 in units of its own (AVX-512 BF16, AMX)."""
-    # torch 2.4 lacks these functions.
-    names = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
-    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in names)
 
 
 def _root_mean_square(values: Tensor) -> Tensor:

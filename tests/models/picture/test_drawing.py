@@ -9,7 +9,7 @@ import torch
 
 from luxvox.models.picture import drawing
 from luxvox.models.picture.conditions import LEVELS, STRIDES, PictureConfig, Setting
-from luxvox.models.picture.drawing import Drawing, has_bfloat16, reach_of
+from luxvox.models.picture.drawing import Drawing, reach_of
 from luxvox.models.picture.square_means import SquareMeans
 from luxvox.models.picture.weights import picture_codec
 
@@ -99,10 +99,6 @@ def test_a_smaller_picture(model, codes, factor, without):
 def test_reach():
     config = PictureConfig(synthesis_blocks=(2, 3, 3, 3))
     assert reach_of(config) == 3 * 64 + 4 * 32 + 4 * 16 + 3 * 8 + 8
-
-
-def test_bfloat16_is_asked_for_once():
-    assert has_bfloat16() in (True, False)
 
 
 def test_what_overflows_is_grey(model, codes):

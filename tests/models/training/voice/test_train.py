@@ -99,7 +99,7 @@ def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
     """One crop, and networks that stay: as often as the default effort does, by the same steps."""
     monkeypatch.setattr(synthesis_phase, "BATCH", 1)
     monkeypatch.setattr(synthesis_phase, "SHIFTS", 1)
-    monkeypatch.setattr(correction, "has_bfloat16_units", lambda: False)
+    monkeypatch.setattr(correction, "has_bfloat16", lambda: False)
     model = phases.load_speech_model(run)
     training, held_back = Recordings([voices]).split(3)
     phase = synthesis_phase.SpeechSynthesisPhase(model, training, held_back)
