@@ -12,12 +12,13 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,13 @@ class Memory:
     show_default=True,
     help="What to measure (repeatable); figures of the others are kept.",
 )
+@click.option("--copies", default=4, show_default=True, help="Of each file, to measure speeds.")
 @click.option("--small", default=10_000, show_default=True, help="Small pictures.")
 @click.option("--large", default=200, show_default=True, help="Photographs of 12 megapixels.")
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
-def main(folder: Path, parts: tuple[str, ...], small: int, large: int, docs: Path) -> None:
+def main(
+    folder: Path, parts: tuple[str, ...], copies: int, small: int, large: int, docs: Path
+) -> None:
     """Compress the pictures of FOLDER in each way, and many small and large ones.
 
     Renews docs/results.md and docs/results/batch.json.
@@ -95,7 +99,8 @@ def main(folder: Path, parts: tuple[str, ...], small: int, large: int, docs: Pat
     record = json.loads(path.read_text()) if path.exists() else {}
     for part in parts:
         with tempfile.TemporaryDirectory(prefix="luxvox-") as scratch:
-            rows = measure_part(part, folder, Path(scratch), {"small": small, "large": large})
+            numbers = {"speeds": copies, "small": small, "large": large}
+            rows = measure_part(part, folder, Path(scratch), numbers[part])
         record[part] = {
             "rows": [asdict(row) for row in rows],
             "command": repeat_command(folder),
@@ -108,17 +113,17 @@ def main(folder: Path, parts: tuple[str, ...], small: int, large: int, docs: Pat
     click.echo(text)
 
 
-def measure_part(
-    part: str, folder: Path, scratch: Path, n_files: Mapping[str, int]
-) -> list[Speed] | list[Memory]:
-    """Measure one of `PARTS`, with files made in a scratch folder."""
+def measure_part(part: str, folder: Path, scratch: Path, n: int) -> list[Speed] | list[Memory]:
+    """Measure one of `PARTS`, with n files made in a scratch folder, or n copies of each."""
+    made = scratch / "in"
     if part == "speeds":
-        return [measure(folder, way, scratch / f"out{n}") for n, way in enumerate(WAYS)]
+        copy_files(picture_paths(folder), made, n)
+        return [measure(made, way, scratch / f"out{number}") for number, way in enumerate(WAYS)]
     if part == "small":
-        make_small_files(scratch / "in", n_files[part])
+        make_small_files(made, n)
     else:
-        make_photographs(picture_paths(folder), scratch / "in", n_files[part])
-    return watch_memory(scratch / "in", scratch / "out", n_files[part])
+        make_photographs(picture_paths(folder), made, n)
+    return watch_memory(made, scratch / "out", n)
 
 
 def measure(folder: Path, way: str, out: Path) -> Speed:
@@ -157,6 +162,14 @@ def _command(folder: Path, out: Path, *options: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def copy_files(paths: Sequence[Path], folder: Path, n_copies: int) -> None:
+    """Copy each file a number of times, under different names."""
+    folder.mkdir()
+    for number in range(n_copies):
+        for path in paths:
+            shutil.copyfile(path, folder / f"{number}-{path.name}")
 
 
 def make_small_files(folder: Path, n_files: int) -> None:

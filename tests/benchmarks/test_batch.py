@@ -19,6 +19,12 @@ def test_a_folder_is_measured(tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
+def test_copies_have_names_of_their_own(tmp_path):
+    batch.make_small_files(tmp_path / "few", 2)
+    batch.copy_files(sorted((tmp_path / "few").iterdir()), tmp_path / "in", 3)
+    assert len(list((tmp_path / "in").iterdir())) == 6
+
+
 def test_photographs_differ(tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "_LARGE_SHAPE", (40, 60))
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
