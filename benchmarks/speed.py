@@ -1,17 +1,20 @@
-"""Measure time and memory of luxvox: warm medians at 768×512, and growth from 1 to 64 megapixels.
+"""Measure time and memory of luxvox: at 768×512, from 1 to 64 megapixels, and at a cold start.
 
     python benchmarks/speed.py image-val/
 
 Every figure is taken in a process of its own, so that the peak of memory belongs to one direction
 at one size. The peak counts the whole process: Python, torch, the model, the pixels and the work.
+A cold start is a whole command on a small picture, next to a process that only imports torch.
 """
 
 import json
 import multiprocessing
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +24,7 @@ from typing import TypeVar
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from luxvox.benchmarks.mosaic import mosaic
 from luxvox.benchmarks.origin import describe_packages, repeat_command
@@ -31,6 +35,8 @@ from luxvox.evaluate.timing import machine
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SMALL = (512, 768)
 MEGAPIXELS = (1, 4, 16, 64)
+TINY = (64, 96)
+COLD_RUNS = 7
 
 J = TypeVar("J")
 T = TypeVar("T")
@@ -72,6 +78,16 @@ class Timing:
     peak_mib: int
 
 
+@dataclass(frozen=True)
+class ColdStart:
+    """Median seconds of two commands, files cached by the system."""
+
+    decompress_s: float
+    import_torch_s: float
+    file_bytes: int
+    runs: int
+
+
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--quality", default=50.0, show_default=True)
@@ -111,14 +127,18 @@ def main(
             timings += [in_own_process(work, job) for work in works]
         for timing in timings[-len(works) :]:
             click.echo("  ".join(_cells(timing)), err=True)
+    cold = start_cold(source, quality)
     setup = {
         "command": repeat_command(folder),
         "machine": machine(),
         "packages": describe_packages("torch", "numpy", weights=("picture",)),
         "timings": [asdict(timing) for timing in timings],
+        "cold": asdict(cold),
     }
     (docs / "results" / "speed.json").write_text(json.dumps(setup, indent=2) + "\n", "utf-8")
-    report = markdown(timings, f"`{setup['command']}`, {setup['machine']}, {setup['packages']}.")
+    report = markdown(
+        timings, cold, f"`{setup['command']}`, {setup['machine']}, {setup['packages']}."
+    )
     splice(docs / "results.md", "speed", report)
     click.echo(report)
 
@@ -163,8 +183,35 @@ def _time_view(direction: str, job: Job, scale: float) -> Timing:
     return _timing(direction, job, np.load(job.pixels_path, mmap_mode="r").shape, seconds)
 
 
-def markdown(timings: Sequence[Timing], setup: str) -> str:
+def start_cold(source: NDArray[np.uint8], quality: float, runs: int = COLD_RUNS) -> ColdStart:
+    """Measure `luxvox decompress` of a small picture, and `import torch`, in turn."""
+    import luxvox
+
+    data = luxvox.compress_image(mosaic(source, *TINY), quality=quality)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "small.lvx")
+        path.write_bytes(data)
+        output = str(path.with_suffix(".png"))
+        decompress = ["-m", "luxvox", "decompress", str(path), "-f", "-o", output]
+        pairs = [(_run_python(*decompress), _run_python("-c", "import torch")) for _ in range(runs)]
+    decompress_s, import_s = (statistics.median(s) for s in zip(*pairs, strict=True))
+    return ColdStart(round(decompress_s, 2), round(import_s, 2), len(data), runs)
+
+
+def _run_python(*words: str) -> float:
+    """Return how many seconds a command of Python takes."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    return time.perf_counter() - begin
+
+
+def markdown(timings: Sequence[Timing], cold: ColdStart, setup: str) -> str:
     """Write the table of the results page."""
+    start = (
+        f"A cold `luxvox decompress` of a file of {cold.file_bytes} bytes takes"
+        f" {cold.decompress_s:.2f} s, `python -c 'import torch'` {cold.import_torch_s:.2f} s"
+        f" (medians of {cold.runs} in turn)."
+    )
     head = ["", "size", "megapixels", "bytes", "first run, s", "warm, s", "peak memory, MiB"]
     return "\n\n".join(
         [
@@ -172,6 +219,7 @@ def markdown(timings: Sequence[Timing], setup: str) -> str:
             f" {timings[0].runs} runs after the first at 768×512, one run at the other sizes."
             " Memory is the peak of the whole process.",
             table(head, [_cells(timing) for timing in timings]),
+            textwrap.fill(start, 100),
             setup,
         ]
     )
