@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from luxvox import cautions
+from luxvox.codec import memory
 from luxvox.commands import console
 from luxvox.commands.console import Sizes
 from luxvox.errors import DamageWarning, PartWarning, TruncatedWarning
@@ -65,6 +66,7 @@ def run_job(job: Job, work: Work, weights: Path | None = None, is_watched: bool 
     """
     from luxvox.models.cards import use_weights
 
+    memory.keep_as_usual()
     start_s = time.monotonic()
     lines: list[str] = []
     try:

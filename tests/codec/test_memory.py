@@ -34,3 +34,29 @@ def test_other_c_libraries_are_left_alone(monkeypatch, error):
 
     monkeypatch.setattr(ctypes, "CDLL", fail)
     memory.release()
+
+
+@pytest.mark.parametrize(
+    "environment, asked",
+    [({"MALLOC_TRIM_THRESHOLD_": "65536"}, [(-1, 1 << 26), (-3, 1 << 25)]), ({}, [])],
+)
+def test_only_the_setting_of_dask_is_replaced(environment, asked):
+    calls: list[tuple[int, int]] = []
+
+    def mallopt(number: int, value: int) -> int:
+        calls.append((number, value))
+        return 1
+
+    assert memory._keep_as_usual(environment, mallopt) is bool(asked)
+    assert calls == asked
+    assert not memory._keep_as_usual({"MALLOC_TRIM_THRESHOLD_": "100000"}, mallopt)
+    assert calls == asked
+
+
+def test_other_c_libraries_keep_what_they_keep(monkeypatch):
+    def fail(name):
+        raise OSError
+
+    monkeypatch.setattr(ctypes, "CDLL", fail)
+    assert memory._mallopt() is None
+    assert not memory._keep_as_usual({"MALLOC_TRIM_THRESHOLD_": "65536"}, None)
