@@ -17,13 +17,16 @@ from typing import Final
 
 from luxvox.errors import SystemFailure
 
+TO_READ_PICTURES: Final = (
+    "luxvox.codec.picture.decoding",
+    "luxvox.entropy.coders",
+    "luxvox.torch_state",
+)
 FOR_PICTURES: Final = (
     "luxvox.codec.picture.encoding",
     "luxvox.codec.picture.inputs",
     "luxvox.codec.picture.rates",
-    "luxvox.codec.picture.decoding",
-    "luxvox.entropy.coders",
-    "luxvox.torch_state",
+    *TO_READ_PICTURES,
 )
 FOR_VOICES: Final = (
     "luxvox.codec.voice.encoding",

@@ -89,7 +89,13 @@ class Memory:
 @click.option("--large", default=200, show_default=True, help="Photographs of 12 megapixels.")
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
 def main(
-    folder: Path, parts: tuple[str, ...], copies: int, small: int, large: int, docs: Path
+    *,
+    folder: Path,
+    parts: tuple[str, ...],
+    copies: int,
+    small: int,
+    large: int,
+    docs: Path,
 ) -> None:
     """Compress the pictures of FOLDER in each way, and many small and large ones.
 

@@ -23,7 +23,7 @@ from luxvox.codec.picture.transparent import without_hidden_colours
 from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import Target, picture_target
 from luxvox.errors import InputError, TargetWarning, UsageError
-from luxvox.late_imports import FOR_PICTURES, load
+from luxvox.late_imports import FOR_PICTURES, TO_READ_PICTURES, load
 from luxvox.progress import Progress, part_of, silent
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class PictureReading:
 
     def read(self, data: bytes) -> tuple[Raster, tuple[Warning, ...]]:
         """Decode a picture; also return what to warn the caller of."""
-        load(*FOR_PICTURES)
+        load(*TO_READ_PICTURES)
         from luxvox.codec.picture.decoding import (
             decode_view,
             metadata_of,
@@ -324,7 +324,7 @@ def codes_of(
     file: container.OpenFile, max_pixels: int
 ) -> tuple[dict[str, LatticeCodes], tuple[Warning, ...]]:
     """Return the codes of a file by level: int16 [channels, H, W], in steps; and cautions."""
-    load(*FOR_PICTURES)
+    load(*TO_READ_PICTURES)
     from luxvox.codec.picture.decoding import open_picture_file, read_codes
     from luxvox.torch_state import usual_state
 

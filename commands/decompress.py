@@ -165,9 +165,12 @@ def bare_ending(ending: str | None) -> str | None:
 def _check_ending(ending: str | None) -> None:
     """Refuse an extension that neither pictures nor recordings are written in."""
     from luxvox.codec.picture import formats
+
+    if ending is None or ending in formats.FORMATS:
+        return  # what recordings need is imported only for them
     from luxvox.codec.voice.formats import FORMATS
 
-    if ending is not None and ending not in FORMATS:
+    if ending not in FORMATS:
         formats.find_format(ending)
 
 

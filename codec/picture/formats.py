@@ -140,9 +140,7 @@ def encode(
         SystemFailure: this build of Pillow cannot write the format.
     """
     form = find_format(ending)
-    Image.init()
-    if form.pillow_name not in Image.SAVE:
-        raise SystemFailure(f"this Pillow was built without {form.pillow_name}")
+    _check_plugin(form.pillow_name)
     if max(image.size) > form.longest_side:
         raise UsageError(
             f"{image.width} × {image.height} does not fit .{ending}, whose sides are at most "
@@ -171,6 +169,14 @@ def encode(
     if not lost:
         return data, ()
     return data, (LossWarning(f".{ending} is written without {', '.join(lost)}"),)
+
+
+def _check_plugin(pillow_name: str) -> None:
+    Image.preinit()
+    if pillow_name not in Image.SAVE:  # most plugins are seldom needed
+        Image.init()
+    if pillow_name not in Image.SAVE:
+        raise SystemFailure(f"this Pillow was built without {pillow_name}")
 
 
 def _save(image: Image.Image, metadata: Metadata, form: Format) -> tuple[bytes, tuple[str, ...]]:

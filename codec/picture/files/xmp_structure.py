@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
-from xml.sax.saxutils import quoteattr
 
 from luxvox.errors import LuxvoxError
 
@@ -83,6 +82,8 @@ def find_rdf(xmp: bytes) -> Element:
 
 def declarations(namespaces: Namespaces) -> bytes:
     """Write the attributes that declare namespaces, a blank before each."""
+    from xml.sax.saxutils import quoteattr  # imports a client for HTTP
+
     written = ""
     for prefix, uri in namespaces.items():
         written += f" xmlns:{prefix}={quoteattr(uri)}" if prefix else f" xmlns={quoteattr(uri)}"
