@@ -155,7 +155,7 @@ def _options(way: str) -> Iterator[list[str]]:
         yield ["--jobs", str(1 + WAYS.index(way))]
         return
     distributed = importlib.import_module("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     os.environ.update(_environment())
     with distributed.LocalCluster(**options) as cluster:
         yield ["--dask", cluster.scheduler_address]

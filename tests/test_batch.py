@@ -101,7 +101,7 @@ def test_on_a_cluster_one_of_whose_workers_dies(tmp_path, capsys):
     for number in range(12):
         Image.fromarray(noise).save(tmp_path / f"{number}.png")
     words = ["compress", str(tmp_path), "-o", str(tmp_path / "new"), "--dask"]
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as cluster:
         victim = next(iter(cluster.workers.values()))
         victim.process.process._process.kill()

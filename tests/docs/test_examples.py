@@ -70,7 +70,7 @@ def cluster():
     """Return the address of a Dask cluster of one worker."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None
+        n_workers=1, threads_per_worker=1, dashboard_address=":0"
     ) as found:
         yield found.scheduler_address
 
