@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 _OF_DASK = "65536"  # bytes that Dask lets a worker keep
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # numbers of glibc's settings
@@ -18,46 +18,30 @@ def release() -> None:
     Arrays of megabytes leave holes in the heap of glibc, and those that come next do not fit: a
     picture of 12 megapixels then takes half as much again as its arrays need.
     """
-    trim = _trim()
+    trim = _function("malloc_trim")
     if trim is not None:
         trim(0)
 
 
-@functools.lru_cache(maxsize=1)
-def _trim() -> Callable[[int], int] | None:
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library, or another system
-        return None
-    return trim
-
-
-@functools.lru_cache(maxsize=1)
-def keep_as_usual() -> bool:
+@functools.cache
+def keep_as_usual() -> None:
     """Let the C library (glibc) keep as much freed memory as it does by default, also under Dask.
 
     Dask starts its workers with MALLOC_TRIM_THRESHOLD_=65536. Then each array is handed back as
-    soon as it is freed, and the pages of the next one are new to the process: networks take half
-    as long again. Only the first call does anything.
-
-    Returns:
-        Whether a setting of Dask's was replaced.
+    soon as it is freed, and the pages of the next one are new to the process: coding a picture
+    takes half as long again. Only the first call does anything.
     """
-    return _keep_as_usual(os.environ, _mallopt())
+    mallopt = _function("mallopt")
+    if mallopt is not None and os.environ.get("MALLOC_TRIM_THRESHOLD_") == _OF_DASK:
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
 
 
-def _keep_as_usual(
-    environment: Mapping[str, str], mallopt: Callable[[int, int], int] | None
-) -> bool:
-    if mallopt is None or environment.get("MALLOC_TRIM_THRESHOLD_") != _OF_DASK:
-        return False
-    kept = mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
-    return bool(kept and mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD))
-
-
-def _mallopt() -> Callable[[int, int], int] | None:
+@functools.cache
+def _function(name: str) -> Callable[..., int] | None:
+    """Return a function of the C library, if it has that one."""
     try:
-        mallopt: Callable[[int, int], int] = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):  # another C library, or another system
         return None
-    return mallopt
+    return function

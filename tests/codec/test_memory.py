@@ -9,9 +9,11 @@ from luxvox.codec import memory
 
 @pytest.fixture(autouse=True)
 def afresh():
-    memory._trim.cache_clear()
+    memory._function.cache_clear()
+    memory.keep_as_usual.cache_clear()
     yield
-    memory._trim.cache_clear()
+    memory._function.cache_clear()
+    memory.keep_as_usual.cache_clear()
 
 
 def test_the_c_library_is_asked(monkeypatch):
@@ -33,30 +35,24 @@ def test_other_c_libraries_are_left_alone(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(ctypes, "CDLL", fail)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
     memory.release()
+    memory.keep_as_usual()
 
 
 @pytest.mark.parametrize(
-    "environment, asked",
-    [({"MALLOC_TRIM_THRESHOLD_": "65536"}, [(-1, 1 << 26), (-3, 1 << 25)]), ({}, [])],
+    "threshold, asked", [("65536", [(-1, 1 << 26), (-3, 1 << 25)]), ("100000", []), (None, [])]
 )
-def test_only_the_setting_of_dask_is_replaced(environment, asked):
+def test_only_the_setting_of_dask_is_replaced_and_once(monkeypatch, threshold, asked):
     calls: list[tuple[int, int]] = []
 
-    def mallopt(number: int, value: int) -> int:
-        calls.append((number, value))
-        return 1
+    class Library:
+        mallopt = staticmethod(lambda number, value: calls.append((number, value)))
 
-    assert memory._keep_as_usual(environment, mallopt) is bool(asked)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library)
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    if threshold is not None:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", threshold)
+    memory.keep_as_usual()
+    memory.keep_as_usual()
     assert calls == asked
-    assert not memory._keep_as_usual({"MALLOC_TRIM_THRESHOLD_": "100000"}, mallopt)
-    assert calls == asked
-
-
-def test_other_c_libraries_keep_what_they_keep(monkeypatch):
-    def fail(name):
-        raise OSError
-
-    monkeypatch.setattr(ctypes, "CDLL", fail)
-    assert memory._mallopt() is None
-    assert not memory._keep_as_usual({"MALLOC_TRIM_THRESHOLD_": "65536"}, None)
