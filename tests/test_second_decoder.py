@@ -13,7 +13,7 @@ import luxvox
 from luxvox.codec import container
 from luxvox.codec.container import Part
 from luxvox.codec.container.bands import bands_of
-from luxvox.codec.picture.codes import BandWalk, decode_codes, encode_codes
+from luxvox.codec.picture.codes import BandWalk, decode_codes, encode_codes, fixed_sources
 from luxvox.codec.quality import Quality
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.picture.lattice import picture_levels
@@ -100,7 +100,7 @@ class RandomModel:
             0, print_, size[1], size[0], True, False, True, 0, coder, Quality(quality), rows
         )
         walk = self.walk(header)
-        codes, parts = encode_codes(walk, [source] * walk.bands.n_bands)
+        codes, parts = encode_codes(walk, fixed_sources([source] * walk.bands.n_bands))
         return container.write(header, [], parts), codes
 
     def walk(self, header):

@@ -6,24 +6,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from luxvox.codec import memory
 from luxvox.codec.container.bands import Bands, Part
 from luxvox.codec.workers import side_by_side
-from luxvox.entropy.picture.prediction import LatticeCodes
+from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.visitors import CodesConcealer, CodesDecoder, CodesEncoder, Source
 from luxvox.entropy.picture.walk import LatticeContext, Visitor, Walk, walk
 from luxvox.errors import FormatError
-from luxvox.models.picture.conditions import LEVELS, STRIDES
+from luxvox.models.picture.conditions import FINEST, LEVELS, STRIDES
 from luxvox.models.picture.tiling import grid_shapes
 from luxvox.progress import Progress
 
 Codes = dict[str, LatticeCodes]
-BeginLevel = Callable[[int, Codes], None]
-"""Called before a level is coded, with its number and the codes of all coarser ones."""
+SourceOfBand = Callable[[int], Source]
+BeginLevel = Callable[[int, Codes], SourceOfBand]
+"""Called before a level is coded, with its number and the codes of all coarser ones. Returns the
+function that gives the source of each band's codes."""
 
 
-def nothing(number: int, coarser: Codes) -> None:
-    """Begin a level whose codes do not depend on coarser ones."""
+def fixed_sources(sources: Sequence[Source]) -> BeginLevel:
+    """Return how levels begin whose codes do not depend on coarser ones: one source a band."""
+    return lambda number, coarser: sources.__getitem__
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,17 @@ class BandWalk:
 
 
 def encode_codes(
-    bands: BandWalk, sources: Sequence[Source], begin: BeginLevel = nothing
+    bands: BandWalk, begin: BeginLevel, keeps_codes: bool = True
 ) -> tuple[Codes, dict[Part, bytes]]:
     """Choose and write the codes of a picture; return them and the contents of its parts.
 
     Args:
         bands: of the picture.
-        sources: what chooses the codes of each band.
         begin: called before each level.
+        keeps_codes: whether to return the codes, which take more memory than the picture.
     """
-    encoders = [CodesEncoder(source, bands.coder) for source in sources]
-    codes = _level_by_level(bands, encoders, begin)
+    encoders = [_BandEncoder(bands.coder) for _ in range(bands.bands.n_bands)]
+    codes = _level_by_level(bands, encoders, begin, keeps_codes)
     parts = {
         Part(section, band): payload
         for band, encoder in enumerate(encoders)
@@ -93,18 +98,56 @@ def encode_codes(
     return codes, parts
 
 
-def _level_by_level(bands: BandWalk, visitors: Sequence[Visitor], begin: BeginLevel) -> Codes:
+class _BandEncoder(CodesEncoder):
+    """Visitor that writes the codes of a band, from another source for each level."""
+
+    def __init__(self, coder: int) -> None:
+        super().__init__(_no_source, coder)
+
+    def next_level(self, walk: Walk, source: Source) -> LatticeCodes:
+        """Write the next level of a walk, and return its codes."""
+        self._source = source
+        codes = walk.next_level()
+        self._source = _no_source
+        return codes
+
+
+def _no_source(prediction: Prediction) -> NDArray[np.int32]:
+    raise AssertionError("no level has begun")
+
+
+def _level_by_level(
+    bands: BandWalk, encoders: Sequence[_BandEncoder], begin: BeginLevel, keeps_codes: bool
+) -> Codes:
     """Visit a level of all bands before the next finer one, whose latents depend on it."""
-    walks = [bands.begin(band, visitor) for band, visitor in enumerate(visitors)]
+    walks: list[Walk | None] = [bands.begin(band, encoder) for band, encoder in enumerate(encoders)]
     shapes = grid_shapes(bands.bands.height, bands.bands.width)
     codes: Codes = {}
     for number, level in enumerate(bands.context.levels):
-        begin(number, codes)
+        is_finest = number == FINEST
+        source_of = begin(number, codes)
+        if not keeps_codes:
+            codes.clear()
+
+        def next_level(
+            band: int, is_last: bool = is_finest, source_of: SourceOfBand = source_of
+        ) -> LatticeCodes:
+            walk = walks[band]
+            assert walk is not None
+            if is_last:
+                walks[band] = None  # nothing but its codes is needed from here on
+            return encoders[band].next_level(walk, source_of(band))
+
+        parts = side_by_side(next_level, range(len(walks)), len(walks))
+        if is_finest and not keeps_codes:
+            for _ in parts:
+                memory.release()
+            break
         whole = np.zeros((level.n_channels, *shapes[level.name]), np.int16)
-        for band, part in enumerate(side_by_side(Walk.next_level, walks, len(walks))):
+        for band, part in enumerate(parts):
             whole[:, bands.bands.grid_rows(band, STRIDES[level.name])] = part
         codes[level.name] = whole
-        bands.progress(0.25 ** (len(LEVELS) - 1 - number))
+        bands.progress(0.25 ** (FINEST - number))
     return codes
 
 

@@ -28,15 +28,17 @@ from luxvox.codec.container.bands import bands_of, usual_band_rows
 from luxvox.codec.container.packed import MAX_METADATA_BYTES, pack
 from luxvox.codec.effort import PictureWork
 from luxvox.codec.picture.alpha import encode_alpha
-from luxvox.codec.picture.codes import BandWalk, BeginLevel, encode_codes
+from luxvox.codec.picture.codes import BandWalk, BeginLevel, SourceOfBand, encode_codes
 from luxvox.codec.picture.profiles import profile_number
 from luxvox.codec.picture.rasters import Raster
 from luxvox.codec.quality import Quality
 from luxvox.entropy.picture.prediction import LatticeCodes
+from luxvox.entropy.picture.visitors import Source
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_to_step
+from luxvox.models.picture.placement import Placement
 from luxvox.models.picture.resaving import latents_of_saved
-from luxvox.models.picture.tiling import Placement, analyse
+from luxvox.models.picture.tiling import analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Progress, part_of, silent
 
@@ -60,7 +62,7 @@ def _move(_: str, device: str) -> PictureCodec:
 
 @dataclass(frozen=True)
 class CodedPicture:
-    """A picture's file at some quality, and the codes in it."""
+    """A picture's file at some quality, and the codes in it (none if they were not kept)."""
 
     header: PictureHeader
     codes: dict[str, LatticeCodes]
@@ -125,6 +127,7 @@ class PictureEncoder:
         lambda_factor: float = 1.0,
         progress: Progress = silent,
         is_exact: bool = False,
+        is_last: bool = False,
     ) -> CodedPicture:
         """Return the file at a quality.
 
@@ -134,14 +137,17 @@ class PictureEncoder:
             progress: called with the share of the work done.
             is_exact: do not start from what was computed for a nearby quality, so that the file is
                 the same whatever was tried before it.
+            is_last: keep neither the codes nor what they are made from.
         """
-        prepared = self._prepare_near(quality, part_of(progress, 0.0, 0.5), is_exact)
+        if is_last:
+            prepared = self._prepare(quality, part_of(progress, 0.0, 0.5))
+        else:
+            prepared = self._prepare_near(quality, part_of(progress, 0.0, 0.5), is_exact)
         header = self._header(quality)
         bands = self._bands(header, part_of(progress, 0.5, 0.5))
         lambda_ = 0.0 if prepared.saved else self.work.lambda_ * lambda_factor
-        choices = self._choices(bands, lambda_)
-        begin = self._beginner(prepared, bands, choices)
-        codes, parts = encode_codes(bands, [choice.choose for choice in choices], begin)
+        begin = self._beginner(prepared, bands, lambda_, is_last)
+        codes, parts = encode_codes(bands, begin, keeps_codes=not is_last)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
     def _setting(self, quality: Quality) -> Setting:
@@ -167,27 +173,36 @@ class PictureEncoder:
         log_step = header.quality.log_step_int
         return BandWalk(self.codec.context, bands_of(header), log_step, header.coder, progress)
 
-    @staticmethod
-    def _choices(bands: BandWalk, lambda_: float) -> list[RateAwareChoice]:
-        """Return what chooses the codes of each band."""
-        return [RateAwareChoice(lambda_) for _ in range(bands.bands.n_bands)]
-
     def _beginner(
-        self, prepared: _Prepared, bands: BandWalk, choices: list[RateAwareChoice]
+        self, prepared: _Prepared, bands: BandWalk, lambda_: float, is_last: bool
     ) -> BeginLevel:
-        """Return the function that gives the choices their latents, in their local steps."""
+        """Return the function that begins a level, once the codes of coarser ones are known.
+
+        Args:
+            prepared: what the choice of codes starts from.
+            bands: of the picture.
+            lambda_: squared steps that a bit is worth.
+            is_last: whether latents may be dropped when their level is done.
+        """
         placement = Placement(self.codec.model, prepared.setting)
 
-        def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> None:
+        def begin(number: int, coarser: Mapping[str, LatticeCodes]) -> SourceOfBand:
             level = LEVELS[number]
-            memory.release()
             if number:
-                before = coarser[LEVELS[number - 1]]
-                placement.know(number - 1, torch.from_numpy(before)[None])
-            placed = placement.place(number, prepared.latents[level])
+                if is_last:
+                    del prepared.latents[LEVELS[number - 1]]
+                memory.release()
+                placement.know(torch.from_numpy(coarser[LEVELS[number - 1]])[None])
             memory.release()
-            for band, choice in enumerate(choices):
-                choice.begin(level, placed[:, :, bands.bands.grid_rows(band, STRIDES[level])])
+
+            # Latents in the steps of their places take as much memory again, so only those of bands
+            # that are being coded are there.
+            def source_of(band: int) -> Source:
+                rows = bands.bands.grid_rows(band, STRIDES[level])
+                placed = placement.place(prepared.latents[level][:, :, rows], rows)
+                return RateAwareChoice(lambda_, placed).choose
+
+            return source_of
 
         return begin
 

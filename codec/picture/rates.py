@@ -97,8 +97,9 @@ def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
 
 def _at_quality(encoder: PictureEncoder, quality: Quality, progress: Progress) -> bytes:
     """Return the file at a quality, or at a lower one that costs less in error and bits."""
-    coded = encoder.at(quality, progress=progress)
-    if not has_plateau(encoder.pixels):
+    is_plain = not has_plateau(encoder.pixels)
+    coded = encoder.at(quality, progress=progress, is_last=is_plain)
+    if is_plain:
         return coded.data
     step = quality_to_step(quality.value, encoder.codec.model.config)
     n_samples = 3 * encoder.pixels.shape[0] * encoder.pixels.shape[1]  # grey is coded as RGB

@@ -100,6 +100,7 @@ class Walk:
         }
         self._context, self._visitor = context, visitor
         self._step = step_inputs(log_step_int)
+        # What the level before the next one knows of coarser ones, int8 [n_state, H, W].
         self._state: Tensor | None = None
         levels = context.levels
         self._sections = {
@@ -113,23 +114,33 @@ class Walk:
     def next_level(self) -> LatticeCodes:
         """Visit the codes of the next finer level, and return them."""
         level = self._context.levels[self._n_done]
-        self._n_done += 1
         codes = self.codes[level.name]
-        if level not in self._levels:
-            return codes
-
-        # Autocast, which a caller may have set for float networks, would round here.
-        with torch.autocast("cpu", enabled=False), torch.inference_mode():
-            tensors = self._context.tensors[level.name]
-            walker = _LevelWalk(level, tensors, self._state, self._step, codes)
-            for number, section in enumerate(self._sections[level.name]):
-                if self._visitor.wants(section):
-                    prediction = walker.look(number, section, self._context.counts)
-                    walker.learn(prediction, self._visitor.visit(prediction))
-            if level is not self._levels[-1]:
-                own = torch.from_numpy(codes).float()
-                self._state = next_state(level, tensors, own, self._state, self._step)
+        if level in self._levels:
+            # Autocast, which a caller may have set for float networks, would round here.
+            with torch.autocast("cpu", enabled=False), torch.inference_mode():
+                self._learn_state()
+                tensors = self._context.tensors[level.name]
+                walker = _LevelWalk(level, tensors, self._state, self._step, codes)
+                for number, section in enumerate(self._sections[level.name]):
+                    if self._visitor.wants(section):
+                        prediction = walker.look(number, section, self._context.counts)
+                        walker.learn(prediction, self._visitor.visit(prediction))
+        self._n_done += 1
         return codes
+
+    def _learn_state(self) -> None:
+        """Find out what the next level knows of the coarser ones.
+
+        That takes four times as much memory as what the level before knows, so it waits until the
+        level begins: of a large picture, not all bands do at once.
+        """
+        if not self._n_done:
+            return
+        level = self._context.levels[self._n_done - 1]
+        tensors = self._context.tensors[level.name]
+        own = torch.from_numpy(self.codes[level.name]).float()
+        before = None if self._state is None else self._state.float()
+        self._state = next_state(level, tensors, own, before, self._step).to(torch.int8)
 
 
 def walk(
@@ -164,7 +175,7 @@ class _LevelWalk:
         height, width = codes.shape[1:]
         self._width = width
         # [n_state, H, W] -> [H · W, n_state]
-        self._state = None if state is None else state.flatten(1).T.to(torch.int8).contiguous()
+        self._state = None if state is None else state.flatten(1).T.contiguous()
         # Known codes with a border of zeros, [(H + 2) · (W + 2), C].
         size = (height + 2) * (width + 2), len(codes)
         self._known = torch.zeros(size, dtype=torch.float32, device="cpu")

@@ -19,30 +19,22 @@ from luxvox.entropy.picture.symbols import code_bits
 
 
 class RateAwareChoice:
-    """Chooses the codes of one picture, level by level.
+    """Chooses the codes of one level.
 
     Args:
         lambda_: squared steps that a bit is worth.
+        latents: of the level, [1, C, H, W] in their local steps.
     """
 
-    def __init__(self, lambda_: float) -> None:
+    def __init__(self, lambda_: float, latents: Tensor) -> None:
         self._lambda = lambda_
-        self._latents: dict[str, NDArray[np.float32]] = {}
-
-    def begin(self, level: str, latents: Tensor) -> None:
-        """Begin a level.
-
-        Args:
-            level: its name.
-            latents: [1, C, H, W] in their local steps.
-        """
-        self._latents = {level: latents[0].flatten(1).numpy()}
+        self._latents: NDArray[np.float32] = latents[0].flatten(1).numpy()
 
     def choose(self, prediction: Prediction) -> NDArray[np.int32]:
         """Return the codes [N, channels] of a prediction."""
         channels = slice(prediction.first, prediction.end)
         # [C, H · W] -> [channels, N] -> [N, channels]
-        latents = self._latents[prediction.level][channels][:, prediction.positions].T
+        latents = self._latents[channels][:, prediction.positions].T
         codes = prediction.guess()
 
         # Where the nearest whole number is the rounded mean, nothing can be better.

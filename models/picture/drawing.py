@@ -66,7 +66,7 @@ class Drawing:
         setting: Setting,
         factor: int = 1,
     ) -> None:
-        self._network = _Folded(model, setting, factor)
+        self._network = FoldedSynthesis(model, setting, factor)
         self._quantised = {name: quantised[name] for name in LEVELS[: _LEVELS_WITH_CODES[factor]]}
         self._factor = factor
         # The mean of a square needs no features of the finest grid.
@@ -132,18 +132,18 @@ class Drawing:
         return torch.from_numpy(codes)[None].to(self._network.device).float()
 
 
-class _Folded:
-    """The synthesis network at one setting.
+class FoldedSynthesis:
+    """The synthesis network at one setting, ready to draw.
 
     Latents come in steps; features are float32 [1, width, h, w] in channels-last order.
     """
 
-    def __init__(self, model: PictureModel, setting: Setting, factor: int) -> None:
+    def __init__(self, model: PictureModel, setting: Setting, factor: int = 1) -> None:
         self.device = model.device
         at = model.conditions_at(setting)
         synthesis = model.synthesis
         self._step_factors = functools.partial(synthesis.step_factors, at=at)
-        self._has_uniform_steps = setting.tune == 0.0
+        self.has_uniform_steps = setting.tune == 0.0
         kind = torch.bfloat16 if self.device.type == "cpu" and has_bfloat16() else torch.float32
         self._factor = factor
         self._enter = [
@@ -169,7 +169,7 @@ class _Folded:
         assert bias is not None
         x = bias[:, None, None]
         if latents is not None:
-            if coarser is not None and not self._has_uniform_steps:
+            if coarser is not None and not self.has_uniform_steps:
                 latents = latents * self._step_factors(number, coarser)
             x = F.conv2d(_channels_last(latents), weight, bias)
         if coarser is not None:

@@ -29,10 +29,9 @@ from luxvox.models.picture.conditions import (
     Setting,
     log_step,
 )
+from luxvox.models.picture.step_maps import StepMap
 from luxvox.models.picture.transform import BLOCK, mirror
 
-N_PROBES, N_MAPS = 24, 4  # of steps, per level
-MAX_LOG_FACTOR = 1.5  # of a step, either way
 FACTOR_MAX = 6.0  # bound of both factors of a block's product
 
 
@@ -83,45 +82,6 @@ class Block(nn.Module):
         value, gate = hidden.chunk(2, 1)
         changed: Tensor = x + at.gain.to(x.dtype) * self.project(value * F.hardswish(gate))
         return changed
-
-
-class StepMap(nn.Module):
-    """Factors on the steps of a level by position and channel, from the coarser level.
-
-    Where that is flat the eye needs finer steps. Both sides know it, so the factors take no bits.
-
-    Args:
-        width: features of the coarser level.
-        n_channels: of the level itself.
-    """
-
-    def __init__(self, width: int, n_channels: int) -> None:
-        super().__init__()
-        self.probe = nn.Conv2d(width, N_PROBES, 1)
-        self.maps = nn.Conv2d(N_PROBES, 4 * N_MAPS, 1)
-        self.mix = nn.Parameter(torch.ones(n_channels, N_MAPS, 1, 1))
-
-        # All factors start at 1; the maps differ in sign so that they learn different things.
-        nn.init.zeros_(_bias(self.probe))
-        nn.init.zeros_(self.maps.weight)
-        nn.init.zeros_(_bias(self.maps))
-        # On the meta device, `torch.sign` and `torch.randn` would import a compiler: 2.5 s.
-        with torch.no_grad():
-            self.mix[:, 1:].bernoulli_().mul_(0.6).sub_(0.3)
-
-    def forward(self, features: Tensor, at: Conditions) -> Tensor:
-        """Map features [B, width, H, W] to factors [B, n_channels, 2 H, 2 W]; 1 at tune 0."""
-        # [B, width, H, W] -> [B, 24, H, W]: energies of the features, averaged over 3×3.
-        probed = self.probe(features / at.gain.to(features.dtype)).float()
-        energy = F.avg_pool2d(probed.square(), 3, 1, 1, count_include_pad=False)
-
-        # [B, 24, H, W] -> [B, 16, H, W] -> [B, 4, 2 H, 2 W] -> [B, n_channels, 2 H, 2 W]
-        maps = F.pixel_shuffle(self.maps(torch.log1p(energy)), 2)
-        logarithm = F.conv2d(maps, self.mix).float()
-
-        # A factor lies between exp(−1.5) and exp(1.5); at tune 0 all of them are 1.
-        logarithm = F.hardtanh(logarithm, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
-        return torch.exp(at.tune * logarithm)
 
 
 class Analysis(nn.Module):
@@ -234,8 +194,15 @@ class Synthesis(nn.Module):
         """Return factors on the steps of a level, from the features of the coarser one."""
         if features is None:
             return torch.ones_like(at.gain)
-        factors: Tensor = self.step_maps[number - 1](features, at)
+        factors: Tensor = self.step_map(number)(features, at)
         return factors
+
+    def step_map(self, number: int) -> StepMap:
+        """Return what gives the factors on the steps of a level, by the level's number."""
+        step_map = self.step_maps[number - 1]
+        if not isinstance(step_map, StepMap):
+            raise AssertionError("not a step map")
+        return step_map
 
     def fine(self, features: Tensor, source: Source, at: Conditions) -> Tensor:
         """Map those features and the latents of `detail` to pixels [B, 3, H, W] in units."""
@@ -326,7 +293,7 @@ class PictureModel(nn.Module):
         new = self.conditions_at(after)
         with torch.no_grad():
             return {
-                level: y * (self.scale(level, old) / self.scale(level, new)).to(y.device)
+                level: y * (self.scale(level, old) / self.scale(level, new)).to(y.device, y.dtype)
                 for level, y in latents.items()
             }
 

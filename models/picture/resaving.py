@@ -19,13 +19,15 @@ from torch import Tensor
 from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.drawing import Drawing
 from luxvox.models.picture.networks import PictureModel
-from luxvox.models.picture.tiling import Placement, analyse
+from luxvox.models.picture.placement import Placement
+from luxvox.models.picture.tiling import analyse
 from luxvox.rounding import round_to_uint8
 
 N_STEPS = 3  # of the iteration, at most
 # Distances of latents from whole numbers, root mean square: 0.29 if they are unrelated to codes.
 _WELL_ROUNDED = 0.2
 _JUDGED = ("top", "base")
+_JUDGED_ROWS = 64  # at once
 _MIN_CODES = 50  # that are not zero; with fewer there is nothing to judge by
 # Mean squared errors in 8-bit levels: below the first, another step is not worth it; above the
 # second, this is not such a picture.
@@ -47,10 +49,9 @@ def latents_of_saved(
         setting: step and tuning of the file to be written.
         latents: of the picture, as `analyse` gives them.
     """
-    rounded = _round_latents(model, setting, latents, _WELL_ROUNDED)
-    if rounded is None:
-        return None
-    codes, factors = rounded
+    if _distance(model, setting, latents) > _WELL_ROUNDED:
+        return None  # most pictures were never in a file
+    codes, factors = _round_latents(model, setting, latents)
     best, min_error = None, _MAX_SQUARED_ERROR + _MAX_SHARE * setting.step**2
     for _ in range(N_STEPS):
         drawn = _draw(model, codes, setting, pixels.shape[:2])
@@ -62,45 +63,40 @@ def latents_of_saved(
             break
         again = analyse(model, drawn, setting, lambda share: None)
         moved = {level: exact[level] + latents[level] - again[level] for level in LEVELS}
-        rounded = _round_latents(model, setting, moved)
-        assert rounded is not None
-        codes, factors = rounded
+        codes, factors = _round_latents(model, setting, moved)
     return best
 
 
-def _round_latents(
-    model: PictureModel,
-    setting: Setting,
-    latents: Mapping[str, Tensor],
-    max_distance: float = math.inf,
-) -> tuple[Latents, Latents] | None:
-    """Return the codes and the factors on their steps; None if the latents are far from codes.
+def _distance(model: PictureModel, setting: Setting, latents: Mapping[str, Tensor]) -> float:
+    """Return how far latents of the judged levels lie from codes other than zero.
 
-    Args:
-        model: on the device to be used.
-        setting: step and tuning.
-        latents: [1, C, h, w] by level, in steps.
-        max_distance: root mean square distance of the judged levels from their codes, in steps.
+    That is their root mean square distance in steps, infinite if there are few such codes.
     """
     placement = Placement(model, setting)
-    codes, factors = {}, {}
     squares, n_codes = 0.0, 0
-    for number, level in enumerate(LEVELS):
-        factors[level] = placement.factors(number)
-        placed = latents[level] / factors[level]
-        codes[level] = torch.round(placed)
-
+    for level in LEVELS[: LEVELS.index(_JUDGED[-1]) + 1]:
         if level in _JUDGED:
-            coded = codes[level] != 0
-            squares += float((placed - codes[level])[coded].square().sum())
-            n_codes += int(coded.sum())
+            for start in range(0, latents[level].shape[2], _JUDGED_ROWS):
+                rows = slice(start, start + _JUDGED_ROWS)
+                placed = placement.place(latents[level][:, :, rows], rows)
+                error = (placed - torch.round(placed))[torch.round(placed) != 0]
+                squares += float(error.square().sum())
+                n_codes += len(error)
+        if level != _JUDGED[-1]:
+            placement.know(torch.round(placement.place(latents[level])))
+    return math.sqrt(squares / n_codes) if n_codes >= _MIN_CODES else math.inf
 
-        # What follows takes most of the time, and most pictures were never in a file.
-        if level == _JUDGED[-1]:
-            distance = (squares / n_codes) ** 0.5 if n_codes >= _MIN_CODES else math.inf
-            if distance > max_distance:
-                return None
-        placement.know(number, codes[level])
+
+def _round_latents(
+    model: PictureModel, setting: Setting, latents: Mapping[str, Tensor]
+) -> tuple[Latents, Latents]:
+    """Return the codes of latents [1, C, h, w] in steps, and the factors on their steps."""
+    placement = Placement(model, setting)
+    codes, factors = {}, {}
+    for level in LEVELS:
+        factors[level] = placement.factors()
+        codes[level] = torch.round(latents[level] / factors[level])
+        placement.know(codes[level])
     return codes, factors
 
 

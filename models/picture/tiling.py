@@ -47,6 +47,10 @@ class Strip:
         """Return the computed rows on a grid."""
         return slice(self.low // stride, self.high // stride)
 
+    def kept(self, stride: int) -> slice:
+        """Return the kept rows on a grid."""
+        return slice(self.first // stride, self.last // stride)
+
     def inner(self, stride: int) -> slice:
         """Return where the kept rows are among the computed ones, on a grid."""
         return slice((self.first - self.low) // stride, (self.last - self.low) // stride)
@@ -110,7 +114,8 @@ def analyse(
 ) -> dict[str, Tensor]:
     """Return the latents of a picture in steps, [1, channels, h, w] by level, on the CPU.
 
-    The local factors on steps are not applied: they follow from codes (`Placement`).
+    The local factors on steps are not applied: they follow from codes (`Placement`). Those of
+    `detail`, which are three quarters of all, are float16: large pictures have no room for more.
 
     Args:
         model: on the device the work is to be done on.
@@ -120,101 +125,63 @@ def analyse(
     """
     size = padded_size(*pixels.shape[:2])
     at = model.conditions_at(setting)
-    details, features = [], []
-    reach = fine_reach(model.config.analysis_blocks[FINEST])
-    for strip in strips(*size, reach, STRIDES["base"]):
-        units = padded_units(pixels, strip.rows(1), size, model.device)
-        detail, feature = model.analysis.fine(units, at)
-        details.append(detail[:, :, strip.inner(8)].cpu())
-        features.append(feature[:, :, strip.inner(16)])
-        progress(0.9 * strip.last / size[0])
-    latents = {"detail": torch.cat(details, 2)}
-    x = torch.cat(features, 2)
+    latents = {
+        level: torch.empty(
+            (1, model.config.n_channels(level), *shape),
+            dtype=torch.float16 if level == LEVELS[FINEST] else torch.float32,
+            memory_format=torch.channels_last,
+        )
+        for level, shape in grid_shapes(*size).items()
+    }
+
+    def rows_of_features() -> Iterator[Tensor]:
+        reach = fine_reach(model.config.analysis_blocks[FINEST])
+        for strip in strips(*size, reach, STRIDES["base"]):
+            units = padded_units(pixels, strip.rows(1), size, model.device)
+            detail, features = model.analysis.fine(units, at)
+            kept = detail[:, :, strip.inner(8)]
+            latents["detail"][:, :, strip.kept(8)] = kept / model.scale("detail", at)
+            progress(strip.last / size[0])
+            yield features[:, :, strip.inner(16)]
+
+    # Each level asks the finer one for the features that its next strip depends on, so that those
+    # of a whole picture are never there at once.
+    rows = rows_of_features()
     for number in reversed(range(FINEST)):
-        latents[LEVELS[number]], x = _analyse_level(model, number, x, at)
-    progress(1.0)
-    return {level: latents[level].div_(model.scale(level, at).cpu()) for level in LEVELS}
+        rows = _analyse_level(model, number, rows, at, latents[LEVELS[number]])
+    for _ in rows:
+        pass
+    return latents
 
 
 def _analyse_level(
-    model: PictureModel, number: int, features: Tensor, at: Conditions
-) -> tuple[Tensor, Tensor]:
-    """Return what `Analysis.level` does, strip by strip; latents on the CPU."""
-    parts, following = [], []
-    height, width = features.shape[2:]
-    for strip in _coarse_strips(height, width, model.config.analysis_blocks[number]):
-        latents, coarser = model.analysis.level(number, features[:, :, strip.rows(1)], at)
-        parts.append(latents[:, :, strip.inner(1)].cpu())
-        following.append(coarser[:, :, strip.inner(2 if number else 1)])
-    return torch.cat(parts, 2), torch.cat(following, 2)
-
-
-class Placement:
-    """The factors on the steps of a picture, level by level as its codes become known.
+    model: PictureModel, number: int, features: Iterator[Tensor], at: Conditions, out: Tensor
+) -> Iterator[Tensor]:
+    """Do what `Analysis.level` does, strip by strip.
 
     Args:
         model: on the device the work is to be done on.
-        setting: step and tuning.
+        number: of the level.
+        features: of the level, [1, width, rows, W], from top to bottom.
+        at: step and tuning.
+        out: gets the latents in steps, [1, channels, H, W].
+
+    Yields:
+        The features of the next coarser level, [1, next width, rows, W / 2].
     """
-
-    def __init__(self, model: PictureModel, setting: Setting) -> None:
-        self._model = model
-        self._at = model.conditions_at(setting)
-        self._features: Tensor | None = None
-
-    @torch.inference_mode()
-    def factors(self, number: int) -> Tensor:
-        """Return the factors of a level, [1, channels, h, w] or a shape that broadcasts to it."""
-        return torch.cat([factors for _, factors in self._factors(number)], 2)
-
-    @torch.inference_mode()
-    def place(self, number: int, latents: Tensor) -> Tensor:
-        """Return the latents [1, channels, h, w] of a level in the steps of their places."""
-        placed = torch.empty_like(latents)
-        for rows, factors in self._factors(number):
-            torch.div(latents[:, :, rows], factors, out=placed[:, :, rows])
-        return placed
-
-    def _factors(self, number: int) -> Iterator[tuple[slice, Tensor]]:
-        """Yield rows of a level and the factors there, or those that all of them share."""
-        synthesis, features = self._model.synthesis, self._features
-        if features is None:
-            yield slice(None), synthesis.step_factors(number, None, self._at).cpu()
-            return
-
-        # Energies of features are averaged over their neighbours: one row to each side.
-        for strip in _coarse_strips(features.shape[2], features.shape[3], reach=1):
-            part = synthesis.step_factors(number, features[:, :, strip.rows(1)], self._at)
-            inner = strip.inner(1)
-            kept = part[:, :, 2 * inner.start : 2 * inner.stop].cpu()
-            yield slice(2 * strip.first, 2 * strip.last), kept
-
-    @torch.inference_mode()
-    def know(self, number: int, codes: Tensor) -> None:
-        """Add the codes [1, channels, h, w] of a level to what is known."""
-        if number == FINEST:
-            return
-        codes = codes.to(self._model.device)
-        if self._features is None:
-            self._features = self._draw_features(number, None, codes)
-            return
-
-        # A block sees one row to each side; the factors see one of the coarser grid, which is two.
-        parts = []
-        reach = self._model.config.synthesis_blocks[number] + 2
-        for strip in _coarse_strips(codes.shape[2], codes.shape[3], reach):
-            below = self._features[:, :, strip.rows(2)]
-            part = self._draw_features(number, below, codes[:, :, strip.rows(1)])
-            parts.append(part[:, :, strip.inner(1)])
-        self._features = torch.cat(parts, 2)
-
-    def _draw_features(self, number: int, features: Tensor | None, codes: Tensor) -> Tensor:
-        """Return the features of a level from those of the coarser one and its own codes."""
-        source = self._model.source({LEVELS[number]: codes}, self._at)
-        return self._model.synthesis.level(number, features, source, self._at)
+    height, width = out.shape[2:]
+    scale = model.scale(LEVELS[number], at)
+    held, low = next(features), 0
+    for strip in coarse_strips(height, width, model.config.analysis_blocks[number]):
+        while low + held.shape[2] < strip.high:
+            held = torch.cat([held, next(features)], 2)
+        held, low = held[:, :, strip.low - low :], strip.low
+        latents, coarser = model.analysis.level(number, held[:, :, : strip.high - low], at)
+        out[:, :, strip.kept(1)] = latents[:, :, strip.inner(1)] / scale
+        yield coarser[:, :, strip.inner(2 if number else 1)]
 
 
-def _coarse_strips(height: int, width: int, reach: int) -> Iterator[Strip]:
+def coarse_strips(height: int, width: int, reach: int) -> Iterator[Strip]:
     """Cut the grid of a coarse level into strips, so that large pictures take little memory.
 
     Args:

@@ -23,7 +23,7 @@ from luxvox.codec.container import PictureHeader
 from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.container.packed import pack
-from luxvox.codec.picture.codes import BandWalk, encode_codes
+from luxvox.codec.picture.codes import BandWalk, encode_codes, fixed_sources
 from luxvox.codec.quality import Quality
 from luxvox.entropy.coders import CONSTRICTION, TORCHAC
 from luxvox.entropy.picture.layers import CODE_MAX
@@ -119,7 +119,8 @@ def coded_picture(
         position = quality.log_step_int
         bands = BandWalk(codec.context, bands_of(header), position, coder, silent)
         seeds = [[*size, hundredths, band] for band in range(bands.bands.n_bands)]
-        _, parts = encode_codes(bands, [source(np.random.default_rng(seed)) for seed in seeds])
+        sources = [source(np.random.default_rng(seed)) for seed in seeds]
+        _, parts = encode_codes(bands, fixed_sources(sources))
         return container.write(header, [], parts)
 
     return tiny(make)

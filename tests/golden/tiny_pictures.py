@@ -12,7 +12,8 @@ from luxvox.entropy.picture.lattice import LatticeLevel, picture_levels
 from luxvox.entropy.picture.layers import N_SCALES, SHIFTS, check_sums, known_taps, table_shapes
 from luxvox.entropy.picture.tables import start_tables
 from luxvox.models.picture.conditions import PictureConfig
-from luxvox.models.picture.networks import PictureModel, StepMap, blocks_of
+from luxvox.models.picture.networks import PictureModel, blocks_of
+from luxvox.models.picture.step_maps import StepMap
 from luxvox.models.picture.weights import pack_picture, state_sizes
 
 PICTURE = PictureConfig(

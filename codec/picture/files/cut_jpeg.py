@@ -64,12 +64,20 @@ def _ends_early(data: bytes, markers: Markers, image: Image.Image) -> bool:
     Grey blocks at the end may be in the picture; then bytes in front of the marker change nothing.
     """
     end = markers.end
+    if end is None or markers.is_progressive or not _missing_share(_corner(image)):
+        return False  # the last block holds something, which is true of nearly all
     pixels = np.asarray(image.convert("RGB"))
-    if end is None or markers.is_progressive or not _missing_share(pixels):
+    if not _missing_share(pixels):
         return False
     longer = data[: end - len(END_MARKER)] + _FILLING + END_MARKER
     with JpegImagePlugin.JpegImageFile(io.BytesIO(longer)) as other:
         return not np.array_equal(pixels, np.asarray(other.convert("RGB")))
+
+
+def _corner(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the last whole block of a picture [8, 8, 3]; black if it has none."""
+    right, bottom = (size // _BLOCK * _BLOCK for size in image.size)
+    return np.asarray(image.crop((right - _BLOCK, bottom - _BLOCK, right, bottom)).convert("RGB"))
 
 
 def _missing_share(pixels: NDArray[np.uint8]) -> float:

@@ -22,7 +22,8 @@ from luxvox.entropy.picture.walk import LatticeContext, Walk
 from luxvox.entropy.pmf import TOTAL
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, Setting
-from luxvox.models.picture.tiling import Placement, analyse, grid_shapes
+from luxvox.models.picture.placement import Placement
+from luxvox.models.picture.tiling import analyse, grid_shapes
 from luxvox.models.training.picture.crops import TRAINED_STEPS
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import PictureParts
@@ -66,18 +67,18 @@ def _symbols_seen(
         latents = analyse(model, pixels, setting, lambda share: None)
 
         # The encoder's walk, with a visitor that counts instead of writing.
-        choice = RateAwareChoice(LAMBDAS[tune])
+        counter = _Counter(seen)
         log_step_int = int(torch.floor(model.conditions_at(setting).log_step * 127.0 + 0.5))
         shapes = grid_shapes(*pixels.shape[:2])
-        walk = Walk(context, shapes, log_step_int, _Counter(choice.choose, seen))
+        walk = Walk(context, shapes, log_step_int, counter)
 
         # Factors on the steps of a level follow from the codes of the coarser one.
         placement = Placement(model, setting)
-        for depth, level in enumerate(LEVELS):
-            placed = placement.place(depth, latents[level])
-            choice.begin(level, placed)
+        for level in LEVELS:
+            choice = RateAwareChoice(LAMBDAS[tune], placement.place(latents[level]))
+            counter.source = choice.choose
             codes = torch.from_numpy(walk.next_level()).float()
-            placement.know(depth, codes[None])  # [C, H, W] -> [1, C, H, W]
+            placement.know(codes[None])  # [C, H, W] -> [1, C, H, W]
     return seen
 
 
@@ -89,10 +90,15 @@ def _smooth(seen: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 class _Counter:
-    """Visitor that counts the symbols of the codes that a source gives."""
+    """Visitor that counts the symbols of the codes that a source gives.
 
-    def __init__(self, source: Source, seen: NDArray[np.float64]) -> None:
-        self._source = source
+    Attributes:
+        source: of the codes of the level that the walk is at.
+    """
+
+    source: Source
+
+    def __init__(self, seen: NDArray[np.float64]) -> None:
         self._seen = seen
 
     def wants(self, section: int) -> bool:
@@ -101,7 +107,7 @@ class _Counter:
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
         """Count the symbols of a prediction's codes."""
-        codes = self._source(prediction)
+        codes = self.source(prediction)
         coding = prediction.coding
 
         # A symbol is the difference from the base, divided by 2^shift, or an escape beyond reach.

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from luxvox.entropy.picture.lattice import picture_levels
 from luxvox.entropy.picture.tables import start_tables
 from luxvox.models.picture.conditions import PictureConfig
-from luxvox.models.picture.networks import Block, PictureModel, StepMap
+from luxvox.models.picture.networks import Block, PictureModel
+from luxvox.models.picture.step_maps import StepMap
 from luxvox.models.picture.weights import pack_picture
 from luxvox.models.training.picture.initialise import untrained_model
 from luxvox.models.training.picture.twin import ContextTwin

@@ -41,9 +41,7 @@ def about(plane, prediction):
 
 
 def choice_of(latents, lambda_):
-    choice = RateAwareChoice(lambda_)
-    choice.begin("top", latents["top"])
-    return choice
+    return RateAwareChoice(lambda_, latents["top"])
 
 
 @pytest.mark.parametrize("lambda_", [0.0, LAMBDA, 2.0])

@@ -75,7 +75,7 @@ def test_strips_do_not_show(model, codes):
 def test_means_of_squares_are_those_of_the_pixels(model):
     """At the borders, too, where features are mirrored; the finest grid has no codes or blocks."""
     x = torch.randn(1, model.config.widths[2], 5, 7, generator=torch.Generator().manual_seed(0))
-    network = drawing._Folded(model, SETTING, 1)
+    network = drawing.FoldedSynthesis(model, SETTING, 1)
     network.blocks[-1] = []
     with torch.no_grad():
         pixels = network.pixels(network.level(3, None, x))

@@ -18,13 +18,13 @@ from luxvox.models.picture.conditions import (
     quality_to_step,
 )
 from luxvox.models.picture.networks import (
-    MAX_LOG_FACTOR,
     Analysis,
     Block,
     PictureModel,
     Synthesis,
     multiply_accumulates_per_pixel,
 )
+from luxvox.models.picture.step_maps import MAX_LOG_FACTOR
 from luxvox.models.picture.weights import state_sizes
 from luxvox.models.training.picture.initialise import untrained_model
 from luxvox.tests.models.picture.conftest import units

@@ -9,8 +9,8 @@ import torch
 
 from luxvox.models.picture import tiling
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting
+from luxvox.models.picture.placement import Placement
 from luxvox.models.picture.tiling import (
-    Placement,
     analyse,
     grid_shapes,
     padded_size,
@@ -50,15 +50,15 @@ def test_strips_equal_the_whole(lively, cut_small, size):
     latents = analyse(lively, pixels, SETTING, told.append)
     for level in LEVELS:
         assert torch.allclose(latents[level], whole[level], atol=1e-4)
-    assert len(told) == 5  # four strips, and the end
+    assert len(told) == 4  # strips
 
 
 def factors_of(model, codes):
     placement = Placement(model, SETTING)
     factors = {}
-    for number, level in enumerate(LEVELS):
-        factors[level] = placement.factors(number)
-        placement.know(number, codes[level])
+    for level in LEVELS:
+        factors[level] = placement.factors()
+        placement.know(codes[level])
     return factors
 
 
@@ -144,7 +144,7 @@ def test_progress_ends_at_one(linear, cut_small, height):
     told: list[float] = []
     analyse(linear, pixels_of(height, 32), SETTING, told.append)
     assert told == sorted(told) and told[-1] == 1.0
-    assert len(told) == height // 64 + 1
+    assert len(told) == height // 64
 
 
 def test_levels_are_centred(linear):
@@ -157,4 +157,4 @@ def test_levels_are_centred(linear):
 def test_pictures_come_back(linear):
     pixels = pixels_of(70, 130)
     decoded = back(linear, there(linear, pixels), (70, 130))
-    assert np.abs(decoded - pixels).max() < 0.05
+    assert np.abs(decoded - pixels).max() < 0.1  # latents of `detail` are float16
