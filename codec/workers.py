@@ -20,6 +20,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def n_workers() -> int:
+    """Return how many items are worked on at once, if there are enough."""
+    return min(torch.get_num_threads(), MAX_WORKERS)
+
+
 def side_by_side(
     work: Callable[[Item], Result], items: Iterable[Item], n_items: int
 ) -> Generator[Result]:
@@ -29,16 +34,16 @@ def side_by_side(
     stops, or an item fails, is not done.
     """
     n_threads = torch.get_num_threads()
-    n_workers = min(n_threads, n_items, MAX_WORKERS)
-    if n_workers < 2:
+    n = min(n_workers(), n_items)
+    if n < 2:
         yield from map(work, items)
         return
-    pool = ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,))
     begun: deque[Future[Result]] = deque()
     try:
         for item in items:
             begun.append(pool.submit(work, item))
-            if len(begun) == 2 * n_workers:
+            if len(begun) == 2 * n:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()

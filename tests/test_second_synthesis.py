@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 import luxvox
 from luxvox.models.cards import find_card, use_weights
-from luxvox.models.picture import drawing
+from luxvox.models.picture import folded_block
 from luxvox.tests.golden.files import quietly, waves
 from luxvox.tests.golden.record import HERE
 from luxvox.tests.golden.tiny_weights import TINY
@@ -38,7 +38,7 @@ def assert_near(some, others):
 @pytest.fixture
 def in_float32(monkeypatch):
     """Draw as on a processor without bfloat16: random codes are wilder than those of pictures."""
-    monkeypatch.setattr(drawing, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(folded_block, "has_bfloat16", lambda: False)
 
 
 @pytest.mark.usefixtures("in_float32")

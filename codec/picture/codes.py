@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,7 @@ class BandWalk:
         for band, part in zip(wanted, side_by_side(work, wanted, len(wanted)), strict=True):
             for level in LEVELS:
                 codes[level][:, self.bands.grid_rows(band, STRIDES[level])] = part[level]
+            memory.release()
             self.progress((band - wanted.start + 1) / len(wanted))
         return codes
 
@@ -120,35 +122,36 @@ def _level_by_level(
     bands: BandWalk, encoders: Sequence[_BandEncoder], begin: BeginLevel, keeps_codes: bool
 ) -> Codes:
     """Visit a level of all bands before the next finer one, whose latents depend on it."""
-    walks: list[Walk | None] = [bands.begin(band, encoder) for band, encoder in enumerate(encoders)]
+    walks = {band: bands.begin(band, encoder) for band, encoder in enumerate(encoders)}
+    n_bands = len(walks)
     shapes = grid_shapes(bands.bands.height, bands.bands.width)
     codes: Codes = {}
     for number, level in enumerate(bands.context.levels):
-        is_finest = number == FINEST
         source_of = begin(number, codes)
         if not keeps_codes:
             codes.clear()
-
-        def next_level(
-            band: int, is_last: bool = is_finest, source_of: SourceOfBand = source_of
-        ) -> LatticeCodes:
-            walk = walks[band]
-            assert walk is not None
-            if is_last:
-                walks[band] = None  # nothing but its codes is needed from here on
-            return encoders[band].next_level(walk, source_of(band))
-
-        parts = side_by_side(next_level, range(len(walks)), len(walks))
-        if is_finest and not keeps_codes:
-            for _ in parts:
-                memory.release()
-            break
-        whole = np.zeros((level.n_channels, *shapes[level.name]), np.int16)
-        for band, part in enumerate(parts):
-            whole[:, bands.bands.grid_rows(band, STRIDES[level.name])] = part
+        is_kept = keeps_codes or number < FINEST
+        shape = (level.n_channels, *shapes[level.name])
+        whole = np.zeros(shape if is_kept else 0, np.int16)
+        work = functools.partial(_next_level, walks, encoders, source_of)
+        for band, part in enumerate(side_by_side(work, range(n_bands), n_bands)):
+            if is_kept:
+                whole[:, bands.bands.grid_rows(band, STRIDES[level.name])] = part
+            if number == FINEST:
+                del walks[band]
+            memory.release()
         codes[level.name] = whole
         bands.progress(0.25 ** (FINEST - number))
-    return codes
+    return codes if keeps_codes else {}
+
+
+def _next_level(
+    walks: Mapping[int, Walk],
+    encoders: Sequence[_BandEncoder],
+    source_of: SourceOfBand,
+    band: int,
+) -> LatticeCodes:
+    return encoders[band].next_level(walks[band], source_of(band))
 
 
 def decode_codes(

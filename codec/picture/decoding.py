@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec import container
+from luxvox.codec import container, memory
 from luxvox.codec.container import (
     CUT,
     EXIF,
@@ -26,7 +26,7 @@ from luxvox.codec.picture.codes import BandWalk, decode_codes
 from luxvox.codec.picture.profiles import load_profile
 from luxvox.codec.picture.views import View, window_of
 from luxvox.codec.quality import Quality
-from luxvox.codec.workers import side_by_side
+from luxvox.codec.workers import n_workers, side_by_side
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.errors import (
     DamageWarning,
@@ -201,16 +201,16 @@ def draw_codes(
     height, width = -(-canvas.height // factor), -(-canvas.width // factor)
     pixels = np.empty((height, width, 3 if canvas.colour else 1), np.uint8)
 
-    def draw(strip: Strip) -> NDArray[np.uint8]:
-        part = round_to_uint8(picture.draw(strip)[:, :width])
-        return part if canvas.colour else _as_grey(part)
+    def draw(strip: Strip) -> None:
+        row = strip.first // factor
+        for rows in picture.draw(strip):
+            part = round_to_uint8(rows[: max(height - row, 0), :width])
+            pixels[row : row + len(part)] = part if canvas.colour else _as_grey(part)
+            row += len(rows)
 
-    strips = [strip for strip in picture.strips() if strip.first < canvas.height]
-    row = 0
-    for number, part in enumerate(side_by_side(draw, strips, len(strips)), start=1):
-        kept = part[: height - row]
-        pixels[row : row + len(kept)] = kept
-        row += len(kept)
+    strips = [s for s in picture.strips(n_workers()) if s.first < canvas.height]
+    for number, _ in enumerate(side_by_side(draw, strips, len(strips)), start=1):
+        memory.release()
         progress(number / len(strips))
     return pixels
 

@@ -34,11 +34,11 @@ from luxvox.codec.picture.rasters import Raster
 from luxvox.codec.quality import Quality
 from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.entropy.picture.visitors import Source
+from luxvox.models.picture.analysing import analyse
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_to_step
 from luxvox.models.picture.placement import Placement
 from luxvox.models.picture.resaving import latents_of_saved
-from luxvox.models.picture.tiling import analyse
 from luxvox.models.picture.weights import PictureCodec, picture_codec
 from luxvox.progress import Progress, part_of, silent
 

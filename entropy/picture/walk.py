@@ -31,7 +31,7 @@ from luxvox.entropy.picture.layers import (
 from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.tables import check_counts, coding_of
 
-POSITIONS_AT_ONCE = 1 << 14  # positions that the network is evaluated at together, to bound memory
+POSITIONS_AT_ONCE = 1 << 13  # positions that the network is evaluated at together, to bound memory
 ALL_TAPS = tuple(range(9))
 
 
@@ -82,8 +82,8 @@ class Walk:
         joined: whether all codes belong to section 1, as those of small pictures do.
 
     Attributes:
-        codes: by level [channels, H, W]; zero where the walk has not been yet, and in sections that
-            the visitor does not want.
+        codes: by level [channels, H, W], of the levels that were visited; zero in sections that the
+            visitor does not want.
     """
 
     def __init__(
@@ -94,11 +94,8 @@ class Walk:
         visitor: Visitor,
         joined: bool = False,
     ) -> None:
-        self.codes: dict[str, LatticeCodes] = {
-            level.name: np.zeros((level.n_channels, *grids[level.name]), np.int16)
-            for level in context.levels
-        }
-        self._context, self._visitor = context, visitor
+        self.codes: dict[str, LatticeCodes] = {}
+        self._context, self._visitor, self._grids = context, visitor, grids
         self._step = step_inputs(log_step_int)
         # What the level before the next one knows of coarser ones, int8 [n_state, H, W].
         self._state: Tensor | None = None
@@ -114,7 +111,8 @@ class Walk:
     def next_level(self) -> LatticeCodes:
         """Visit the codes of the next finer level, and return them."""
         level = self._context.levels[self._n_done]
-        codes = self.codes[level.name]
+        codes = np.zeros((level.n_channels, *self._grids[level.name]), np.int16)
+        self.codes[level.name] = codes
         if level in self._levels:
             # Autocast, which a caller may have set for float networks, would round here.
             with torch.autocast("cpu", enabled=False), torch.inference_mode():

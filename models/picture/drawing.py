@@ -1,4 +1,4 @@
-"""Drawing pictures from codes: the synthesis network folded for one step, strip by strip.
+"""Drawing pictures from codes: the synthesis network folded for one step, a few rows at a time.
 
 `Synthesis` is what training differentiates. Here its modulation by the step is folded into the
 weights, and the products in its blocks run in bfloat16 where the processor has units for that; the
@@ -11,7 +11,7 @@ averaged; blocks and codes of the finest grids are left out where they hardly ma
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -22,20 +22,22 @@ from torch.nn import functional as F
 from luxvox.models.picture.conditions import (
     FINEST,
     LEVELS,
+    PAD_MULTIPLE,
     PIXELS_PER_UNIT,
     STRIDES,
-    Conditions,
     PictureConfig,
     Setting,
 )
-from luxvox.models.picture.networks import FACTOR_MAX, Block, PictureModel, blocks_of
+from luxvox.models.picture.folded_block import FoldedBlock
+from luxvox.models.picture.networks import PictureModel, blocks_of
 from luxvox.models.picture.square_means import SQUARE, SquareMeans
 from luxvox.models.picture.tiling import Strip, strips
 from luxvox.models.picture.transform import BLOCK
-from luxvox.models.processor import has_bfloat16
+from luxvox.models.picture.windows import Window, rows_at_once, windows
 
 FACTORS = (1, 2, 4, 8, 16)  # how many times smaller a picture can be drawn
-STRIP_PIXELS = 1 << 21
+STRIP_PIXELS = 1 << 23  # at most this many in a strip
+MIN_STRIP_PIXELS = 1 << 20  # fewer are not worth what strips draw twice
 _WHOLE = 2  # levels that are computed for the whole picture at once
 _UNCUT = STRIDES[LEVELS[_WHOLE - 1]]  # stride of the finest of them
 _LEVELS_WITH_BLOCKS = {1: 4, 2: 3, 4: 3, 8: 2, 16: 2}  # by the factor
@@ -76,35 +78,46 @@ class Drawing:
         with torch.inference_mode():
             self._features = self._coarse()
 
-    def strips(self) -> list[Strip]:
-        """Return the strips of the picture, from top to bottom."""
+    def strips(self, n_workers: int = 1) -> list[Strip]:
+        """Return strips of the picture from top to bottom, at least one for each worker.
+
+        Those of small pictures are fewer: what is near the border of a strip is drawn twice.
+        """
         last = STRIDES[LEVELS[self._levels[-1]]]  # the pixels of a position need its neighbours
         reach = last + sum(map(self._reach, self._levels))
-        return list(strips(*self._size, reach, _UNCUT, STRIP_PIXELS))
+        height, width = self._size
+        n_strips = min(n_workers, height * width // MIN_STRIP_PIXELS)
+        rows = height if n_strips < 2 else -(-height // n_strips // PAD_MULTIPLE) * PAD_MULTIPLE
+        return list(strips(height, width, reach, _UNCUT, min(rows * width, STRIP_PIXELS)))
 
     @torch.inference_mode()
-    def draw(self, strip: Strip) -> NDArray[np.float32]:
-        """Return a strip, float32 [rows / factor, width / factor, 3] in 8-bit levels."""
-        low, high = strip.low, strip.high
-        x = self._features[:, :, strip.rows(_UNCUT)]
+    def draw(self, strip: Strip) -> Iterator[NDArray[np.float32]]:
+        """Yield the rows of a strip, float32 [rows, width / factor, 3] in 8-bit levels.
+
+        Chunks of a few rows go through all layers, one after the other, so that little memory is
+        needed.
+        """
+        n_rows = rows_at_once(self._size[1], _UNCUT, self._network.device)
+        chunks: Iterator[Tensor] = iter(
+            torch.split(self._features[:, :, strip.rows(_UNCUT)], n_rows, 2)
+        )
         for number in self._levels:
-            stride = STRIDES[LEVELS[number]]
-            x = self._network.level(
-                number, self._latents(number, slice(low // stride, high // stride)), x
-            )
-            # Drop the halo rows, which zero padding in the blocks has made invalid.
-            spoilt = self._reach(number) // stride
-            above, below = spoilt * (low > 0), spoilt * (high < self._size[0])
-            x = x[:, :, above : x.shape[2] - below]
-            low, high = low + above * stride, high - below * stride
-        units = self._network.pixels(x)
-        inner = slice((strip.first - low) // self._factor, (strip.last - low) // self._factor)
-        units = units[0, :, inner].permute(1, 2, 0).cpu()
-        # Codes that no picture produces may overflow the network: grey, rather than undefined
-        # bytes.
-        units = torch.nan_to_num(units, nan=0.0)
-        levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
-        return levels
+            row = strip.low // STRIDES[LEVELS[number]]
+            latents = functools.partial(self._latents, number)
+            chunks = self._network.level_in_chunks(number, chunks, latents, row)
+        row = strip.low // self._factor
+        first, last = (n // self._factor for n in (strip.first, strip.last))
+        for window in windows(chunks):
+            units = self._network.pixels(window)[0]
+            kept = slice(max(first - row, 0), max(last - row, 0))
+            row += units.shape[1]
+            units = units[:, kept].permute(1, 2, 0).cpu()
+            # Codes that no picture produces may overflow the network: grey, rather than undefined
+            # bytes.
+            units = torch.nan_to_num(units, nan=0.0)
+            levels: NDArray[np.float32] = (units * PIXELS_PER_UNIT + 128.0).numpy()
+            if len(levels):
+                yield levels
 
     def _reach(self, number: int) -> int:
         """Return how far the features of a level depend on others, in pixels.
@@ -144,7 +157,6 @@ class FoldedSynthesis:
         synthesis = model.synthesis
         self._step_factors = functools.partial(synthesis.step_factors, at=at)
         self.has_uniform_steps = setting.tune == 0.0
-        kind = torch.bfloat16 if self.device.type == "cpu" and has_bfloat16() else torch.float32
         self._factor = factor
         self._enter = [
             (layer.weight * model.scale(level, at), layer.bias)
@@ -152,7 +164,7 @@ class FoldedSynthesis:
         ]
         self._up = [(layer.weight, layer.bias) for layer in _convolutions(synthesis.up)]
         self.blocks = [
-            [_FoldedBlock(block, at, kind) for block in blocks_of(synthesis, n)]
+            [FoldedBlock(block, at) for block in blocks_of(synthesis, n)]
             if n < _LEVELS_WITH_BLOCKS[factor]
             else []
             for n in range(len(LEVELS))
@@ -165,65 +177,72 @@ class FoldedSynthesis:
 
     def level(self, number: int, latents: Tensor | None, coarser: Tensor | None) -> Tensor:
         """Return the features of a level from its latents and those of the coarser one."""
+        x = self.enter(number, latents, None if coarser is None else Window(coarser))
+        for block in self.blocks[number]:
+            x = block.add(Window(x))
+        return x
+
+    def level_in_chunks(
+        self,
+        number: int,
+        coarser: Iterator[Tensor],
+        latents: Callable[[slice], Tensor | None],
+        row: int = 0,
+    ) -> Iterator[Tensor]:
+        """Return the features of a level in chunks.
+
+        Args:
+            number: of the level, not the coarsest.
+            coarser: features of the coarser level in chunks, [1, width, rows, w].
+            latents: gives those of some rows of the level.
+            row: of the level, where the chunks begin.
+        """
+
+        def enter_chunks() -> Iterator[Tensor]:
+            first = row
+            for window in windows(coarser):
+                rows = slice(first, first + 2 * window.chunk.shape[2])
+                yield self.enter(number, latents(rows), window)
+                first = rows.stop
+
+        chunks = enter_chunks()
+        for block in self.blocks[number]:
+            chunks = block.add_to_chunks(chunks)
+        return chunks
+
+    def enter(self, number: int, latents: Tensor | None, coarser: Window | None) -> Tensor:
+        """Return what enters the blocks of a level.
+
+        Args:
+            number: of the level.
+            latents: in steps, [1, channels, h, w]; None if all of them are zero.
+            coarser: features of the coarser level, [1, width, h / 2, w / 2].
+        """
         weight, bias = self._enter[number]
         assert bias is not None
         x = bias[:, None, None]
         if latents is not None:
             if coarser is not None and not self.has_uniform_steps:
-                latents = latents * self._step_factors(number, coarser)
+                latents = latents * coarser.inner(self._step_factors(number, coarser.rows), 2)
             x = F.conv2d(_channels_last(latents), weight, bias)
         if coarser is not None:
-            x = x + F.pixel_shuffle(F.conv2d(coarser, *self._up[number - 1]), 2)
-        x = _channels_last(x)
-        for block in self.blocks[number]:
-            x = block.add(x)
-        return x
+            x = x + F.pixel_shuffle(F.conv2d(coarser.chunk, *self._up[number - 1]), 2)
+        return _channels_last(x)
 
-    def pixels(self, x: Tensor) -> Tensor:
+    def pixels(self, window: Window) -> Tensor:
         """Return pixels [1, 3, h, w] in units from the features of the last level drawn."""
         if self._means is not None:
-            means = self._means.of(x)
+            means = self._means.of(window)
             return F.avg_pool2d(means, self._factor // SQUARE)
         rows, columns = self._signs
-        x = torch.cat([x[:, :, :1] * rows, x, x[:, :, -1:] * rows], 2)
+        x = window.rows
+        parts = [] if window.has_above else [x[:, :, :1] * rows]
+        parts += [x] if window.has_below else [x, x[:, :, -1:] * rows]
+        x = torch.cat(parts, 2)
         x = torch.cat([x[..., :1] * columns, x, x[..., -1:] * columns], 3)
         x = F.pixel_shuffle(F.conv2d(_channels_last(x), *self._back), BLOCK // self._factor)
         cut = BLOCK // 2 // self._factor  # the rows and columns beyond the borders
         return x[:, :, cut:-cut, cut:-cut]
-
-
-class _FoldedBlock:
-    """A block at one setting: its scale lies in its first kernels, its gain in the last ones."""
-
-    def __init__(self, block: Block, at: Conditions, kind: torch.dtype) -> None:
-        log_step, gain = at.log_step.flatten(), at.gain
-        scale = block.scale * torch.exp(block.scale_slope * log_step)
-        expand, project = block.expand, block.project
-        assert expand.bias is not None and project.bias is not None
-        assert block.depthwise.bias is not None
-        bias = expand.bias + block.expand_slope * log_step
-        bias = bias + block.tune_slope * at.tune.flatten()
-        values, gates = expand.weight.chunk(2), bias.chunk(2)
-        first = block.depthwise.weight * scale[:, None, None, None]
-        self._layers = [
-            (weight.to(kind).contiguous(memory_format=torch.channels_last), offset.to(kind))
-            for weight, offset in (
-                (first, block.depthwise.bias),
-                (values[0], gates[0]),
-                (values[1], gates[1]),
-                (project.weight * gain, project.bias * gain.flatten()),
-            )
-        ]
-        self._kind = kind
-
-    def add(self, x: Tensor) -> Tensor:
-        """Return the features as changed by the block; `x` is not used afterwards."""
-        first, value, gate, last = self._layers
-        hidden = F.conv2d(x.to(self._kind), *first, padding=1, groups=x.shape[1])
-        product = F.conv2d(hidden, *value).clamp_(-FACTOR_MAX, FACTOR_MAX)
-        # Hard swish with its upper end cut off.
-        product *= F.hardswish(F.conv2d(hidden, *gate), inplace=True).clamp_(max=FACTOR_MAX)
-        return x.add_(F.conv2d(product, *last))
 
 
 def _reduce(weight: Tensor, bias: Tensor, factor: int) -> tuple[Tensor, Tensor]:

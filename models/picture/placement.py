@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from luxvox.models.picture.conditions import FINEST, Setting
+from luxvox.models.picture.conditions import FINEST, LEVELS, STRIDES, Setting
 from luxvox.models.picture.drawing import FoldedSynthesis
 from luxvox.models.picture.networks import PictureModel
-from luxvox.models.picture.tiling import coarse_strips
+from luxvox.models.picture.windows import rows_at_once, windows
 
 
 class Placement:
@@ -57,18 +57,24 @@ class Placement:
         if number == FINEST or self._network.has_uniform_steps:
             return
 
-        # A block sees one row to each side, energies of features are averaged over one, and the
-        # level's own factors see one of the coarser grid, which is two.
+        def latents(rows: slice) -> Tensor:
+            return codes[:, :, rows].to(self._model.device).float()
+
+        if self._features is None:
+            chunks = iter([self._network.level(number, latents(slice(None)), None)])
+        else:
+            stride = STRIDES[LEVELS[number - 1]]
+            width = stride * self._features.shape[3]
+            n_rows = rows_at_once(width, stride, self._model.device)
+            coarser = iter(torch.split(self._features, n_rows, 2))
+            chunks = self._network.level_in_chunks(number, coarser, latents)
+
+        # Energies of features are averaged over the rows next to them, too.
         features, maps = [], []
         step_map = self._model.synthesis.step_map(number + 1)
-        reach = len(self._network.blocks[number]) + 3
-        for strip in coarse_strips(codes.shape[2], codes.shape[3], reach):
-            below = None if self._features is None else self._features[:, :, strip.rows(2)]
-            own = codes[:, :, strip.rows(1)].to(self._model.device).float()
-            part = self._network.level(number, own, below)
-            seen, inner = step_map.look(part, self._at), strip.inner(1)
-            maps.append(seen[:, :, 2 * inner.start : 2 * inner.stop])
+        for window in windows(chunks):
+            maps.append(window.inner(step_map.look(window.rows, self._at), 2))
             if number + 1 < FINEST:
-                features.append(part[:, :, inner])
+                features.append(window.chunk)
         self._features = torch.cat(features, 2) if features else None
         self._maps = torch.cat(maps, 2)

@@ -16,18 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from luxvox.models.picture.analysing import analyse
 from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.drawing import Drawing
 from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.placement import Placement
-from luxvox.models.picture.tiling import analyse
 from luxvox.rounding import round_to_uint8
 
 N_STEPS = 3  # of the iteration, at most
 # Distances of latents from whole numbers, root mean square: 0.29 if they are unrelated to codes.
 _WELL_ROUNDED = 0.2
 _JUDGED = ("top", "base")
-_JUDGED_ROWS = 64  # at once
+_JUDGED_ROWS = 16  # at once
 _MIN_CODES = 50  # that are not zero; with fewer there is nothing to judge by
 # Mean squared errors in 8-bit levels: below the first, another step is not worth it; above the
 # second, this is not such a picture.
@@ -106,5 +106,5 @@ def _draw(
     """Return the pixels of codes as a decoder gives them."""
     arrays = {level: code[0].to(torch.int16).numpy() for level, code in codes.items()}
     picture = Drawing(model, arrays, setting)
-    levels = np.concatenate([picture.draw(strip) for strip in picture.strips()])
+    levels = np.concatenate([rows for strip in picture.strips() for rows in picture.draw(strip)])
     return round_to_uint8(levels[: size[0], : size[1]])

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from luxvox.models.picture.conditions import FINEST
 from luxvox.models.picture.networks import Synthesis
 from luxvox.models.picture.transform import BLOCK
+from luxvox.models.picture.windows import Window
 
 SQUARE = BLOCK  # side in pixels
 _TAPS = 3
@@ -47,10 +48,12 @@ class SquareMeans:
             for aside, horizontal in ((False, even), (True, columns))
         }
 
-    def of(self, x: Tensor) -> Tensor:
+    def of(self, window: Window) -> Tensor:
         """Return the means [1, 3, 2 h, 2 w] in units from features [1, width, h, w]."""
-        left, right = self._columns(x[..., :1], True), self._columns(x[..., -1:], True)
-        parts = [left[..., :1], self._columns(x, False), right[..., -1:]]
+        x = window.chunk
+        parts = [self._columns(window, slice(None, 1), True)[..., :1]]
+        parts.append(self._columns(window, slice(None), False))
+        parts.append(self._columns(window, slice(-1, None), True)[..., -1:])
         terms = torch.cat(parts, 3)
         terms = terms.reshape(1, _TAPS, _TAPS, 3, *terms.shape[2:])
 
@@ -63,10 +66,18 @@ class SquareMeans:
                 total += shifted
         return total
 
-    def _columns(self, x: Tensor, aside: bool) -> Tensor:
+    def _columns(self, window: Window, columns: slice, aside: bool) -> Tensor:
         """Return the terms of some columns, with one more row at the top and at the bottom."""
-        top, bottom = (self._terms(part, True, aside) for part in (x[:, :, :1], x[:, :, -1:]))
-        return torch.cat([top[:, :, :1], self._terms(x, False, aside), bottom[:, :, -1:]], 2)
+        x = window.rows[..., columns]
+        terms = self._terms(x, False, aside)
+
+        # Of a neighbour's two rows the one next to the chunk; at a border the mirrored one.
+        parts = [terms[:, :, int(window.has_above) : terms.shape[2] - window.has_below]]
+        if not window.has_above:
+            parts.insert(0, self._terms(x[:, :, :1], True, aside)[:, :, :1])
+        if not window.has_below:
+            parts.append(self._terms(x[:, :, -1:], True, aside)[:, :, -1:])
+        return torch.cat(parts, 2)
 
     def _terms(self, x: Tensor, above: bool, aside: bool) -> Tensor:
         """Return the terms [1, 27, 2 h, 2 w] that features [1, width, h, w] add to means."""

@@ -20,10 +20,11 @@ from luxvox.entropy.picture.tables import (
 from luxvox.entropy.picture.visitors import Source
 from luxvox.entropy.picture.walk import LatticeContext, Walk
 from luxvox.entropy.pmf import TOTAL
+from luxvox.models.picture.analysing import analyse
 from luxvox.models.picture.choice import RateAwareChoice
 from luxvox.models.picture.conditions import LEVELS, Setting
 from luxvox.models.picture.placement import Placement
-from luxvox.models.picture.tiling import analyse, grid_shapes
+from luxvox.models.picture.tiling import grid_shapes
 from luxvox.models.training.picture.crops import TRAINED_STEPS
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import PictureParts

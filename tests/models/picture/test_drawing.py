@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.models.picture import drawing
+from luxvox.models.picture import drawing, folded_block
 from luxvox.models.picture.conditions import LEVELS, STRIDES, PictureConfig, Setting
 from luxvox.models.picture.drawing import Drawing, reach_of
 from luxvox.models.picture.square_means import SquareMeans
 from luxvox.models.picture.weights import picture_codec
+from luxvox.models.picture.windows import Window
 
 SIZE = 320, 192
 SETTING = Setting(20.0)
@@ -34,7 +35,7 @@ def codes():
 
 
 def draw(picture):
-    return np.concatenate([picture.draw(strip) for strip in picture.strips()])
+    return np.concatenate([rows for strip in picture.strips() for rows in picture.draw(strip)])
 
 
 def by_network(model, codes):
@@ -50,7 +51,7 @@ def test_the_same_as_by_the_network_within_a_level(model, codes):
 
 
 def test_the_same_as_by_the_network_in_float32(model, codes):
-    with mock.patch.object(drawing, "has_bfloat16", lambda: False):
+    with mock.patch.object(folded_block, "has_bfloat16", lambda: False):
         difference = np.abs(draw(Drawing(model, codes, SETTING)) - by_network(model, codes))
     assert difference.max() < 0.02
 
@@ -78,9 +79,9 @@ def test_means_of_squares_are_those_of_the_pixels(model):
     network = drawing.FoldedSynthesis(model, SETTING, 1)
     network.blocks[-1] = []
     with torch.no_grad():
-        pixels = network.pixels(network.level(3, None, x))
+        pixels = network.pixels(Window(network.level(3, None, x)))
         wanted = torch.nn.functional.avg_pool2d(pixels, 8)
-        assert torch.allclose(SquareMeans(model.synthesis).of(x), wanted, atol=1e-4)
+        assert torch.allclose(SquareMeans(model.synthesis).of(Window(x)), wanted, atol=1e-4)
     assert float(wanted.std()) > 0.1
 
 
