@@ -33,6 +33,8 @@ MEAN_UNITS = 8  # units of a mean per step
 CODE_MAX = 32767
 N_STEP_INPUTS = 2
 N_LINES = 32  # channels of a pass that use their own neighbours, at most
+ALL_TAPS = tuple(range(9))
+_SPREAD_AT_ONCE = 1 << 12  # positions, to bound memory
 _COMPAND_INPUT = 16  # what a step is in the input to `compand`
 COMPANDED: NDArray[np.int8] = (
     compand(torch.arange(-CODE_MAX, CODE_MAX + 1, device="cpu").float() * _COMPAND_INPUT)
@@ -108,11 +110,6 @@ def step_inputs(log_step_int: int) -> Tensor:
     )
 
 
-def compand_codes(codes: Tensor) -> Tensor:
-    """Map codes in steps to −104 … 104, about logarithmically."""
-    return compand(codes.clamp(-CODE_MAX, CODE_MAX) * _COMPAND_INPUT)
-
-
 def known_taps(pass_: LatticePass) -> tuple[int, ...]:
     """Return at which of the 9 neighbours the channels of the pass are already known."""
     # All phases of a pass see the same phases around them, so the first one stands for all.
@@ -126,7 +123,11 @@ def known_taps(pass_: LatticePass) -> tuple[int, ...]:
 
 
 def next_state(
-    level: LatticeLevel, tensors: Tensors, codes: Tensor, state: Tensor | None, step: Tensor
+    level: LatticeLevel,
+    tensors: Tensors,
+    codes: NDArray[np.int16],
+    state: Tensor | None,
+    step: Tensor,
 ) -> Tensor:
     """Return what the next finer level knows of this and all coarser ones.
 
@@ -134,28 +135,39 @@ def next_state(
         level: sizes of the level.
         tensors: of the level.
         codes: all codes of the level [C, H, W].
-        state: what it knows of the coarser ones [n_state, H, W], or None.
+        state: what it knows of the coarser ones, int8 [n_state, H, W], or None.
         step: the inputs of `step_inputs`.
 
     Returns:
-        [n_next, 2 H, 2 W], whole numbers 0 … 127.
+        int8 [n_next, 2 H, 2 W], 0 … 127.
     """
-    # [2] -> [2, H, W]
-    planes = step[:, None, None].expand(-1, *codes.shape[1:])
-    parts = (
-        [compand_codes(codes), planes] if state is None else [compand_codes(codes), state, planes]
+    # Codes, state and step at each position, with a border of zeros.
+    n_codes, height, width = codes.shape
+    plane = torch.zeros(
+        (height + 2, width + 2, n_codes + level.n_state + N_STEP_INPUTS),
+        dtype=torch.int8,
+        device="cpu",
     )
+    inner = plane[1:-1, 1:-1]
+    companded = torch.from_numpy(COMPANDED[codes.astype(np.int32) + CODE_MAX])
+    inner[:, :, :n_codes] = companded.permute(1, 2, 0)
+    if state is not None:
+        inner[:, :, n_codes:-N_STEP_INPUTS] = state.permute(1, 2, 0)
+    inner[:, :, -N_STEP_INPUTS:] = step.to(torch.int8)
 
-    # [C], [n_state], [2] planes -> [1, C + n_state + 2, H, W]
-    x = torch.cat(parts)[None].contiguous(memory_format=torch.channels_last)
+    # 3×3 to n_up features, then four features of n_next for each position.
+    spread = tensors["spread.weight"].flatten(2).transpose(1, 2).flatten(1)
+    flat = plane.flatten(0, 1)
+    parts = []
+    for positions in torch.arange(height * width, device="cpu").split(_SPREAD_AT_ONCE):  # type: ignore[no-untyped-call]
+        x = neighbours(flat, positions, width, ALL_TAPS).flatten(1)
+        x = _activate(int8.linear(x, spread, tensors["spread.bias"]), "spread")
+        x = _activate(int8.linear(x, tensors["grow.weight"], tensors["grow.bias"]), "grow")
+        parts.append(x.to(torch.int8))
 
-    # 3×3 to n_up features, 1×1 to four features per position.
-    x = F.conv2d(x, tensors["spread.weight"], tensors["spread.bias"], padding=1)
-    x = _activate(x, "spread")
-    x = F.conv2d(x, tensors["grow.weight"][:, :, None, None], tensors["grow.bias"])
-
-    # [1, 4 · n_next, H, W] -> [n_next, 2 H, 2 W]
-    return F.pixel_shuffle(_activate(x, "grow"), 2)[0]
+    # [H · W, 4 · n_next] -> [4 · n_next, H, W] -> [n_next, 2 H, 2 W]
+    grown = torch.cat(parts).reshape(height, width, -1).permute(2, 0, 1)
+    return F.pixel_shuffle(grown, 2)
 
 
 def predict(

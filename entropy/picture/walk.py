@@ -16,6 +16,7 @@ from torch import Tensor
 
 from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass
 from luxvox.entropy.picture.layers import (
+    ALL_TAPS,
     CODE_MAX,
     COMPANDED,
     N_LINES,
@@ -32,7 +33,6 @@ from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.tables import check_counts, coding_of
 
 POSITIONS_AT_ONCE = 1 << 13  # positions that the network is evaluated at together, to bound memory
-ALL_TAPS = tuple(range(9))
 
 
 class Visitor(Protocol):
@@ -136,9 +136,8 @@ class Walk:
             return
         level = self._context.levels[self._n_done - 1]
         tensors = self._context.tensors[level.name]
-        own = torch.from_numpy(self.codes[level.name]).float()
-        before = None if self._state is None else self._state.float()
-        self._state = next_state(level, tensors, own, before, self._step).to(torch.int8)
+        own = self.codes[level.name]
+        self._state = next_state(level, tensors, own, self._state, self._step)
 
 
 def walk(
