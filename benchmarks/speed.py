@@ -7,8 +7,10 @@ at one size. The peak counts the whole process: Python, torch, the model, the pi
 A cold start is a whole command on a small picture, next to a process that only imports torch.
 """
 
+import functools
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import subprocess
@@ -16,7 +18,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -184,7 +186,10 @@ def _time_view(direction: str, job: Job, scale: float) -> Timing:
 
 
 def start_cold(source: NDArray[np.uint8], quality: float, runs: int = COLD_RUNS) -> ColdStart:
-    """Measure `luxvox decompress` of a small picture, and `import torch`, in turn."""
+    """Measure `luxvox decompress` of a small picture, and `import torch`, in turn.
+
+    Modules are compiled beforehand, as an installation does, whatever the environment says.
+    """
     import luxvox
 
     data = luxvox.compress_image(mosaic(source, *TINY), quality=quality)
@@ -193,15 +198,19 @@ def start_cold(source: NDArray[np.uint8], quality: float, runs: int = COLD_RUNS)
         path.write_bytes(data)
         output = str(path.with_suffix(".png"))
         decompress = ["-m", "luxvox", "decompress", str(path), "-f", "-o", output]
-        pairs = [(_run_python(*decompress), _run_python("-c", "import torch")) for _ in range(runs)]
+        environment = dict(os.environ, PYTHONPYCACHEPREFIX=str(Path(scratch, "compiled")))
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        run = functools.partial(_run_python, environment)
+        run(*decompress)
+        pairs = [(run(*decompress), run("-c", "import torch")) for _ in range(runs)]
     decompress_s, import_s = (statistics.median(s) for s in zip(*pairs, strict=True))
     return ColdStart(round(decompress_s, 2), round(import_s, 2), len(data), runs)
 
 
-def _run_python(*words: str) -> float:
+def _run_python(environment: Mapping[str, str], *words: str) -> float:
     """Return how many seconds a command of Python takes."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    subprocess.run([sys.executable, *words], check=True, capture_output=True, env=environment)
     return time.perf_counter() - begin
 
 
