@@ -21,7 +21,7 @@ from dataclasses import fields
 from typing import Any
 
 from luxvox.codec import folders
-from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE
+from luxvox.codec.effort import DEFAULT_EFFORT
 from luxvox.commands import paths as names
 from luxvox.commands.compress import CompressRequest, compress_file, only_target
 from luxvox.commands.decompress import (
@@ -35,6 +35,7 @@ from luxvox.commands.jobs import Job, Outcome, Work, run_job
 from luxvox.commands.sources import Source
 from luxvox.errors import UsageError
 from luxvox.models.cards import preferred_folder
+from luxvox.models.tunings import DEFAULT_TUNE
 
 __all__ = ["Job", "Outcome", "compress", "decompress"]
 

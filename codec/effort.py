@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from luxvox.errors import UsageError
-from luxvox.models.tunings import LAMBDAS, TUNINGS
+from luxvox.models.tunings import DEFAULT_TUNE, LAMBDAS, TUNINGS
 
 DEFAULT_EFFORT: Final = 5
 EFFORTS: Final = range(1, 10)
-
-
-DEFAULT_TUNE: Final = "eye"
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,17 @@ class PictureWork:
     """What is done for the codes of a picture.
 
     Attributes:
-        tune: 1 (for the eye) or 0 (least squared error).
+        tune: `eye` or `psnr`.
         lambda_: squared steps that a bit is worth.
     """
 
-    tune: float
+    tune: str
     lambda_: float
+
+    @property
+    def is_for_eye(self) -> bool:
+        """Return whether files say that they are tuned for the eye."""
+        return TUNINGS[self.tune] > 0.0
 
 
 def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
@@ -46,7 +48,7 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     if not isinstance(tune, str) or tune not in TUNINGS:
         raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
     check_effort(effort)
-    return PictureWork(TUNINGS[tune], LAMBDAS[tune])
+    return PictureWork(tune, LAMBDAS[tune])
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from luxvox.codec import container
 from luxvox.codec.arguments import FileBytes, check_types, file_bytes, is_tensor, unstack
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
-from luxvox.codec.effort import DEFAULT_TUNE
 from luxvox.errors import LuxvoxError, UsageError
 from luxvox.late_imports import load
+from luxvox.models.tunings import DEFAULT_TUNE
 
 if TYPE_CHECKING:
     import torch
@@ -141,7 +141,7 @@ def from_codes(
             stereo voice.
         quality: pictures only: the quality of the file that the codes are from, 1 … 100.
         tune: pictures only: `eye` or `psnr`, as the file was made.
-        model: number of the model; the newest by default.
+        model: number of the model; by default the newest, of pictures for this tuning.
 
     Returns:
         Of a voice float32 [T] at 16 kHz and the common level. Of a picture uint8 [H, W, 3], with

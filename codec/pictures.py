@@ -15,7 +15,7 @@ from luxvox.codec.arguments import FileBytes, check_device, check_types, file_by
 from luxvox.codec.container import ALPHA
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.container.repair import open_repaired
-from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, PictureWork, picture_work
+from luxvox.codec.effort import DEFAULT_EFFORT, PictureWork, picture_work
 from luxvox.codec.notes import loss_warnings
 from luxvox.codec.picture.alpha import alpha_of_view, decode_alpha
 from luxvox.codec.picture.rasters import Raster, strip_metadata, to_array, to_pil
@@ -24,6 +24,7 @@ from luxvox.codec.picture.views import Crop, check_view, view_of
 from luxvox.codec.targets import Target, picture_target
 from luxvox.errors import InputError, TargetWarning, UsageError
 from luxvox.late_imports import FOR_PICTURES, TO_READ_PICTURES, load
+from luxvox.models.tunings import DEFAULT_TUNE
 from luxvox.progress import Progress, part_of, silent
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
             seen = without_hidden_colours(raster.pixels, raster.alpha)
             raster = dataclasses.replace(raster, pixels=seen)
 
-        codec = codec_on(request.device)
+        codec = codec_on(request.device, request.work.tune)
         encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder], request.work)
         data, missed = at_target(encoder, request.target, progress)
     progress(1.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from luxvox.codec import files, remote
-from luxvox.codec.effort import DEFAULT_EFFORT, DEFAULT_TUNE, EFFORTS
+from luxvox.codec.effort import DEFAULT_EFFORT, EFFORTS
 from luxvox.commands import paths
 from luxvox.commands.console import Sizes, note_growth, summarise, watch
 from luxvox.commands.many import ManyFiles, writes_many_files
@@ -25,7 +25,7 @@ from luxvox.commands.options import (
 )
 from luxvox.commands.sizes import parse_size
 from luxvox.errors import InputError, UsageError
-from luxvox.models.tunings import TUNINGS
+from luxvox.models.tunings import DEFAULT_TUNE, TUNINGS
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording

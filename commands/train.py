@@ -11,6 +11,7 @@ import click
 
 from luxvox.commands.console import json_text
 from luxvox.commands.options import choose_device, device_option
+from luxvox.models.tunings import TUNINGS
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -80,14 +81,19 @@ def run_options(command: Command) -> Command:
     is_flag=True,
     help="Add the blocks of newer networks to the initial weights.",
 )
+@click.option(
+    "--tune",
+    type=click.Choice(list(TUNINGS)),
+    help="What to train for; otherwise for both, or as the initial weights.",
+)
 @device_option
-def train_image(device: str, deepen: bool, as_json: bool, **options: Any) -> None:
+def train_image(device: str, tune: str | None, deepen: bool, as_json: bool, **options: Any) -> None:
     """Train the picture model; several processes train together under torchrun."""
     from luxvox.models.training.picture.train import PictureRecipe
     from luxvox.models.training.run import Job, train_model
 
     job = Job(device=choose_device(device), **options)
-    train_model(PictureRecipe(deepen), job)
+    train_model(PictureRecipe(tune, deepen), job)
     if as_json:
         _write_record(job.run)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from luxvox.errors import ModelError, UnsupportedError, UsageError
+from luxvox.models.tunings import DEFAULT_TUNE
 
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "weights"
 VARIABLE: Final = "LUXVOX_WEIGHTS"
@@ -51,6 +52,10 @@ class ModelCard:
     fingerprint: str
     config: Mapping[str, Any] = field(compare=False)
     extra: Mapping[str, Any] = field(compare=False)
+
+    def serves(self, tune: str) -> bool:
+        """Return whether the weights were trained for a tuning, as far as the card says."""
+        return tune in self.config.get("tunings", (tune,))
 
 
 @contextmanager
@@ -90,13 +95,20 @@ def folders() -> tuple[Path, ...]:
     return (SHIPPED,) if own is None else (own, SHIPPED)
 
 
-def find_card(kind: str, number: int | None = None, fingerprint: bytes | None = None) -> ModelCard:
+def find_card(
+    kind: str,
+    number: int | None = None,
+    fingerprint: bytes | None = None,
+    tune: str = DEFAULT_TUNE,
+) -> ModelCard:
     """Return the card of the weights that decode a file, or that new files are made by.
 
     Args:
         kind: `picture` or `voice`.
-        number: of the model; None for the highest in the first folder that has any of the kind.
+        number: of the model; None for the highest in the first folder that has any of the kind
+            that serves the tuning.
         fingerprint: first 4 bytes of the SHA-256 of the integer tables; None for any.
+        tune: what new pictures are coded for, `eye` or `psnr`.
 
     Raises:
         ModelError: if there are no weights of the kind at all, or a card cannot be read.
@@ -107,7 +119,11 @@ def find_card(kind: str, number: int | None = None, fingerprint: bytes | None = 
         named = " or ".join(map(str, folders()))
         raise ModelError(f"no {kind} weights in {named}; reinstall luxvox")
     if number is None:
-        return next(found for found in searched if found)[-1]
+        serving = [[card for card in found if card.serves(tune)] for found in searched]
+        newest = next((found[-1] for found in serving if found), None)
+        if newest is None:
+            raise ModelError(f"no {kind} weights for tune {tune!r}")
+        return newest
     numbered = [card for found in searched for card in found if card.number == number]
     for card in numbered:
         if fingerprint is None or card.fingerprint == fingerprint.hex():

@@ -58,8 +58,9 @@ def check_sizes(
     """
     for name, value in card.config.items():
         maximum = next((top for part, top in _MAX.items() if part in name), _MAX_OF_ALL)
-        numbers = value if isinstance(value, list) else [value]
-        if len(numbers) > _MAX_OF_ALL or any(not 0 <= number <= maximum for number in numbers):
+        values = value if isinstance(value, list) else [value]
+        numbers = [number for number in values if not isinstance(number, str)]
+        if len(values) > _MAX_OF_ALL or any(not 0 <= number <= maximum for number in numbers):
             raise ModelError(f"the weights do not fit the card: {name}, legal: 0..{maximum}")
     for name, shape in shapes.items():
         if tuple(tensors[name].shape) != shape:

@@ -35,7 +35,7 @@ from luxvox.errors import (
     TruncatedWarning,
     UnsupportedError,
 )
-from luxvox.models.picture.conditions import STRIDES, Setting, quality_to_step
+from luxvox.models.picture.conditions import STRIDES, setting_of
 from luxvox.models.picture.drawing import Drawing, reach_of
 from luxvox.models.picture.tiling import Strip
 from luxvox.models.picture.weights import PictureCodec, picture_codec
@@ -196,8 +196,8 @@ def draw_codes(
 
     Sides are those of the canvas, divided by `factor` and rounded up.
     """
-    step = quality_to_step(canvas.quality.value, codec.model.config)
-    picture = Drawing(codec.model, arrays, Setting(step, float(canvas.eye)), factor)
+    setting = setting_of(canvas.quality.value, canvas.eye, codec.model.config)
+    picture = Drawing(codec.model, arrays, setting, factor)
     height, width = -(-canvas.height // factor), -(-canvas.width // factor)
     pixels = np.empty((height, width, 3 if canvas.colour else 1), np.uint8)
 

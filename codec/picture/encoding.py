@@ -36,7 +36,7 @@ from luxvox.entropy.picture.prediction import LatticeCodes
 from luxvox.entropy.picture.visitors import Source
 from luxvox.models.picture.analysing import analyse
 from luxvox.models.picture.choice import RateAwareChoice
-from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, quality_to_step
+from luxvox.models.picture.conditions import LEVELS, STRIDES, Setting, setting_of
 from luxvox.models.picture.placement import Placement
 from luxvox.models.picture.resaving import latents_of_saved
 from luxvox.models.picture.weights import PictureCodec, picture_codec
@@ -47,16 +47,16 @@ NEAR = 600  # hundredths of quality; latents are rescaled within them rather tha
 Latents = dict[str, Tensor]
 
 
-def codec_on(device: str) -> PictureCodec:
-    """Return the newest picture codec, its networks on a device: `cpu` or `cuda`."""
-    codec = picture_codec()
-    return codec if device == "cpu" else _move(codec.card.sha256, device)
+def codec_on(device: str, tune: str) -> PictureCodec:
+    """Return the newest picture codec for a tuning, its networks on a device: `cpu` or `cuda`."""
+    codec = picture_codec(tune=tune)
+    return codec if device == "cpu" else _move(codec.card.sha256, device, tune)
 
 
 @functools.lru_cache(maxsize=4)
-def _move(_: str, device: str) -> PictureCodec:
+def _move(_: str, device: str, tune: str) -> PictureCodec:
     """Move a codec to a device, once for each set of weights."""
-    codec = picture_codec()
+    codec = picture_codec(tune=tune)
     return dataclasses.replace(codec, model=copy.deepcopy(codec.model).to(device))
 
 
@@ -151,7 +151,7 @@ class PictureEncoder:
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
     def _setting(self, quality: Quality) -> Setting:
-        return Setting(quality_to_step(quality.value, self.codec.model.config), self.work.tune)
+        return setting_of(quality.value, self.work.is_for_eye, self.codec.model.config)
 
     def _header(self, quality: Quality) -> PictureHeader:
         height, width, channels = self._raster.pixels.shape
@@ -162,7 +162,7 @@ class PictureEncoder:
             height=height,
             colour=channels > 1,
             alpha=self._raster.alpha is not None,
-            eye=self.work.tune > 0.0,
+            eye=self.work.is_for_eye,
             profile=self._profile,
             coder=self._coder,
             quality=quality,

@@ -34,7 +34,7 @@ def pixels_of_codes(
         raise UsageError("codes of pictures need the quality that they were made at")
     work = picture_work(DEFAULT_EFFORT, tune)
     with usual_state():
-        codec = picture_codec(model)
+        codec = picture_codec(model, tune=tune)
         whole = _check_codes(codes, codec.model.config)
         height, width = (CELL * n for n in whole["apex"].shape[1:])
         canvas = Canvas(
@@ -42,7 +42,7 @@ def pixels_of_codes(
             height=height,
             colour=True,
             quality=Quality.of(plain_number(quality)),
-            eye=work.tune > 0.0,
+            eye=work.is_for_eye,
         )
         return draw_codes(codec, canvas, whole)
 

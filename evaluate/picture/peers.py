@@ -39,7 +39,7 @@ class Luxvox:
         from luxvox import __version__
         from luxvox.models.cards import find_card
 
-        card = find_card("picture")
+        card = find_card("picture", tune=self.tune)
         return f"luxvox {__version__}, {card.id} {card.fingerprint} {card.sha256[:8]}"
 
     def encode(self, original: Pixels, point: float) -> bytes:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from luxvox.models.tunings import TUNINGS
+
 LEVELS = ("apex", "top", "base", "detail")  # coarse to fine, in coding order
 STRIDES = {"apex": 64, "top": 32, "base": 16, "detail": 8}
 FINEST = len(LEVELS) - 1
 PIXELS_PER_UNIT = 8.0
+EYE_UNTIL = 85.0  # quality
 PAD_MULTIPLE = 64  # the coarsest stride, in pixels
 
 
@@ -26,6 +29,7 @@ class PictureConfig:
         widths: features at strides 64, 32, 16 and 8.
         analysis_blocks, synthesis_blocks: residual blocks at those strides.
         analysis_hidden, synthesis_hidden: widths of each half of their gated product.
+        tunings: what the weights are trained for, `eye`, `psnr` or both.
     """
 
     coarsest_step: float = 160.0
@@ -37,6 +41,7 @@ class PictureConfig:
     synthesis_blocks: tuple[int, ...] = (2, 3, 3, 3)
     analysis_hidden: tuple[int, ...] = (192, 256, 256, 192)
     synthesis_hidden: tuple[int, ...] = (192, 256, 256, 176)
+    tunings: tuple[str, ...] = tuple(TUNINGS)
 
     def n_channels(self, level: str) -> int:
         """Return the number of latent channels of a level."""
@@ -66,6 +71,16 @@ class Setting:
 
     step: float
     tune: float = 1.0
+
+
+def setting_of(quality: float, is_for_eye: bool, config: PictureConfig) -> Setting:
+    """Return step and tuning of a file by its quality and its header's bit.
+
+    Up to quality 85 the tuning is that of the header. From there to 100 pictures tuned for the eye
+    turn to the least squared error: the eye sees hardly any difference by then.
+    """
+    tune = min((100.0 - quality) / (100.0 - EYE_UNTIL), 1.0) if is_for_eye else 0.0
+    return Setting(quality_to_step(quality, config), tune)
 
 
 @dataclass(frozen=True)

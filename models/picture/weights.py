@@ -20,6 +20,7 @@ from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.picture.conditions import LEVELS, PictureConfig
 from luxvox.models.picture.networks import PictureModel
+from luxvox.models.tunings import DEFAULT_TUNE, TUNINGS
 from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, read_tensors
 from luxvox.torch_state import usual_state
 
@@ -42,18 +43,21 @@ class PictureCodec:
         return bytes.fromhex(self.card.fingerprint)
 
 
-def picture_codec(number: int | None = None, fingerprint: bytes | None = None) -> PictureCodec:
-    """Return the picture codec that a file names; the newest by default.
+def picture_codec(
+    number: int | None = None, fingerprint: bytes | None = None, tune: str = DEFAULT_TUNE
+) -> PictureCodec:
+    """Return the picture codec that a file names, or that new files are made by.
 
     Args:
-        number: of the model in the file format.
+        number: of the model in the file format; None for the newest.
         fingerprint: of its integer tables, 4 bytes; None for any.
+        tune: what new files are coded for, `eye` or `psnr`.
 
     Raises:
         UnsupportedError: if no such weights are installed.
         ModelError: if there are no picture weights, or they are altered.
     """
-    return _load_codec(find_card(PICTURE_KIND, number, fingerprint))
+    return _load_codec(find_card(PICTURE_KIND, number, fingerprint, tune))
 
 
 def load_picture_codec(path: Path) -> PictureCodec:
@@ -135,6 +139,8 @@ def state_sizes(levels: tuple[LatticeLevel, ...]) -> dict[str, int]:
 def _shapes(config: PictureConfig) -> dict[str, tuple[int, ...]]:
     if len(config.channels) != len(LEVELS) or len(config.widths) != len(LEVELS):
         raise ModelError(f"legal: {len(LEVELS)} levels")
+    if not config.tunings or set(config.tunings) - set(TUNINGS):
+        raise ModelError(f"tunings {config.tunings}, legal: any of {', '.join(TUNINGS)}")
     if not 0.0 < config.finest_step < config.coarsest_step:
         raise ModelError(
             f"steps {config.finest_step:g}..{config.coarsest_step:g}, legal: 0 < a < b"

@@ -165,3 +165,23 @@ def test_shipped_weights_are_loaded_once():
     for kind, load in (("picture", picture_codec), ("voice", voice_codec)):
         card = find_card(kind)
         assert load() is load(card.number, bytes.fromhex(card.fingerprint))
+
+
+def with_tunings(folder, number, tunings):
+    """A copy of the picture card under another number, for some tunings."""
+    record = json.loads(find_card("picture").path.read_text())
+    record["id"], record["number"] = f"picture-{number}", number
+    record["config"]["tunings"] = tunings
+    (folder / f"picture-{number}.json").write_text(json.dumps(record))
+
+
+def test_the_newest_weights_for_a_tuning_are_found(tmp_path):
+    with_tunings(tmp_path, 7, ["eye", "psnr"])
+    with_tunings(tmp_path, 8, ["eye"])
+    with use_weights(tmp_path):
+        assert find_card("picture").number == find_card("picture", tune="eye").number == 8
+        assert find_card("picture", tune="psnr").number == 7
+    (tmp_path / "picture-7.json").unlink()
+    with use_weights(tmp_path):
+        shipped = find_card("picture", tune="psnr")
+        assert shipped.path.parent == SHIPPED and shipped.serves("psnr")

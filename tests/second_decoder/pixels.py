@@ -28,12 +28,13 @@ def draw(
         tensors: of the weights file.
         config: of the model card.
         quality: in hundredths.
-        tune: 1 for the eye, 0 for the least squared error.
+        tune: of the header; 1 for the eye, 0 for the least squared error.
     """
     coarsest, finest = config["coarsest_step"], config["finest_step"]
     step = coarsest * (finest / coarsest) ** ((quality / 100 - 1) / 99)
     position = 2 * np.log(step / finest) / np.log(coarsest / finest) - 1
-    network = Synthesis(tensors, position, step / 8, tune)
+    for_eye = tune * min((100 - quality / 100) / 15, 1)
+    network = Synthesis(tensors, position, step / 8, for_eye)
     x = np.zeros((0, 0, 0))
     for number, level in enumerate(LEVELS):
         offset, slope = tensors[f"gains.{level}"].astype(np.float64)
@@ -50,7 +51,7 @@ def draw(
 class Synthesis:
     """The layers of the network, by their names without `synthesis.`."""
 
-    def __init__(self, tensors: Tensors, position: float, gain: float, tune: int) -> None:
+    def __init__(self, tensors: Tensors, position: float, gain: float, tune: float) -> None:
         self._tensors = {
             name.removeprefix("synthesis."): values.astype(np.float64)
             for name, values in tensors.items()

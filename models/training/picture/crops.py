@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from luxvox.models.picture.conditions import PIXELS_PER_UNIT
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import PictureParts, save_parts
+from luxvox.models.tunings import TUNINGS
 
 STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
 N_VALIDATED = 12
@@ -56,6 +58,7 @@ class CropPhase:
         self.batch = settings.batch
         self.bfloat16 = settings.bfloat16
         self.parts = parts.to(settings.device)
+        self.tunings = parts.model.config.tunings
         self.pictures, self.held_back = data
         self.device = torch.device(settings.device)
 
@@ -72,16 +75,18 @@ class CropPhase:
         save_parts(self.parts, run)
 
 
-def draw_settings(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw steps [n] in 8-bit levels, and tunings [n], 0 or 1."""
+def draw_settings(
+    n: int, tunings: Sequence[str], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw steps [n] in 8-bit levels, and tunings [n] as numbers, each as often as the others."""
     # Each batch has steps from the whole range, so what fine ones need is not forgotten meanwhile.
     low, high = TRAINED_STEPS
     share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
     step = low * (high / low) ** (share**COARSE_SHARE)
 
-    # Half of the crops are tuned for the eye, whatever their steps.
-    tune = (torch.randperm(n, generator=generator) % 2).float()
-    return step, tune
+    # Whatever their steps.
+    numbers = torch.tensor([TUNINGS[tune] for tune in tunings])
+    return step, numbers[torch.randperm(n, generator=generator) % len(numbers)]
 
 
 def draw_passes(generator: torch.Generator) -> dict[str, int]:

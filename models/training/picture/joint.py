@@ -71,10 +71,10 @@ class JointPhase(CropPhase):
         return factor if free else factor * SKELETON_FACTOR
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return distortion plus rate of a batch of crops at random steps and both tunings."""
+        """Return distortion plus rate of a batch of crops at random steps and tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        step, tune = (x.to(self.device) for x in draw_settings(self.batch, generator))
+        step, tune = (x.to(self.device) for x in draw_settings(self.batch, self.tunings, generator))
         at = self.parts.model.conditions(step, tune)
 
         sampled = draw_passes(generator)
@@ -87,9 +87,10 @@ class JointPhase(CropPhase):
         gain = step / PIXELS_PER_UNIT
         error = squared_error(decoded, pixels) / gain.square()
         eyes = tune > 0.5
-        error[eyes] = _error_for_the_eye(
-            decoded[eyes], pixels[eyes], gain[eyes], _any_channel(generator)
-        )
+        if eyes.any():
+            error[eyes] = _error_for_the_eye(
+                decoded[eyes], pixels[eyes], gain[eyes], _any_channel(generator)
+            )
         cost = (error + BIT * total) / (3.0 * n_pixels)
 
         figures = {

@@ -32,7 +32,7 @@ from luxvox.models.tunings import LAMBDAS, TUNINGS
 
 log = logging.getLogger(__name__)
 
-N_CODED = 480  # pictures, each at its own step, alternating between the two tunings
+N_CODED = 480  # pictures, each at its own step, alternating between the tunings
 SIDE = 256  # pixels of each that are coded
 N_ROUNDS = 2  # in each, codes are chosen by the tables of the round before
 PRIOR = 200.0  # how many symbols the initial tables count as, for each table
@@ -60,7 +60,7 @@ def _symbols_seen(
     low, high = TRAINED_STEPS
     for number, picture in enumerate(chosen):
         step = low * (high / low) ** ((number * 0.618) % 1.0)  # spread evenly in any prefix
-        tune = list(TUNINGS)[number % 2]
+        tune = model.config.tunings[number % len(model.config.tunings)]
         setting = Setting(step, TUNINGS[tune])
 
         # [3, H, W] -> [256, 256, 3], as the encoder takes pictures.

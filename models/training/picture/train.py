@@ -42,6 +42,8 @@ class PictureRecipe:
     """How pictures are trained.
 
     Attributes:
+        tune: what to train for, `eye` or `psnr`; what the initial weights were trained for by
+            default, or else both.
         deepen: whether the initial weights get the additional blocks of newer networks, which
             change nothing before training.
         held_back: every n-th picture is used for validation and never for training.
@@ -49,6 +51,7 @@ class PictureRecipe:
         crop, batch: side in pixels of the crops of a step, and their number.
     """
 
+    tune: str | None = None
     deepen: bool = False
     held_back: int = 50
     learning_rate: float = 4e-4
@@ -92,7 +95,8 @@ class PictureRecipe:
                 parts.model = deepen(parts.model, PictureConfig())
 
         save_parts(parts, job.run)
-        return parts.model.config
+        config = parts.model.config
+        return config if self.tune is None else dataclasses.replace(config, tunings=(self.tune,))
 
     def phase(self, name: str, job: Job, data: tuple[Pictures, Pictures]) -> Phase | Fit:
         """Return the joint phase, that of the context model, or the fit of the tables."""

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from luxvox.errors import InputError, LuxvoxError, UsageError
+from luxvox.models.cards import read_card
 from luxvox.models.picture.conditions import PictureConfig, Setting
 from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.weights import load_picture_codec
@@ -110,6 +111,16 @@ def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
     assert hours[1] >= hours[0]
     phases = [json.loads(path.read_text())["training"]["phases"] for path in (card, again)]
     assert phases[1][: len(phases[0])] == phases[0]
+
+
+def test_weights_for_one_tuning_say_so(run, folder, tmp_path):
+    recipe = dataclasses.replace(RECIPE, tune="psnr")
+    train_model(recipe, Job((folder,), tmp_path / "new", A_STEP, "start", init=run))
+    for phase in ("joint", "tables"):
+        train_model(RECIPE, Job((folder,), tmp_path / "new", A_STEP, phase))
+    card = read_card(export_run(tmp_path / "new", tmp_path / "weights", "picture-6"))
+    assert card.config["tunings"] == ["psnr"]
+    assert card.serves("psnr") and not card.serves("eye")
 
 
 def test_weights_to_start_from_are_deepened(run, folder, tmp_path):
