@@ -25,11 +25,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from luxvox.models.processor import has_bfloat16
-from luxvox.models.voice.losses import Spectra, distortions, spectra
+from luxvox.models.voice.losses import FOR_CORRECTION, Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
-FIRST_STEP = 0.45  # of the quantisation error (root mean squares); divided by √n for n steps
+FIRST_STEP = 0.35  # of the quantisation error (root mean squares); divided by √n for n steps
 STEP_LIMIT = 0.25  # of the first: what steps would come to if they went on
 FLOOR = 1e-12
 HEARD_SHARE = 0.2  # share of its decibels that is added to a frame's power when depths are chosen
@@ -134,7 +134,7 @@ def _gradient(
     with torch.enable_grad():
         varied = latents.detach().requires_grad_(True)
         decoded = model.samples(varied + error, bfloat16)
-        loss, _ = distortions(spectra(decoded), wanted)
+        loss, _ = distortions(spectra(decoded), wanted, FOR_CORRECTION)
         (gradient,) = torch.autograd.grad(loss, [varied])
     return gradient
 

@@ -23,7 +23,6 @@ HOPS = {128: 64, 320: 160, 640: 160, 1280: 640}
 WINDOW = 640  # of the texture and of the envelopes
 POWER_FLOOR = 1e-6
 N_MELS = {320: 20, 640: 80}  # by window length
-MEL_WEIGHTS = {320: 0.7, 640: 0.3}
 MEL_FLOOR = 10.0**-5.5  # of the loudest band of a voice
 TEXTURE_POWER = 0.15  # of the power: magnitude to the power 0.3
 TEXTURE_SPAN, TEXTURE_STRIDE = (3, 9), (1, 3)  # bins, frames
@@ -49,11 +48,18 @@ SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
-MAGNITUDE_WEIGHT = 1.0
-TEXTURE_WEIGHT = 0.3
-TIMBRE_WEIGHT = 2.0
-LOUDNESS_WEIGHT = 0.8
-INTELLIGIBILITY_WEIGHT = 2.0
+# What each distance counts. The encoder's corrections follow more closely what is heard: the
+# synthesis that they go through keeps voices natural (docs/decisions/052).
+FOR_TRAINING: Mapping[str, float] = {
+    "magnitude": 1.0,
+    "mel_320": 0.7,
+    "mel_640": 0.3,
+    "texture": 0.3,
+    "timbre": 2.0,
+    "intelligibility": 6.0,
+    "loudness": 1.6,
+}
+FOR_CORRECTION: Mapping[str, float] = {**FOR_TRAINING, "intelligibility": 12.0, "loudness": 3.2}
 
 
 @dataclass(frozen=True)
@@ -102,19 +108,26 @@ def spectra(samples: Tensor) -> Spectra:
     return Spectra(powers, _bark_powers(samples))
 
 
-def distortions(decoded: Spectra, wanted: Spectra) -> tuple[Tensor, dict[str, float]]:
-    """Return the training loss of decoded voices, and its parts before they are weighted."""
+def distortions(
+    decoded: Spectra, wanted: Spectra, weights: Mapping[str, float] = FOR_TRAINING
+) -> tuple[Tensor, dict[str, float]]:
+    """Return how far decoded voices are from recordings, and the parts of that, not weighted.
+
+    Args:
+        decoded, wanted: of the voices.
+        weights: what each part counts.
+    """
     pair = decoded, wanted
     parts = {
-        "magnitude": (MAGNITUDE_WEIGHT, magnitude_distance(*pair)),
-        **{f"mel_{w}": (MEL_WEIGHTS[w], mel_distance(*pair, w)) for w in N_MELS},
-        "texture": (TEXTURE_WEIGHT, texture_distance(*pair)),
-        "timbre": (TIMBRE_WEIGHT, timbre_distance(*pair)),
-        "intelligibility": (INTELLIGIBILITY_WEIGHT, intelligibility_distance(*pair)),
-        "loudness": (LOUDNESS_WEIGHT, loudness_distance(*pair)),
+        "magnitude": magnitude_distance(*pair),
+        **{f"mel_{window}": mel_distance(*pair, window) for window in N_MELS},
+        "texture": texture_distance(*pair),
+        "timbre": timbre_distance(*pair),
+        "intelligibility": intelligibility_distance(*pair),
+        "loudness": loudness_distance(*pair),
     }
-    total = torch.stack([weight * value for weight, value in parts.values()]).sum()
-    return total, {name: value.item() for name, (_, value) in parts.items()}
+    total = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
+    return total, {name: value.item() for name, value in parts.items()}
 
 
 def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:

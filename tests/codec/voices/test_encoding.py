@@ -205,8 +205,8 @@ def heard_distance(samples, work, quality=60):
     """How far the decoded voice is from the recording, as training measures it."""
     data = voices.compress_speech(samples, 16_000, quality=quality, effort=work)
     decoded, _ = voices.decompress_speech(data)
-    pair = (spectra(torch.from_numpy(8.0 * x)[None]) for x in (decoded, samples))
-    return float(distortions(*pair)[0])
+    heard, wanted = (spectra(torch.from_numpy(8.0 * x)[None]) for x in (decoded, samples))
+    return float(distortions(heard, wanted)[0])
 
 
 def test_corrected_latents_sound_nearer():
