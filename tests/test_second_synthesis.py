@@ -52,10 +52,12 @@ def test_pixels_of_tiny_weights(name):
     assert_near(draw_by_weights(data, TINY / "picture-0.json"), pixels)
 
 
-def test_pixels_of_shipped_weights():
-    data = luxvox.compress_image(waves(40, 70), 60)
+@pytest.mark.parametrize(("quality", "tune"), [(60, "eye"), (92, "eye"), (60, "psnr")])
+def test_pixels_of_shipped_weights(quality, tune):
+    data = luxvox.compress_image(waves(40, 70), quality, tune=tune)
     assert any(array.any() for array in luxvox.codes(data).values())
-    assert_near(draw_by_weights(data, find_card("picture").path), luxvox.decompress_image(data))
+    card = find_card("picture", tune=tune)
+    assert_near(draw_by_weights(data, card.path), luxvox.decompress_image(data))
 
 
 @pytest.mark.usefixtures("in_float32")

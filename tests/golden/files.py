@@ -203,6 +203,7 @@ FILES: Mapping[str, tuple[str, Make]] = {
     "rgb-quality-100": ("highest quality, all sections", picture((24, 32), 100)),
     "rgb-flat": ("one colour", flat),
     "grey-40x33": ("grey", picture((40, 33), 70, 1)),
+    "rgb-psnr": ("tuned for the least squared error", picture((40, 48), 60, tune="psnr")),
     # Made with the tiny weights, which never change.
     "tiny-1x1": ("one pixel", coded_picture((1, 1), 5000, without(3, 4, 5, 6), colour=False)),
     "tiny-129x3": ("narrow, more than two cells high", coded_picture((129, 3), 6000)),

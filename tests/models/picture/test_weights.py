@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load, load_file, save_file
 
+from luxvox.entropy.picture.tables import start_tables
 from luxvox.errors import ModelError
 from luxvox.models.cards import read_card, use_weights
 from luxvox.models.picture.conditions import LEVELS, Setting
@@ -259,3 +260,12 @@ def test_tables_of_one_level():
     check_tables("top", expected, tables)
     with pytest.raises(ModelError, match="top: table b.bias is unknown"):
         check_tables("top", expected, {**tables, "b.bias": tables["a.bias"]})
+
+
+def test_only_residual_parts_are_halved(lively):
+    counts = start_tables()
+    packed = pack_picture(lively, {}, counts)
+    kinds = {name: value.dtype for name, value in packed.items() if not name.startswith("context")}
+    halved = {name for name, kind in kinds.items() if kind == torch.float16}
+    assert halved == {name for name in kinds if ".blocks." in name or ".step_maps." in name}
+    assert {kinds[name] for name in kinds.keys() - halved} == {torch.float32}
