@@ -48,8 +48,7 @@ SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
-# What each distance counts. The encoder's corrections follow more closely what is heard: the
-# synthesis that they go through keeps voices natural (docs/decisions/052).
+# What each distance counts. Corrections have other weights than training (docs/decisions/052).
 FOR_TRAINING: Mapping[str, float] = {
     "magnitude": 1.0,
     "mel_320": 0.7,
@@ -59,7 +58,15 @@ FOR_TRAINING: Mapping[str, float] = {
     "intelligibility": 6.0,
     "loudness": 1.6,
 }
-FOR_CORRECTION: Mapping[str, float] = {**FOR_TRAINING, "intelligibility": 12.0, "loudness": 3.2}
+FOR_CORRECTION: Mapping[str, float] = {
+    "magnitude": 1.0,
+    "mel_320": 0.7,
+    "mel_640": 0.3,
+    "texture": 0.25,
+    "timbre": 1.0,
+    "intelligibility": 2.67,
+    "loudness": 0.533,
+}
 
 
 @dataclass(frozen=True)
