@@ -25,7 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from luxvox.models.processor import has_bfloat16
-from luxvox.models.voice.losses import FOR_CORRECTION, Spectra, distortions, spectra
+from luxvox.models.voice.distance_weights import FOR_CORRECTION
+from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
 EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length

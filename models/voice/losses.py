@@ -9,14 +9,14 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from luxvox.models.voice.distance_weights import FOR_TRAINING
 from luxvox.models.voice.loudness import REFERENCE
+from luxvox.models.voice.power_spectrum import PowerSpectrum
 from luxvox.timeline import CODED_RATE_HZ
 
 HOPS = {128: 64, 320: 160, 640: 160, 1280: 640}
@@ -47,26 +47,6 @@ ASYMMETRY_RANGE = (3.0, 12.0)
 SYMMETRIC_WEIGHT, ASYMMETRIC_WEIGHT = 0.1, 0.0309
 LEVEL_BANDS = slice(7, 32)  # 300 to 3250 Hz
 SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
-
-# What each distance counts. Corrections have other weights than training (docs/decisions/052).
-FOR_TRAINING: Mapping[str, float] = {
-    "magnitude": 1.0,
-    "mel_320": 0.7,
-    "mel_640": 0.3,
-    "texture": 0.3,
-    "timbre": 2.0,
-    "intelligibility": 6.0,
-    "loudness": 1.6,
-}
-FOR_CORRECTION: Mapping[str, float] = {
-    "magnitude": 1.0,
-    "mel_320": 0.7,
-    "mel_640": 0.3,
-    "texture": 0.25,
-    "timbre": 1.0,
-    "intelligibility": 2.67,
-    "loudness": 0.533,
-}
 
 
 @dataclass(frozen=True)
@@ -307,50 +287,8 @@ def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
 
 def _powers(samples: Tensor, window: int, hop: int) -> Tensor:
     """Return |X|² [B, bins, frames] of samples [B, T] in Hann windows, the hop a part of them."""
-    powers: Tensor = _PowerSpectrum.apply(samples, window, hop)  # type: ignore[no-untyped-call]
+    powers: Tensor = PowerSpectrum.apply(samples, window, hop)  # type: ignore[no-untyped-call]
     return powers.transpose(1, 2)  # [B, frames, bins] -> [B, bins, frames]
-
-
-class _PowerSpectrum(torch.autograd.Function):
-    """Powers [B, frames, bins] of short-time spectra.
-
-    Its gradient takes an inverse real transform: half of what that of `torch.fft.rfft` does.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, samples: Tensor, window: int, hop: int) -> Tensor:
-        # [B, T] -> [B, frames, window] -> [B, frames, bins]
-        shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
-        bins = torch.fft.rfft(samples.unfold(1, window, hop) * shape)
-
-        ctx.save_for_backward(bins)
-        ctx.sizes = window, hop, samples.shape[1]
-        powers: Tensor = bins.real.square() + bins.imag.square()
-        return powers
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (bins,) = ctx.saved_tensors
-        window, hop, n_samples = ctx.sizes
-
-        # The slope of |X|² is 2 X. The inverse counts all bins twice but the first and the last.
-        weighted = bins * gradient
-        weighted[:, :, [0, -1]] *= 2.0
-
-        # [B, frames, bins] -> [B, frames, window]
-        shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
-        frames = torch.fft.irfft(weighted, window, norm="forward") * shape
-        batch, n_frames, _ = frames.shape
-
-        # Windows overlap and add up, a hop at a time: [B, hops, hop] -> [B, hops · hop].
-        total = frames.new_zeros(batch, n_frames + window // hop - 1, hop)
-        for number, piece in enumerate(frames.split(hop, 2)):
-            total[:, number : number + n_frames] += piece
-        flat = total.flatten(1)
-
-        # No window saw the last samples, if they do not fill a hop: [B, hops · hop] -> [B, T].
-        return functional.pad(flat, (0, n_samples - flat.shape[1])), None, None
 
 
 def _mel(power: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ The encoder corrects latents by the gradient of what is heard of their codes
 (`luxvox.models.voice.correction`), and a step of training computes that gradient anyway. So a crop
 stays in the batch for a few steps. After each, its latents are corrected and coded again: the
 synthesis learns from codes of latents that were corrected never, once, twice and three times, which
-is as often as the default effort does.
+is as often as the default effort does, by the gradient of what training counts.
 
 Codewords are the first numbers that the synthesis sees, and learn by the same gradient. The encoder
 chooses among them as they are.

@@ -29,6 +29,7 @@ from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.train import VoiceRecipe
 from luxvox.models.voice import correction
+from luxvox.models.voice.distance_weights import FOR_TRAINING
 from luxvox.models.voice.weights import context_level, load_voice_codec, round_codebooks
 from luxvox.tests.models.training.voice.conftest import (
     A_STEP,
@@ -96,7 +97,11 @@ def test_the_synthesis_phase_leaves_the_analysis(run, voices, monkeypatch):
 
 
 def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
-    """One crop, and networks that stay: as often as the default effort does, by the same steps."""
+    """One crop, and networks that stay: as often as the default effort does, by the same steps.
+
+    Only what the distances count differs, so here they count the same.
+    """
+    monkeypatch.setattr(correction, "FOR_CORRECTION", FOR_TRAINING)
     monkeypatch.setattr(synthesis_phase, "BATCH", 1)
     monkeypatch.setattr(synthesis_phase, "SHIFTS", 1)
     monkeypatch.setattr(correction, "has_bfloat16", lambda: False)

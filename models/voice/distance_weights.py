@@ -1,0 +1,28 @@
+"""What each distance of a decoded voice counts (`luxvox.models.voice.losses`).
+
+Corrections have other weights than training (docs/decisions/052).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+FOR_TRAINING: Final[Mapping[str, float]] = {
+    "magnitude": 1.0,
+    "mel_320": 0.7,
+    "mel_640": 0.3,
+    "texture": 0.3,
+    "timbre": 2.0,
+    "intelligibility": 6.0,
+    "loudness": 1.6,
+}
+FOR_CORRECTION: Final[Mapping[str, float]] = {
+    "magnitude": 1.0,
+    "mel_320": 0.7,
+    "mel_640": 0.3,
+    "texture": 0.25,
+    "timbre": 1.0,
+    "intelligibility": 2.67,
+    "loudness": 0.533,
+}
