@@ -18,6 +18,7 @@ class PowerSpectrum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, samples: Tensor, window: int, hop: int) -> Tensor:
+        """Return the powers of samples [B, T]."""
         # [B, T] -> [B, frames, window] -> [B, frames, bins]
         shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
         bins = torch.fft.rfft(samples.unfold(1, window, hop) * shape)
@@ -30,6 +31,7 @@ class PowerSpectrum(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the samples."""
         (bins,) = ctx.saved_tensors
         window, hop, n_samples = ctx.sizes
 
