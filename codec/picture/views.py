@@ -15,7 +15,7 @@ Crop = tuple[int, int, int, int]
 
 SCALES: Final[Mapping[float, int]] = {1.0: 1, 0.5: 2, 0.25: 4, 0.125: 8, 0.0625: 16}
 """How many times smaller the picture is at a scale."""
-_SECTIONS: Final[Mapping[int, int]] = {2: 6, 4: 5, 8: 3, 16: 2}
+_SECTIONS: Final[Mapping[int, int]] = {2: 6, 4: 5, 8: 4, 16: 2}
 """How many sections a smaller version is drawn from, by the factor."""
 
 

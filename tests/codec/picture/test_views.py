@@ -49,15 +49,15 @@ def test_a_crop_reads_only_the_bands_it_needs():
     assert window_of(View(crop=(0, 0, 640, 6400)), bands, 304).bands == range(25)
 
 
-@pytest.mark.parametrize(("factor", "min_psnr_db"), [(2, 33), (4, 33), (8, 31), (16, 33)])
-def test_a_smaller_picture_is_the_whole_one_reduced(file, whole, factor, min_psnr_db):
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
+def test_a_smaller_picture_is_the_whole_one_reduced(file, whole, factor):
     small = luxvox.decompress_image(file, scale=1 / factor)
     assert small.shape == (-(-SIZE[0] // factor), -(-SIZE[1] // factor), 4)
     rows, columns = SIZE[0] // factor, SIZE[1] // factor
     cut = whole[: rows * factor, : columns * factor]
     reduced = cut.reshape(rows, factor, columns, factor, 4).mean((1, 3))
     error = np.square(small[:rows, :columns, :3] - reduced[..., :3]).mean()
-    assert 10 * np.log10(255**2 / error) > min_psnr_db
+    assert 10 * np.log10(255**2 / error) > 33
     assert np.abs(small[:rows, :columns, 3] - reduced[..., 3]).max() <= 1
 
 
