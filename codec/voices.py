@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from luxvox.cautions import warn_all
 from luxvox.codec import container
-from luxvox.codec.arguments import FileBytes, as_array, check_types, file_bytes
+from luxvox.codec.arguments import FileBytes, as_array, check_device, check_types, file_bytes
 from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
@@ -49,6 +49,7 @@ def compress_speech(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> list[bytes]: ...
 
@@ -62,11 +63,12 @@ def compress_speech(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> bytes: ...
 
 
-def compress_speech(
+def compress_speech(  # noqa: PLR0913 – one argument for each thing a caller may want
     samples: Voice | list[Voice] | tuple[Voice, ...],
     sample_rate: int | None = None,
     bitrate: float | None = None,
@@ -74,6 +76,7 @@ def compress_speech(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> bytes | list[bytes]:
     """Compress a voice, to a bitrate or to a size or quality.
@@ -91,6 +94,7 @@ def compress_speech(
             `TargetWarning`.
         quality: 1 … 100, instead.
         effort: 1 (fast) to 9 (best); never changes how files decode.
+        device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         progress: called with the share of the work done, 0 … 1.
 
     Returns:
@@ -103,10 +107,10 @@ def compress_speech(
         InputError: if there are no samples, some are NaN or infinite, or rate or number of
             channels cannot be coded; if its file cannot be decoded.
         ModelError: if no intact weights are installed.
-        OSError, SystemFailure: its file cannot be read.
+        OSError, SystemFailure: its file cannot be read, or the device is not available.
     """
     check_types(progress=progress)
-    request = _Request(bitrate, size, quality, effort, sample_rate)
+    request = _Request(bitrate, size, quality, effort, device, sample_rate)
     made, is_batch = _compress_all(samples, request, progress or silent)
     for _, cautions in made:
         warn_all(cautions, stacklevel=2)
@@ -120,10 +124,11 @@ def compress_recording(
     size: float | None = None,
     quality: float | None = None,
     effort: int = DEFAULT_EFFORT,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> bytes:
     """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
-    request = _Request(bitrate, size, quality, effort)
+    request = _Request(bitrate, size, quality, effort, device)
     data, cautions = _compress(recording, request, progress)
     warn_all(cautions, stacklevel=2)
     return data
@@ -137,6 +142,7 @@ class _Request:
     size: float | None
     quality: float | None
     effort: int
+    device: str
     sample_rate_hz: int | None = None
 
 
@@ -164,17 +170,19 @@ def _compress(
     """Code a recording as requested; also return what to warn the caller of."""
     load(*FOR_VOICES)
     from luxvox.codec.voice.calibration import with_level_of
-    from luxvox.codec.voice.encoding import VoiceEncoder
+    from luxvox.codec.voice.encoding import VoiceEncoder, networks_on
     from luxvox.codec.voice.rates import at_target
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
     check_types(bitrate=asked.bitrate, size=asked.size, quality=asked.quality)
     check_types(effort=asked.effort, progress=progress)
+    check_device(asked.device)
     target = voice_target(asked.quality, asked.bitrate, asked.size)
     work, progress = VOICE_WORK[check_effort(asked.effort)], progress or silent
     with usual_state():
-        encoder = VoiceEncoder(voice_codec(None), recording, work, progress)
+        networks = networks_on(asked.device)
+        encoder = VoiceEncoder(voice_codec(None), recording, work, networks, progress)
         data, missed = at_target(encoder, target)
         data = with_level_of(encoder.codec, data, encoder.level)
     progress(1.0)

@@ -184,11 +184,16 @@ def _compress_voice(
 ) -> Sizes:
     from luxvox.codec import voices
 
+    device = choose_device(request.device)
     start_s = time.monotonic()
     lvx = watch(
         f"compressing {source}",
         lambda progress: voices.compress_recording(
-            recording, **request.target, effort=request.effort, progress=progress
+            recording,
+            **request.target,
+            effort=request.effort,
+            device=device,
+            progress=progress,
         ),
     )
     files.write(target, lvx, request.force, source)

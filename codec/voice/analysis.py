@@ -23,6 +23,7 @@ from luxvox.timeline import CODED_RATE_HZ, coded_length, n_frames
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording
+    from luxvox.models.voice.networks import SpeechModel
     from luxvox.models.voice.weights import VoiceCodec
 
 Samples: TypeAlias = NDArray[np.float32]
@@ -46,12 +47,12 @@ class Frames:
 
 
 def analyse_channel(
-    codec: VoiceCodec, blocks: Iterable[Samples], n_coded: int, progress: Progress
+    networks: SpeechModel, blocks: Iterable[Samples], n_coded: int, progress: Progress
 ) -> Iterator[Tensor]:
     """Yield latents [n_channels, 1, frames], and report progress."""
     total = n_frames(n_coded)
     n_done = 0
-    stretches = analyse(codec.model, blocks, n_coded)
+    stretches = analyse(networks, blocks, n_coded)
     following = in_one_thread(_next)
     while (latents := following(stretches)) is not None:
         yield latents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -33,11 +34,13 @@ from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.tiling import SampleWindow
+from luxvox.models.voice.weights import voice_codec
 from luxvox.progress import Progress, part_of, silent
 from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_frames, n_segments
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording
+    from luxvox.models.voice.networks import SpeechModel
     from luxvox.models.voice.weights import VoiceCodec
 
 Samples = NDArray[np.float32]
@@ -56,6 +59,18 @@ _FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of
 _ALL = slice(None)
 
 
+def networks_on(device: str) -> SpeechModel:
+    """Return the networks of the newest voice codec, on a device: `cpu` or `cuda`."""
+    codec = voice_codec(None)
+    return codec.model if device == "cpu" else _move(codec.card.sha256, device)
+
+
+@functools.lru_cache(maxsize=4)
+def _move(_: str, device: str) -> SpeechModel:
+    """Move networks to a device, once for each set of weights."""
+    return copy.deepcopy(voice_codec(None).model).to(device)
+
+
 class VoiceEncoder:
     """Makes several files of one recording, without analysing it twice.
 
@@ -66,9 +81,10 @@ class VoiceEncoder:
     for that depth first.
 
     Args:
-        codec: the networks.
+        codec: the networks, on the CPU.
         recording: the recording to read and analyse.
         work: how much effort goes into the codes.
+        networks: a copy of the networks on the device that is to analyse and correct.
         progress: called with the share of the work done.
 
     Attributes:
@@ -77,9 +93,14 @@ class VoiceEncoder:
     """
 
     def __init__(
-        self, codec: VoiceCodec, recording: OpenRecording, work: VoiceWork, progress: Progress
+        self,
+        codec: VoiceCodec,
+        recording: OpenRecording,
+        work: VoiceWork,
+        networks: SpeechModel,
+        progress: Progress,
     ) -> None:
-        self.codec, self._work = codec, work
+        self.codec, self._work, self._networks = codec, work, networks
         self.level = measure(blocks_at_coded_rate(recording))
         self.header = VoiceHeader(
             model_number=codec.card.number,
@@ -119,7 +140,7 @@ class VoiceEncoder:
         for channel, read in enumerate(self._blocks):
             share = 1.0 / len(self._blocks)
             done = part_of(progress, channel * share, share)
-            stretches = analyse_channel(self.codec, read(), n_coded, done)
+            stretches = analyse_channel(self._networks, read(), n_coded, done)
             coded = (code(self.codec, stretch, self._work.chooses_again) for stretch in stretches)
             channels.append(join_frames(coded, n_frames(self.header.n_samples, rate_hz)))
         return tuple(channels)
@@ -204,7 +225,7 @@ class VoiceEncoder:
         heard = slice(frames.start, frames.stop)
         power = self._channels[channel].power_db[heard]
         corrected = correct_latents(
-            model,
+            self._networks,
             self._channels[channel].latents[:, :, heard].float(),
             torch.from_numpy(samples),
             lambda heard_db: self._depths(power + HEARD_SHARE * heard_db, quality),

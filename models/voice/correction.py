@@ -65,44 +65,41 @@ def correct_latents(
     """Correct latents so that their codes sound closer to the recording.
 
     Args:
-        model: the networks.
+        model: the networks, on the device that does the work; all tensors come from the CPU and
+            return to it.
         latents: [n_channels, 1, F] in steps.
         samples: [320 · (F − 1)] at 16 kHz and the common level.
         depths_for: gives the stages [F] that each frame will be cut to, from how much it is heard.
         n_steps: how often the latents are corrected.
     """
-    middle, bfloat16 = torch.zeros(1), has_bfloat16()
-    corrected, length = latents[None].clone(), torch.zeros(())
+    device = model.device
+    corrected, length = latents[None].to(device), torch.zeros((), device=device)
     heard_db = np.zeros(latents.shape[2], np.float32)
     depths = depths_for(heard_db)
 
-    def encode() -> Tensor:
-        limits = torch.from_numpy(depths)[None, None]
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            return model.vq.encode(corrected, middle, model.config.rate_weight, limits)
-
-    codes = encode()
+    codes = _nearest_codes(model, corrected, depths)
     if len(samples) < MIN_SAMPLES or not depths.any():
-        return Corrected(latents, codes, heard_db)
+        return Corrected(latents, codes.cpu(), heard_db)
 
-    wanted = spectra(samples[None])
+    wanted = spectra(samples[None].to(device))
     for step in range(n_steps):
         if step > 0:
-            codes = encode()
+            codes = _nearest_codes(model, corrected, depths)
 
         # Gradients pass straight through quantisation: codes count as latents plus a fixed error.
         error = model.vq.decode(codes, int(depths.max())) - corrected
         if step == 0:
             length = first_length(error[..., depths > 0], n_steps)
 
-        gradient = _gradient(model, corrected, error, wanted, bfloat16)
+        gradient = _gradient(model, corrected, error, wanted)
         if step == 0:
-            heard_db = audibility_db((error * gradient).sum((0, 1, 2)), depths > 0)
+            products = (error * gradient).sum((0, 1, 2)).cpu()
+            heard_db = audibility_db(products, depths > 0)
             depths = depths_for(heard_db)
 
         corrected = take_step(corrected, gradient, length, step / n_steps)
 
-    return Corrected(corrected[0], codes, heard_db)
+    return Corrected(corrected[0].cpu(), codes.cpu(), heard_db)
 
 
 def first_length(error: Tensor, n_steps: int) -> Tensor:
@@ -129,15 +126,26 @@ def _gradient(
     latents: Tensor,
     error: Tensor,
     wanted: Spectra,
-    bfloat16: bool,
 ) -> Tensor:
     """Return the gradient of what is heard, in latents to which a fixed error is added."""
     with torch.enable_grad():
         varied = latents.detach().requires_grad_(True)
-        decoded = model.samples(varied + error, bfloat16)
+        decoded = model.samples(varied + error, _in_bfloat16(model.device))
         loss, _ = distortions(spectra(decoded), wanted, FOR_CORRECTION)
         (gradient,) = torch.autograd.grad(loss, [varied])
     return gradient
+
+
+def _nearest_codes(model: SpeechModel, latents: Tensor, depths: NDArray[np.int64]) -> Tensor:
+    """Return the nearest codewords, int16 [1, stages, 1, 1, F], of as many stages as frames get."""
+    device = model.device
+    middle, limits = torch.zeros(1, device=device), torch.from_numpy(depths).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=_in_bfloat16(device)):
+        return model.vq.encode(latents, middle, model.config.rate_weight, limits[None, None])
+
+
+def _in_bfloat16(device: torch.device) -> bool:
+    return device.type == "cpu" and has_bfloat16()
 
 
 def _even_out(gradient: Tensor) -> Tensor:

@@ -85,7 +85,8 @@ class Spectra:
     def third_octaves(self) -> Tensor:
         """Magnitudes of thirds of octaves over 0.4 s [B, 15, segments, 38]."""
         # [B, bins, frames] -> [B, 15, frames] -> [B, 15, segments, 38]
-        power = torch.einsum("mf,bft->bmt", _third_octaves(), self.powers[WINDOW])
+        bands = _third_octaves().to(self.barks.device)
+        power = torch.einsum("mf,bft->bmt", bands, self.powers[WINDOW])
         return power.clamp(min=1e-6).sqrt().unfold(2, STOI_FRAMES, STOI_STRIDE)
 
 
@@ -159,7 +160,7 @@ def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
     filtering and gain; added sound counts once more. Samples at an RMS of 0.1 are played at the
     standard's level.
     """
-    threshold = _thresholds()[None, :, None]  # [42] -> [1, 42, 1]
+    threshold = _thresholds().to(decoded.barks.device)[None, :, None]  # [42] -> [1, 42, 1]
     added = _level_to(decoded.barks, original.barks)
     wanted = original.barks
 
@@ -274,7 +275,8 @@ def _bark_powers(samples: Tensor) -> Tensor:
     window_energy = 0.375 * LOUDNESS_WINDOW
     scale = HEARD_POWER / (REFERENCE**2 * LOUDNESS_WINDOW / 2 * window_energy)
 
-    return scale * torch.einsum("mf,bft->bmt", _bark_bands(), powers)
+    bands = _bark_bands().to(samples.device)
+    return scale * torch.einsum("mf,bft->bmt", bands, powers)
 
 
 def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
@@ -292,7 +294,8 @@ def _powers(samples: Tensor, window: int, hop: int) -> Tensor:
 
 
 def _mel(power: Tensor) -> Tensor:
-    return torch.einsum("mf,bft->bmt", _mel_bands(power.shape[1]), power)  # [B, mels, frames]
+    bands = _mel_bands(power.shape[1]).to(power.device)
+    return torch.einsum("mf,bft->bmt", bands, power)  # [B, mels, frames]
 
 
 @functools.lru_cache(maxsize=1)

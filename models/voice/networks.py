@@ -230,6 +230,11 @@ class SpeechModel(nn.Module):
         self.reference_db: Tensor
         self.register_buffer("reference_db", torch.tensor(0.0))
 
+    @property
+    def device(self) -> torch.device:
+        """Return the device that the networks run on."""
+        return self.down.device
+
     def latents(self, compressed: Tensor, bfloat16: bool = False) -> Tensor:
         """Map compressed spectra [B, 642, F] to latents [B, n_channels, 1, F] in steps.
 

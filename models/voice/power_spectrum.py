@@ -20,8 +20,7 @@ class PowerSpectrum(torch.autograd.Function):
     def forward(ctx: Any, samples: Tensor, window: int, hop: int) -> Tensor:
         """Return the powers of samples [B, T]."""
         # [B, T] -> [B, frames, window] -> [B, frames, bins]
-        shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
-        bins = torch.fft.rfft(samples.unfold(1, window, hop) * shape)
+        bins = torch.fft.rfft(samples.unfold(1, window, hop) * _shape(window, samples.device))
 
         ctx.save_for_backward(bins)
         ctx.sizes = window, hop, samples.shape[1]
@@ -40,8 +39,7 @@ class PowerSpectrum(torch.autograd.Function):
         weighted[:, :, [0, -1]] *= 2.0
 
         # [B, frames, bins] -> [B, frames, window]
-        shape = torch.hann_window(window, periodic=True, dtype=torch.float32)
-        frames = torch.fft.irfft(weighted, window, norm="forward") * shape
+        frames = torch.fft.irfft(weighted, window, norm="forward") * _shape(window, bins.device)
         batch, n_frames, _ = frames.shape
 
         # Windows overlap and add up, a hop at a time: [B, hops, hop] -> [B, hops · hop].
@@ -52,3 +50,7 @@ class PowerSpectrum(torch.autograd.Function):
 
         # No window saw the last samples, if they do not fill a hop: [B, hops · hop] -> [B, T].
         return functional.pad(flat, (0, n_samples - flat.shape[1])), None, None
+
+
+def _shape(window: int, device: torch.device) -> Tensor:
+    return torch.hann_window(window, periodic=True, dtype=torch.float32, device=device)

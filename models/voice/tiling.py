@@ -28,7 +28,7 @@ def analyse(
     """Yield latents [n_channels, 1, frames] of a recording, from the first frame to the last.
 
     Args:
-        model: the networks.
+        model: the networks, on the device that does the work; latents are on the CPU.
         blocks: samples [n] at 16 kHz and the common level, one after the other.
         n_samples: how many there are in all.
         chunk: frames per chunk.
@@ -38,8 +38,9 @@ def analyse(
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
         low, high = max(start - model.halo, 0), min(stop + model.halo, total)
-        padded = torch.from_numpy(window.cut((low - 1) * FRAME_SAMPLES, high * FRAME_SAMPLES))[None]
-        latents = model.latents(spectrum_of_padded(padded))[0]
+        samples = window.cut((low - 1) * FRAME_SAMPLES, high * FRAME_SAMPLES)
+        padded = torch.from_numpy(samples)[None].to(model.device)
+        latents = model.latents(spectrum_of_padded(padded))[0].cpu()
         yield latents[:, :, start - low : stop - low]
 
 

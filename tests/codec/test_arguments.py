@@ -248,6 +248,8 @@ def test_devices_that_are_not_there():
     if not torch.cuda.is_available():
         with pytest.raises(SystemFailure, match="device cuda is not available"):
             luxvox.compress_image(PICTURE, device="cuda")
+        with pytest.raises(SystemFailure, match="device cuda is not available"):
+            luxvox.compress_speech(np.zeros(1600, np.float32), 16_000, device="cuda")
 
 
 def test_long_values_are_not_repeated():

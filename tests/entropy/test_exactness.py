@@ -285,3 +285,10 @@ def test_what_a_gpu_encodes_is_read_without_one():
     picture = np.stack([128 + 90 * np.sin(x / 7), 2 * y, x], -1).clip(0, 255).astype(np.uint8)
     data = luxvox.compress_image(picture, 70, device="cuda")
     assert luxvox.decompress_image(data).shape == picture.shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_what_a_gpu_encodes_of_a_voice_is_read_without_one():
+    voice = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
+    data = luxvox.compress_speech(voice, 16_000, 3.0, device="cuda")
+    assert luxvox.decompress_speech(data)[0].shape == voice.shape
