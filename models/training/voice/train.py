@@ -26,10 +26,8 @@ from luxvox.models.training.run import SEED, Fit, Job
 from luxvox.models.training.voice.context_phase import (
     CONTEXT_FILE,
     SpeechContextPhase,
-    codes_fit,
     load_speech_context,
     save_speech_context,
-    store_speech_codes,
     useful_context,
 )
 from luxvox.models.training.voice.data import Recordings
@@ -40,6 +38,7 @@ from luxvox.models.training.voice.phases import (
     JointSpeechPhase,
     load_speech_model,
 )
+from luxvox.models.training.voice.stored_codes import codes_fit, store_speech_codes
 from luxvox.models.training.voice.synthesis_phase import SpeechSynthesisPhase
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel

@@ -18,15 +18,15 @@ from luxvox import cli
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK
 from luxvox.errors import InputError, ModelError, UsageError
 from luxvox.models.training.export import export_run, training_record
+from luxvox.models.training.voice import data as recordings
 from luxvox.models.training.voice import (
-    context_phase,
     phases,
+    stored_codes,
     synthesis_phase,
     train,
 )
-from luxvox.models.training.voice import data as recordings
-from luxvox.models.training.voice.context_phase import store_speech_codes
 from luxvox.models.training.voice.data import Recordings
+from luxvox.models.training.voice.stored_codes import StoredCodes, store_speech_codes
 from luxvox.models.training.voice.train import VoiceRecipe
 from luxvox.models.voice import correction
 from luxvox.models.voice.distance_weights import FOR_TRAINING
@@ -153,19 +153,27 @@ def test_codes_are_chosen_by_a_context_model_that_saves_bits(run, voices, monkey
     assert contexts[2:] == [None, None]
 
 
-def test_half_of_a_batch_is_of_corrected_codes(run, voices, monkeypatch):
-    """What is left of the recordings gets the nearest codewords."""
-    monkeypatch.setattr(context_phase, "MAX_CORRECTED_S", 0.0)
+def test_half_of_a_batch_is_of_corrected_codes(run, voices, tmp_path, monkeypatch):
+    """What is left of the recordings gets the nearest codewords, at any rate."""
+    monkeypatch.setattr(stored_codes, "MAX_CORRECTED_S", 0.0)
     model = phases.load_speech_model(run)
-    training, held_back = Recordings([voices]).split(3)
-    for data, name in ((training, "codes"), (held_back, "codes-held-back")):
-        store_speech_codes(model, data, run / name, 1)
-    corrected = np.load(run / "codes" / "corrected.npy")
-    assert 0 < corrected.sum() < len(corrected)
-    phase = context_phase.SpeechContextPhase(model, run / "codes", run / "codes-held-back")
+    store_speech_codes(model, Recordings([voices]), tmp_path / "codes", 1)
+    arrays = {path.stem: np.load(path) for path in (tmp_path / "codes").glob("*.npy")}
+    assert 0 < arrays["corrected"].sum() < len(arrays["corrected"])
+    starts = np.flatnonzero(arrays["starts"])
+
+    def found_at(piece):
+        """Say whether a piece is somewhere in the stored codes, cut or not."""
+        return [s for s in starts if not np.any(piece * (piece != arrays["codes"][s:][:128]))]
+
+    stored, seen = StoredCodes(model, tmp_path / "codes"), []
     for seed in range(5):
-        drawn = phase._draw_pieces(torch.Generator().manual_seed(seed))
-        assert corrected[drawn].tolist() == [True, False]
+        pieces, log_steps = stored.draw(2, torch.Generator().manual_seed(seed))
+        first, second = (found_at(piece.T) for piece in pieces)
+        assert any(arrays["corrected"][start] for start in first)
+        assert any(not arrays["corrected"][start] for start in second)
+        seen.append(int(log_steps[1]))
+    assert len(set(seen)) == len(seen)
 
 
 def test_the_card_counts_hours_of_cores(run):

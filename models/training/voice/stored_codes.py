@@ -1,0 +1,252 @@
+"""Codes of recordings, stored once, and pieces of them that the context model learns from."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from luxvox.entropy.visitors import CodesChooser
+from luxvox.entropy.voice.context import Context
+from luxvox.entropy.voice.plan import Codes
+from luxvox.entropy.voice.walk import walk
+from luxvox.errors import InputError
+from luxvox.models.training.loop import write_json
+from luxvox.models.training.voice.data import Recordings
+from luxvox.models.voice.choice import VoiceChoice
+from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
+from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
+from luxvox.models.voice.spectra import spectrum
+from luxvox.timeline import CODED_RATE_HZ
+
+log = logging.getLogger(__name__)
+
+PIECE_FRAMES = 128
+MAX_CORRECTED_S = 2700.0  # of recordings; coding them takes a sixth of their length
+N_CORRECTIONS = 2  # steps; more shift codes little, and take longer
+FINEST_STEP, COARSEST_STEP = -127, 127
+MADE_BY = "made_by.json"
+
+Pieces = tuple[Codes, NDArray[np.int64]]
+"""Codes [B, stages, 128] and log-steps [B], whole numbers."""
+
+
+@torch.no_grad()
+def store_speech_codes(
+    model: SpeechModel,
+    voices: Recordings,
+    folder: Path,
+    seed: int,
+    context: Context | None = None,
+) -> None:
+    """Code recordings of 128 frames and more, and write the codes.
+
+    At most 45 minutes of them are coded as in the encoder: latents are corrected for the depths of
+    a random rate, and codewords are chosen by the context model's costs, if there is one. The
+    others are too many, and get the nearest codewords, at full depth; they keep the context model
+    from learning the first ones by heart.
+
+    Writes arrays that hold all recordings one after the other, and `made_by.json`, the digest of
+    what coded them. An existing folder is replaced as a whole.
+
+        codes.npy       uint16 [F, stages]
+        power_db.npy    float32 [F], of latents, by which codes at full depth are cut
+        log_steps.npy   int64 [F], of corrected codes
+        corrected.npy   bool [F]
+        starts.npy      bool [F], whether 128 frames of a recording begin here
+
+    Raises:
+        InputError: if no recording is long enough.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for_correction = _draw_recordings(voices, generator)
+    parts: list[dict[str, NDArray[Any]]] = []
+    for index in range(len(voices.samples)):
+        # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
+        samples = voices.whole(index)
+        latents = model.latents(spectrum(samples[None]))
+        n_frames = latents.shape[3]
+        if n_frames < PIECE_FRAMES:
+            continue
+
+        log_step_int = _draw_log_step(generator)
+        if index in for_correction:
+            codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
+        else:
+            codes = model.choose(latents)[0]
+        parts.append(
+            {
+                "codes": codes.T.astype(np.uint16),
+                "power_db": power_db(latents)[0, 0].numpy(),
+                "log_steps": np.full(n_frames, log_step_int),
+                "corrected": np.full(n_frames, index in for_correction),
+                "starts": np.arange(n_frames) <= n_frames - PIECE_FRAMES,
+            }
+        )
+        if index % 50 == 0:
+            log.info("coded %d of %d recordings", index, len(voices.samples))
+
+    if not parts:
+        raise InputError("no recording of 2.6 seconds to train the context model on")
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    _replace_folder(folder, arrays, digest(model))
+
+
+class StoredCodes:
+    """The codes of a folder.
+
+    Args:
+        model: what coded them.
+        folder: where they are.
+    """
+
+    def __init__(self, model: SpeechModel, folder: Path) -> None:
+        self._model = model
+        self._codes = np.load(folder / "codes.npy", mmap_mode="r")
+        names = "power_db", "log_steps", "corrected", "starts"
+        arrays = {name: np.load(folder / f"{name}.npy") for name in names}
+        self._power_db, self._log_steps = arrays["power_db"], arrays["log_steps"]
+        self._is_corrected, self._starts = arrays["corrected"], np.flatnonzero(arrays["starts"])
+
+        # Of each draw one half is as in files, the other of all the recordings.
+        is_corrected = self._is_corrected[self._starts]
+        halves = self._starts[is_corrected], self._starts[~is_corrected]
+        self._halves = [half for half in halves if len(half)]
+
+    def draw(self, n: int, generator: torch.Generator) -> Pieces:
+        """Draw about n pieces at random; those that were not corrected at random rates."""
+        shape = (n // len(self._halves),)
+        drawn = [torch.randint(len(half), shape, generator=generator) for half in self._halves]
+        starts = [half[picks.numpy()] for half, picks in zip(self._halves, drawn, strict=True)]
+        return self._pieces(np.concatenate(starts), generator)
+
+    def spread(self, n: int) -> Pieces:
+        """Return n pieces from all recordings, the same each time."""
+        chosen = np.linspace(0, len(self._starts) - 1, n).astype(np.int64)
+        return self._pieces(self._starts[chosen], torch.Generator().manual_seed(n))
+
+    def _pieces(self, starts: NDArray[np.int64], generator: torch.Generator) -> Pieces:
+        pieces, log_steps = [], []
+        for start in starts:
+            part = slice(start, start + PIECE_FRAMES)
+            codes, log_step_int = self._codes[part].T, int(self._log_steps[start])
+            if not self._is_corrected[start]:
+                log_step_int = _draw_log_step(generator)
+                power = self._power_db[part]
+                codes = _cut(codes, self._model.depths_of_powers(power, log_step_int / 127.0))
+            pieces.append(codes)
+            log_steps.append(log_step_int)
+        return np.stack(pieces), np.array(log_steps, np.int64)
+
+
+@dataclass(frozen=True)
+class _Analysed:
+    """A recording, samples [T], and its latents [1, n_channels, 1, F]."""
+
+    samples: Tensor
+    latents: Tensor
+
+
+def _codes_at(
+    model: SpeechModel,
+    voice: _Analysed,
+    log_step_int: int,
+    context: Context | None,
+) -> Codes:
+    """Return codes [stages, F] at a log-step, of corrected latents."""
+    corrected = voice.latents[0]  # [1, n_channels, 1, F] -> [n_channels, 1, F]
+    power = power_db(voice.latents)[0, 0].numpy()  # [1, 1, F] -> [F]
+    depths_of = functools.partial(_depths, model, log_step_int / 127.0, power)
+    result = correct_latents(model, corrected, voice.samples, depths_of, N_CORRECTIONS)
+    corrected = result.latents
+    depths = depths_of(result.heard_db)
+
+    # [stages, 1, 1, F] -> [stages, F]
+    if context is not None:
+        choice = VoiceChoice(model.vq, corrected, depths)
+        shapes = {LEVEL: (1, corrected.shape[2])}
+        return walk(context, shapes, log_step_int, CodesChooser(choice.choose))[LEVEL][:, 0, 0]
+
+    return _cut(model.choose(corrected[None])[0], depths)
+
+
+def nearest_codes_at(model: SpeechModel, latents: Tensor, log_step_int: int) -> Codes:
+    """Return codes [stages, F] at a log-step, of latents [1, n_channels, 1, F] as they are."""
+    power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
+    depths = model.depths_of_powers(power, log_step_int / 127.0)
+    return _cut(model.choose(latents)[0], depths)
+
+
+def _cut(codes: Codes, depths: NDArray[np.int64]) -> Codes:
+    """Cut codes [stages, F] to the depth of each frame."""
+    cut: Codes = codes * (np.arange(len(codes))[:, None] < depths).astype(codes.dtype)
+    return cut
+
+
+def _draw_log_step(generator: torch.Generator) -> int:
+    return int(torch.randint(FINEST_STEP, COARSEST_STEP + 1, (), generator=generator))
+
+
+def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
+    """Write arrays, and what coded them, to a folder, replacing an existing one."""
+    # A kill may leave half of a partial or an old folder, but never half of the folder itself.
+    old = folder.with_name(f"{folder.name}.old")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+
+    for name, array in arrays.items():
+        np.save(partial / f"{name}.npy", array)
+    write_json(partial / MADE_BY, {"coder": coder})
+
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _depths(
+    model: SpeechModel,
+    log_step: float,
+    power: NDArray[np.float32],
+    heard_db: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Return the stages of frames as the encoder chooses them."""
+    return model.depths_of_powers(power + HEARD_SHARE * heard_db, log_step)
+
+
+def _draw_recordings(voices: Recordings, generator: torch.Generator) -> set[int]:
+    """Return which recordings are corrected, at random."""
+    drawn = torch.randperm(len(voices.samples), generator=generator)
+
+    # Recordings up to the limit, in the order in which they are drawn, and at least one.
+    lengths = torch.tensor([len(s) / CODED_RATE_HZ for s in voices.samples])
+    seconds = lengths[drawn].cumsum(0)
+    return set(drawn[seconds <= max(MAX_CORRECTED_S, float(seconds[0]))].tolist())
+
+
+def codes_fit(model: SpeechModel, folder: Path) -> bool:
+    """Return whether stored codes come from a model's analysis and codebooks."""
+    path = folder / MADE_BY
+    return path.exists() and json.loads(path.read_text())["coder"] == digest(model)
+
+
+def digest(model: SpeechModel) -> str:
+    """Return a hash of everything that codes depend on: all but the synthesis."""
+    summed = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith(SYNTHESIS_PARTS):
+            summed.update(tensor.contiguous().numpy().tobytes())
+    return summed.hexdigest()
