@@ -181,8 +181,9 @@ def _compress(
     target = voice_target(asked.quality, asked.bitrate, asked.size)
     work, progress = VOICE_WORK[check_effort(asked.effort)], progress or silent
     with usual_state():
-        networks = networks_on(asked.device)
-        encoder = VoiceEncoder(voice_codec(None), recording, work, networks, progress)
+        codec = voice_codec(None)
+        networks = networks_on(codec, asked.device)
+        encoder = VoiceEncoder(codec, recording, work, networks, progress)
         data, missed = at_target(encoder, target)
         data = with_level_of(encoder.codec, data, encoder.level)
     progress(1.0)

@@ -34,7 +34,6 @@ from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.tiling import SampleWindow
-from luxvox.models.voice.weights import voice_codec
 from luxvox.progress import Progress, part_of, silent
 from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_frames, n_segments
 
@@ -59,16 +58,15 @@ _FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of
 _ALL = slice(None)
 
 
-def networks_on(device: str) -> SpeechModel:
-    """Return the networks of the newest voice codec, on a device: `cpu` or `cuda`."""
-    codec = voice_codec(None)
-    return codec.model if device == "cpu" else _move(codec.card.sha256, device)
+def networks_on(codec: VoiceCodec, device: str) -> SpeechModel:
+    """Return the networks of a codec on a device: `cpu` or `cuda`."""
+    return codec.model if device == "cpu" else _move(codec, device)
 
 
 @functools.lru_cache(maxsize=4)
-def _move(_: str, device: str) -> SpeechModel:
-    """Move networks to a device, once for each set of weights."""
-    return copy.deepcopy(voice_codec(None).model).to(device)
+def _move(codec: VoiceCodec, device: str) -> SpeechModel:
+    """Copy the networks of a codec to a device, once for each codec."""
+    return copy.deepcopy(codec.model).to(device)
 
 
 class VoiceEncoder:
