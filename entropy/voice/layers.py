@@ -42,11 +42,14 @@ class LevelShape:
         n_channels: latent channels.
         width: channels of the trunk.
         hidden: features that the logits are made of.
+        first_taps, third_taps: frames that the first and the third layer look at, odd.
     """
 
     n_channels: int
     width: int
     hidden: int
+    first_taps: int = 3
+    third_taps: int = 3
 
     @property
     def n_inputs(self) -> int:
@@ -106,20 +109,26 @@ class LineTaps:
     Attributes:
         frames: flat positions that are looked at, ascending [M].
         first: indices into `frames` for the first layer, M for silence beyond an end [L, taps].
-        second: indices into those L results for the third layer, L beyond an end [N, taps].
+        third: indices into those L results for the third layer, L beyond an end [N, taps].
     """
 
     frames: Tensor
     first: Tensor
-    second: Tensor
+    third: Tensor
 
 
-def line_taps(positions: Tensor, n_lines: int, length: int, n_taps: int) -> LineTaps:
-    """Find what the trunk looks at for flat positions `positions` [N] of `n_lines` lines."""
+def line_taps(positions: Tensor, n_lines: int, length: int, n_taps: tuple[int, int]) -> LineTaps:
+    """Find what the trunk looks at for flat positions `positions` [N] of `n_lines` lines.
+
+    Args:
+        positions: flat, of frames.
+        n_lines, length: of the lines.
+        n_taps: frames that the first and the third layer look at.
+    """
     # The trunk has two layers with taps, so its inputs are found from the output backwards.
-    middle, second = _neighbours(positions, n_lines, length, n_taps)
-    frames, first = _neighbours(middle, n_lines, length, n_taps)
-    return LineTaps(frames, first, second)
+    middle, third = _neighbours(positions, n_lines, length, n_taps[1])
+    frames, first = _neighbours(middle, n_lines, length, n_taps[0])
+    return LineTaps(frames, first, third)
 
 
 def _neighbours(positions: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
@@ -152,9 +161,8 @@ def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor)
     Returns:
         Features [N, width], whole numbers 0 … 127.
     """
-    taps = line_taps(
-        positions, len(lines.log_step_int), len(lines.mask), tensors["conv1.weight"].shape[3]
-    )
+    n_taps = tensors["conv1.weight"].shape[3], tensors["conv3.weight"].shape[3]
+    taps = line_taps(positions, len(lines.log_step_int), len(lines.mask), n_taps)
 
     # [M, n_inputs] -> [L, taps · n_inputs] -> [L, width]
     x = _windows(lines.inputs(taps.frames), taps.first)
@@ -162,7 +170,7 @@ def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor)
     x = _activate(_linear(x, tensors["conv2.weight"], tensors["conv2.bias"]), "conv2")
 
     # [L, width] -> [N, taps · width] -> [N, width]
-    x = _windows(x, taps.second)
+    x = _windows(x, taps.third)
     x = _activate(_linear(x, tensors["conv3.weight"], tensors["conv3.bias"]), "conv3")
     return _activate(_linear(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
 

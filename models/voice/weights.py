@@ -16,11 +16,16 @@ import torch
 from torch import Tensor
 
 from luxvox.entropy.voice.context import Context, ContextLevel
-from luxvox.entropy.voice.layers import CODEWORD_SCALE, LevelShape
+from luxvox.entropy.voice.layers import CODEWORD_SCALE
 from luxvox.errors import ModelError
 from luxvox.models.cards import ModelCard, find_card, read_card
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
-from luxvox.models.voice.tables import CODEWORDS, check_tables, speech_plan_of
+from luxvox.models.voice.tables import (
+    CODEWORDS,
+    check_tables,
+    shape_of_tables,
+    speech_plan_of,
+)
 from luxvox.models.weights import CONTEXT_PREFIX, check_sizes, read_tensors
 from luxvox.torch_state import usual_state
 
@@ -167,8 +172,7 @@ def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextL
         raise ModelError("the channels of the card are not those of the weights")
     if EXPONENTS in raw:  # the first models held int16
         raw[CODEWORDS] = _codewords(raw[CODEWORDS], raw.pop(EXPONENTS))
-    width, hidden = raw["conv1.weight"].shape[0], raw["head.weight"].shape[2]
-    shape = LevelShape(model.config.n_channels, width, hidden)
+    shape = shape_of_tables(model.config.n_channels, raw)
     check_tables(shape, speech_plan_of(model.config)[0], raw)
     own = {name: table.float() for name, table in raw.items()}
     codewords = own.pop(CODEWORDS)[:, None]

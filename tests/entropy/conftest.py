@@ -16,7 +16,7 @@ from luxvox.entropy.voice.layers import LevelShape
 from luxvox.entropy.voice.plan import voice_plan
 from luxvox.models.voice.tables import table_shapes
 
-VOICE_SHAPE = LevelShape(n_channels=6, width=16, hidden=8)
+VOICE_SHAPE = LevelShape(n_channels=6, width=16, hidden=8, third_taps=5)
 LEVELS = (
     LatticeLevel("apex", 5, 0, (8, 12), (2, 5), (QUARTERS, HALVES), 12, (1, 1)),
     LatticeLevel("top", 4, 6, (9, 8), (3, 4), (HALVES, (EVEN, ODD)), 10, (1, 1)),

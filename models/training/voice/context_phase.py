@@ -22,8 +22,10 @@ from luxvox.models.training.voice.stored_codes import (
 from luxvox.models.training.voice.twin import ContextTwins, speech_twins
 from luxvox.models.voice.networks import LEVEL, SpeechModel
 from luxvox.models.voice.spectra import spectrum
+from luxvox.models.voice.tables import shape_of_tables
 from luxvox.timeline import FRAME_SAMPLES
 
+FIRST_RATE, LATER_RATE = 1.5e-3, 7e-4  # learning rates from nothing and of trained tables
 BATCH = 8  # pieces per pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
@@ -35,12 +37,15 @@ class SpeechContextPhase:
     """The context model, trained on stored codes."""
 
     name = "context"
-    learning_rate = 1.5e-3
 
     def __init__(self, model: SpeechModel, folder: Path, held_back: Path) -> None:
         self.model = model
-        self.twins = speech_twins(model)
+        self.twins, self.learning_rate = speech_twins(model), FIRST_RATE
         self.codes, self.held_back = StoredCodes(model, folder), StoredCodes(model, held_back)
+
+    def continue_with(self, twins: ContextTwins) -> None:
+        """Continue with a trained context model, at a lower learning rate."""
+        self.twins, self.learning_rate = twins, LATER_RATE
 
     def trained_module(self) -> nn.Module:
         """Return the float twins."""
@@ -151,8 +156,9 @@ def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
 
     # No file says how large the network is, but its tensors do.
     state = load_file(run / CONTEXT_FILE)
-    hidden, width = state[f"levels.{LEVEL}.values.head_weight"].shape[2:]
-    twins = speech_twins(model, width, hidden)
+    prefix = f"levels.{LEVEL}.values."
+    tables = {key.removeprefix(prefix).replace("_", "."): table for key, table in state.items()}
+    twins = speech_twins(model, shape_of_tables(model.config.n_channels, tables))
     twins.load_state_dict({**twins.state_dict(), **state})
     return twins
 

@@ -75,32 +75,37 @@ def store_speech_codes(
     for index in range(len(voices.samples)):
         # [T] -> [1, 642, F] -> [1, n_channels, 1, F]
         samples = voices.whole(index)
-        latents = model.latents(spectrum(samples[None]))
-        n_frames = latents.shape[3]
-        if n_frames < PIECE_FRAMES:
+        analysed = _Analysed(samples, model.latents(spectrum(samples[None])))
+        if analysed.latents.shape[3] < PIECE_FRAMES:
             continue
 
         log_step_int = _draw_log_step(generator)
         if index in for_correction:
-            codes = _codes_at(model, _Analysed(samples, latents), log_step_int, context)
+            codes = _codes_at(model, analysed, log_step_int, context)
         else:
-            codes = model.choose(latents)[0]
-        parts.append(
-            {
-                "codes": codes.T.astype(np.uint16),
-                "power_db": power_db(latents)[0, 0].numpy(),
-                "log_steps": np.full(n_frames, log_step_int),
-                "corrected": np.full(n_frames, index in for_correction),
-                "starts": np.arange(n_frames) <= n_frames - PIECE_FRAMES,
-            }
-        )
+            codes = model.choose(analysed.latents)[0]
+        parts.append(_arrays(codes, analysed, log_step_int, index in for_correction))
         if index % 50 == 0:
             log.info("coded %d of %d recordings", index, len(voices.samples))
 
     if not parts:
         raise InputError("no recording of 2.6 seconds to train the context model on")
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    _replace_folder(folder, arrays, digest(model))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    _replace_folder(folder, joined, digest(model))
+
+
+def _arrays(
+    codes: Codes, analysed: _Analysed, log_step_int: int, is_corrected: bool
+) -> dict[str, NDArray[Any]]:
+    """Return what is stored of a recording, by the name of the array."""
+    power = power_db(analysed.latents)[0, 0].numpy()  # [1, 1, F] -> [F]
+    return {
+        "codes": codes.T.astype(np.uint16),
+        "power_db": power,
+        "log_steps": np.full(len(power), log_step_int),
+        "corrected": np.full(len(power), is_corrected),
+        "starts": np.arange(len(power)) <= len(power) - PIECE_FRAMES,
+    }
 
 
 class StoredCodes:

@@ -40,7 +40,7 @@ from luxvox.models.training.voice.phases import (
 )
 from luxvox.models.training.voice.stored_codes import codes_fit, store_speech_codes
 from luxvox.models.training.voice.synthesis_phase import SpeechSynthesisPhase
-from luxvox.models.training.voice.twin import ContextTwins, speech_twins
+from luxvox.models.training.voice.twin import ContextTwins, speech_twins, with_new_taps
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.voice.weights import load_voice_codec
 
@@ -59,8 +59,8 @@ class VoiceRecipe:
     Attributes:
         stages: how many stages of residual VQ to give the initial weights; as many as they have by
             default.
-        widen: whether the initial weights get the wide paths and blocks that they lack, which
-            change nothing before training.
+        widen: whether the initial weights get the wide paths, the blocks, and the taps of the
+            context model that they lack, which change nothing before training.
         equalise: whether the latents get a basis in which errors of all directions are heard alike.
         config: the networks of new models.
         held_back: every n-th recording is used for validation and never for training.
@@ -114,7 +114,7 @@ class VoiceRecipe:
             log.info("starting from %s", job.init.stem)
             model, twins = _load_networks(job.init)
             if self.widen:
-                model = widen(model, self.config)
+                model, twins = widen(model, self.config), with_new_taps(twins, model)
             if self.stages not in (None, model.config.n_stages):
                 model, twins = _with_stages(model, twins, training, self.stages)
             if self.equalise:
@@ -151,7 +151,7 @@ class VoiceRecipe:
             wait_for_all()
         phase = SpeechContextPhase(model, *folders)
         if (job.run / CONTEXT_FILE).exists():
-            phase.twins = load_speech_context(model, job.run)
+            phase.continue_with(load_speech_context(model, job.run))
         return phase
 
 
@@ -164,7 +164,7 @@ def _load_networks(init: Path) -> tuple[SpeechModel, ContextTwins]:
     # Weights have the integers of the context model; its twin starts from these.
     codec = load_voice_codec(init.with_suffix(".json"))
     level = codec.context.levels[LEVEL]
-    twins = speech_twins(codec.model, level.shape.width, level.shape.hidden)
+    twins = speech_twins(codec.model, level.shape)
     twins.twin(LEVEL).start_from_integers(level.tensors)
     return codec.model.requires_grad_(True), twins
 
@@ -175,7 +175,7 @@ def _with_stages(
     """Return a model with another number of stages, and a context model to start from."""
     level = twins.runtime_level(LEVEL)
     more, n_kept = with_stages(model, voices, n_stages, SEED)
-    new = speech_twins(more, level.shape.width, level.shape.hidden)
+    new = speech_twins(more, level.shape)
     new.twin(LEVEL).start_from_stages(level.tensors, twins.plan[0], n_kept)
     return more, new
 

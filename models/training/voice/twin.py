@@ -28,12 +28,12 @@ from luxvox.entropy.voice.layers import (
     line_features,
 )
 from luxvox.entropy.voice.plan import LevelPlan
-from luxvox.models.voice.networks import SpeechModel
+from luxvox.models.voice.networks import LEVEL, SpeechModel
 from luxvox.models.voice.rvq import ResidualVQ
 from luxvox.models.voice.tables import speech_plan_of, table_shapes
 
-SPEECH_HIDDEN = 48
-SPEECH_WIDTH = 256
+WIDTH, HIDDEN = 256, 48
+FIRST_TAPS, THIRD_TAPS = 3, 9
 
 
 class ContextTwin(nn.Module):
@@ -85,9 +85,16 @@ class ContextTwin(nn.Module):
 
     @torch.no_grad()
     def start_from_integers(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over exported tables; rounding them again gives the same integers."""
+        """Take over exported tables; rounding them again gives the same integers.
+
+        More taps than theirs start at zero, and change nothing.
+        """
         for name in self.names:
-            self.values[name.replace(".", "_")].copy_(tensors[name].float() / _scale(name))
+            value, exported = self.values[name.replace(".", "_")], tensors[name]
+            if exported.ndim == value.ndim == 4 and name.startswith("conv"):
+                more = (value.shape[3] - exported.shape[3]) // 2
+                exported = nn.functional.pad(exported, (more, more))
+            value.copy_(exported.float() / _scale(name))
 
     @torch.no_grad()
     def start_from_stages(
@@ -164,14 +171,23 @@ class LevelParts:
     quantiser: ResidualVQ
 
 
-def speech_twins(
-    model: SpeechModel, width: int | None = None, hidden: int | None = None
-) -> ContextTwins:
+def speech_twins(model: SpeechModel, shape: LevelShape | None = None) -> ContextTwins:
     """Return the twins of a voice model, untrained, of new models' sizes by default."""
     plan = speech_plan_of(model.config)
-    sizes = width or SPEECH_WIDTH, hidden or SPEECH_HIDDEN
-    shape = LevelShape(model.config.n_channels, *sizes)
+    shape = shape or LevelShape(model.config.n_channels, WIDTH, HIDDEN, FIRST_TAPS, THIRD_TAPS)
     return ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)})
+
+
+def with_new_taps(twins: ContextTwins, model: SpeechModel) -> ContextTwins:
+    """Return the twins of a voice model with as many taps as new ones; more change nothing yet."""
+    level = twins.runtime_level(LEVEL)
+    taps = {
+        "first_taps": max(level.shape.first_taps, FIRST_TAPS),
+        "third_taps": max(level.shape.third_taps, THIRD_TAPS),
+    }
+    wider = speech_twins(model, replace(level.shape, **taps))
+    wider.twin(LEVEL).start_from_integers(level.tensors)
+    return wider
 
 
 class ContextTwins(nn.Module):

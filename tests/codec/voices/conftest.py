@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from luxvox.codec import container
+from luxvox.entropy.voice.layers import LevelShape
 from luxvox.models.cards import ModelCard
 from luxvox.models.training.voice.initialise import (
     fit_codebooks,
@@ -69,8 +70,13 @@ def codec():
         fit_codebooks(model, latents, torch.Generator().manual_seed(0))
         model.vq.codebooks.copy_(torch.floor(model.vq.codebooks * 16 + 0.5) / 16)
         fit_static_bits(model, latents.expand(8, -1, -1, -1))
+    twins = speech_twins(model, LevelShape(CONFIG.n_channels, width=256, hidden=48))
     card = ModelCard(Path("voice-9.json"), "voice-9", 9, "voice", "", "0a0b0c0d", {}, {})
-    return VoiceCodec(card, model.eval().requires_grad_(False), speech_twins(model).runtime())
+    return VoiceCodec(
+        card,
+        model.eval().requires_grad_(False),
+        twins.runtime(),
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -53,8 +53,8 @@ def use_tiny_sizes(monkeypatch):
     monkeypatch.setattr(phases, "N_VALIDATION", 1)
     monkeypatch.setattr(context_phase, "BATCH", 2)
     monkeypatch.setattr(context_phase, "N_VALIDATION", 2)
-    monkeypatch.setattr(twin, "SPEECH_WIDTH", 16)
-    monkeypatch.setattr(twin, "SPEECH_HIDDEN", 8)
+    monkeypatch.setattr(twin, "WIDTH", 16)
+    monkeypatch.setattr(twin, "HIDDEN", 8)
 
 
 def train_as(folder, run, minutes, phase=None, config=TINY, **options):

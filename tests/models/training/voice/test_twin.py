@@ -1,13 +1,23 @@
 """The float twin of voices: it learns exactly what the integer runtime runs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from luxvox.entropy.voice.layers import LevelShape
 from luxvox.entropy.voice.visitors import CodesMeter, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import ModelError
-from luxvox.models.training.voice.twin import codeword_features, known_mask, speech_twins
+from luxvox.models.training.voice.twin import (
+    FIRST_TAPS,
+    THIRD_TAPS,
+    codeword_features,
+    known_mask,
+    speech_twins,
+    with_new_taps,
+)
 from luxvox.models.voice.networks import LEVEL, SpeechConfig, SpeechModel
 from luxvox.models.voice.tables import CODEWORDS, check_tables, speech_plan_of
 
@@ -21,6 +31,7 @@ CONFIG = SpeechConfig(
     analysis_blocks=1,
     synthesis_blocks=1,
 )
+SHAPE = LevelShape(12, width=16, hidden=8, first_taps=3, third_taps=5)
 POSITIONS = torch.tensor([-102.0, 38.0])
 N_FRAMES = 41
 
@@ -43,7 +54,7 @@ def model():
 def twins(model):
     """Twins a little away from where they start, so that every table matters."""
     torch.manual_seed(1)
-    twins = speech_twins(model, 16, 8)
+    twins = speech_twins(model, SHAPE)
     with torch.no_grad():
         for name, values in twins.named_parameters():
             values.add_(torch.randn(values.shape), alpha=20.0 if "embedding" in name else 0.05)
@@ -111,17 +122,24 @@ def test_runtime_tables_are_whole_and_narrow(twins):
 
 
 def test_exported_tables_are_taken_over(model, twins):
-    other = speech_twins(model, 16, 8)
+    other = speech_twins(model, SHAPE)
     tables = twins.runtime_level(LEVEL).tensors
     other.twin(LEVEL).start_from_integers(tables)
     for name, table in other.runtime_level(LEVEL).tensors.items():
         assert torch.equal(table, tables[name])
 
 
+def test_new_taps_change_nothing_before_training(model, twins, codes):
+    wider = with_new_taps(twins, model)
+    shape = wider.runtime_level(LEVEL).shape
+    assert (shape.first_taps, shape.third_taps) == (FIRST_TAPS, THIRD_TAPS) != (3, 5)
+    assert meter(wider, codes) == meter(twins, codes)
+
+
 def test_untrained_twin_knows_the_static_tables(model, codes):
     """Its features say little yet, so its cost is near that of the static tables."""
     torch.manual_seed(3)
-    twins = speech_twins(model, 16, 8)
+    twins = speech_twins(model, SHAPE)
     static = sum(float(model.static_bits(code[None]).sum()) for code in codes)
     assert sum(meter(twins, codes).values()) == pytest.approx(static, rel=0.1)
 
@@ -169,3 +187,10 @@ def test_tables_of_another_form_are_refused(twins, change, message):
     change(tables)
     with pytest.raises(ModelError, match=message):
         check_tables(level.shape, twins.plan[0], tables)
+
+
+@pytest.mark.parametrize("n_taps", [0, 4, 17])
+def test_illegal_numbers_of_taps_are_refused(twins, n_taps):
+    shape = dataclasses.replace(SHAPE, third_taps=n_taps)
+    with pytest.raises(ModelError, match=f"{n_taps} taps, legal: 1, 3 … 15"):
+        check_tables(shape, twins.plan[0], {})
