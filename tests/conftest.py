@@ -55,5 +55,5 @@ def bucket(s3_server):
     """Make an empty bucket on the S3 server."""
     from luxvox.tests.buckets import Bucket
 
-    with Bucket(s3_server._server) as made:
-        yield made
+    with Bucket(s3_server._server) as new_bucket:
+        yield new_bucket

@@ -22,12 +22,12 @@ def test_points_to_the_caller():
 
 
 def test_collects_in_its_own_thread_only(recwarn):
-    with cautions.collect() as found:
-        other = threading.Thread(target=warn_here, args=("of the other thread",))
-        other.start()
-        other.join()
+    with cautions.collect() as collected:
+        thread = threading.Thread(target=warn_here, args=("of the other thread",))
+        thread.start()
+        thread.join()
         warn_here("of this one")
-    assert [str(caution) for caution in found] == ["of this one"]
+    assert [str(caution) for caution in collected] == ["of this one"]
     assert [str(warning.message) for warning in recwarn] == ["of the other thread"]
 
 

@@ -23,16 +23,16 @@ NO_EXTRA = "pip install --force-reinstall luxvox|pip install --upgrade pillow|"
 
 def heic():
     pytest.importorskip("pillow_heif")
-    made = io.BytesIO()
-    importlib.import_module("pillow_heif").from_pillow(Image.new("RGB", (16, 16))).save(made)
-    return made.getvalue()
+    file = io.BytesIO()
+    importlib.import_module("pillow_heif").from_pillow(Image.new("RGB", (16, 16))).save(file)
+    return file.getvalue()
 
 
 def jpeg_xl():
     pytest.importorskip("pillow_jxl")
-    made = io.BytesIO()
-    Image.new("RGB", (16, 16)).save(made, "JXL")
-    return made.getvalue()
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JXL")
+    return file.getvalue()
 
 
 def wma():
@@ -41,9 +41,9 @@ def wma():
 
 def odd_tiff():
     tifffile = pytest.importorskip("tifffile")
-    made = io.BytesIO()
-    tifffile.imwrite(made, np.zeros((8, 8, 3), np.float64), photometric="rgb")
-    return made.getvalue()
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((8, 8, 3), np.float64), photometric="rgb")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def hide(monkeypatch):
     def find_unless_hidden(name):
         monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.setattr(
-            importlib.util, "find_spec", lambda one, *a: None if one == name else find_spec(one, *a)
+            importlib.util,
+            "find_spec",
+            lambda module, *a: None if module == name else find_spec(module, *a),
         )
 
     return find_unless_hidden
@@ -104,8 +106,8 @@ def test_remote(hide):
 
 def remedies():
     """Yield the names of codecs and metrics, and the command that installs what each needs."""
-    for kind, known in peers._BUILT_IN.items():
-        for name in known:
+    for kind, names in peers._BUILT_IN.items():
+        for name in names:
             yield name, peers.load(peers.PeerSpec(name, kind)).install
     for name, metric in metrics.all_metrics().items():
         yield name, metric.install

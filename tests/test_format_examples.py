@@ -61,8 +61,8 @@ def test_how_codes_are_coded():
     rows = table(chapter("### Means and scales to codes"), 1)
     assert len(rows) == 9
     for mean, scale, base, shift, row, code, symbol, rest, escape in rows:
-        one = pictures.coding_of(mean, scale)
-        assert one == (base, row, shift or 0)
+        coded = pictures.coding_of(mean, scale)
+        assert coded == (base, row, shift or 0)
         coding = lattice_tables.coding_of(np.array(mean, np.int32), np.array(scale, np.int32))
         assert (coding.base, coding.shift, coding.silent) == (base, shift or 0, scale == 0)
         assert coding.silent or coding.table == row

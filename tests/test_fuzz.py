@@ -31,9 +31,9 @@ FEW = {
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_few_executions(name, tmp_path):
     with use_weights(TINY):
-        found = run.fuzz(name, (FEW.get(name, 100), 1e9), 0, tmp_path)
-    assert (found["crashes"], found["hangs"]) == (0, 0)
-    assert found["executions"] == FEW.get(name, 100)
+        summary = run.fuzz(name, (FEW.get(name, 100), 1e9), 0, tmp_path)
+    assert (summary["crashes"], summary["hangs"]) == (0, 0)
+    assert summary["executions"] == FEW.get(name, 100)
     assert not list(tmp_path.iterdir())
 
 
@@ -50,18 +50,18 @@ def test_files_are_put_together_as_they_were(data):
 
 def test_structured_mutations_get_past_the_checksums():
     """Most of what they make is refused for what it says, not for a checksum."""
-    random, altered, alike = Random(3), 0, 0
+    random, altered, readable = Random(3), 0, 0
     for _ in range(400):
         data = change_fields(random.choice(PICTURES[:12]), ALL, random)
         try:
             container.read(data)
-            alike += 1
+            readable += 1
         except ChecksumError:
             altered += 1
         except LuxvoxError:
             pass
     assert altered < 40
-    assert alike > 150
+    assert readable > 150
 
 
 def test_damage_leaves_headers_and_checksums():
@@ -81,8 +81,8 @@ def test_damage_leaves_headers_and_checksums():
 
 def test_mutations_are_repeatable():
     for mutation in (change_bytes, change_fields, damage):
-        made = [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
-        assert made == [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
+        mutated = [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
+        assert mutated == [mutation(ALL[n], ALL, Random(n)) for n in range(40)]
 
 
 def refuse(data):
@@ -109,7 +109,7 @@ def test_what_goes_wrong_is_counted_and_kept(  # noqa: PLR0917
     target = Target(lambda files, random: next(inputs), job)
     monkeypatch.setattr(run, "TARGETS", {"it": ((b"warm-up",), target)})
     monkeypatch.setattr(run, "HANG_S", 0.05)
-    found = run.fuzz("it", (3, 1e9), 7, tmp_path / "crashes")
-    assert [found[key] for key in ("refused", "crashes", "hangs")] == [refused, crashes, hangs]
-    kept = [path.read_bytes() for path in tmp_path.glob("crashes/*")]
-    assert kept == [b"ab"] * (crashes + hangs)
+    summary = run.fuzz("it", (3, 1e9), 7, tmp_path / "crashes")
+    assert [summary[key] for key in ("refused", "crashes", "hangs")] == [refused, crashes, hangs]
+    saved = [path.read_bytes() for path in tmp_path.glob("crashes/*")]
+    assert saved == [b"ab"] * (crashes + hangs)

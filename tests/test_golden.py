@@ -91,9 +91,9 @@ def test_refusals_are_the_recorded_ones(name):
     assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize(("folder", "made"), [(HERE, FILES), (ERRORS, REFUSALS)])
-def test_manifests_list_all_files(folder, made):
+@pytest.mark.parametrize(("folder", "expected"), [(HERE, FILES), (ERRORS, REFUSALS)])
+def test_manifests_list_all_files(folder, expected):
     listed = set(read_manifest(folder))
     assert listed == {path.stem for path in folder.glob("*.lvx")}
-    assert set(made) <= listed, "run tests/golden/record.py"
+    assert set(expected) <= listed, "run tests/golden/record.py"
     assert (folder / MANIFEST).stat().st_size < 60_000

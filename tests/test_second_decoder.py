@@ -45,10 +45,10 @@ def tensors():
     return load_file(ROOT / "weights" / f"{picture_codec().card.id}.safetensors")
 
 
-def assert_same(some, others):
-    assert some.keys() == others.keys()
-    for level, codes in some.items():
-        np.testing.assert_array_equal(codes, others[level], err_msg=level)
+def assert_same(codes_by_level, expected):
+    assert codes_by_level.keys() == expected.keys()
+    for level, codes in codes_by_level.items():
+        np.testing.assert_array_equal(codes, expected[level], err_msg=level)
 
 
 @pytest.mark.parametrize(("size", "quality"), [((33, 40), 60), ((20, 75), 5), ((30, 30), 97)])
@@ -209,9 +209,9 @@ def outcome(read):
 
 def test_other_weights_are_refused(tensors):
     data = luxvox.compress_image(waves(9, 9), 5)
-    other = {**tensors, "context.steps": tensors["context.steps"] + 1}
+    changed = {**tensors, "context.steps": tensors["context.steps"] + 1}
     with pytest.raises(Refused, match="other weights"):
-        read_codes(data, other)
+        read_codes(data, changed)
 
 
 def weights_of(entry):
@@ -229,14 +229,14 @@ def test_golden_files_give_the_recorded_codes(name):
         pytest.skip("made with other weights")
     if card["kind"] == "voice":
         channels = read_voice_codes(data, tables, card["config"]["first_stages"])
-        found = {"frames": np.stack(channels) if len(channels) == 2 else channels[0]}
+        decoded = {"frames": np.stack(channels) if len(channels) == 2 else channels[0]}
     else:
-        found = read_codes(data, tables)
-    assert found.keys() == entry["codes"].keys()
+        decoded = read_codes(data, tables)
+    assert decoded.keys() == entry["codes"].keys()
     stored = "<u2" if card["kind"] == "voice" else "<i2"
     for level, recorded in entry["codes"].items():
-        assert list(found[level].shape) == recorded["shape"]
-        digest = hashlib.sha256(found[level].astype(stored).tobytes()).hexdigest()
+        assert list(decoded[level].shape) == recorded["shape"]
+        digest = hashlib.sha256(decoded[level].astype(stored).tobytes()).hexdigest()
         assert digest == recorded["sha256"], level
 
 

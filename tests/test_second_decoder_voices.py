@@ -42,8 +42,8 @@ def test_both_read_the_same_codes(tensors, seconds, channels, rate, quality):
     ours = codes[None] if channels == 1 else codes
     theirs = read(data, tensors)
     assert len(theirs) == channels
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for our_codes, their_codes in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(our_codes, their_codes)
 
 
 def test_a_rate_that_is_spelt_out():

@@ -26,13 +26,13 @@ def draw_by_weights(data, path):
     return pixels[: picture.height, : picture.width]
 
 
-def assert_near(some, others):
+def assert_near(drawn, expected):
     """All but the last bit."""
-    assert some.shape == others.shape
-    difference = np.abs(some.astype(int) - others.astype(int))
+    assert drawn.shape == expected.shape
+    difference = np.abs(drawn.astype(int) - expected.astype(int))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.03
-    assert np.ptp(some) > 20
+    assert np.ptp(drawn) > 20
 
 
 @pytest.fixture

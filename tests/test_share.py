@@ -67,8 +67,8 @@ def test_bash_completes(typed, completed, tmp_path):
     )
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     words = ["bash", "-c", script]
-    made = subprocess.run(words, check=True, env=environment, capture_output=True, timeout=60)
-    assert (made.stdout.decode().strip(), made.stderr) == (completed, b"")
+    ran = subprocess.run(words, check=True, env=environment, capture_output=True, timeout=60)
+    assert (ran.stdout.decode().strip(), ran.stderr) == (completed, b"")
 
 
 @pytest.mark.parametrize("words", [["compress", ""], ["compress", "-o", ""], ["info", ""]])

@@ -89,8 +89,8 @@ def test_functions_have_few_parameters(path):
 )
 def test_english_is_plain(path):
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        found = REFUSED.search(line)
-        assert found is None, f"line {number}: {found.group()!r} in {line.strip()!r}"
+        match = REFUSED.search(line)
+        assert match is None, f"line {number}: {match.group()!r} in {line.strip()!r}"
 
 
 def is_named_as_value(function):

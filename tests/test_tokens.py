@@ -46,7 +46,7 @@ def test_pictures_come_back_from_their_codes(picture_file):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda codes: {"top": codes["top"]}, "legal: apex"),
         (lambda codes: {**codes, "top": codes["top"][1:]}, "top of int16"),
@@ -54,8 +54,8 @@ def test_pictures_come_back_from_their_codes(picture_file):
         (lambda codes: {**codes, "apex": codes["apex"].astype(np.int64) + 40000}, "out of range"),
     ],
 )
-def test_illegal_codes_of_pictures_are_refused(picture_file, change, said):
-    with pytest.raises(UsageError, match=said):
+def test_illegal_codes_of_pictures_are_refused(picture_file, change, message):
+    with pytest.raises(UsageError, match=message):
         luxvox.from_codes(change(codes_of(picture_file)), quality=40)
 
 
@@ -131,7 +131,7 @@ def test_workers_of_a_data_set_use_the_weights_of_its_maker(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda: loose.flatten_voice([[0.5]]), "whole numbers"),
         (lambda: loose.flatten_voice([[1024]]), "out of range, legal: 0..1023"),
@@ -145,8 +145,8 @@ def test_workers_of_a_data_set_use_the_weights_of_its_maker(tmp_path):
         (lambda: loose.unflatten_picture([70_000], 8, 8), "out of range"),
     ],
 )
-def test_what_is_no_code_or_token_is_refused(call, said):
-    with pytest.raises(UsageError, match=said):
+def test_what_is_no_code_or_token_is_refused(call, message):
+    with pytest.raises(UsageError, match=message):
         call()
 
 

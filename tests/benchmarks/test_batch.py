@@ -30,9 +30,9 @@ def test_photographs_differ(tmp_path, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     batch.make_photographs([tmp_path / "noise.png"], tmp_path / "in", 3)
-    made = [read_picture(path) for path in sorted((tmp_path / "in").iterdir())]
-    assert [pixels.shape for pixels in made] == [(40, 60, 3)] * 3
-    assert len({pixels.tobytes() for pixels in made}) == 3
+    pictures = [read_picture(path) for path in sorted((tmp_path / "in").iterdir())]
+    assert [pixels.shape for pixels in pictures] == [(40, 60, 3)] * 3
+    assert len({pixels.tobytes() for pixels in pictures}) == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -21,8 +21,8 @@ def test_static_tables_are_fitted_to_each_channel():
 
 def test_table_of_a_tiny_picture(tmp_path):
     folder = tmp_path / "photographs"
-    for one in (folder, tmp_path / "results"):
-        one.mkdir()
+    for path in (folder, tmp_path / "results"):
+        path.mkdir()
     Image.fromarray(scene(70, 90, 1)).save(folder / "a.png")
     page = tmp_path / "results.md"
     page.write_text("Before\n<!-- coding:begin -->\n<!-- coding:end -->\n")

@@ -30,8 +30,8 @@ def test_the_closest_file_is_found():
 
 
 def test_panels_lie_in_rows():
-    one, other = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 200, np.uint8)
-    page = np.asarray(sheet([[("a", one), ("b", other)]] * 2, (5, 2, 25, 12)))
+    black, grey = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), 200, np.uint8)
+    page = np.asarray(sheet([[("a", black), ("b", grey)]] * 2, (5, 2, 25, 12)))
     assert page.shape == (2 * (HEAD + 10), 2 * (20 + GAP) - GAP, 3)
     assert (page[HEAD : HEAD + 10, :20] == 0).all()
     assert (page[2 * HEAD + 10 :, 20 + GAP :] == 200).all()

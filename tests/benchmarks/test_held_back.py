@@ -19,19 +19,22 @@ def write_pictures(folder, names, side=256):
 
 
 def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatch):
-    one = write_pictures(tmp_path / "one", ("c.png", "a.png"))
-    write_pictures(one / "below", ("b.png",))
-    two = write_pictures(tmp_path / "two", ("d.png", "e.png"))
-    write_pictures(two / "small", ("c.png",), side=255)
+    first = write_pictures(tmp_path / "one", ("c.png", "a.png"))
+    write_pictures(first / "below", ("b.png",))
+    second = write_pictures(tmp_path / "two", ("d.png", "e.png"))
+    write_pictures(second / "small", ("c.png",), side=255)
     monkeypatch.setattr(held_back, "N_TH", 2)
-    paths = held_back.list_held_back([two, one])
+    paths = held_back.list_held_back([second, first])
     assert [path.name for path in paths] == ["a.png", "c.png", "e.png"]
-    assert [path.name for path in held_back.list_held_back([two, one], 2)] == ["a.png", "c.png"]
+    assert [path.name for path in held_back.list_held_back([second, first], 2)] == [
+        "a.png",
+        "c.png",
+    ]
 
 
 def test_labels_tell_what_differs():
-    some = held_back.variants(["runs/a", "new=runs/b"], (5,), ("eye", "psnr"))
-    assert [variant.label for variant in some] == ["a, eye", "a, psnr", "new, eye", "new, psnr"]
+    variants = held_back.variants(["runs/a", "new=runs/b"], (5,), ("eye", "psnr"))
+    assert [variant.label for variant in variants] == ["a, eye", "a, psnr", "new, eye", "new, psnr"]
     assert [variant.label for variant in held_back.variants([], (1, 5), ("eye",))] == [
         "shipped, effort 1",
         "shipped, effort 5",
@@ -49,7 +52,10 @@ def test_table_of_a_picture(tmp_path, monkeypatch):
     assert ran.exit_code == 0
     assert "| shipped |" in page.read_text()
     points = json.loads((tmp_path / "out.json").read_text())["points"]
-    assert {label: len(some[0]) for label, some in points.items()} == {"avif": 3, "shipped": 2}
-    for some in points.values():
-        assert some[0][0]["bpp"] < some[0][-1]["bpp"]
-        assert some[0][0]["psnr_db"] < some[0][-1]["psnr_db"]
+    assert {label: len(pictures[0]) for label, pictures in points.items()} == {
+        "avif": 3,
+        "shipped": 2,
+    }
+    for pictures in points.values():
+        assert pictures[0][0]["bpp"] < pictures[0][-1]["bpp"]
+        assert pictures[0][0]["psnr_db"] < pictures[0][-1]["psnr_db"]

@@ -10,8 +10,8 @@ from luxvox.codec.container.bands import bands_of
 from luxvox.codec.container.parts import list_parts
 
 
-def psnr(some, other):
-    error = np.square(some.astype(np.float64) - other.astype(np.float64)).mean()
+def psnr(decoded, original):
+    error = np.square(decoded.astype(np.float64) - original.astype(np.float64)).mean()
     return 10 * np.log10(255**2 / error) if error else np.inf
 
 

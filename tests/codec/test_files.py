@@ -133,10 +133,10 @@ def test_a_new_file_has_permissions_and_time_of_its_input(tmp_path, mode):
     source.chmod(mode)
     os.utime(source, ns=(10**18, 10**18 + 123_456_789))
     files.write(str(tmp_path / "out"), b"x", like=str(source))
-    made = tmp_path / "out"
-    assert mode_of(made) == mode
-    assert made.stat().st_mtime_ns == source.stat().st_mtime_ns
-    assert made.stat().st_uid == source.stat().st_uid
+    target = tmp_path / "out"
+    assert mode_of(target) == mode
+    assert target.stat().st_mtime_ns == source.stat().st_mtime_ns
+    assert target.stat().st_uid == source.stat().st_uid
 
 
 @posix

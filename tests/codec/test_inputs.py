@@ -66,21 +66,21 @@ def test_pictures_in_files(folder, picture_file):
 
 
 def test_batches_of_pictures(folder, picture_file):
-    other = luxvox.compress_image(PIXELS[::-1], 30)
+    flipped_file = luxvox.compress_image(PIXELS[::-1], 30)
     stack = np.stack([PIXELS, PIXELS[::-1]])
     batches = [stack, torch.from_numpy(stack).permute(0, 3, 1, 2), list(stack), tuple(stack)]
     for batch in batches:
-        assert luxvox.compress_image(batch, 30) == [picture_file, other]
+        assert luxvox.compress_image(batch, 30) == [picture_file, flipped_file]
     mixed = [str(folder / "photo.png"), Image.fromarray(PIXELS[::-1])]
-    assert luxvox.compress_image(mixed, 30) == [picture_file, other]
+    assert luxvox.compress_image(mixed, 30) == [picture_file, flipped_file]
     assert luxvox.compress_image([], 30) == []
 
 
 def test_progress_goes_over_the_batch():
-    told: list[float] = []
-    luxvox.compress_image([PIXELS, PIXELS], progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 1.0 and min(told) < 0.5
+    shares: list[float] = []
+    luxvox.compress_image([PIXELS, PIXELS], progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0 and min(shares) < 0.5
 
 
 def test_tensors_of_voices_have_their_channels_first(voice_file):
@@ -88,8 +88,8 @@ def test_tensors_of_voices_have_their_channels_first(voice_file):
     assert luxvox.compress_speech(mono, 16_000, effort=1) == voice_file
     assert luxvox.compress_speech(mono[None], 16_000, effort=1) == voice_file
     assert luxvox.compress_speech(mono.requires_grad_(), 16_000, effort=1) == voice_file
-    both = luxvox.compress_speech(TWO_TONES, 16_000, effort=1)
-    assert luxvox.compress_speech(stereo, 16_000, effort=1) == both
+    stereo_file = luxvox.compress_speech(TWO_TONES, 16_000, effort=1)
+    assert luxvox.compress_speech(stereo, 16_000, effort=1) == stereo_file
     half = luxvox.compress_speech(mono.detach().bfloat16(), 16_000, effort=1)
     assert luxvox.inspect(half).samples == 4000
 

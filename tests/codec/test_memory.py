@@ -17,14 +17,14 @@ def afresh():
 
 
 def test_the_c_library_is_asked(monkeypatch):
-    asked: list[int] = []
+    pads: list[int] = []
 
     class Library:
-        malloc_trim = staticmethod(asked.append)
+        malloc_trim = staticmethod(pads.append)
 
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Library)
     memory.release()
-    assert asked == [0]
+    assert pads == [0]
 
 
 @pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
@@ -41,9 +41,9 @@ def test_other_c_libraries_are_left_alone(monkeypatch, error):
 
 
 @pytest.mark.parametrize(
-    "threshold, asked", [("65536", [(-1, 1 << 26), (-3, 1 << 25)]), ("100000", []), (None, [])]
+    "threshold, expected", [("65536", [(-1, 1 << 26), (-3, 1 << 25)]), ("100000", []), (None, [])]
 )
-def test_only_the_setting_of_dask_is_replaced_and_once(monkeypatch, threshold, asked):
+def test_only_the_setting_of_dask_is_replaced_and_once(monkeypatch, threshold, expected):
     calls: list[tuple[int, int]] = []
 
     class Library:
@@ -55,4 +55,4 @@ def test_only_the_setting_of_dask_is_replaced_and_once(monkeypatch, threshold, a
         monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", threshold)
     memory.keep_as_usual()
     memory.keep_as_usual()
-    assert calls == asked
+    assert calls == expected

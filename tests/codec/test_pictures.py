@@ -167,13 +167,13 @@ def test_unknown_coders_are_refused():
 
 
 def test_progress_rises_to_one(photograph):
-    there: list[float] = []
-    back: list[float] = []
-    data = luxvox.compress_image(photograph, progress=there.append)
-    luxvox.decompress_image(data, progress=back.append)
-    for told in (there, back):
-        assert told == sorted(told)
-        assert told[0] >= 0.0 and told[-1] == pytest.approx(1.0)
+    encoding: list[float] = []
+    decoding: list[float] = []
+    data = luxvox.compress_image(photograph, progress=encoding.append)
+    luxvox.decompress_image(data, progress=decoding.append)
+    for shares in (encoding, decoding):
+        assert shares == sorted(shares)
+        assert shares[0] >= 0.0 and shares[-1] == pytest.approx(1.0)
 
 
 def test_codes_are_what_the_picture_is_made_of(small_file):
@@ -190,24 +190,24 @@ def test_codes_are_what_the_picture_is_made_of(small_file):
 
 
 def test_tuned_for_psnr_a_file_of_the_same_size_has_more_of_it(photograph):
-    found = {}
+    psnrs = {}
     for tune in ("eye", "psnr"):
         data = luxvox.compress_image(photograph, size=3000, tune=tune)
-        found[tune] = psnr(luxvox.decompress_image(data), photograph)
-    assert found["psnr"] > found["eye"]
+        psnrs[tune] = psnr(luxvox.decompress_image(data), photograph)
+    assert psnrs["psnr"] > psnrs["eye"]
 
 
 @pytest.mark.parametrize(("quality", "tune"), [(20, "eye"), (50, "psnr"), (80, "eye")])
 def test_saving_again_loses_next_to_nothing(photograph, quality, tune):
     """What was decoded has codes that it is decoded to; only pixels next to padding differ."""
-    found = []
+    psnrs = []
     picture = photograph
     for effort in (5, 5, 1, 7, 5):
         data = luxvox.compress_image(picture, quality, tune=tune, effort=effort)
         picture = luxvox.decompress_image(data)
-        found.append(psnr(picture, photograph))
-    assert all(after > before - 0.1 for before, after in itertools.pairwise(found))
-    assert found[-1] > found[0] - 0.15
+        psnrs.append(psnr(picture, photograph))
+    assert all(after > before - 0.1 for before, after in itertools.pairwise(psnrs))
+    assert psnrs[-1] > psnrs[0] - 0.15
 
 
 def test_saving_again_at_another_quality_is_coding_anew(photograph):

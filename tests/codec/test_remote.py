@@ -110,10 +110,10 @@ def test_folders(bucket):
     assert remote.is_folder(folder) and not remote.is_folder(folder + "/a.png")
     assert not remote.is_folder(bucket.url + "nothing")
     assert remote.is_folder(bucket.url) and not remote.is_folder("s3://no-such-bucket-here/")
-    both = [f"{folder}/a.png", f"{folder}/b.png"]
-    assert remote.files_in(folder, is_recursive=False) == both
-    assert remote.files_in(folder + "/", is_recursive=True) == [*both, f"{folder}/deep/c.png"]
-    assert remote.matches(folder + "/*.png") == both
+    pictures = [f"{folder}/a.png", f"{folder}/b.png"]
+    assert remote.files_in(folder, is_recursive=False) == pictures
+    assert remote.files_in(folder + "/", is_recursive=True) == [*pictures, f"{folder}/deep/c.png"]
+    assert remote.matches(folder + "/*.png") == pictures
 
 
 def test_times(bucket, memory, tmp_path):
@@ -122,8 +122,8 @@ def test_times(bucket, memory, tmp_path):
     bucket.put("a", b"")
     bucket.put("b", b"")
     (tmp_path / "c").touch()
-    found = [times.of(url) for url in (bucket.url + "a", "memory://a/b", str(tmp_path / "c"))]
-    assert max(found) - min(found) < 60
+    seconds = [times.of(url) for url in (bucket.url + "a", "memory://a/b", str(tmp_path / "c"))]
+    assert max(seconds) - min(seconds) < 60
     n_requests = len(bucket.requests)
     times.of(bucket.url + "b")
     assert len(bucket.requests) == n_requests, "the folder was listed again"

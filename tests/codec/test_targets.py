@@ -24,8 +24,8 @@ def photograph():
         return np.asarray(image.convert("RGB"))[60:156, 180:276].copy()
 
 
-def psnr(some, other):
-    return 10 * np.log10(255**2 / np.square(some.astype(np.float64) - other).mean())
+def psnr(decoded, original):
+    return 10 * np.log10(255**2 / np.square(decoded.astype(np.float64) - original).mean())
 
 
 @pytest.mark.parametrize("bpp", [0.25, 0.9])
@@ -42,23 +42,23 @@ def test_size_is_never_more(photograph, size, effort):
     assert pictures.decompress_raster(data).icc == raster.icc
 
 
-@pytest.mark.parametrize(("wanted", "channels"), [(30.0, 3), (34.5, 1)])
-def test_psnr(photograph, wanted, channels):
+@pytest.mark.parametrize(("psnr_db", "channels"), [(30.0, 3), (34.5, 1)])
+def test_psnr(photograph, psnr_db, channels):
     pixels = photograph if channels == 3 else photograph[:, :, 1]
-    decoded = luxvox.decompress_image(luxvox.compress_image(pixels, psnr=wanted, effort=4))
-    assert psnr(decoded, pixels) == pytest.approx(wanted, abs=0.1)
+    decoded = luxvox.decompress_image(luxvox.compress_image(pixels, psnr=psnr_db, effort=4))
+    assert psnr(decoded, pixels) == pytest.approx(psnr_db, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"size": 30}, r"30 bytes is out of reach for this picture, which takes \d+ to \d+$"),
         ({"bpp": 20}, r"20 bits a pixel is out of reach .* takes 0\.\d{3} to \d+\.\d{3}$"),
         ({"psnr": 60}, r"60 dB is out of reach .* reaches \d+\.\d\d to \d+\.\d\d$"),
     ],
 )
-def test_out_of_reach(photograph, options, said):
-    with pytest.raises(UsageError, match=said):
+def test_out_of_reach(photograph, options, message):
+    with pytest.raises(UsageError, match=message):
         luxvox.compress_image(photograph[:48, :48], effort=1, **options)
 
 
@@ -94,8 +94,8 @@ def test_a_psnr_that_nothing_has_is_refused(photograph, effort):
 
 def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
     raster = Raster(photograph[:16, :16], None, np.random.default_rng(0).bytes(800))
-    said = r"0\.9 bits .* takes \d+\.\d+ to \d+\.\d+, 8\d\d bytes of it metadata \(strip leaves"
-    with pytest.raises(UsageError, match=said):
+    message = r"0\.9 bits .* takes \d+\.\d+ to \d+\.\d+, 8\d\d bytes of it metadata \(strip leaves"
+    with pytest.raises(UsageError, match=message):
         luxvox.compress_image(raster, bpp=0.9, effort=1)
     with pytest.warns(LossWarning, match="its profile is left out"):
         # Of so few pixels a smaller file may be as good, which is a warning of its own.
@@ -108,8 +108,8 @@ def test_small_files_come_in_steps_of_words(photograph):
     """A few bytes are more than 2 % of them; the nearest step is what can be had."""
     crop = photograph[:24, :24]
     for n_bytes in (90, 120):
-        asked = ({"size": n_bytes}, {"bpp": n_bytes * 8 / crop[:, :, 0].size})
-        for options in asked:
+        targets = ({"size": n_bytes}, {"bpp": n_bytes * 8 / crop[:, :, 0].size})
+        for options in targets:
             assert (
                 n_bytes - 4 <= len(luxvox.compress_image(crop, effort=1, **options)) <= n_bytes + 2
             )
@@ -129,7 +129,7 @@ def _once(measure):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"quality": 50, "bpp": 1.0}, "quality and bpp cannot be combined"),
         ({"size": 1000, "psnr": 30}, "size and psnr cannot be combined"),
@@ -140,8 +140,8 @@ def _once(measure):
         *[({"effort": effort}, "effort has to be a whole number") for effort in (5.0, True, "5")],
     ],
 )
-def test_what_cannot_be_asked_for(options, said):
-    with pytest.raises(UsageError, match=said):
+def test_what_cannot_be_asked_for(options, message):
+    with pytest.raises(UsageError, match=message):
         luxvox.compress_image(np.zeros((2, 2), np.uint8), **options)
 
 

@@ -103,9 +103,9 @@ def test_the_first_stages_of_a_voice(stereo):
     data = voice_file(stereo)
     content, whole = read_whole(truncate(data, sections=1)), container.read(data)
     assert content.header == whole.header
-    for some, other in zip(content.sections, whole.sections, strict=True):
-        kept = some.type > 63 or some.type % 2 == 1
-        assert some.payload == (other.payload if kept else b"")
+    for section, original in zip(content.sections, whole.sections, strict=True):
+        is_kept = section.type > 63 or section.type % 2 == 1
+        assert section.payload == (original.payload if is_kept else b"")
     assert truncate(data, sections=2) == data
 
 
@@ -127,8 +127,8 @@ def test_a_voice_of_any_size(stereo, rate_hz, size):
     if header != whole.header:  # the segments that are left are as long as they were
         assert n_frames(header.n_samples, rate_hz) == 750 * n
         assert not any(section.payload for section in content.sections if section.type % 2 == 0)
-    for some, other in zip(content.sections, whole.sections, strict=False):
-        assert some.payload in (other.payload, b"")
+    for section, original in zip(content.sections, whole.sections, strict=False):
+        assert section.payload in (original.payload, b"")
 
 
 def test_fine_stages_go_before_time_does():

@@ -68,8 +68,8 @@ def test_what_nobody_waits_for_is_not_begun(n_threads):
 
 def test_threads_that_start_later_take_over_the_number(n_threads):
     list(side_by_side(abs, range(4), 4))
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    n_in_thread = []
+    thread = threading.Thread(target=lambda: n_in_thread.append(torch.get_num_threads()))
     thread.start()
     thread.join()
-    assert seen == [n_threads]
+    assert n_in_thread == [n_threads]

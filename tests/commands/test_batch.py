@@ -162,17 +162,17 @@ class Backwards(Executor):
         future: Future[Outcome] = Future()
         self.begun.append((future, words))
         if len(self.begun) == self.n_jobs:
-            for one, (work, *arguments) in reversed(self.begun):
-                one.set_result(work(*arguments))
+            for job_future, (work, *arguments) in reversed(self.begun):
+                job_future.set_result(work(*arguments))
         return future
 
 
 def test_what_has_ended_is_told_at_once_and_said_in_order(tmp_path):
     jobs = [Job(*pair) for pair in zip(*make_files(tmp_path, "a", "bad", "c"), strict=True)]
-    told: list[int] = []
-    outcomes = run_in(Backwards(3), jobs, copy, 3, lambda number, _: told.append(number))
+    order: list[int] = []
+    outcomes = run_in(Backwards(3), jobs, copy, 3, lambda number, _: order.append(number))
     assert [outcome.job for outcome in outcomes] == jobs
-    assert told == [1, 0, 2]  # the last one ends before anybody waits for it
+    assert order == [1, 0, 2]  # the last one ends before anybody waits for it
 
 
 def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch, capsys):

@@ -217,24 +217,24 @@ def test_long_jobs_get_a_progress_bar(folder, monkeypatch, capsys):
 
 
 def test_options_reach_the_codec(folder, monkeypatch):
-    seen: dict[str, object] = {}
+    passed: dict[str, object] = {}
     compress, decompress = pictures.compress_image, pictures.decompress_raster
 
     def note_compress(raster, **options):
-        seen.update(options)
+        passed.update(options)
         return compress(raster, **options)
 
     def note_decompress(data, reading):
-        seen.update(vars(reading))
+        passed.update(vars(reading))
         return decompress(data, reading)
 
     monkeypatch.setattr(pictures, "compress_image", note_compress)
     monkeypatch.setattr(pictures, "decompress_raster", note_decompress)
     assert run("photo.png", "-q", "12.5", "--strip", "--effort", "1") == 0
-    assert seen["effort"] == 1
+    assert passed["effort"] == 1
     assert run("cli", "decompress", "photo.lvx", "--sections", "1", "-o", "back.png") == 0
-    assert (seen["quality"], seen["strip"], seen["device"]) == (12.5, True, "cpu")
-    assert seen["sections"] == 1
+    assert (passed["quality"], passed["strip"], passed["device"]) == (12.5, True, "cpu")
+    assert passed["sections"] == 1
 
 
 def test_weights_of_ones_own(folder, monkeypatch, capsys):
@@ -277,21 +277,21 @@ def test_info_as_text_and_json(folder, capsys):
 
 
 def test_training_commands_call_the_trainer(folder, monkeypatch, capsys):
-    seen: dict[str, object] = {}
+    passed: dict[str, object] = {}
 
     def train_model(recipe, job):
-        seen.update(dataclasses.asdict(job), command=recipe.command)
+        passed.update(dataclasses.asdict(job), command=recipe.command)
 
     monkeypatch.setattr(training_run, "train_model", train_model)
     export = types.SimpleNamespace(export_run=lambda *_, **__: "weights/x.safetensors")
     monkeypatch.setitem(sys.modules, "luxvox.models.training.export", export)
     words = ["--data", ".", "--out", "run", "--minutes", "2.5", "--device", "cpu"]
     assert run("cli", "train", "image", *words) == 0
-    assert (seen["minutes"], seen["resume"], seen["init"]) == (2.5, False, None)
-    assert (seen["data"], seen["run"], seen["device"]) == ((Path("."),), Path("run"), "cpu")
-    assert seen["command"] == "image"
+    assert (passed["minutes"], passed["resume"], passed["init"]) == (2.5, False, None)
+    assert (passed["data"], passed["run"], passed["device"]) == ((Path("."),), Path("run"), "cpu")
+    assert passed["command"] == "image"
     assert run("cli", "train", "speech", *words[:-2], "--bfloat16") == 0
-    assert (seen["command"], seen["bfloat16"], seen["device"]) == ("speech", True, "cpu")
+    assert (passed["command"], passed["bfloat16"], passed["device"]) == ("speech", True, "cpu")
     assert run("cli", "train", "export", ".") == 0
     assert "wrote weights/x.safetensors" in capsys.readouterr().err
 
@@ -322,9 +322,9 @@ def test_growth_and_losses_are_said_once(folder, capsys):
     frames[0].save("two.tif", save_all=True, append_images=frames[1:], compression="group4")
     Image.new("1", (64, 64), 1).save("bilevel.png")
     assert run("two.tif", "bilevel.png", "-q", "100") == 0
-    said = capsys.readouterr().err.splitlines()
-    assert said.count("luxvox: two.tif: note: only page 1 of 2 is kept") == 1
-    growth = [line for line in said if "the result is larger than the file" in line]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("luxvox: two.tif: note: only page 1 of 2 is kept") == 1
+    growth = [line for line in lines if "the result is larger than the file" in line]
     is_larger = os.path.getsize("bilevel.lvx") > os.path.getsize("bilevel.png")
     assert any("bilevel.png" in line for line in growth) == is_larger
     save_picture("photo.png", (300, 200))

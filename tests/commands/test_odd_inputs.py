@@ -52,8 +52,8 @@ def test_an_input_stays_of_which_only_a_part_is_wanted(folder, words, capsys):
 
 def test_a_file_and_json_are_not_mixed(folder, capsysbinary):
     assert run("photo.png", "-o", "-", "--json") == 2
-    found = capsysbinary.readouterr()
-    assert not found.out and b"cannot both go to standard output" in found.err
+    captured = capsysbinary.readouterr()
+    assert not captured.out and b"cannot both go to standard output" in captured.err
 
 
 def test_empty_inputs_are_refused_once_read(folder, monkeypatch, capsys):
@@ -103,10 +103,10 @@ def test_lists_are_cut_at_line_feeds_alone(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [(b"a\0b\n", "it has null bytes"), (b"\xff.png\n", "in UTF-8")]
+    ("data", "message"), [(b"a\0b\n", "it has null bytes"), (b"\xff.png\n", "in UTF-8")]
 )
-def test_what_is_no_list_is_refused(folder, monkeypatch, data, said):
-    with pytest.raises(UsageError, match=said):
+def test_what_is_no_list_is_refused(folder, monkeypatch, data, message):
+    with pytest.raises(UsageError, match=message):
         find(data, monkeypatch)
 
 

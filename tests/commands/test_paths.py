@@ -58,9 +58,9 @@ def test_output_as_named(tmp_path):
 
 
 def test_folders_are_mirrored():
-    found = [Source("in/a/x.png", "in"), Source("in/x.png", "in")]
-    assert paths.name_outputs(found, "new", [".lvx"] * 2) == ["new/a/x.lvx", "new/x.lvx"]
-    assert paths.name_outputs(found, None, [".lvx"] * 2) == ["in/a/x.lvx", "in/x.lvx"]
+    sources = [Source("in/a/x.png", "in"), Source("in/x.png", "in")]
+    assert paths.name_outputs(sources, "new", [".lvx"] * 2) == ["new/a/x.lvx", "new/x.lvx"]
+    assert paths.name_outputs(sources, None, [".lvx"] * 2) == ["in/a/x.lvx", "in/x.lvx"]
 
 
 def test_inputs_that_would_share_a_name_keep_their_endings():

@@ -76,15 +76,15 @@ def test_standard_output_is_written_to_where_it_stands(folder):
     assert is_photo(data[6:])
 
 
-@pytest.mark.parametrize(("is_voice", "made"), [(False, "in.png"), (True, "in.wav")])
-def test_what_comes_from_a_named_pipe_is_named_after_its_kind(folder, is_voice, made):
+@pytest.mark.parametrize(("is_voice", "output"), [(False, "in.png"), (True, "in.wav")])
+def test_what_comes_from_a_named_pipe_is_named_after_its_kind(folder, is_voice, output):
     data = luxvox.compress_image(np.zeros((5, 5, 3), np.uint8), effort=1)
     if is_voice:
         data = luxvox.compress_speech(np.zeros(800), 8000, effort=1)
     (folder / "file").write_bytes(data)
     ran = shell("mkfifo in.lvx; cat file > in.lvx & luxvox decompress in.lvx")
     assert ran.returncode == 0, ran.stderr
-    assert made in names(folder)
+    assert output in names(folder)
 
 
 def test_a_recording_from_a_named_pipe(folder):
@@ -124,9 +124,9 @@ def test_a_picture_that_is_private_stays_so(folder):
     os.utime("photo.png", (10**9, 10**9))
     ran = shell("luxvox compress photo.png && luxvox decompress photo.lvx -o back.png")
     assert ran.returncode == 0
-    for made in ("photo.lvx", "back.png"):
-        assert (folder / made).stat().st_mode & 0o777 == 0o600
-        assert (folder / made).stat().st_mtime == 10**9
+    for name in ("photo.lvx", "back.png"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+        assert (folder / name).stat().st_mtime == 10**9
 
 
 WAITING = """

@@ -43,8 +43,8 @@ def test_pipes_get_nothing():
 
 
 def test_long_jobs_draw_and_wipe():
-    drawn = run(Terminal(), [(2, 0.25), (2.05, 0.3), (4, 0.5)])
-    assert drawn.split("\r\x1b[K") == [
+    output = run(Terminal(), [(2, 0.25), (2.05, 0.3), (4, 0.5)])
+    assert output.split("\r\x1b[K") == [
         "",
         "compressing a.png [######------------------]  25%, 6 s left",
         "compressing a.png [############------------]  50%, 4 s left",
@@ -53,9 +53,9 @@ def test_long_jobs_draw_and_wipe():
 
 
 def test_odd_fractions_are_clipped():
-    drawn = run(Terminal(), [(2, -1.0), (4, 7.0)])
-    assert "  0%" in drawn
-    assert "100%" in drawn
+    output = run(Terminal(), [(2, -1.0), (4, 7.0)])
+    assert "  0%" in output
+    assert "100%" in output
 
 
 def test_the_bar_of_many_files_moves_with_the_work():

@@ -41,14 +41,14 @@ def test_outputs_are_named_at_urls_as_on_the_disk():
 
 
 def test_clashes_at_urls():
-    both = ["s3://b/a.png", "s3://b/a.jpg"]
-    assert name_outputs([Source(path) for path in both], None, [".lvx"] * 2) == [
+    sources = ["s3://b/a.png", "s3://b/a.jpg"]
+    assert name_outputs([Source(path) for path in sources], None, [".lvx"] * 2) == [
         "s3://b/a.png.lvx",
         "s3://b/a.jpg.lvx",
     ]
     clashes = find_clashes(["s3://b/a.png", "S3://b/c.png"], ["s3://b/c.png", "s3://b/c.png"])
     assert "is also an input" in clashes[0] and "is also an input" in clashes[1]
-    assert find_clashes(both, ["s3://c/a", "s3://c/a"])[1].startswith("s3://c/a is already")
+    assert find_clashes(sources, ["s3://c/a", "s3://c/a"])[1].startswith("s3://c/a is already")
 
 
 def test_sources_at_urls(pictures):

@@ -108,9 +108,9 @@ def test_fewer_sections_are_coarser(folder):
     assert cli.run(["compress", "voice.wav", "-q", "90"]) == 0
     assert cli.run(["decompress", "voice.lvx", "-o", "all.wav"]) == 0
     assert cli.run(["decompress", "voice.lvx", "-o", "one.wav", "--sections", "1"]) == 0
-    everything, some = (soundfile.read(name)[0] for name in ("all.wav", "one.wav"))
-    assert everything.shape == some.shape
-    assert not np.array_equal(everything, some)
+    whole, coarse = (soundfile.read(name)[0] for name in ("all.wav", "one.wav"))
+    assert whole.shape == coarse.shape
+    assert not np.array_equal(whole, coarse)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_a_bitrate_out_of_reach_is_told(folder, capsys):
     soundfile.write("quiet.wav", np.concatenate([voice(8000), np.zeros(56_000)]), 16_000)
     assert cli.run(["compress", "quiet.wav", "-b", "12", "--effort", "1"]) == 0
     assert (folder / "quiet.lvx").exists()
-    told = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     warning = (
         "luxvox: quiet.wav: warning: 12 kbit/s is out of reach for this recording, which takes "
     )
-    assert [line.startswith(warning) for line in told] == [False, True]
+    assert [line.startswith(warning) for line in lines] == [False, True]

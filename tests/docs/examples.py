@@ -53,8 +53,8 @@ def examples_of(page):
     """Return the examples of a page in their order."""
     text = _RENEWED.sub("", page.read_text(encoding="utf-8"))
     return [
-        Example(found["language"], _INSTALLS.sub("", found["text"]), found["reason"])
-        for found in _FENCE.finditer(text)
+        Example(match["language"], _INSTALLS.sub("", match["text"]), match["reason"])
+        for match in _FENCE.finditer(text)
     ]
 
 
@@ -119,8 +119,8 @@ def _quick(words):
 
 
 def _quick_options(words):
-    given = [value for option, value in pairwise(words) if option == "--points"]
-    settled = {value.partition("=")[0] for value in given}
+    points = [value for option, value in pairwise(words) if option == "--points"]
+    settled = {value.partition("=")[0] for value in points}
     peers = [value for option, value in pairwise(words) if option == "--peers"]
     codecs = ["luxvox", *peers[0].split(",")] if peers else [*_POINTS]
     options = [

@@ -71,8 +71,8 @@ def cluster():
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=":0"
-    ) as found:
-        yield found.scheduler_address
+    ) as local_cluster:
+        yield local_cluster.scheduler_address
 
 
 @pytest.fixture

@@ -84,11 +84,11 @@ class Page:
 
     def _take(self):
         while not self._waiting:
-            some = self._in.read(1 << 20)
-            assert some, "the browser has gone"
-            *whole, rest = (self._rest + some).split(b"\0")
-            self._waiting.extend(whole)
-            self._rest = rest
+            received = self._in.read(1 << 20)
+            assert received, "the browser has gone"
+            *messages, partial = (self._rest + received).split(b"\0")
+            self._waiting.extend(messages)
+            self._rest = partial
         message = json.loads(self._waiting.popleft())
         method, parameters = message.get("method"), message.get("params", {})
         if method == "Page.loadEventFired":

@@ -74,10 +74,10 @@ def test_a_published_pair_is_as_another_implementation_has_it() -> None:
     # The figures are those of the package bjontegaard 1.3.0, which follows the sheet of the JVET.
     assert bd_rate_percent(BPG, VTM) == pytest.approx(-18.0311870849, abs=1e-8)
     assert bd_quality(BPG, VTM) == pytest.approx(0.9777616419, abs=1e-8)
-    one = Curve((85.95, 157.11, 309.58, 686.76), (31.42, 34.24, 37.18, 40.28))
-    other = Curve((112.75, 204.93, 407.8, 893.34), (31.24, 34.17, 37.21, 40.39))
-    assert bd_rate_percent(one, other) == pytest.approx(31.3798782024, abs=1e-8)
-    assert bd_quality(one, other) == pytest.approx(-1.1834724046, abs=1e-8)
+    anchor = Curve((85.95, 157.11, 309.58, 686.76), (31.42, 34.24, 37.18, 40.28))
+    test = Curve((112.75, 204.93, 407.8, 893.34), (31.24, 34.17, 37.21, 40.39))
+    assert bd_rate_percent(anchor, test) == pytest.approx(31.3798782024, abs=1e-8)
+    assert bd_quality(anchor, test) == pytest.approx(-1.1834724046, abs=1e-8)
 
 
 def test_quality_gained_everywhere_is_found() -> None:

@@ -230,7 +230,7 @@ def test_a_new_metric_adds_to_what_is_kept(pictures, evaluate, own_peer):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--peers", "jpg"], "no codec is called jpg; known: luxvox, luxvox-psnr, jpeg"),
         (["--metrics", "sharpness"], "no metric is called sharpness"),
@@ -242,13 +242,13 @@ def test_a_new_metric_adds_to_what_is_kept(pictures, evaluate, own_peer):
         (["--peer", "json:JSONDecoder"], "a codec needs name, points, encode"),
     ],
 )
-def test_wrong_words_are_refused(words, said, pictures, evaluate, capsys):
+def test_wrong_words_are_refused(words, message, pictures, evaluate, capsys):
     peers = [] if words[0] == "--peers" else ["--peers", "jpeg"]
     points = ["--points", "luxvox=20,60"] if "--anchor" in words else []
     code, records = evaluate(pictures, *peers, *words, *points, points=None)
     assert code == 2
     assert bool(records) == ("--anchor" in words)  # which is looked for among what was measured
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_refused(tmp_path, evaluate, capsys):

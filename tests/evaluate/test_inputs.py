@@ -49,8 +49,8 @@ def test_limit_order_and_names_of_twins(tmp_path):
 
 def test_grey_becomes_rgb_and_stereo_becomes_mono(tmp_path):
     Image.new("LA", (3, 2), (7, 0)).save(tmp_path / "grey.png")
-    both = np.stack([speech(8_000), np.zeros(8_000, np.float32)], axis=1)
-    soundfile.write(tmp_path / "stereo.wav", both, 8_000, subtype="FLOAT")
+    stereo = np.stack([speech(8_000), np.zeros(8_000, np.float32)], axis=1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, 8_000, subtype="FLOAT")
     found = find([tmp_path])
     assert read(found.pictures[0]).tolist() == [[[7] * 3] * 3] * 2
     mono = read(found.voices[0])
@@ -70,8 +70,8 @@ def test_what_is_said_comes_from_beside_the_voice_or_from_a_table(tmp_path):
         "b.flac\tDobry\tpl\tcorpus\n"
         "c.flac\theard\ten\tmachine\n"
     )
-    said = [(test_file.text, test_file.language) for test_file in find([tmp_path]).voices]
-    assert said == [("Next to it.", "en"), ("Dobry", "pl"), (None, "en"), (None, "en")]
+    transcripts = [(test_file.text, test_file.language) for test_file in find([tmp_path]).voices]
+    assert transcripts == [("Next to it.", "en"), ("Dobry", "pl"), (None, "en"), (None, "en")]
 
 
 def test_transcripts_that_cannot_be_read_cost_their_own_voice(tmp_path):
@@ -89,5 +89,5 @@ def test_quotes_in_transcripts_are_letters(tmp_path):
         soundfile.write(tmp_path / name, speech(800), 16_000)
     table = 'file\ttext\na.flac\t"Well, he said\nb.flac\tNothing.\n'
     (tmp_path / "transcripts.tsv").write_text(table)
-    said = [test_file.text for test_file in find([tmp_path]).voices]
-    assert said == ['"Well, he said', "Nothing."]
+    texts = [test_file.text for test_file in find([tmp_path]).voices]
+    assert texts == ['"Well, he said', "Nothing."]

@@ -26,7 +26,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("points", "asked", "expected"),
+    ("points", "requested", "expected"),
     [
         ((10, 20), 20.0, 20),
         ((10, 20), 30.0, 30),
@@ -36,13 +36,13 @@ class Recorder:
         ((1, 2.5), 4.0, 4.0),
     ],
 )
-def test_points_are_handed_over_as_the_codec_writes_them(points, asked, expected):
-    own = Recorder(points)
-    peer = adopt(own, "recorder")
+def test_points_are_handed_over_as_the_codec_writes_them(points, requested, expected):
+    recorder = Recorder(points)
+    peer = adopt(recorder, "recorder")
     assert peer.points == tuple(map(float, points))
-    peer.encode(np.zeros((1, 1, 3), np.uint8), asked)
-    assert own.asked == [expected]
-    assert type(own.asked[0]) is type(expected)
+    peer.encode(np.zeros((1, 1, 3), np.uint8), requested)
+    assert recorder.asked == [expected]
+    assert type(recorder.asked[0]) is type(expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 100), (100, 1), (100, 2)])

@@ -37,46 +37,46 @@ def study(metric, figure, factors=(1.0, 0.5), n_files=4):
     return Study("pictures", test_files, {}, codecs, (metric,), rows)
 
 
-def compare_pair(made, reference, codec, foreign=(), scale=0):
-    on = scales(made.metrics)[scale]
+def compare_pair(measured, reference, codec, foreign=(), scale=0):
+    on = scales(measured.metrics)[scale]
     return next(
-        c for c in compare(made, on, foreign) if (c.reference, c.codec) == (reference, codec)
+        c for c in compare(measured, on, foreign) if (c.reference, c.codec) == (reference, codec)
     )
 
 
 def test_half_the_rate_is_minus_fifty_percent_with_no_spread():
-    found = compare_pair(study(PSNR, lambda place, point: 30 + point + place), "c0", "c1")
-    assert found.rate.value == pytest.approx(-50.0)
-    assert found.rate.interval == pytest.approx((-50.0, -50.0))
-    assert (found.rate.mean_over_files, found.rate.files) == (pytest.approx(-50.0), 4)
+    comparison = compare_pair(study(PSNR, lambda place, point: 30 + point + place), "c0", "c1")
+    assert comparison.rate.value == pytest.approx(-50.0)
+    assert comparison.rate.interval == pytest.approx((-50.0, -50.0))
+    assert (comparison.rate.mean_over_files, comparison.rate.files) == (pytest.approx(-50.0), 4)
     # A point more is twice the rate and 1 dB.
-    assert found.quality.value == pytest.approx(1.0)
+    assert comparison.quality.value == pytest.approx(1.0)
 
 
 def test_both_ways_answer_each_other():
-    made = study(PSNR, lambda place, point: 30 + point + place)
-    back = compare_pair(made, "c1", "c0")
+    pair = study(PSNR, lambda place, point: 30 + point + place)
+    back = compare_pair(pair, "c1", "c0")
     assert back.rate.value == pytest.approx(100.0)
     assert back.quality.value == pytest.approx(-1.0)
 
 
 def test_less_is_better_where_the_metric_says_so():
-    found = compare_pair(study(LPIPS, lambda place, point: 0.5 - 0.1 * point), "c0", "c1")
-    assert found.rate.value == pytest.approx(-50.0)
-    assert found.quality.value == pytest.approx(-0.1)
+    comparison = compare_pair(study(LPIPS, lambda place, point: 0.5 - 0.1 * point), "c0", "c1")
+    assert comparison.rate.value == pytest.approx(-50.0)
+    assert comparison.quality.value == pytest.approx(-0.1)
 
 
 def test_no_overlap_is_refused_with_a_reason():
-    made = study(PSNR, lambda place, point: 30 + point, factors=(1.0, 1000.0))
-    found = compare_pair(made, "c0", "c1")
-    assert found.rate.value == pytest.approx(99_900.0)
-    assert found.quality.value is None
-    assert "the curves share no rate" in str(found.quality.refused)
+    apart = study(PSNR, lambda place, point: 30 + point, factors=(1.0, 1000.0))
+    comparison = compare_pair(apart, "c0", "c1")
+    assert comparison.rate.value == pytest.approx(99_900.0)
+    assert comparison.quality.value is None
+    assert "the curves share no rate" in str(comparison.quality.refused)
 
 
 def test_one_file_has_no_interval():
-    found = compare_pair(study(PSNR, lambda place, point: 30 + point, n_files=1), "c0", "c1")
-    assert (found.rate.value, found.rate.interval) == (pytest.approx(-50.0), None)
+    comparison = compare_pair(study(PSNR, lambda place, point: 30 + point, n_files=1), "c0", "c1")
+    assert (comparison.rate.value, comparison.rate.interval) == (pytest.approx(-50.0), None)
 
 
 def test_intervals_hold_the_mean_and_shrink_with_files():
@@ -91,25 +91,27 @@ def test_intervals_hold_the_mean_and_shrink_with_files():
 
 
 def test_ms_ssim_is_averaged_before_it_goes_to_decibels():
-    made = study(MS_SSIM, lambda place, point: 0.9 + 0.02 * point + 0.002 * place)
-    plain, decibels = scales(made.metrics)
+    similarities = study(MS_SSIM, lambda place, point: 0.9 + 0.02 * point + 0.002 * place)
+    plain, decibels = scales(similarities.metrics)
     assert (plain.is_compared, decibels.is_compared) == (False, True)
-    curve = mean_curve(made, decibels, "c0")
+    curve = mean_curve(similarities, decibels, "c0")
     assert curve is not None
     assert curve.figures[0] == pytest.approx(-10 * np.log10(1 - 0.923))
 
 
 def test_a_file_without_a_figure_counts_for_no_codec():
-    made = study(PSNR, lambda place, point: None if (place, point) == (3, 2.0) else 30 + point)
-    assert made.is_counted("psnr").tolist() == [True, True, True, False]
-    curve = mean_curve(made, scales(made.metrics)[0], "c0")
+    incomplete = study(
+        PSNR, lambda place, point: None if (place, point) == (3, 2.0) else 30 + point
+    )
+    assert incomplete.is_counted("psnr").tolist() == [True, True, True, False]
+    curve = mean_curve(incomplete, scales(incomplete.metrics)[0], "c0")
     assert curve is not None
     assert curve.rates[0] == pytest.approx(2 * 1.1)
 
 
 def test_curves_from_elsewhere_are_compared_with_ours():
-    made = study(PSNR, lambda place, point: 30 + point, n_files=1)
+    measured = study(PSNR, lambda place, point: 30 + point, n_files=1)
     pairs = tuple((2 * 2**point, 30 + point) for point in POINTS)
     elsewhere = Foreign("paper", "pictures", "a paper", {"psnr": pairs})
-    assert compare_pair(made, "c0", "paper", [elsewhere]).rate.value == pytest.approx(100.0)
-    assert compare_pair(made, "paper", "c0", [elsewhere]).rate.value == pytest.approx(-50.0)
+    assert compare_pair(measured, "c0", "paper", [elsewhere]).rate.value == pytest.approx(100.0)
+    assert compare_pair(measured, "paper", "c0", [elsewhere]).rate.value == pytest.approx(-50.0)

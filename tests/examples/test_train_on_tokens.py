@@ -37,10 +37,10 @@ def test_it_runs_from_files_to_a_recording(folder, capsys):
     samples, rate_hz = soundfile.read(out)
     assert rate_hz == 16_000
     assert len(samples) == pytest.approx(1.1 * 16_000, rel=0.02)
-    said = capsys.readouterr().err
-    assert "1 voices" in said
-    assert "by their counts alone" in said
-    assert "2 steps: " in said
+    output = capsys.readouterr().err
+    assert "1 voices" in output
+    assert "by their counts alone" in output
+    assert "2 steps: " in output
 
 
 def test_it_learns():
@@ -68,9 +68,9 @@ def test_it_sees_no_token_before_its_time():
     model, sequence = tiny(), tokens_of(torch.randint(1, 16, (20, 3)))
     changed = sequence.clone()
     changed[30] = (changed[30] + 1) % 16
-    one, other = model(sequence[None])[0], model(changed[None])[0]
-    assert torch.allclose(one[:30], other[:30])
-    assert not torch.allclose(one[30:], other[30:])
+    logits, changed_logits = model(sequence[None])[0], model(changed[None])[0]
+    assert torch.allclose(logits[:30], changed_logits[:30])
+    assert not torch.allclose(logits[30:], changed_logits[30:])
 
 
 def test_samples_keep_to_their_stages_and_end_frames():

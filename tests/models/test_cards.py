@@ -59,8 +59,8 @@ def with_numbers(card, *numbers):
     """Lay cards of other numbers next to a card; their folder."""
     record = json.loads(card.read_text())
     for number in numbers:
-        other = card.with_name(f"voice-{number}.json")
-        other.write_text(json.dumps({**record, "id": f"voice-{number}", "number": number}))
+        path = card.with_name(f"voice-{number}.json")
+        path.write_text(json.dumps({**record, "id": f"voice-{number}", "number": number}))
     return card.parent
 
 

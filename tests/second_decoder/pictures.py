@@ -39,11 +39,11 @@ class Pass(NamedTuple):
 
 
 def passes(level: str, n_channels: int, joined: bool = False) -> list[Pass]:
-    split, (one, other) = FIRST_END[level], (1, 1) if joined else SECTIONS[level]
+    split, (first_section, second_section) = FIRST_END[level], (1, 1) if joined else SECTIONS[level]
     halves = (EVEN, ODD)
     start = (((0, 0),), ((1, 1),), ODD) if level == "apex" else halves
-    found = [Pass(0, split, phases, one) for phases in start]
-    return found + [Pass(split, n_channels, phases, other) for phases in halves]
+    first_passes = [Pass(0, split, phases, first_section) for phases in start]
+    return first_passes + [Pass(split, n_channels, phases, second_section) for phases in halves]
 
 
 def read_codes(data: bytes, tensors: Tensors) -> dict[str, Integers]:
@@ -66,19 +66,19 @@ def read_band(
     }
     counts = tensors["context.tables"].astype(np.int64)
     cells = n_cell_rows, -(-picture.width // 64)
-    state, found = None, {}
+    state, codes = None, {}
     for name, stride in STRIDES.items():
         shape = 64 // stride * cells[0], 64 // stride * cells[1]
         level = Level(tensors, name, shape, state, log_step(picture.quality))
-        for number, one in enumerate(passes(name, len(level.codes), picture.joined)):
-            if one.section in sections:
-                level.read_pass(number, one, sections[one.section], counts)
-        found[name] = level.codes
+        for number, pass_ in enumerate(passes(name, len(level.codes), picture.joined)):
+            if pass_.section in sections:
+                level.read_pass(number, pass_, sections[pass_.section], counts)
+        codes[name] = level.codes
         if name != "detail":
             state = level.next_state()
     for section in sections.values():
         section.finish()
-    return found
+    return codes
 
 
 class Section:
@@ -150,7 +150,7 @@ class Level:
         grown = x.reshape(n // 4, 2, 2, rows, columns).transpose(0, 3, 1, 4, 2)
         return grown.reshape(n // 4, 2 * rows, 2 * columns)
 
-    def predict(self, number: int, one: Pass) -> tuple[Integers, Integers]:
+    def predict(self, number: int, pass_: Pass) -> tuple[Integers, Integers]:
         """Return means in 1/8 step and scales on the whole grid, [channels, h, w]."""
         name = f"pass{number}"
         x = np.tensordot(self._tensors[f"{name}.state.weight"], self._state, 1)
@@ -163,24 +163,26 @@ class Level:
         mean, scale = np.split(round_shift(self._layer(f"{name}.out", x), 9), 2)
         if f"{name}.line.weight" in self._tensors:
             for c, taps in enumerate(self._tensors[f"{name}.line.weight"]):
-                own = self.codes[one.first + c][None]
+                own = self.codes[pass_.first + c][None]
                 mean[c] += round_shift(convolve(own, taps.reshape(1, 1, 3, 3))[0], 4)
         return np.clip(mean, -8 * CODE_MAX, 8 * CODE_MAX), np.clip(scale, 0, 55)
 
-    def read_pass(self, number: int, one: Pass, section: Section, counts: Integers) -> None:
-        mean, scale = self.predict(number, one)
+    def read_pass(self, number: int, pass_: Pass, section: Section, counts: Integers) -> None:
+        mean, scale = self.predict(number, pass_)
         where = np.zeros(self.codes.shape[1:], bool)
-        for row, column in one.phases:
+        for row, column in pass_.phases:
             where[row::2, column::2] = True
         positions = [
-            (y, x, c) for y, x in np.argwhere(where).tolist() for c in range(one.end - one.first)
+            (y, x, c)
+            for y, x in np.argwhere(where).tolist()
+            for c in range(pass_.end - pass_.first)
         ]
         codings = {
             (y, x, c): coding_of(int(mean[c, y, x]), int(scale[c, y, x])) for y, x, c in positions
         }
-        found = read_positions(codings, section, counts)
-        for (y, x, c), code in found.items():
-            self.codes[one.first + c, y, x] = code
+        codes = read_positions(codings, section, counts)
+        for (y, x, c), code in codes.items():
+            self.codes[pass_.first + c, y, x] = code
 
 
 def last_pass(level: str) -> int:

@@ -26,7 +26,7 @@ def read_voice_codes(data: bytes, tensors: Tensors, first_stages: int) -> list[I
     if voice.fingerprint != fingerprint(tensors):
         raise Refused("other weights")
     level = Level(tensors, "frames")
-    walked = voice_passes(level.n_stages, first_stages)
+    passes = voice_passes(level.n_stages, first_stages)
     channels: list[list[Integers]] = [[] for _ in range(voice.channels)]
     period = 2 * voice.channels
     n_whole = len(voice.codes) // period + (len(voice.codes) % period > period - 2)
@@ -37,9 +37,9 @@ def read_voice_codes(data: bytes, tensors: Tensors, first_stages: int) -> list[I
             payloads = enumerate(voice.codes[first : first + 2], 1)
             streams = {n: stream_of(voice.coder, payload) for n, payload in payloads if payload}
             state = LevelState(level, (1, n_frames), log_step(voice.quality))
-            for index, one in enumerate(walked):
-                if one.section in streams:
-                    state.read_pass(index, one, streams[one.section])
+            for index, pass_ in enumerate(passes):
+                if pass_.section in streams:
+                    state.read_pass(index, pass_, streams[pass_.section])
             for stream in streams.values():
                 stream.finish()
             parts.append(state.codes[:, 0, 0])
@@ -55,14 +55,14 @@ class Pass(NamedTuple):
 
 
 def voice_passes(n_stages: int, first_stages: int) -> list[Pass]:
-    found = []
+    passes = []
     for stage in range(n_stages):
         early = stage < first_stages
         columns = [(0,), (2,), (1, 3)] if early else [(0, 2), (1, 3)]
-        for some in columns:
-            phases = tuple((0, column) for column in some)
-            found.append(Pass([stage], (0, 1), phases, 1 if early else 2, 4))
-    return found
+        for group in columns:
+            phases = tuple((0, column) for column in group)
+            passes.append(Pass([stage], (0, 1), phases, 1 if early else 2, 4))
+    return passes
 
 
 class LevelState:
@@ -73,25 +73,25 @@ class LevelState:
         self.codes = np.zeros((level.n_stages, level.n_groups, *shape), np.int64)
         self.known = np.zeros((level.n_channels, *shape), np.int64)
 
-    def read_pass(self, index: int, one: Pass, stream: Stream) -> None:
+    def read_pass(self, index: int, pass_: Pass, stream: Stream) -> None:
         where = np.zeros(self.known.shape[1:], np.int64)
-        for row, column in one.phases:
-            where[row :: one.period, column :: one.period] = 127
+        for row, column in pass_.phases:
+            where[row :: pass_.period, column :: pass_.period] = 127
         depth = np.minimum(6 * (self.codes != 0).sum((0, 1)), 127)
         planes = input_planes(self.known, depth, where, self.log_step)
         features = self.level.trunk(planes, index)
-        for stage in one.stages:
-            self.read_stage(stage, one, np.argwhere(where), features, stream)
+        for stage in pass_.stages:
+            self.read_stage(stage, pass_, np.argwhere(where), features, stream)
 
     def read_stage(
         self,
         stage: int,
-        one: Pass,
+        pass_: Pass,
         positions: Integers,
         features: Integers,
         stream: Stream,
     ) -> None:
-        groups = range(*one.groups)
+        groups = range(*pass_.groups)
         hidden = {}  # of the positions whose flag is 1
         rows, columns = positions.T
         before = self.codes[stage - 1, groups.start : groups.stop][:, rows, columns]

@@ -13,9 +13,9 @@ def test_an_altered_byte_is_found(message, data):
     sound = message + crc16(message)
     altered = bytearray(sound)
     altered[data.draw(st.integers(0, len(sound) - 1))] ^= data.draw(st.integers(1, 255))
-    found = list(single_changes(bytes(altered[:-CRC_SIZE]), bytes(altered[-CRC_SIZE:])))
-    assert sound in found
-    for candidate in found:
+    candidates = list(single_changes(bytes(altered[:-CRC_SIZE]), bytes(altered[-CRC_SIZE:])))
+    assert sound in candidates
+    for candidate in candidates:
         assert candidate[-CRC_SIZE:] == crc16(candidate[:-CRC_SIZE])
         assert sum(a != b for a, b in zip(candidate, altered, strict=True)) == 1
 

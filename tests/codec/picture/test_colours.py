@@ -26,8 +26,8 @@ def test_gamma_of_a_png_is_shown(gamma, mode):
     pixels = photograph() if mode == "RGB" else photograph()[:, :, 0]
     data = with_chunk(file_of(pixels, "PNG"), chunk(b"gAMA", struct.pack(">I", round(1e5 * gamma))))
     raster = reading.from_file(data)
-    wanted = 255 * encode_srgb((np.atleast_3d(pixels) / 255) ** (1 / gamma))
-    assert np.abs(show(raster) - wanted).mean() < 1.5
+    expected = 255 * encode_srgb((np.atleast_3d(pixels) / 255) ** (1 / gamma))
+    assert np.abs(show(raster) - expected).mean() < 1.5
 
 
 def test_chromaticities_of_a_png_are_shown():
@@ -41,10 +41,10 @@ def test_chromaticities_of_a_png_are_shown():
     green = np.full((2, 2, 3), (60, 200, 60), np.uint8)
     profile = reading.from_file(data).icc
     assert profile is not None
-    seen = to_srgb(green, profile)
-    assert seen is not None
-    assert seen[0, 0, 1] >= green[0, 0, 1]
-    assert seen[0, 0, 0] < green[0, 0, 0]
+    shown = to_srgb(green, profile)
+    assert shown is not None
+    assert shown[0, 0, 1] >= green[0, 0, 1]
+    assert shown[0, 0, 0] < green[0, 0, 0]
 
 
 @pytest.mark.parametrize(

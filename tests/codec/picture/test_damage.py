@@ -91,13 +91,13 @@ def test_a_flipped_byte_costs_one_band(banded_file):
         (caution,) = picture.cautions
         assert isinstance(caution, luxvox.DamageWarning)
         assert str(caution).startswith("1 parts")
-        found = read_codes(picture)
+        decoded = read_codes(picture)
         for number, (level, array) in enumerate(codes.items()):
             rows = np.arange(array.shape[1]) // 2**number
             same = rows != entry.part.band
-            np.testing.assert_array_equal(found[level][:, same], array[:, same])
+            np.testing.assert_array_equal(decoded[level][:, same], array[:, same])
             if 2 * number + 1 < entry.part.section and level != "base":
-                np.testing.assert_array_equal(found[level], array)
+                np.testing.assert_array_equal(decoded[level], array)
 
 
 def test_a_band_without_its_preview_is_filled_from_its_neighbours():

@@ -60,25 +60,25 @@ def test_more_bytes(pixels, ends):
     sizes = np.unique(np.geomspace(max(ends[0], 40), 1.3 * ends[1], 4).round())
     files = [luxvox.compress_image(pixels, size=size) for size in sizes]
     assert all(len(data) <= size for data, size in zip(files, sizes, strict=True))
-    found = [psnr(data, pixels) for data in files]
-    assert all(later >= earlier - 0.05 for earlier, later in zip(found, found[1:], strict=False))
+    psnrs = [psnr(data, pixels) for data in files]
+    assert all(later >= earlier - 0.05 for earlier, later in zip(psnrs, psnrs[1:], strict=False))
 
 
 def test_more_decibels(pixels, ends):
     low, high = (psnr(luxvox.compress_image(pixels, q), pixels) for q in (20, 90))
     low, high = sorted((low, high))
-    wanted = np.linspace(low, high, 3)
-    files = [luxvox.compress_image(pixels, psnr=psnr_db) for psnr_db in wanted]
-    found = [min(psnr(data, pixels), NOBODY_SEES_DB) for data in files]
-    assert all(later >= earlier - 0.2 for earlier, later in zip(found, found[1:], strict=False))
+    targets = np.linspace(low, high, 3)
+    files = [luxvox.compress_image(pixels, psnr=psnr_db) for psnr_db in targets]
+    psnrs = [min(psnr(data, pixels), NOBODY_SEES_DB) for data in files]
+    assert all(later >= earlier - 0.2 for earlier, later in zip(psnrs, psnrs[1:], strict=False))
 
 
 def test_more_quality(pixels):
     files = [luxvox.compress_image(pixels, quality) for quality in (20, 40, 60, 80, 100)]
-    found = [psnr(data, pixels) for data in files]
+    psnrs = [psnr(data, pixels) for data in files]
     for n, data in enumerate(files):
-        smaller = [found[m] for m in range(n) if len(files[m]) <= len(data)]
-        assert found[n] >= max(smaller, default=0.0) - 0.05
+        smaller = [psnrs[m] for m in range(n) if len(files[m]) <= len(data)]
+        assert psnrs[n] >= max(smaller, default=0.0) - 0.05
 
 
 def test_ordinary_pictures_are_coded_once():

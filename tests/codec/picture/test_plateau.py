@@ -30,9 +30,9 @@ def bytes_and_error(pixels, quality, tune):
 @pytest.mark.parametrize("tune", ["eye", "psnr"])
 @pytest.mark.parametrize("pixels", [stripes(), stripes()[:, 8:16]], ids=["stripes", "green"])
 def test_more_bytes_are_never_worse(pixels, tune):
-    tried = [bytes_and_error(pixels, q, tune) for q in (10, 25, 50, 70, 80, 90, 100)]
-    for (size, error), (larger, other) in zip(tried, tried[1:], strict=False):
-        assert not (size < larger and error < 0.99 * other)
+    points = [bytes_and_error(pixels, q, tune) for q in (10, 25, 50, 70, 80, 90, 100)]
+    for (size, error), (larger, larger_error) in zip(points, points[1:], strict=False):
+        assert not (size < larger and error < 0.99 * larger_error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def test_the_best_file_that_is_no_larger_is_kept(errors, sizes, kept):
     best = best_up_to(
         cast(Any, make_coded(FINEST, 100)),
         lambda quality: cast(Any, make_coded(quality, sizes.get(quality.hundredths, 60))),
-        lambda one: errors.get(one.header.quality.hundredths, 10.0),
+        lambda coded: errors.get(coded.header.quality.hundredths, 10.0),
     )
     assert best.header.quality == Quality(kept)
 

@@ -18,9 +18,13 @@ EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "eileen_collins.png
 
 def test_profiles_that_mean_srgb():
     with Image.open(EXAMPLE) as image:
-        own = image.info["icc_profile"]
-    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert [profile_number(profile) for profile in (own, made, load_profile(1))] == [1, 1, 1]
+        embedded = image.info["icc_profile"]
+    pillows = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert [profile_number(profile) for profile in (embedded, pillows, load_profile(1))] == [
+        1,
+        1,
+        1,
+    ]
     assert profile_number(load_profile(2)) == 2
 
 

@@ -250,10 +250,10 @@ def test_alpha_that_hides_everything_is_not_believed():
     assert np.array_equal(raster.pixels, photograph())
     assert raster.alpha is None
     assert raster.notes == ("its alpha would hide all of it, and is left out",)
-    seen = reading.from_file(bitmap(100))
-    assert seen.alpha is not None
-    assert (seen.alpha == 100).all()
-    assert seen.notes == ()
+    translucent = reading.from_file(bitmap(100))
+    assert translucent.alpha is not None
+    assert (translucent.alpha == 100).all()
+    assert translucent.notes == ()
 
 
 def test_a_picture_that_is_transparent_everywhere_is_noted():

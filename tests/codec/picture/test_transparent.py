@@ -33,15 +33,15 @@ def test_what_is_seen_stays(photograph, alpha):
 
 def test_what_is_hidden_does_not_depend_on_what_it_was(photograph, alpha):
     noise = np.random.default_rng(1).integers(0, 256, photograph.shape, np.uint8)
-    other = np.where(alpha[:, :, None] > 0, photograph, noise)
+    noisy = np.where(alpha[:, :, None] > 0, photograph, noise)
     np.testing.assert_array_equal(
-        without_hidden_colours(other, alpha), without_hidden_colours(photograph, alpha)
+        without_hidden_colours(noisy, alpha), without_hidden_colours(photograph, alpha)
     )
 
 
 def test_hidden_colours_lie_between_seen_ones(photograph, alpha):
-    filled, seen = without_hidden_colours(photograph, alpha), photograph[alpha > 0]
-    assert (filled >= seen.min(0)).all() and (filled <= seen.max(0)).all()
+    filled, visible = without_hidden_colours(photograph, alpha), photograph[alpha > 0]
+    assert (filled >= visible.min(0)).all() and (filled <= visible.max(0)).all()
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])
@@ -66,8 +66,8 @@ def test_hidden_noise_costs_nothing_and_does_not_bleed(photograph, alpha):
     noise = np.random.default_rng(1).integers(0, 256, photograph.shape, np.uint8)
     hidden = alpha[:, :, None] == 0
     files, errors = [], []
-    for other in (noise, np.full_like(photograph, 128)):
-        pixels = np.where(hidden, other, photograph)
+    for background in (noise, np.full_like(photograph, 128)):
+        pixels = np.where(hidden, background, photograph)
         data = luxvox.compress_image(np.dstack([pixels, alpha]), 50)
         decoded = luxvox.decompress_image(data)
         np.testing.assert_array_equal(decoded[:, :, 3], alpha)

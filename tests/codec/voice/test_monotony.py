@@ -22,8 +22,8 @@ def speech():
 def distance(decoded, original):
     level = 0.1 / np.sqrt(np.mean(original**2))  # the distances are made for the common level
     pair = (torch.from_numpy(level * samples)[None].float() for samples in (decoded, original))
-    decoded, wanted = map(spectra, pair)
-    return float(distortions(decoded, wanted)[0])
+    decoded, expected = map(spectra, pair)
+    return float(distortions(decoded, expected)[0])
 
 
 def test_a_higher_bitrate_is_a_better_voice(speech):

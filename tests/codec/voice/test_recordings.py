@@ -103,8 +103,8 @@ def test_resampling_in_blocks_is_resampling_at_once(rate, n, block, channels):
     n_out = -(-n * 16_000 // rate)
     blocks = [samples[start : start + block] for start in range(0, n, block)]
     whole, parts = (
-        np.concatenate(list(resample_blocks(some, rate, 16_000, n_out)))
-        for some in ([samples], blocks)
+        np.concatenate(list(resample_blocks(chunks, rate, 16_000, n_out)))
+        for chunks in ([samples], blocks)
     )
     assert whole.shape == parts.shape == (n_out, channels)
     assert np.allclose(whole, parts, atol=1e-4)

@@ -45,10 +45,10 @@ def test_what_is_outside_of_the_recording_has_no_codes():
 def test_sound_fades_within_a_frame(cuts):
     flags = frames(("codes", 5), ("none", 30), ("codes", 6))
     blocks = np.split(np.ones(320 * 40, np.float32), cuts)
-    drawn = np.concatenate(list(with_silence(blocks, stream(flags, 9))))
-    assert (drawn[: 4 * 320] == 1).all() and (drawn[5 * 320 : 34 * 320] == 0).all()
-    np.testing.assert_allclose(drawn[4 * 320 : 5 * 320], 1 - np.arange(320) / 320, atol=1e-6)
-    assert (drawn[35 * 320 : 40 * 320] == 1).all()
+    faded = np.concatenate(list(with_silence(blocks, stream(flags, 9))))
+    assert (faded[: 4 * 320] == 1).all() and (faded[5 * 320 : 34 * 320] == 0).all()
+    np.testing.assert_allclose(faded[4 * 320 : 5 * 320], 1 - np.arange(320) / 320, atol=1e-6)
+    assert (faded[35 * 320 : 40 * 320] == 1).all()
 
 
 def test_latents_come_in_their_order_after_gains_were_asked_for():

@@ -9,18 +9,18 @@ from luxvox.evaluate.report import exports, latex, speeds, terminal, worst
 from luxvox.tests.evaluate.report.records import record
 
 
-def with_plain_ms_ssim(found):
+def with_plain_ms_ssim(results):
     """Add the scale of MS-SSIM as it is, which the report does not compare."""
-    plain = {**found["scales"][1], "name": "ms_ssim", "unit": "", "is_compared": False}
-    for mean in found["means"]:
+    plain = {**results["scales"][1], "name": "ms_ssim", "unit": "", "is_compared": False}
+    for mean in results["means"]:
         mean["figures"]["ms_ssim"] = mean["figures"]["ms_ssim_db"]
-    return {**found, "scales": [*found["scales"], plain]}
+    return {**results, "scales": [*results["scales"], plain]}
 
 
 def test_curves_for_compressai():
-    found = exports.compressai(with_plain_ms_ssim(record()))
-    assert sorted(found) == ["jpeg.json", "luxvox.json"]
-    content = json.loads(found["luxvox.json"])
+    files = exports.compressai(with_plain_ms_ssim(record()))
+    assert sorted(files) == ["jpeg.json", "luxvox.json"]
+    content = json.loads(files["luxvox.json"])
     assert content["name"] == "luxvox"
     assert content["results"] == {
         "bpp": pytest.approx([0.25 * 3.5 / 3, 0.5 * 3.5 / 3, 3.5 / 3]),
@@ -32,12 +32,12 @@ def test_curves_for_compressai():
 
 
 def test_compressai_gets_no_metric_of_other_files_and_no_voices():
-    found = with_plain_ms_ssim(record())
-    found["scales"][2]["files"] = 2
-    results = json.loads(exports.compressai(found)["jpeg.json"])["results"]
-    assert "ms-ssim-rgb" not in results
-    assert "psnr-rgb" in results
-    assert exports.compressai({**found, "kind": "voices"}) == {}
+    results_record = with_plain_ms_ssim(record())
+    results_record["scales"][2]["files"] = 2
+    curves = json.loads(exports.compressai(results_record)["jpeg.json"])["results"]
+    assert "ms-ssim-rgb" not in curves
+    assert "psnr-rgb" in curves
+    assert exports.compressai({**results_record, "kind": "voices"}) == {}
 
 
 def test_compressais_own_plot_tool_reads_them(tmp_path):
@@ -51,18 +51,18 @@ def test_compressais_own_plot_tool_reads_them(tmp_path):
 
 
 def test_plots_stand_alone():
-    found = exports.svg(record())
-    assert sorted(found) == ["ms_ssim_db.svg", "psnr.svg"]
-    svg = ElementTree.fromstring(found["psnr.svg"])
+    plots = exports.svg(record())
+    assert sorted(plots) == ["ms_ssim_db.svg", "psnr.svg"]
+    svg = ElementTree.fromstring(plots["psnr.svg"])
     assert len(svg.findall(".//{*}polyline")) == 2
     assert "JPEG (a_b & 50 %)" in {text.text for text in svg.findall(".//{*}text")}
     assert not [element for element in svg.iter() if element.get("class")]
 
 
 def test_tables_for_latex():
-    found = latex.tables(record())
-    assert sorted(found) == ["against-jpeg.tex", "means.tex"]
-    lines = found["against-jpeg.tex"].splitlines()
+    files = latex.tables(record())
+    assert sorted(files) == ["against-jpeg.tex", "means.tex"]
+    lines = files["against-jpeg.tex"].splitlines()
     assert lines[0] == r"\begin{tabular}{lrr}"
     assert lines[2] == r"against JPEG (a\_b \& 50 \%) & PSNR, dB & MS-SSIM, dB \\"
     assert lines[4] == r"luxvox & $-$12.3 ($-$20.0 \,\dots\, $-$5.0) & -- \\"
@@ -81,11 +81,11 @@ def test_the_table_of_a_terminal():
 
 
 def test_a_codec_alone_gets_its_means():
-    found = record()
-    found["codecs"] = found["codecs"][:1]
-    found["means"] = found["means"][:3]
-    found["comparisons"] = []
-    lines = terminal.summary(found).splitlines()
+    results = record()
+    results["codecs"] = results["codecs"][:1]
+    results["means"] = results["means"][:3]
+    results["comparisons"] = []
+    lines = terminal.summary(results).splitlines()
     assert lines[0].split()[:3] == ["codec", "point", "bpp"]
     assert len(lines) == 4
 
@@ -103,23 +103,23 @@ def test_speeds_are_per_megapixel_and_times_real_time():
 
 
 def test_the_worst_files_come_first():
-    found = worst.standings(record(), "jpeg")
-    assert [standing.file for standing in found] == ["hard.png", "even.png", "easy.png"]
-    assert [standing.figures[0] for standing in found] == pytest.approx([100.0, 0.0, -50.0])
-    assert [standing.figures[1] for standing in found] == pytest.approx([100.0, 0.0, -50.0])
+    standings = worst.standings(record(), "jpeg")
+    assert [standing.file for standing in standings] == ["hard.png", "even.png", "easy.png"]
+    assert [standing.figures[0] for standing in standings] == pytest.approx([100.0, 0.0, -50.0])
+    assert [standing.figures[1] for standing in standings] == pytest.approx([100.0, 0.0, -50.0])
     page = worst.table(record())
     assert "All 3 files" in page
     assert "+100.0&#8239;%" in page
 
 
 def test_the_worst_files_without_a_reference():
-    found = record()
-    for row in found["rows"]:
+    results = record()
+    for row in results["rows"]:
         row["figures"]["psnr"] += {"easy.png": 0.0, "even.png": -3.0, "hard.png": 3.0}[row["file"]]
-    assert [standing.file for standing in worst.standings(found, None)] == [
+    assert [standing.file for standing in worst.standings(results, None)] == [
         "even.png",
         "easy.png",
         "hard.png",
     ]
-    assert worst.table({**found, "files": found["files"][:1]}) == ""
-    assert worst.table({**found, "codecs": found["codecs"][1:]}) == ""
+    assert worst.table({**results, "files": results["files"][:1]}) == ""
+    assert worst.table({**results, "codecs": results["codecs"][1:]}) == ""

@@ -82,10 +82,10 @@ def test_the_reference_can_be_chosen(browser, reports):
 
 def test_curves_can_be_hidden_and_marks_read(browser, reports):
     browser.open(reports["pictures"], 390)
-    seen = "getComputedStyle(document.querySelector('[data-curve=\"jpeg\"]')).display"
-    assert browser.value(seen) != "none"
+    display = "getComputedStyle(document.querySelector('[data-curve=\"jpeg\"]')).display"
+    assert browser.value(display) != "none"
     browser.tap("[data-toggles='jpeg']")
-    assert browser.value(seen) == "none"
+    assert browser.value(display) == "none"
     browser.tap("[data-curve='luxvox'] .point .hit")
     assert browser.value("document.querySelector('.readout').textContent").startswith(
         "luxvox at 10:"
@@ -148,8 +148,8 @@ def test_far_bytes_are_told(reports):
 def test_a_dash_says_why(browser, reports):
     browser.open(reports["pictures"], 390)
     browser.tap("[data-reference]:not([hidden]) button.why")
-    said = browser.value("document.querySelector('.reason').textContent")
-    assert "the curves share no" in said
+    reason = browser.value("document.querySelector('.reason').textContent")
+    assert "the curves share no" in reason
 
 
 def test_voices_can_be_played(browser, reports):

@@ -40,24 +40,24 @@ def test_chunks_equal_the_whole(lively, cut_small, monkeypatch, size):
     monkeypatch.setattr(folded_block, "has_bfloat16", lambda: False)
     pixels = pixels_of(*size)
     whole = there(lively, pixels)
-    told: list[float] = []
+    shares: list[float] = []
     cut_small()
-    latents = analyse(lively, pixels, SETTING, told.append)
+    latents = analyse(lively, pixels, SETTING, shares.append)
     for level in LEVELS[:-1]:
         assert torch.allclose(latents[level], whole[level], atol=1e-4)
     assert torch.allclose(latents["detail"], whole["detail"], atol=2e-3, rtol=1e-3)  # float16
-    assert told == [n / 4 for n in (1, 2, 3, 4)]
+    assert shares == [n / 4 for n in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("tune", [0.0, 1.0])
 def test_latents_are_those_of_the_network(lively, tune):
     pixels = pixels_of(192, 128)
     setting = Setting(24.0, tune)
-    found = analyse(lively, pixels, setting, lambda done: None)
+    latents = analyse(lively, pixels, setting, lambda done: None)
     units = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - 128) / 8
-    for level, wanted in lively.latents(units, lively.conditions_at(setting)).items():
-        assert (found[level] - wanted).abs().mean() < 0.01
-        assert wanted.std() > 0.1
+    for level, expected in lively.latents(units, lively.conditions_at(setting)).items():
+        assert (latents[level] - expected).abs().mean() < 0.01
+        assert expected.std() > 0.1
 
 
 def factors_of(model, codes):
@@ -130,10 +130,10 @@ def test_read_only_pixels_are_taken(linear):
 @pytest.mark.parametrize("height", [64, 320])
 def test_progress_ends_at_one(linear, cut_small, height):
     cut_small()
-    told: list[float] = []
-    analyse(linear, pixels_of(height, 32), SETTING, told.append)
-    assert told == sorted(told) and told[-1] == 1.0
-    assert len(told) == height // 64
+    shares: list[float] = []
+    analyse(linear, pixels_of(height, 32), SETTING, shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert len(shares) == height // 64
 
 
 def test_levels_are_centred(linear):

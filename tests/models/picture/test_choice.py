@@ -49,15 +49,15 @@ def test_no_choice_costs_more_than_rounding(prediction, latents, lambda_):
     codes = choice_of(latents, lambda_).choose(prediction)
     y = about(latents["top"], prediction)
 
-    def cost(some):
-        return np.square(y - some) + lambda_ * code_bits(prediction, some)
+    def cost(candidate):
+        return np.square(y - candidate) + lambda_ * code_bits(prediction, candidate)
 
     nearest, mean = np.rint(y).astype(np.int32), (prediction.mean + 4) >> 3
     coded = ~prediction.coding.silent
-    found = cost(codes)[coded]
+    chosen_cost = cost(codes)[coded]
     assert codes.dtype == np.int32
-    for other in (nearest, mean, nearest + np.sign(mean - nearest)):
-        assert (found <= cost(other)[coded] + 1e-3).all()
+    for candidate in (nearest, mean, nearest + np.sign(mean - nearest)):
+        assert (chosen_cost <= cost(candidate)[coded] + 1e-3).all()
     if lambda_ == 0.0:
         assert np.square(y - codes)[coded].max() <= 0.25 + 1e-4
     else:
@@ -74,10 +74,10 @@ def test_silent_codes_are_the_predicted_ones(prediction, latents):
 def test_all_silent(prediction, latents):
     scale = np.zeros_like(prediction.mean)
     coding = coding_of(prediction.mean, scale)
-    one = Prediction(
+    silent = Prediction(
         "top", 1, 2, 5, prediction.positions, coding, prediction.mean, prediction.counts
     )
-    codes = choice_of(latents, LAMBDA).choose(one)
+    codes = choice_of(latents, LAMBDA).choose(silent)
     np.testing.assert_array_equal(codes, coding.base)
 
 

@@ -26,12 +26,14 @@ def model():
 @pytest.fixture(scope="module")
 def codes():
     generator = np.random.default_rng(0)
-    found = {}
+    codes_by_level = {}
     for level, spread in zip(LEVELS, (30.0, 8.0, 1.0, 0.3), strict=True):
         shape = SIZE[0] // STRIDES[level], SIZE[1] // STRIDES[level]
         n = picture_codec().model.config.n_channels(level)
-        found[level] = np.rint(generator.laplace(0, spread, (n, *shape)) / 2).astype(np.int16)
-    return found
+        codes_by_level[level] = np.rint(generator.laplace(0, spread, (n, *shape)) / 2).astype(
+            np.int16
+        )
+    return codes_by_level
 
 
 def draw(picture):
@@ -58,11 +60,13 @@ def test_the_same_as_by_the_network_in_float32(model, codes):
 
 def test_pixels_depend_on_codes_far_below(model, codes):
     """Or strips would not show without any overlap."""
-    cut = {level: array.copy() for level, array in codes.items()}
-    cut["detail"][:, 128 // 8 :] = 0
-    one, other = (draw(Drawing(model, some, SETTING)) for some in (codes, cut))
-    assert np.abs(one - other)[112:120].max() > 0.1
-    assert np.abs(one - other)[: 128 - 8 * 6].max() < 1e-3
+    changed = {level: array.copy() for level, array in codes.items()}
+    changed["detail"][:, 128 // 8 :] = 0
+    pixels, changed_pixels = (
+        draw(Drawing(model, variant, SETTING)) for variant in (codes, changed)
+    )
+    assert np.abs(pixels - changed_pixels)[112:120].max() > 0.1
+    assert np.abs(pixels - changed_pixels)[: 128 - 8 * 6].max() < 1e-3
 
 
 def test_strips_do_not_show(model, codes):
@@ -80,9 +84,9 @@ def test_means_of_squares_are_those_of_the_pixels(model):
     network.blocks[-1] = []
     with torch.no_grad():
         pixels = network.pixels(Window(network.level(3, None, x)))
-        wanted = torch.nn.functional.avg_pool2d(pixels, 8)
-        assert torch.allclose(SquareMeans(model.synthesis).of(Window(x)), wanted, atol=1e-4)
-    assert float(wanted.std()) > 0.1
+        expected = torch.nn.functional.avg_pool2d(pixels, 8)
+        assert torch.allclose(SquareMeans(model.synthesis).of(Window(x)), expected, atol=1e-4)
+    assert float(expected.std()) > 0.1
 
 
 @pytest.mark.parametrize(("factor", "without"), [(2, 1), (4, 1), (8, 1), (16, 2)])

@@ -139,8 +139,8 @@ def test_blocks_are_bounded():
     with torch.no_grad():
         block.project.weight.fill_(1.0)
     x = 1e6 * some_pixels(8, 8)[:, :1].expand(-1, 4, -1, -1)
-    one = torch.ones(2, 1, 1, 1)
-    assert (block(x, Conditions(one, one, one)) - x).abs().max() <= 3 * 36.0 + 1.0
+    ones = torch.ones(2, 1, 1, 1)
+    assert (block(x, Conditions(ones, ones, ones)) - x).abs().max() <= 3 * 36.0 + 1.0
 
 
 @pytest.mark.parametrize("network", [Analysis, Synthesis])
@@ -182,13 +182,13 @@ def test_cost_of_the_context_model_at_full_size():
         at_a_position = 0.0
         for layer in ("spread", "grow"):
             at_a_position += math.prod(shapes.get(f"{layer}.weight", (0,)))
-        for number, one in enumerate(level.passes):
+        for number, pass_ in enumerate(level.passes):
             name, n_hidden = f"pass{number}", level.pass_hidden[number]
             of_pass = n_hidden * level.n_state
-            if one.n_known:
-                of_pass += own_matrix(one, torch.zeros(shapes[f"{name}.own.weight"])).numel()
+            if pass_.n_known:
+                of_pass += own_matrix(pass_, torch.zeros(shapes[f"{name}.own.weight"])).numel()
             for layer in ("mid", "out", "line"):
                 of_pass += math.prod(shapes.get(f"{name}.{layer}.weight", (0,)))
-            at_a_position += of_pass * len(one.phases) / 4
+            at_a_position += of_pass * len(pass_.phases) / 4
         total += at_a_position / STRIDES[level.name] ** 2
     assert total <= LIMIT_CONTEXT

@@ -87,8 +87,8 @@ def test_haar_steps_keep_energy_and_means():
 def test_channels_are_ordered_by_power():
     noise = torch.randn(3, 70, 140, generator=torch.Generator().manual_seed(2))
     pictures = [noise + 0.1 * noise.mean(0).cumsum(0).cumsum(1)]
-    found = measure_channels(pictures, {8: 7, 16: 3, 32: 2})
+    statistics = measure_channels(pictures, {8: 7, 16: 3, 32: 2})
     for stride, n in ((8, 192), (16, 28), (32, 12), (64, 8)):
-        assert sorted(found.orders[stride].tolist()) == list(range(n))
-        assert (found.powers[stride].diff() <= 0).all()
-    assert found.orders[8][0] == 0  # the mean of luma
+        assert sorted(statistics.orders[stride].tolist()) == list(range(n))
+        assert (statistics.powers[stride].diff() <= 0).all()
+    assert statistics.orders[8][0] == 0  # the mean of luma

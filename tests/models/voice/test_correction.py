@@ -35,12 +35,12 @@ def latents(model, noise):
 def test_corrected_codes_are_heard_nearer(model, noise, latents):
     depths = np.full(N_FRAMES, 8)
     limits = torch.from_numpy(depths)[None, None]
-    wanted = spectra(noise[None])
+    expected = spectra(noise[None])
 
-    def distance(some):
-        codes = model.vq.encode(some[None], torch.zeros(1), 0.1, limits)
+    def distance(frames):
+        codes = model.vq.encode(frames[None], torch.zeros(1), 0.1, limits)
         heard = model.samples(model.vq.decode(codes))
-        return float(distortions(spectra(heard), wanted)[0])
+        return float(distortions(spectra(heard), expected)[0])
 
     corrected = [
         correct_latents(model, latents, noise, lambda _: depths, n).latents for n in (0, 2, 8)
@@ -70,12 +70,12 @@ def test_frames_that_are_heard_get_decibels():
 
 def test_depths_follow_what_is_heard(model, noise, latents):
     """They are asked for twice: before anything was heard, and from then on."""
-    asked = []
+    calls = []
 
     def depths_for(heard_db):
-        asked.append(heard_db)
+        calls.append(heard_db)
         return np.full(N_FRAMES, 6)
 
     result = correct_latents(model, latents, noise, depths_for, 3)
-    assert len(asked) == 2 and not asked[0].any() and asked[1].any()
-    assert np.array_equal(result.heard_db, asked[1])
+    assert len(calls) == 2 and not calls[0].any() and calls[1].any()
+    assert np.array_equal(result.heard_db, calls[1])

@@ -70,8 +70,8 @@ def test_powers_and_their_gradient_are_those_of_the_short_time_spectrum(window, 
         value = powers(x)
         weights = torch.rand(value.shape, generator=generator.manual_seed(1))
         gradients.append((value.detach(), *torch.autograd.grad((value * weights).sum(), [x])))
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+    for ours, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-4, atol=1e-3)
 
 
 def test_gradients_of_the_losses_are_finite_in_silence():

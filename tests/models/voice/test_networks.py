@@ -147,8 +147,8 @@ def test_most_frames_have_less_than_the_typical_power():
 def test_a_buzz_is_not_noise():
     """Pulses at the pace of the frames, of the same powers in every band."""
     generator = torch.Generator().manual_seed(0)
-    noise, other = torch.randn(2, 1, 32_000, generator=generator)
+    noise, other_noise = torch.randn(2, 1, 32_000, generator=generator)
     pulses = torch.zeros(1, 32_000)
     pulses[:, ::160] = math.sqrt(160.0)
-    buzz, hiss = (magnitude_distance(spectra(x), spectra(noise)) for x in (pulses, other))
+    buzz, hiss = (magnitude_distance(spectra(x), spectra(noise)) for x in (pulses, other_noise))
     assert float(buzz) > 1.2 * float(hiss)

@@ -28,15 +28,15 @@ def generator(seed=0):
 @pytest.fixture
 def vq():
     """Random codebooks that shrink from stage to stage, and random static rates."""
-    one = ResidualVQ(SIZES, N_STAGES, K)
-    books = torch.randn(one.codebooks.shape, generator=generator(1))
+    quantiser = ResidualVQ(SIZES, N_STAGES, K)
+    books = torch.randn(quantiser.codebooks.shape, generator=generator(1))
     books *= torch.tensor([2.0, 1.0, 0.5])[:, None, None, None]
-    books *= (one.slots < one.n_channels)[None, :, None, :]
+    books *= (quantiser.slots < quantiser.n_channels)[None, :, None, :]
     books[:, :, 0] = 0.0
-    one.codebooks.copy_(books)
-    one.bits.copy_(1 + 9 * torch.rand(one.bits.shape, generator=generator(2)))
-    one.bits[..., 0] = 0.5
-    return one
+    quantiser.codebooks.copy_(books)
+    quantiser.bits.copy_(1 + 9 * torch.rand(quantiser.bits.shape, generator=generator(2)))
+    quantiser.bits[..., 0] = 0.5
+    return quantiser
 
 
 @pytest.fixture
@@ -97,10 +97,10 @@ def test_dearer_bits_give_more_nulls(vq, latents):
 
 
 def test_each_signal_has_its_own_range_of_rates(vq, latents):
-    both = vq.encode(latents, POSITION)
+    batch = vq.encode(latents, POSITION)
     for item in range(2):
         alone = vq.encode(latents[item : item + 1], POSITION[item : item + 1])
-        assert torch.equal(alone[0], both[item])
+        assert torch.equal(alone[0], batch[item])
 
 
 def test_prefixes_decode(vq, latents):
@@ -191,10 +191,10 @@ def test_static_bits_are_those_of_the_table_and_end_at_a_null(vq):
     position = torch.tensor([-1.0, 0.0, 0.99])
     bits = vq.static_bits(codes, position)
     assert bits.shape == codes.shape
-    for item, one in enumerate(codes[:, :, :, 0, 0]):
+    for item, item_codes in enumerate(codes[:, :, :, 0, 0]):
         table = vq.bits[int(rate_bin(position[item]))]
         for stage in range(N_STAGES):
             for group in range(len(SIZES)):
-                reached = stage == 0 or one[stage - 1, group] != 0
-                expected = table[stage, group, one[stage, group]] if reached else 0.0
+                reached = stage == 0 or item_codes[stage - 1, group] != 0
+                expected = table[stage, group, item_codes[stage, group]] if reached else 0.0
                 assert bits[item, stage, group].tolist() == [[pytest.approx(float(expected))] * 2]

@@ -54,13 +54,13 @@ def test_matrices_in_int8_come_back():
     codec = voice_codec()
     level = codec.context.levels["frames"]
     again = pack_speech(codec.model, level)
-    kept = load_file(find_card("voice").path.with_suffix(".safetensors"))
-    names = [name.removesuffix(SCALES) for name in kept if name.endswith(SCALES)]
+    stored = load_file(find_card("voice").path.with_suffix(".safetensors"))
+    names = [name.removesuffix(SCALES) for name in stored if name.endswith(SCALES)]
     assert len(names) == 2 * len(codec.model.config.wide_synthesis)
     for name in names:
-        assert kept[name].dtype == torch.int8
-        assert torch.equal(again[name], kept[name])
-        assert torch.equal(again[name + SCALES], kept[name + SCALES])
+        assert stored[name].dtype == torch.int8
+        assert torch.equal(again[name], stored[name])
+        assert torch.equal(again[name + SCALES], stored[name + SCALES])
     moved = copy.deepcopy(codec.model)
     name = "wide_synthesis.blocks.0.expand.weight"
     matrix = moved.get_parameter(name).normal_(0.0, 0.1)

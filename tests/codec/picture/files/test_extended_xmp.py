@@ -40,11 +40,11 @@ def description(text="", attributes=""):
 def statements(xmp):
     """Return all properties of a packet, by name, with their text."""
     root = ElementTree.fromstring(xmp)
-    found: dict[str, str] = {}
+    properties: dict[str, str] = {}
     for node in root.iter(f"{{{RDF}}}Description"):
-        found |= {key: value for key, value in node.attrib.items() if RDF not in key}
-        found |= {child.tag: "".join(child.itertext()) for child in node}
-    return found
+        properties |= {key: value for key, value in node.attrib.items() if RDF not in key}
+        properties |= {child.tag: "".join(child.itertext()) for child in node}
+    return properties
 
 
 def segments_of(extension, digest=None, step=1000):

@@ -81,8 +81,8 @@ def test_unreadable_exif_is_dropped(block):
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_dropped(block):
-    kept = without_orientation(b"II*\0" + block)
-    assert kept is None or len(kept) == len(block) + 4
+    edited = without_orientation(b"II*\0" + block)
+    assert edited is None or len(edited) == len(block) + 4
 
 
 def test_directory_cut_short_is_dropped():
@@ -122,5 +122,5 @@ def test_tiff_keeps_what_describes_the_picture_only():
 
 
 def test_picture_without_metadata_has_none():
-    kept = metadata_of(Image.new("RGB", (2, 2)))
-    assert (kept.icc, kept.exif, kept.xmp) == (None, None, None)
+    metadata = metadata_of(Image.new("RGB", (2, 2)))
+    assert (metadata.icc, metadata.exif, metadata.xmp) == (None, None, None)
