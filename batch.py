@@ -57,20 +57,20 @@ def compress(  # noqa: PLR0913 – one argument for each thing a caller may want
     strip: bool = False,
     **target: Any,
 ) -> Iterator[Outcome]:
-    """Compress pictures and recordings, and yield what became of each as it ends.
+    """Compress pictures and recordings, and yield each outcome as it ends.
 
     Args:
-        paths: of the inputs; URLs of fsspec, too (`luxvox[remote]`).
-        out: folder of the outputs, or its URL, made if it is missing; by default they stand next to
-            the inputs.
-        executor: anything whose `submit` returns futures of `concurrent.futures`; by default the
-            files are done in turn.
+        paths: of the inputs; may be URLs (`luxvox[remote]`).
+        out: folder for the outputs, or its URL, made if it is missing; by default outputs go next
+            to their inputs.
+        executor: anything whose `submit` returns futures of `concurrent.futures`; by default files
+            are processed one after another.
         overwrite: replace files that exist.
         effort, tune, device, strip: as in `luxvox.compress_image` and `compress_speech`.
         target: one of `quality`, `size`, `bpp` and `psnr` (pictures), and `bitrate` (voices).
 
     Raises:
-        UsageError: if more than one target is given, or another option.
+        UsageError: if more than one target is given, or an option is unknown.
     """
     _refuse_unknown(target, _TARGETS)
     sources = [Source(os.fspath(path)) for path in paths]
@@ -89,16 +89,16 @@ def decompress(
     format: str | None = None,
     **options: Any,
 ) -> Iterator[Outcome]:
-    """Decompress `.lvx` files, and yield what became of each as it ends.
+    """Decompress `.lvx` files, and yield each outcome as it ends.
 
     Args:
         paths, out, executor, overwrite: as for `compress`.
-        format: ending of the outputs, as `jpg` or `flac`; by default `png` and `wav`.
+        format: extension of the outputs, such as `jpg` or `flac`; by default `png` and `wav`.
         options: `sections`, `scale`, `crop`, `strict`, `conceal`, `max_pixels` and `max_seconds`,
             as in `luxvox.decompress_image` and `decompress_speech`.
 
     Raises:
-        UsageError: if another option is given.
+        UsageError: if an option is unknown.
     """
     sources = [Source(os.fspath(path)) for path in paths]
     _refuse_unknown(options, _DECOMPRESSING)

@@ -1,4 +1,4 @@
-"""What callers should know of a result: a Python warning, or an item of a list.
+"""What callers should know about a result: a Python warning, or an item of a list.
 
 `warnings.catch_warnings` replaces filters that all threads share, so two threads in it at once lose
 warnings and leave the filters altered. A list belongs to the thread or task that asks for it.
@@ -15,7 +15,7 @@ _collected: ContextVar[list[Warning] | None] = ContextVar("collected", default=N
 
 
 def warn(caution: Warning, stacklevel: int = 1) -> None:
-    """Warn of something, or add it to the list of the thread that collects what is said.
+    """Issue a warning, or add it to the list of a thread that collects cautions.
 
     Args:
         caution: of one of the classes in `luxvox.errors`.
@@ -36,7 +36,7 @@ def warn_all(found: Iterable[Warning], stacklevel: int = 1) -> None:
 
 @contextlib.contextmanager
 def collect() -> Iterator[list[Warning]]:
-    """Collect what is warned of in the block, in this thread or task, and give no warnings."""
+    """Collect the cautions of the block, in this thread or task, instead of issuing warnings."""
     found: list[Warning] = []
     token = _collected.set(found)
     try:

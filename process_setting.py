@@ -14,8 +14,8 @@ from typing import Any
 class ProcessSetting:
     """A setting that all threads share: the usual one as long as any thread needs it.
 
-    The first thread that enters notes the caller's value, the last one that leaves puts it back,
-    unless somebody has set another one meanwhile.
+    The first thread to enter notes the caller's value; the last one to leave puts it back, unless
+    somebody has set another one in the meantime.
     """
 
     get: Callable[[], Any]
@@ -47,7 +47,7 @@ class ProcessSetting:
                     self.put_back()
 
     def put_back(self) -> None:
-        """Set the caller's value again, unless somebody has set another one meanwhile."""
+        """Set the caller's value again, unless somebody has set another one in the meantime."""
         if self.found and self.get() in self.usual_values:
             self.put(self.found[0])
         self.found = []

@@ -197,11 +197,11 @@ def unflatten_picture(tokens: Numbers, height: int, width: int) -> dict[str, NDA
 class CodeDataset:
     """The codes of `.lvx` files, each read when it is asked for.
 
-    It is what `torch.utils.data.DataLoader` takes as a data set, with several workers, too.
+    `torch.utils.data.DataLoader` takes it as a data set, also with several workers.
 
     Args:
-        files: a folder, searched with all folders in it, or paths of files.
-        transform: applied to the codes of a file, as `flatten_voice`.
+        files: a folder, which is searched with all its subfolders, or paths of files.
+        transform: applied to the codes of a file, such as `flatten_voice`.
 
     Raises:
         UsageError: if there are no files, or a single name is not that of a folder.
@@ -238,7 +238,7 @@ class CodeDataset:
 
 
 def _files_below(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield the `.lvx` files in a folder and those in it; one that cannot be read is an error."""
+    """Yield the `.lvx` files in a folder and below it; a folder that cannot be read is an error."""
 
     def refuse(error: OSError) -> None:
         raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error

@@ -65,8 +65,8 @@ def steps_in_usual_state(items: Iterable[Item]) -> Iterator[Item]:
 def one_thread() -> Iterator[None]:
     """Let torch compute in this thread alone, within the block.
 
-    Sums then have one order. And a forked child needs it: OpenMP's team is of the thread that
-    forked, and the child, which inherits the team but not its threads, would wait for them.
+    Sums then have one order. A forked child needs it, too: it inherits the team that OpenMP keeps
+    for the thread that forked, but not the threads of the team, and would wait for them.
     """
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -3,7 +3,7 @@
     python benchmarks/batch.py image-val/
 
 Each run is a command of its own, so its start counts. Memory is read from /proc while the command
-runs: of the process itself, and of those that it started.
+runs, for the process itself and for those it started.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the processes of a run held when some files were done.
+    """The memory of a run's processes after some number of files.
 
     Attributes:
         files: done so far.
@@ -150,7 +150,7 @@ def measure(folder: Path, way: str, out: Path) -> Speed:
 
 @contextlib.contextmanager
 def _options(way: str) -> Iterator[list[str]]:
-    """Yield the options of a way; a cluster that it needs is started before and ends after."""
+    """Yield the options of a way, while the cluster that it needs, if any, is running."""
     if way != WAYS[2]:
         yield ["--jobs", str(1 + WAYS.index(way))]
         return
@@ -206,7 +206,7 @@ def watch_memory(folder: Path, out: Path, n_files: int) -> list[Memory]:
             n_done = sum(1 for _ in out.glob("*.lvx"))
             if len(rows) < len(marks) and n_done >= marks[len(rows)]:
                 own, others = resident_mib(process.pid)
-                if own:  # it has not ended meanwhile
+                if own:  # it is still running
                     rows.append(Memory(n_done, own, others))
             time.sleep(_PAUSE_S)
     if process.returncode:

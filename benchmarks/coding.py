@@ -52,7 +52,7 @@ class Total:
     histograms: dict[str, list[Histogram]] = field(default_factory=dict)
 
     def add(self, data: bytes) -> list[float]:
-        """Measure a file; return its bytes, those of its codes, and of their cross-entropy."""
+        """Measure a file; return bytes: of the file, of its codes, of their cross-entropy."""
         code_bits = 8 * sum(map(len, container.read(data).parts.values()))
         codes = luxvox.codes(data)
         assert isinstance(codes, dict)

@@ -1,7 +1,7 @@
 """Draw crops of pictures by AVIF and luxvox at equal bytes, next to the original.
 
-The whole picture is compressed: by AVIF (speed 4, as Pillow writes it) as near to each rate as it
-comes, then by luxvox to at most AVIF's bytes. A sheet has a row for each rate.
+The whole picture is compressed: by AVIF (speed 4, as Pillow writes it) as close to each rate as it
+gets, then by luxvox to at most AVIF's bytes. A sheet has a row for each rate.
 
     python benchmarks/crops.py image-val/photo_cat.png:200,100,456,356:fur --out docs/crops
 """

@@ -1,4 +1,4 @@
-"""Files with damaged sections, and what is left of them with concealment and without.
+"""Files with damaged sections, measured with and without concealment.
 
 Sections are counted from 0 in the order of the file; only those of codes are damaged.
 """
@@ -38,7 +38,7 @@ class Score(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DamagedFile:
-    """A file that is damaged in many ways; what was measured of one is not measured again.
+    """A file that is damaged in many ways; no damage is measured twice.
 
     Attributes:
         name: of the picture or recording it was made from, `original`.
@@ -60,7 +60,7 @@ class DamagedFile:
         return sum(entry.type <= LAST_CODES for entry in entries)
 
     def measure_whole(self) -> Scores:
-        """Return the figures of the file as it is."""
+        """Return the figures of the undamaged file."""
         return self._figures(frozenset(), False)
 
     def measure_nulled(self, damaged: Collection[int]) -> Scores:
@@ -80,7 +80,7 @@ class DamagedFile:
     def _decode(self, damaged: frozenset[int], conceal: bool) -> NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", luxvox.DamageWarning)
-            # Of a file whose sections are all damaged nothing is known, concealed or not.
+            # If all sections are damaged, nothing is known of the codes, concealed or not.
             with contextlib.suppress(ChecksumError):
                 if conceal:
                     return self.decode(with_damage(self.data, damaged), conceal=True)
@@ -117,7 +117,7 @@ def draw_damage(
 ) -> list[frozenset[int]]:
     """Draw which sections are damaged, each by itself, n times.
 
-    The same seed damages at a higher probability what it does at a lower one, and more.
+    With one seed, a higher probability damages the same sections as a lower one, and more.
     """
     drawn = np.random.default_rng(seed).random((n_draws, n_sections)) < probability
     return [frozenset(np.flatnonzero(row).tolist()) for row in drawn]

@@ -2,9 +2,9 @@
 
     python benchmarks/decoding_bounds.py
 
-Each row is a process of its own. "empty" is a file all of whose codes are null; "busy" one of
-waves and noise at quality 70. Memory is what a process takes beyond what it had after
-decoding a small file.
+Each row is a process of its own. "empty" is a file whose codes are all null; "busy" is one of waves
+and noise at quality 70. Memory is what a process takes beyond what it had after decoding a small
+file.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def measure(kind: str, side: int) -> dict[str, object]:
 
 
 def empty_file(side: int) -> bytes:
-    """Return a file all of whose codes are null."""
+    """Return a file whose codes are all null."""
     fingerprint = picture_codec().fingerprint
     number = picture_codec().card.number
     rows = usual_band_rows(side, side)

@@ -1,11 +1,11 @@
-"""Measure what is left of pictures and voices when code sections of their files are damaged.
+"""Measure how much pictures and voices suffer when code sections of their files are damaged.
 
     python benchmarks/loss.py image-val/ speech-val/
 
 First each code section of a picture in turn, then each section of pictures and voices with a
-probability, independently and several times. Next to the concealed file stands the one with null
-codes from the first damaged section on. Voices are several clips one after the other, for one clip
-has but a segment.
+probability, independently and several times. The concealed file is compared with one whose codes
+are null from the first damaged section on. Voices are several clips joined, because a single clip
+has only one segment.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def recording(paths: Sequence[Path], scores: VoiceScores) -> DamagedFile:
 
 
 def in_groups(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
-    """Group paths n at a time; a smaller rest is left out."""
+    """Group paths n at a time; a smaller remainder is left out."""
     return [paths[n : n + size] for n in range(0, len(paths) - size + 1, size)]
 
 

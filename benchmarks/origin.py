@@ -1,4 +1,4 @@
-"""How figures came about: the command of a benchmark, the packages and the weights."""
+"""Where figures come from: the command of a benchmark, the packages and the weights."""
 
 import shlex
 import sys
@@ -25,7 +25,7 @@ def _shorten(word: str) -> str:
 
 
 def describe_packages(*names: str, weights: Sequence[str] = ()) -> str:
-    """Say which versions of installed packages took part, and which weights of what kinds."""
+    """Name the versions of installed packages, and the weights of some kinds."""
     cards = [find_card(kind) for kind in weights]
     return ", ".join(
         [f"{name} {version(name)}" for name in names]

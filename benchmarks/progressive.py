@@ -65,7 +65,7 @@ def main(
 def measure_prefixes(
     name: str, pixels: NDArray[np.uint8], quality: float, effort: int
 ) -> list[Row]:
-    """Return what each number of sections of one file takes and gives."""
+    """Return rate and PSNR of one file for each number of sections."""
     data = luxvox.compress_image(pixels, quality, effort=effort)
     rows = []
     for n in range(1, N_SECTIONS + 1):
@@ -90,7 +90,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _cell(point: Point, whole: Sequence[Point]) -> str:
-    """Write a rate and a PSNR, and how much more that is than a whole file of this PSNR takes."""
+    """Write a rate and a PSNR, and how far the rate exceeds that of a whole file of this PSNR."""
     rate, psnr = point
     text = f"{rate:.3f} bpp, {psnr:.2f} dB"
     rates, psnrs = zip(*whole, strict=True)

@@ -58,7 +58,7 @@ def closest(pixels: Pixels, peer: PillowPeer, n_bytes: float) -> tuple[int, Pixe
 
 
 def caption(label: str, n_bytes: int, original: Pixels, decoded: Pixels) -> str:
-    """Say codec, bytes and PSNR."""
+    """Return codec, bytes and PSNR as text."""
     return f"{label}: {n_bytes} bytes, {psnr_db(original, decoded):.1f} dB"
 
 

@@ -208,7 +208,7 @@ def start_cold(source: NDArray[np.uint8], quality: float, runs: int = COLD_RUNS)
 
 
 def _run_python(environment: Mapping[str, str], *words: str) -> float:
-    """Return how many seconds a command of Python takes."""
+    """Return how many seconds a Python command takes."""
     begin = time.perf_counter()
     subprocess.run([sys.executable, *words], check=True, capture_output=True, env=environment)
     return time.perf_counter() - begin
@@ -271,7 +271,7 @@ def _timing(direction: str, job: Job, shape: tuple[int, ...], seconds: Sequence[
 def peak_bytes() -> int:
     """Return the largest resident size that this process has had."""
     try:
-        # Preferred to getrusage, which on Linux hands on the peak of the process that started us.
+        # Preferred to getrusage, which on Linux passes on the peak of the process that started us.
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

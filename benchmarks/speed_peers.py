@@ -2,8 +2,8 @@
 
     python benchmarks/speed_peers.py image-val/
 
-Each of the others gets the quality at which its file comes nearest to that of luxvox. Seconds are
-the median of warm runs; processor seconds add up those of all threads.
+Each of the others uses the quality whose file is closest in size to luxvox's. Seconds are the
+median of warm runs; processor seconds are summed over all threads.
 """
 
 import functools

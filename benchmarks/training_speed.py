@@ -3,11 +3,11 @@
     python benchmarks/training_speed.py image-train --old ../luxvox-before
 
 A core-second is one of processor time in one thread, so other work on the machine hardly counts.
-A step is what the training loop makes of a batch: loss, gradients, clipping, optimiser. `--old` is
+A step is what the training loop does with a batch: loss, gradients, clipping, optimiser. `--old` is
 a checkout of luxvox with the model `picture-1`; its joint phase 3 is measured in the same run, by
-its own code. Its networks are smaller, so the ratio at equal networks is that of multiply–
-accumulates of both networks, of which the context model, which only the new phases train, is not
-part. Each row is a process of its own.
+its own code. Its networks are smaller, so the fair comparison is in multiply–accumulates. They
+count analysis and synthesis, but not the context model, which only the new phases train. Each row
+is a process of its own.
 """
 
 from __future__ import annotations

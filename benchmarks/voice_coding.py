@@ -1,10 +1,11 @@
 """Measure what the context model saves on voices, and what each code section brings.
 
 For each bitrate and all recordings of a folder: bits of the code sections, the context model's
-cross-entropy, and the entropy of the same codes under static tables, one for each stage. Such
-tables are either fitted to these very codes, which is the best that static tables could do, and
-flatters stages that code fewer codewords than their codebook has; or they are those in the weights
-file, counted on training voices, with nulls as frequent as they are here.
+cross-entropy, and the entropy of the same codes under static tables, one for each stage. These
+tables are either fitted to the same codes or taken from the weights file. Fitted tables are the
+best that static tables could do; they flatter stages that code fewer codewords than their codebook
+has. The tables in the weights file were counted on training voices; nulls are taken to be as
+frequent as they are here.
 
     python benchmarks/voice_coding.py speech-val/
 """
@@ -42,7 +43,7 @@ Samples = NDArray[np.float32]
 
 @dataclass
 class Tally:
-    """What the files of a bitrate add up to, in bits, and by stage."""
+    """Totals over the files of a bitrate, in bits, and by stage."""
 
     coded: float = 0.0
     whole: float = 0.0
@@ -56,7 +57,7 @@ class Tally:
         return entropy(self.counts[stage])
 
     def of_training(self, stage: int) -> float:
-        """Return it under the shipped table of codewords, and nulls as frequent as they are."""
+        """Return it under the shipped table of codewords, with nulls as frequent as they are."""
         codewords = self.counts[stage]
         flags = np.stack([codewords[:, 0], codewords[:, 1:].sum(1)], 1)
         return self.shipped[stage] + entropy(flags)
@@ -107,7 +108,7 @@ def main(folder: Path, docs: Path) -> None:
 
 
 def add(data: bytes, seconds: float, bitrate: float, tally: Tally) -> tuple[float, float]:
-    """Add a file to what its bitrate adds up to; return code and cross-entropy bytes."""
+    """Add a file to the totals of its bitrate; return code and cross-entropy bytes."""
     payload = 8 * sum(map(len, container.read(data).codes))
     bits = measure(data, tally)
     tally.coded, tally.whole = tally.coded + payload, tally.whole + 8 * len(data)

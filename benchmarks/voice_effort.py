@@ -2,9 +2,9 @@
 
     python benchmarks/voice_effort.py speech-val/
 
-Rate is the length of the file; figures are of decoded files, PESQ-WB and STOI where they are
-installed, else SI-SDR. Time is that of the processor with one thread, so that other work on the
-machine does not count.
+Rate is the length of the file; decoded files are scored by PESQ-WB and STOI where they are
+installed, else by SI-SDR. Time is processor time with one thread, so other work on the machine does
+not count.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class VoiceScores:
-    """PESQ-WB and STOI, those of them that are installed, or else SI-SDR."""
+    """PESQ-WB and STOI, whichever are installed, or else SI-SDR."""
 
     metrics: tuple[Metric, ...]
 
@@ -46,7 +46,7 @@ class VoiceScores:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Return what tables call them."""
+        """Return the metrics' names in tables."""
         return tuple(
             ", ".join(filter(None, (metric.label, metric.unit))) for metric in self.metrics
         )
@@ -62,7 +62,7 @@ class VoiceScores:
         return ", ".join(metric.version for metric in self.metrics)
 
     def measure(self, original: Samples, decoded: Samples) -> tuple[float, ...]:
-        """Return a figure for each metric; the lowest where it says nothing, as of silence."""
+        """Return a figure for each metric; its lowest where it has none, as for silence."""
         return tuple(self._figure(name, original, decoded) for name in self.names)
 
     def _figure(self, name: str, original: Samples, decoded: Samples) -> float:

@@ -2,10 +2,10 @@
 
     python benchmarks/voice_speed.py speech-val/ --minutes 1 --minutes 60 --effort 1 --effort 5
 
-The recordings of the folder follow one another until the length is reached.  Every figure is taken
-in a process of its own; the first call, which loads the weights, is timed by itself.  Lengths after
-the first are compressed with the first effort alone.  The time of all processors is taken, too: it
-tells how fast a machine would be that did nothing else.
+The recordings of the folder follow one another until the length is reached. Every figure is taken
+in a process of its own; the first call, which loads the weights, is timed by itself. Lengths after
+the first are compressed with the first effort alone. Processor time is recorded, too: it shows how
+fast an otherwise idle machine would be.
 """
 
 import json
@@ -154,7 +154,7 @@ def time_decompress(job: VoiceJob) -> VoiceTiming:
 
 
 class _Clock:
-    """Seconds that pass, and seconds of all processors, from here on."""
+    """Wall time and processor time from here on."""
 
     def __init__(self) -> None:
         self._begin_s = time.perf_counter()

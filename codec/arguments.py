@@ -1,6 +1,6 @@
-"""What callers hand to the public functions: checked once, refused with one clear error.
+"""Arguments of the public functions: checked once, refused with one clear error.
 
-An argument of a name means the same in all public functions, so each name has one rule.
+An argument's name means the same in all public functions, so each name has one rule.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ FileBytes: TypeAlias = (
     "bytes | bytearray | memoryview | mmap | array[int] | NDArray[np.uint8] "
     "| str | os.PathLike[str] | IO[bytes]"
 )
-"""A file: its bytes in any object that holds them in memory, its path, its URL, or opened."""
+"""A file: its bytes in any object that holds them in memory, its path, its URL, or an open file."""
 
 ForeignFile: TypeAlias = (
     "bytes | bytearray | memoryview | mmap | str | os.PathLike[str] | IO[bytes]"
 )
-"""A picture or a recording as a file, where an array is no file but the samples themselves."""
+"""A picture or a recording as a file; an array is not a file but the samples themselves."""
 
 _DEVICE: Final = re.compile(r"cpu|cuda(?::(\d{1,3}))?")
 _LONGEST_SHOWN: Final = 40
@@ -72,7 +72,7 @@ def check_device(device: str) -> None:
 
 
 def file_bytes(data: FileBytes) -> bytes:
-    """Return the bytes of a file that a caller hands over or names.
+    """Return the bytes of a file that a caller passes or names.
 
     Args:
         data: bytes, or any other object with single bytes in memory: `bytearray`, `memoryview`,
@@ -133,7 +133,7 @@ def _rest_of(stream: IO[bytes]) -> bytes:
 
 
 def plain_number(value: float) -> float:
-    """Return a number of any type, as fractions and NumPy's, as a float; ∞ for one beyond those."""
+    """Convert a number of any type (a fraction, NumPy's) to a float; too large ones become ∞."""
     try:
         return float(value)
     except OverflowError:
@@ -150,7 +150,7 @@ def is_file(value: object) -> bool:
 
 
 def foreign_file(file: ForeignFile) -> bytes | str:
-    """Return the path of a file on the disk, or the bytes of every other one.
+    """Return the path of a file on the disk, or the bytes of any other.
 
     Raises:
         UsageError, SystemFailure: as `file_bytes`.
@@ -166,13 +166,13 @@ def is_tensor(value: object) -> bool:
 
 
 def unstack(values: Any, n_dimensions: int) -> list[Any] | None:
-    """Return the items of an array or a tensor of n dimensions; None of everything else."""
+    """Return the items of an array or a tensor of n dimensions; None for anything else."""
     is_stack = isinstance(values, np.ndarray) or is_tensor(values)
     return list(values) if is_stack and values.ndim == n_dimensions else None
 
 
 def array_of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
-    """Return a tensor's values, wherever they are; halves of floats become float32."""
+    """Return a tensor's values, from any device; half-precision floats become float32."""
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     is_half = plain.is_floating_point() and plain.element_size() < 4
     values: NDArray[Any] = (plain.float() if is_half else plain).numpy()
@@ -180,10 +180,10 @@ def array_of_tensor(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 def as_array(name: str, values: Any) -> NDArray[Any]:
-    """Return what NumPy makes of an argument; of a tensor on any device its values.
+    """Convert an argument to an array; a tensor may be on any device.
 
     Raises:
-        UsageError: NumPy makes no array of it, as of lists of different lengths.
+        UsageError: NumPy cannot convert it, such as lists of different lengths.
     """
     try:
         return array_of_tensor(values) if is_tensor(values) else np.asarray(values)

@@ -16,7 +16,7 @@ _GROUP: Final = 0o070
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is known of a file before it is written.
+    """What is known about a file before it is written.
 
     Attributes:
         mode: permissions; None for those that new files usually get.
@@ -52,7 +52,7 @@ class Attributes:
 
 
 def attributes_for(old: os.stat_result | None, like: str | None) -> Attributes:
-    """Say what an output is to have.
+    """Determine the attributes of an output.
 
     Args:
         old: of the file that is replaced, if any: its owner and permissions stay.
@@ -82,7 +82,7 @@ def _regular(path: str | None) -> os.stat_result | None:
 
 
 def _has_group(descriptor: int, owner: tuple[int, int]) -> bool:
-    """Give a file its owner, or its group at least; return whether it has that group then."""
+    """Give a file its owner, or at least its group; return whether it then has that group."""
     for user in (owner[0], -1):
         with contextlib.suppress(OSError):
             os.fchown(descriptor, user, owner[1])

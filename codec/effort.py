@@ -1,9 +1,9 @@
-"""How much work goes into a file: effort 1 … 9 (docs/decisions/ has what each level brings).
+"""How much work goes into a file: effort 1 … 9 (docs/decisions/ says what each level gains).
 
-Pictures: codes are chosen by the context model's costs, at every effort alike; what else was tried
-gained nothing. Voices: codes are the nearest codewords, or chosen by the context model's costs
-(`luxvox.models.voice.choice`); several sequences of codewords are kept in the search over stages,
-or latents are corrected several times by what is heard of their codes
+Pictures: codes are chosen by the context model's costs, at every effort; nothing else that was
+tried gained anything. Voices: codes are the nearest codewords, or chosen by the context model's
+costs (`luxvox.models.voice.choice`); several sequences of codewords are kept in the search over
+stages, or latents are corrected several times by what is heard of their codes
 (`luxvox.models.voice.correction`). Every level decodes the same way.
 """
 
@@ -23,7 +23,7 @@ EFFORTS: Final = range(1, 10)
 
 @dataclass(frozen=True)
 class PictureWork:
-    """What is done for the codes of a picture.
+    """The work on the codes of a picture.
 
     Attributes:
         tune: `eye` or `psnr`.
@@ -35,7 +35,7 @@ class PictureWork:
 
     @property
     def is_for_eye(self) -> bool:
-        """Return whether files say that they are tuned for the eye."""
+        """Return whether files are marked as tuned for the eye."""
         return TUNINGS[self.tune] > 0.0
 
 
@@ -53,7 +53,7 @@ def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
 
 @dataclass(frozen=True)
 class VoiceWork:
-    """What is done for the codes of a voice.
+    """The work on the codes of a voice.
 
     Attributes:
         beam_width: sequences of codewords kept in the search over stages.
@@ -67,7 +67,7 @@ class VoiceWork:
 
     @property
     def chooses_again(self) -> bool:
-        """Whether each rate has codes of its own, not those of full depth cut."""
+        """Whether each rate gets codes of its own, not full-depth codes cut short."""
         return self.beam_width > 1 or self.by_context
 
 

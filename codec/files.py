@@ -2,7 +2,7 @@
 
 `-` is standard input or output; what is at a URL such as `s3://bucket/photo.png` is reached through
 `remote`. A file appears under its name only when all of it is on the disk;
-whatever goes wrong, Ctrl-C included, leaves neither a part of it nor a trace. An output that is
+if anything goes wrong, Ctrl-C included, nothing is left of it. An output that is
 made from an input takes over its permissions and its time of modification.
 """
 
@@ -26,7 +26,7 @@ from luxvox.errors import SystemFailure, UsageError
 
 PIPE: Final = "-"
 
-# What a folder answers in which this user, or nobody, may make a file.
+# Errors from a folder in which this user, or nobody, may make a file.
 _FOLDER_REFUSES: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/(\d{1,9})")
 _STREAMS: Final = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
@@ -54,7 +54,7 @@ def read(source: str) -> bytes:
 
 
 def read_pipes(sources: Sequence[str]) -> dict[str, bytes]:
-    """Read the named pipes among some paths, for what must know their content before its turn.
+    """Read the named pipes among some paths, whose content must be known before their turn.
 
     One that cannot be read is left out; `read` will say why.
     """
@@ -67,7 +67,7 @@ def read_pipes(sources: Sequence[str]) -> dict[str, bytes]:
 
 
 def peek(source: str, n_bytes: int) -> bytes:
-    """Return the first bytes of a file; none of a pipe, which cannot be read twice.
+    """Return the first bytes of a file; none for a pipe, which cannot be read twice.
 
     Raises:
         SystemFailure: the file cannot be read.
@@ -137,7 +137,7 @@ def open_output(
 
 
 def write_all(stream: BinaryIO, data: bytes) -> None:
-    """Write all bytes; under PYTHONUNBUFFERED one call may write a part only."""
+    """Write all bytes; under PYTHONUNBUFFERED one call may write only some of them."""
     rest = memoryview(data)
     while rest:
         rest = rest[stream.write(rest) :]
@@ -185,7 +185,7 @@ def _fault_of_folder(folder: Path) -> str:
 
 
 def check_standard_output() -> None:
-    """Refuse to work for a standard output that is closed.
+    """Raise an error if standard output is closed.
 
     Raises:
         SystemFailure: it is.
@@ -202,7 +202,7 @@ def is_special(path: str) -> bool:
 
 
 def plain_name(path: str, number: int) -> str:
-    """Return `-` for other names of standard input (0) or output (1), every other path as it is."""
+    """Return `-` for other names of standard input (0) or output (1), any other path unchanged."""
     return PIPE if _descriptor_of(path) == number else path
 
 
@@ -272,7 +272,7 @@ def _create(part: Path, old: os.stat_result | None, attributes: Attributes) -> B
     """Create the file to write to; where the folder refuses it, a nameless one elsewhere."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        # Nobody else may read it before it has the permissions it is to have.
+        # Nobody else may read it before it has its final permissions.
         return os.fdopen(os.open(part, flags, 0o666 if attributes.is_usual else 0o600), "w+b")
     except OSError as error:
         if old is None or error.errno not in _FOLDER_REFUSES:

@@ -1,4 +1,4 @@
-"""Folders, and files as parts of them: made, found, dated, deleted; on the disk and at URLs."""
+"""Folders and the files in them: made, found, dated and deleted, on the disk and at URLs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from luxvox.errors import SystemFailure
 
 
 def is_folder(path: str) -> bool:
-    """Return whether a path or a URL is that of a folder.
+    """Return whether a path or a URL names a folder.
 
     Raises:
         UsageError, SystemFailure: as `remote.read`, for a URL.
@@ -20,7 +20,7 @@ def is_folder(path: str) -> bool:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder, and those it is in, if they are missing; at URLs uploads make their own.
+    """Make a folder and its parents, if they are missing; at URLs uploads make their own.
 
     Raises:
         OSError: it cannot be made.
@@ -30,13 +30,13 @@ def make_folder(path: str) -> None:
 
 
 def make_folder_of(path: str) -> None:
-    """Make the folder that a file is to stand in; see `make_folder`."""
+    """Make the folder that a file goes into; see `make_folder`."""
     if not remote.is_url(path):
         make_folder(os.path.dirname(path) or os.curdir)
 
 
 def remove(path: str) -> None:
-    """Delete a file, there or at a URL.
+    """Delete a file, on the disk or at a URL.
 
     Raises:
         SystemFailure: it cannot be deleted.

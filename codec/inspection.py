@@ -1,4 +1,4 @@
-"""What files say of themselves, from the header and the lengths of their sections."""
+"""What files say about themselves, from the header and the lengths of their sections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from luxvox.timeline import n_segments
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What a file says of itself, without decoding it.
+    """What a file says about itself, without decoding it.
 
     Attributes:
         kind: `picture`.
@@ -28,7 +28,7 @@ class FileInfo:
         weights: name of the installed weights that decode the file, empty if there are none.
         coder: name of the range coder.
         profile: name of the colour profile, if the header names one.
-        bands: into which the codes are cut.
+        bands: how many bands the codes are cut into.
         bytes: length of the file.
         rate_bpp: bits a pixel of the whole file.
         sections: what the file holds after its header.
@@ -54,11 +54,11 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class VoicePart:
-    """What the sections of one type take together.
+    """The sections of one type, taken together.
 
     Attributes:
         name: what they hold.
-        sections: how many they are; one a segment if they are codes.
+        sections: how many there are; one per segment if they hold codes.
         bytes: of their payloads.
         rate_kbps: kbit/s, averaged over the recording.
     """
@@ -71,7 +71,7 @@ class VoicePart:
 
 @dataclass(frozen=True)
 class VoiceInfo:
-    """What a voice's file says of itself, without decoding it.
+    """What a voice's file says about itself, without decoding it.
 
     Attributes:
         kind: `voice`.

@@ -1,4 +1,4 @@
-"""Files of either kind: which kind a file is, what it says of itself, its codes."""
+"""Files of either kind: which kind a file is, what it says about itself, its codes."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def from_codes(
 
 
 def _batch_of_codes(codes: Any) -> list[Any] | None:
-    """Return the codes of each of a batch, or None for those of a single file."""
+    """Return the codes of each file of a batch, or None if they are a single file's."""
     if isinstance(codes, Mapping):
         if not codes or any(getattr(level, "ndim", 0) != 4 for level in codes.values()):
             return None

@@ -1,4 +1,4 @@
-"""Memory that was freed, and that the C library keeps from the system."""
+"""Freed memory that the C library has not handed back to the system."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def keep_as_usual() -> None:
 
 @functools.cache
 def _function(name: str) -> Callable[..., int] | None:
-    """Return a function of the C library, if it has that one."""
+    """Return a function of the C library, or None if it lacks it."""
     try:
         function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):  # another C library, or another system

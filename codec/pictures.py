@@ -121,7 +121,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
 
 @dataclass(frozen=True)
 class _Request:
-    """What a picture's file is to be, checked as far as possible without its pixels."""
+    """What is requested of a picture's file, checked as far as possible without its pixels."""
 
     target: Target
     work: PictureWork
@@ -270,7 +270,7 @@ def decompress_image(  # noqa: PLR0913 – one argument for each thing a caller 
 
 @dataclass(frozen=True)
 class PictureReading:
-    """What is asked of decoding a picture; see `decompress_image`."""
+    """How a picture is to be decoded; see `decompress_image`."""
 
     sections: int | None = None
     scale: float = 1.0

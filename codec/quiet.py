@@ -1,7 +1,7 @@
-"""Keep off standard error what C libraries write there about damaged files.
+"""Keep what C libraries say about damaged files off standard error.
 
-Some cannot be told to be quiet. While they work, standard error goes into a file; what is not
-theirs comes out afterwards. The descriptor is that of the process, so it is held briefly.
+Some cannot be told to be quiet. While they work, standard error goes into a file; what others wrote
+to it comes out afterwards. The whole process shares the descriptor, so it is held only briefly.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _NOWHERE: Final = logging.NullHandler()
 
 
 def quiet_logger(name: str) -> None:
-    """Keep off standard error what a library logs; handlers of the process still get it.
+    """Keep a library's log off standard error; handlers of the process still get it.
 
-    Without a handler of anybody, Python itself writes errors there.
+    If there is no handler at all, Python itself writes errors there.
     """
     logging.getLogger(name).addHandler(_NOWHERE)  # once, however often
 
 
 @contextlib.contextmanager
 def quiet(words: Sequence[bytes]) -> Iterator[None]:
-    """Leave out lines with any of these words of what is written to standard error in the block."""
+    """Drop lines with any of these words from standard error in the block."""
     # A child finds standard error where it belongs.
     with no_fork_meanwhile(), tempfile.TemporaryFile() as caught:
         try:

@@ -49,19 +49,19 @@ def is_url(path: str) -> bool:
 
 
 def is_web(url: str) -> bool:
-    """Return whether a URL is that of a web page: it has no neighbours, and cannot be written."""
+    """Return whether a URL is a web page's, which has no neighbours and cannot be written."""
     return _scheme(url) in _WEB
 
 
 def is_of_this_process(url: str) -> bool:
-    """Return whether other processes find nothing at a URL, because it stands for memory."""
+    """Return whether a URL is in this process's memory, where others find nothing."""
     return _scheme(url) == "memory"
 
 
 def split(url: str) -> tuple[str, PurePosixPath]:
     """Return the beginning of a URL (`s3://`) and the path after it.
 
-    What follows the path in the address of a web page, such as a signature, is no part of a name.
+    What follows the path in the address of a web page, such as a signature, is not part of a name.
     """
     rest = url[len(_scheme(url)) + len("://") :]
     if is_web(url):
@@ -82,7 +82,7 @@ def identity(url: str) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Return whether a URL is that of a file on this machine's disk."""
+    """Return whether a URL names a file on this machine's disk."""
     return _scheme(url) in _LOCAL
 
 
@@ -184,15 +184,15 @@ def is_folder(url: str) -> bool:
 
 
 def is_pattern(url: str) -> bool:
-    """Return whether a URL has a `*` that stands for any letters of a name."""
+    """Return whether a URL has a `*` that stands for any characters of a name."""
     return "*" in url and not is_web(url)
 
 
 def files_in(url: str, is_recursive: bool) -> list[str]:
-    """Return the URLs of the files in a folder, or of all below it, in the order of their names.
+    """Return the URLs of the files in a folder, or of all below it, sorted by name.
 
-    Names that begin with a dot, and keys that are no relative paths, are left out: of such a key an
-    output could land anywhere.
+    Names that begin with a dot, and keys that are not relative paths, are left out: the output for
+    such a key could land anywhere.
     """
     beginning, folder = split(url)
     with _file_system(url, f"{url} cannot be read") as (system, path):
@@ -205,7 +205,7 @@ def files_in(url: str, is_recursive: bool) -> list[str]:
 
 
 def matches(url: str) -> list[str]:
-    """Return the URLs of the files that a pattern stands for, in the order of their names."""
+    """Return the URLs of the files that a pattern stands for, sorted by name."""
     with _file_system(url, f"{url} cannot be read") as (system, path):
         system.invalidate_cache()
         found = sorted(system.glob(path))
@@ -230,7 +230,7 @@ def remove(url: str) -> None:
 def times_in(url: str) -> dict[str, float]:
     """Return when the files next to a URL were last modified, by URL, in seconds since 1970.
 
-    Where a server does not tell it, a file is as old as can be.
+    Where a server does not tell, a file counts as infinitely old.
     """
     beginning, name = split(url)
     with _file_system(url, "cannot be read") as (system, path):

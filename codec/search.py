@@ -51,7 +51,7 @@ class Forecast(Protocol):
         """Return the number to begin with."""
 
     def next(self, tried: Mapping[int, float], left: range, aim: float) -> int:
-        """Return the number where the measure will be `aim`, about.
+        """Return the number where the measure should be about `aim`.
 
         Args:
             tried: what was measured, by number, the last one last.

@@ -1,4 +1,4 @@
-"""A voice's file read as `soundfile.SoundFile` reads a recording: by seeking and in blocks."""
+"""A voice's file, read as `soundfile.SoundFile` reads a recording: by seeking and in blocks."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class SpeechFile:
             self._take(position - first * samples)
 
     def _from_segment(self, first: int) -> bytes:
-        """Return the file of what is left from a segment on."""
+        """Return a file of the segments from one on."""
         n_left = self.frames - first * SEGMENT_S * self.samplerate
         a_segment = PARTS * self.channels
         last = n_segments(self.frames, self.samplerate)

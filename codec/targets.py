@@ -1,4 +1,4 @@
-"""What a file is to be: of a quality, a size, a rate or a PSNR."""
+"""What is asked of a file: a quality, a size, a rate or a PSNR."""
 
 from __future__ import annotations
 

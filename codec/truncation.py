@@ -1,9 +1,9 @@
 """Files made shorter without coding anything again: previews from the same bytes.
 
 A picture gives up its metadata, last to first, then the parts of its codes, the finest first and
-the lowest band before those above it, down to the preview. A voice
-gives up its tags, then the second sections of its segments from the end, then whole segments from
-the end. What is left is a file of its own, not a cut one.
+the lowest band before those above it, down to the preview. A voice gives up its tags, then the
+second sections of its segments from the end, then whole segments from the end. The result is a
+complete file, not a cut one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _Cut = Callable[[int], bytes]
 
 
 def truncate(data: FileBytes, *, size: int | None = None, sections: int | None = None) -> bytes:
-    """Shorten a file without decoding it; what is left of it is the same, bit for bit.
+    """Shorten a file without decoding it; what remains of it is the same, bit for bit.
 
     Args:
-        data: a `.lvx` file: its bytes, path or URL, or opened; of one that is cut what is whole is
-            taken, with a `TruncatedWarning`.
+        data: a `.lvx` file: its bytes, path or URL, or opened; of a cut one, what is whole is kept,
+            with a `TruncatedWarning`.
         size: the most bytes the result may have. Metadata goes first, then what is finest.
         sections: keep the first n sections of the codes, 1 or more (of a voice: of every segment),
             alpha and metadata.

@@ -30,8 +30,8 @@ def side_by_side(
 ) -> Generator[Result]:
     """Yield the result of work on each item, in order, by as many threads as torch may use.
 
-    Of items no more are taken than are worked on and wait. What is not begun when the caller
-    stops, or an item fails, is not done.
+    At most two items per thread are taken ahead. If the caller stops, or an item fails,
+    those not yet begun are never done.
     """
     n_threads = torch.get_num_threads()
     n = min(n_workers(), n_items)

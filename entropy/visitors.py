@@ -20,7 +20,7 @@ class CodesChooser(Generic[Predicted, Chosen]):
         self._source = source
 
     def wants(self, section: int) -> bool:
-        """Want everything."""
+        """Return True: every section is wanted."""
         return section > 0
 
     def visit(self, prediction: Predicted) -> Chosen:

@@ -192,7 +192,7 @@ def pull_picture_codes(data: bytes) -> None:
 
 
 def check_hostile_counts(data: bytes) -> None:
-    """Alter counts of the tables by junk; those that are taken can code every symbol."""
+    """Alter counts of the tables by junk; those that are accepted can code every symbol."""
     counts = START_TABLES.copy()
     for offset, value in zip(data[::2], data[1::2], strict=False):
         counts[offset % len(counts), value % 64] += value - 128

@@ -4,8 +4,8 @@ A model card is the JSON file next to the weights, `MODEL_ID.json` next to `MODE
 id, number in the file format, SHA-256 of the weights, fingerprint of the integer tables,
 configuration, how it was trained, on what data.
 
-A folder of one's own comes before the weights that luxvox ships: that of `use_weights`, or else the
-one that the environment variable `LUXVOX_WEIGHTS` names. Loads no torch.
+The user's own folder comes before the weights that luxvox ships: the one given to `use_weights`, or
+else the one that the environment variable `LUXVOX_WEIGHTS` names. Loads no torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _preferred: ContextVar[Path | None] = ContextVar("preferred weights", default=No
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a set of weights. Cards are equal if they name the same weights.
+    """What is known about a set of weights. Cards are equal if they name the same weights.
 
     Attributes:
         path: of the card; the weights lie next to it.

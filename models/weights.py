@@ -46,12 +46,12 @@ def read_tensors(card: ModelCard) -> dict[str, Tensor]:
 def check_sizes(
     card: ModelCard, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Check, before networks are built, that a configuration is of the size of the weights.
+    """Check, before networks are built, that a configuration fits the size of the weights.
 
     Args:
         card: whose configuration it is.
         tensors: of the weights file.
-        shapes: what the configuration makes of some of them, its widths and codebooks.
+        shapes: those that the configuration implies for some of them, its widths and codebooks.
 
     Raises:
         ModelError: if a number is out of range, or a shape differs.

@@ -2,8 +2,8 @@
 
     python share/make.py
 
-They lie where systems expect them below a prefix: `man/man1`, `bash-completion/completions`,
-`zsh/site-functions` and `fish/vendor_completions.d`. The completions are those of click.
+They are laid out as systems expect them below a prefix: `man/man1`, `bash-completion/completions`,
+`zsh/site-functions` and `fish/vendor_completions.d`. The completions are click's.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _plain(text: str, keeps_lines: bool = False) -> str:
-    """Return text in which roff finds no commands of its own, and hyphens that can be copied."""
+    """Escape text for roff: it must find no commands in it, and hyphens must stay copyable."""
     text = text if keeps_lines else " ".join(text.split())
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.MULTILINE)

@@ -86,13 +86,13 @@ CUT: Final = "the file is cut"
 
 @dataclass(frozen=True)
 class Container:
-    """A file that was read: its header, what is whole in it, and whether it was cut.
+    """The contents of a file: its header, what is whole in it, and whether it was cut.
 
     Attributes:
         header: its fields.
-        sections: of a voice all; of a picture those that do not hold codes.
+        sections: all of a voice; of a picture those that do not hold codes.
         truncated: whether the file ends too early.
-        parts: of a picture, what the whole parts of its codes hold; null ones are missing.
+        parts: of a picture, the payloads of whole parts of its codes; null ones are missing.
     """
 
     header: Header
@@ -143,7 +143,7 @@ class OpenFile:
         return content
 
     def salvage(self) -> tuple[Container, Lost]:
-        """Return the contents, altered parts and sections taken for empty ones; see `salvage`."""
+        """Return the contents, with altered parts and sections as empty ones; see `salvage`."""
         return _salvage(self)
 
     def listing(self) -> Listing:
@@ -172,8 +172,9 @@ def write(
 
     Args:
         header: its fields.
-        sections: of a picture those of alpha and metadata, in ascending order of type. Of a voice
-            first the codes of all segments, 1, 2 (3, 4 of the side channel) and again, then others.
+        sections: of a picture those of alpha and metadata, in ascending order of type. Of a voice,
+            first the codes segment by segment, types 1 and 2 (3 and 4 for the second channel), then
+            others.
         parts: the codes of a picture.
 
     Raises:
@@ -191,7 +192,7 @@ def write(
 
 
 def open_file(data: bytes) -> OpenFile:
-    """Read and check the header of a file, once for all that is done with the file.
+    """Read and check the header of a file, once for everything that is done with it.
 
     Raises:
         FormatError, ChecksumError, TruncatedError, UnsupportedError: as `parse_header` does.
@@ -227,7 +228,7 @@ def read(data: bytes) -> Container:
 
 
 def salvage(data: bytes) -> tuple[Container, Lost]:
-    """Read a file as `read` does, but take altered parts and sections for empty ones.
+    """Read a file as `read` does, but treat altered parts and sections as empty.
 
     Where sections can no longer be followed after an altered one, the file counts as cut there.
 
@@ -257,7 +258,7 @@ def _salvage(file: OpenFile) -> tuple[Container, Lost]:
 
 
 def _read(file: OpenFile, altered: list[int] | None) -> tuple[Container, frozenset[Part]]:
-    """Read a file; with a list for the positions of altered sections, say which parts are, too."""
+    """Read a file; a list for positions of altered sections lets these and altered parts pass."""
     data, header, n_sections, start = file.data, file.header, file.n_sections, file.start
     check_count(header, n_sections, start)
     parts: dict[Part, bytes] = {}

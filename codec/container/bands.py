@@ -1,8 +1,8 @@
 """How a picture is cut into bands, and its codes into parts (FORMAT.md, Bands).
 
-A band is some whole rows of cells of 64 pixels. Its codes are coded as if it were a picture of its
-own. They lie in sections, coarsest first, and a *part* is what a section has of one band. A small
-picture is one band whose sections are joined to one part.
+A band is one or more whole rows of cells of 64 pixels, coded like a picture of its own. Its codes
+lie in sections, coarsest first; a *part* is one band's share of a section. A small picture is one
+band whose sections are joined into one part.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SECTION_NAMES: Final = (
     *("detail, first slice", "detail, second slice"),
 )
 _BAND_CELLS: Final = 256  # about a megapixel
-_JOINED_CELLS: Final = 4  # with up to this many cells, parts would cost more than they bring
+_JOINED_CELLS: Final = 4  # with up to this many cells, parts would cost more than they are worth
 
 
 @dataclass(frozen=True, order=True)
@@ -87,7 +87,7 @@ class Bands:
         return len(self.cell_rows(band)) * CELL, self.n_cell_columns * CELL
 
     def name(self, band: int) -> str:
-        """Return a band's name, from 1, to be added to that of a section; "" for the only one."""
+        """Return a band's name, counted from 1, to add to a section's; "" for the only band."""
         return f" of band {band + 1}" if self.n_bands > 1 else ""
 
 
@@ -99,7 +99,7 @@ def bands_of(header: PictureHeader) -> Bands:
 
 
 def usual_band_rows(height: int, width: int) -> int:
-    """Return the rows of cells in a band that an encoder takes, as the header has it."""
+    """Return how many rows of cells an encoder puts into a band, as the header states it."""
     n_rows, n_columns = -(-height // CELL), -(-width // CELL)
     if n_rows * n_columns <= _JOINED_CELLS:
         return 0

@@ -169,7 +169,7 @@ def _first_fault(kind: int, values: Mapping[str, Any]) -> tuple[int, type[Luxvox
 
 
 def _faults(kind: int, values: Mapping[str, Any]) -> Iterator[tuple[int, type[LuxvoxError], str]]:
-    """Yield what is illegal: the place of the field among all, the error, and the reason."""
+    """Yield each illegal value: the index of its field, the error, and the reason."""
     for index, field in enumerate(_fields(kind)):
         if fault := field.fault(values):
             yield index, *fault

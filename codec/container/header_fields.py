@@ -29,7 +29,7 @@ STEREO_MODES: Final[Mapping[int, str]] = {
 }
 
 Fault = tuple[type[LuxvoxError], str]
-"""The error that an illegal value is, and the reason."""
+"""The error to raise for an illegal value, and the reason."""
 
 
 class Field(Protocol):
@@ -129,7 +129,7 @@ class QualityField:
 
 @dataclass(frozen=True)
 class PictureFlags:
-    """One byte of flags, and a byte with the number of sections if there are any but alpha."""
+    """One byte of flags, and a byte with the number of sections if there are any besides alpha."""
 
     max_size: int = 2
 

@@ -1,4 +1,4 @@
-"""Metadata as a file holds them: deflated, after their true size (FORMAT.md, Metadata)."""
+"""Metadata as a file holds it: its original size, then the deflated bytes (FORMAT.md, Metadata)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def pack(metadata: bytes) -> bytes:
 
 
 def unpack(payload: bytes, place: str) -> bytes:
-    """Return the metadata of a payload; memory is taken only for as many bytes as are legal.
+    """Return the metadata of a payload; never allocate more than the legal size.
 
     Args:
         payload: of a section.
-        place: the section's name, for refusals.
+        place: the section's name, for error messages.
 
     Raises:
         FormatError: it is not what `pack` makes.
@@ -37,7 +37,7 @@ def unpack(payload: bytes, place: str) -> bytes:
         raise FormatError(f"{place}: {size} bytes unpacked, legal: 1..{MAX_METADATA_BYTES}")
     unpacker = zlib.decompressobj(_RAW_DEFLATE)
     try:
-        # One byte more than is said would show that there is more.
+        # Ask for one byte more than the stated size, to notice if there is more.
         metadata = unpacker.decompress(payload[cursor.offset :], size + 1)
     except zlib.error as error:
         raise FormatError(f"{place}: cannot be unpacked: {error}") from error

@@ -1,7 +1,7 @@
 """The parts of a picture's codes in bytes: a table of their lengths, then the parts (FORMAT.md).
 
-Each part has a checksum of its own, so that an altered byte costs its part alone. Lengths are
-under the checksum of the table, so what follows an altered part is still found.
+Each part has a checksum of its own, so an altered byte costs only the part that it is in. Lengths
+are under the checksum of the table, so what follows an altered part is still found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from luxvox.errors import ChecksumError, LuxvoxError
 _TABLE: Final = "table of parts"
 
 Payloads = Mapping[Part, bytes]
-"""What the parts hold; those whose codes are all null are missing."""
+"""Payloads by part; parts whose codes are all null are missing."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class PartEntry:
 
 @dataclass(frozen=True)
 class PartListing:
-    """List the parts of a file that are not null, and where what follows them begins."""
+    """The parts of a file that are not null, and the offset of what follows them."""
 
     entries: tuple[PartEntry, ...]
     end: int
 
     def payloads(self, data: bytes) -> dict[Part, bytes]:
-        """Return what the whole parts hold."""
+        """Return the payloads of the whole parts."""
         return {
             entry.part: data[entry.offset + CRC_SIZE : entry.offset + entry.size]
             for entry in self.entries
@@ -54,7 +54,7 @@ class PartListing:
         }
 
     def in_state(self, state: str) -> tuple[Part, ...]:
-        """Return the parts of a state."""
+        """Return the parts in a state."""
         return tuple(entry.part for entry in self.entries if entry.state == state)
 
 

@@ -1,9 +1,9 @@
 """One altered byte at the front of a file is found by its checksum, and corrected.
 
-The header, and the table of parts of a picture, say how to read all that follows. What makes the
-checksum match is what was written: in a header, each byte is tried with every other value; in a
-table, which is longer, the checksum tells. One of 16 bits leaves a few values in a long table; of
-those the one is taken under which most parts are sound.
+The header, and the table of parts of a picture, say how to read all that follows. The change that
+makes the checksum match is the right one. In a header, every other value of each byte is tried; in
+a table, which is longer, the checksum itself tells which byte it was. Its 16 bits leave a few
+candidates in a long table; the one under which most parts are sound is taken.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class Section:
 class SectionEntry:
     """Where a section lies: its offset and size, and the length of its payload, in bytes.
 
-    Codes of a picture have an entry a section, for all bands together. `crc_ok` is False for
-    altered bytes and for what a cut file has not all of.
+    Codes of a picture have one entry per section, for all bands together. `crc_ok` is False for
+    altered sections, and for those that a cut file does not hold completely.
     """
 
     type: int
@@ -80,7 +80,7 @@ def whole_sections(
 ) -> Iterator[Section]:
     """Yield the whole sections; stop where the file was cut, raise where it was altered.
 
-    With a list for their positions, altered sections come out empty.
+    Given a list for their positions, altered sections are yielded as empty ones.
     """
     for number in range(1, n_sections + 1):
         try:

@@ -39,7 +39,7 @@ def single_changes(message: bytes, crc: bytes) -> Iterator[bytes]:
 
 
 def _without_a_zero_byte(crc: int) -> int:
-    """Return the CRC, of CRC_SIZE bytes, from which a byte of zero leads to this one."""
+    """Return the CRC, of CRC_SIZE bytes, that a zero byte turns into this one."""
     top = _TOP_OF_LOW[crc & 0xFF]
     low = (crc ^ _OF_CHANGE[top]) >> 8 * (CRC_SIZE - 1)
     return top << 8 | low

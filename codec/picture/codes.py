@@ -28,7 +28,7 @@ function that gives the source of each band's codes."""
 
 
 def fixed_sources(sources: Sequence[Source]) -> BeginLevel:
-    """Return how levels begin whose codes do not depend on coarser ones: one source a band."""
+    """Begin levels whose codes do not depend on coarser ones, with one source per band."""
     return lambda number, coarser: sources.__getitem__
 
 
@@ -101,7 +101,7 @@ def encode_codes(
 
 
 class _BandEncoder(CodesEncoder):
-    """Visitor that writes the codes of a band, from another source for each level."""
+    """Visitor that writes the codes of a band, with a source for each level."""
 
     def __init__(self, coder: int) -> None:
         super().__init__(_no_source, coder)
@@ -162,7 +162,7 @@ def decode_codes(
     Args:
         bands: of the picture.
         payloads: what its parts hold; codes of those that are missing are null.
-        lost: parts that were altered. From the first lost one of a band on, its codes are guessed.
+        lost: parts that were altered. A band's codes are guessed from its first lost part on.
 
     Raises:
         FormatError: if a part holds no codes; the message names it.

@@ -97,7 +97,7 @@ def open_picture_file(
 
 
 def picture_header(header: container.Header) -> PictureHeader:
-    """Return the header as that of a picture, or refuse it."""
+    """Return the header if it is a picture's, or refuse it."""
     if not isinstance(header, PictureHeader):
         raise UnsupportedError("this file holds a voice, not a picture")
     return header
@@ -164,7 +164,7 @@ def _slice_of(cells: range, n: int) -> slice:
 
 @dataclass(frozen=True)
 class Canvas:
-    """What codes are drawn as.
+    """The picture that codes are drawn as.
 
     Attributes:
         width, height: of the picture in pixels.

@@ -71,7 +71,7 @@ class CodedPicture:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What the choice of codes starts from.
+    """The starting point for the choice of codes.
 
     Attributes:
         setting: step and tuning.
@@ -133,7 +133,7 @@ class PictureEncoder:
 
         Args:
             quality: of the file.
-            lambda_factor: on what a bit is worth.
+            lambda_factor: on λ.
             progress: called with the share of the work done.
             is_exact: do not start from what was computed for a nearby quality, so that the file is
                 the same whatever was tried before it.
@@ -195,8 +195,8 @@ class PictureEncoder:
                 placement.know(torch.from_numpy(coarser[LEVELS[number - 1]])[None])
             memory.release()
 
-            # Latents in the steps of their places take as much memory again, so only those of bands
-            # that are being coded are there.
+            # Latents in their local steps take as much memory again, so they exist only for the
+            # bands that are being coded.
             def source_of(band: int) -> Source:
                 rows = bands.bands.grid_rows(band, STRIDES[level])
                 placed = placement.place(prepared.latents[level][:, :, rows], rows)
@@ -225,7 +225,7 @@ class PictureEncoder:
 
 
 def _releasing(progress: Progress) -> Progress:
-    """Return a progress that hands freed memory back after each strip."""
+    """Return a progress function that hands freed memory back after each strip."""
 
     def release_after(share: float) -> None:
         memory.release()

@@ -1,10 +1,10 @@
 """Pictures that more bits do not improve.
 
-The networks do not reach flat colours exactly, least of all saturated ones. From some quality on,
-finer steps make such a picture larger and, if anything, worse. The same is true of the few pixels
-of a tiny picture. And a single code where there is nothing to see can cost a hundred times its own
-bits, because finer levels are predicted from it. For these pictures, lower qualities are tried,
-too, and the file that costs least in error and bits is kept.
+The networks do not reproduce flat colours exactly, least of all saturated ones. From some quality
+on, finer steps make such a picture larger and, if anything, worse. The same is true of the few
+pixels of a tiny picture. And a single code where there is nothing to see can cost a hundred times
+its own bits, because finer levels are predicted from it. For these pictures, lower qualities are
+tried, too, and the file that costs least in error and bits is kept.
 """
 
 from __future__ import annotations

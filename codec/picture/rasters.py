@@ -186,7 +186,7 @@ def raster_of(
 def _without_idle_alpha(
     alpha: NDArray[np.uint8] | None, form: str | None
 ) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
-    """Leave out an alpha that hides all of a picture where writers leave it 0 and mean nothing."""
+    """Drop an alpha that hides all of a picture, in formats where some writers leave it 0."""
     if alpha is None or alpha.any():
         return alpha, ()
     if form in _FORMATS_WITH_IDLE_ALPHA:

@@ -129,7 +129,7 @@ def _is_cut_jpeg(head: bytes, error: InputError) -> bool:
 
 
 def _with_notes_on_data(raster: Raster, image: Image.Image, source: Source) -> Raster:
-    """Add what a file lacks, and what follows the picture in it; its reader says nothing of it."""
+    """Add notes that its reader does not give: on missing data, on data after the picture."""
     if image.format == "PNG":
         return replace(raster, notes=(*_notes_on_rows(image, source), *raster.notes))
     if image.format not in ("JPEG", "MPO"):
@@ -146,7 +146,7 @@ def _with_notes_on_data(raster: Raster, image: Image.Image, source: Source) -> R
 
 
 def _notes_on_rows(image: Image.Image, source: Source) -> tuple[str, ...]:
-    """Say that the last rows of a PNG are missing; then Pillow leaves them black."""
+    """Say that the last rows of a PNG are missing; Pillow leaves them black."""
     last_row = image.crop((0, image.height - 1, *image.size))
     if last_row.getbbox(alpha_only=False) is not None:
         return ()

@@ -50,7 +50,7 @@ class CodesDecoder:
         self._unread = {number: data for number, data in sections.items() if data}
 
     def wants(self, section: int) -> bool:
-        """Want the sections that hold something."""
+        """Return whether a section holds anything."""
         return section in self._decoders
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:
@@ -86,7 +86,7 @@ class CodesConcealer:
         self._stand_in = stand_in or {}
 
     def wants(self, section: int) -> bool:
-        """Want the sections that can be read, and those that are guessed."""
+        """Return whether a section can be read or is to be guessed."""
         return section >= self._first_lost or self._decoder.wants(section)
 
     def visit(self, prediction: Prediction) -> NDArray[np.int32]:

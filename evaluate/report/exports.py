@@ -24,9 +24,9 @@ _COMPRESSAI_NAMES = {"psnr": "psnr-rgb", "ms_ssim": "ms-ssim-rgb"}
 def compressai(record: Record, _: Sequence[str] = ()) -> dict[str, str]:
     """Return the curves of pictures as CompressAI's JSON, a file a codec.
 
-    A metric that says nothing of some file is left out, since its means are over other files than
-    those of the rates. Times are in seconds a picture, if they were measured. Voices give nothing:
-    CompressAI has no form for them.
+    A metric without a figure for some file is left out, since its means are over other files than
+    the means of the rates. Times are in seconds a picture, if they were measured. Voices give
+    nothing: CompressAI has no form for them.
     """
     if record["kind"] != "pictures":
         return {}

@@ -54,5 +54,5 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text with what LaTeX reads as commands made plain."""
+    """Escape the characters that LaTeX reads as commands."""
     return "".join(_SPECIAL.get(sign, sign) for sign in text)

@@ -72,7 +72,7 @@ def _samples_section(record: Record, shown: Sequence[Sample]) -> str:
     is_picture = record["kind"] == "pictures"
     how = (
         "The same piece by every codec at the closest bytes. Hover, or tap, to see the original;"
-        " zoomed in, click to see it, and drag to move. Grey in a difference is none."
+        " zoomed in, click to see it, and drag to move. In differences, grey means equal."
         if is_picture
         else "The same piece by every codec at the closest bytes: 0 to 8 kHz, 75 dB."
     )

@@ -100,7 +100,7 @@ def _cell(figure: float | None, scale: Record, reference: str | None) -> str:
 
 
 def _badness(figure: float | None, scale: Record, reference: str | None) -> float:
-    """Return a number that is lower for worse files; files that cannot be told of come last."""
+    """Return a number that is lower for worse files; files without a figure come last."""
     if figure is None:
         return float("inf")
     is_low_bad = reference is None and scale["is_higher_better"]

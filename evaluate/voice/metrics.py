@@ -75,7 +75,7 @@ def word_error_rate(
     """
     said = _words(test_file.text or "")
     if not said or setting.recogniser is None:
-        raise NotApplicable("what is said is not known")
+        raise NotApplicable("the words spoken are not known")
     heard, _ = _whisper(setting.recogniser).transcribe(
         decoded, language=test_file.language, beam_size=5
     )

@@ -1,8 +1,8 @@
 """Latents of pictures of any size: the analysis network folded for one step, a few rows at a time.
 
-Chunks of rows go through all layers of all levels, one after the other, so nothing that is as
-large as the picture is ever there but its latents. Each block holds on to the rows next to a chunk
-that its kernel looks at, so the result equals that for the whole picture.
+Chunks of rows go through all layers of all levels, one after the other, so nothing as large as the
+picture is ever in memory except its latents. Each block holds on to the rows next to a chunk that
+its kernel looks at, so the result equals that for the whole picture.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Drawing:
     def strips(self, n_workers: int = 1) -> list[Strip]:
         """Return strips of the picture from top to bottom, at least one for each worker.
 
-        Those of small pictures are fewer: what is near the border of a strip is drawn twice.
+        Small pictures get fewer, because rows near the border of a strip are drawn twice.
         """
         last = STRIDES[LEVELS[self._levels[-1]]]  # the pixels of a position need its neighbours
         reach = last + sum(map(self._reach, self._levels))

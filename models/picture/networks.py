@@ -198,7 +198,7 @@ class Synthesis(nn.Module):
         return factors
 
     def step_map(self, number: int) -> StepMap:
-        """Return what gives the factors on the steps of a level, by the level's number."""
+        """Return the module for the factors on the steps of a level, by the level's number."""
         step_map = self.step_maps[number - 1]
         if not isinstance(step_map, StepMap):
             raise AssertionError("not a step map")
@@ -310,7 +310,7 @@ class PictureModel(nn.Module):
         return Conditions(where, gain, tune[:, None, None, None])
 
     def scale(self, level: str, at: Conditions) -> Tensor:
-        """Return what a step of each channel of a level is in units, [B, C, 1, 1]."""
+        """Return the step of each channel of a level in units, [B, C, 1, 1]."""
         # [2, C] -> twice [1, C, 1, 1]
         offset, slope = self.gains[level][:, None, :, None, None]
         return at.gain * torch.exp(offset + slope * at.log_step)

@@ -41,7 +41,7 @@ class Placement:
         return step_map.factors(self._maps[:, :, rows], self._at).cpu()
 
     def place(self, latents: Tensor, rows: slice = slice(None)) -> Tensor:
-        """Return latents of the next level in the steps of their places.
+        """Return latents of the next level in their local steps.
 
         Args:
             latents: [1, channels, h, w], or some rows of them.

@@ -119,7 +119,7 @@ def test_pesq_says_nothing_of_silence():
 
 def test_words_need_a_text(tmp_path):
     test_file = TestFile(tmp_path / "a.flac", "a.flac", "voices", "0" * 64)
-    with pytest.raises(NotApplicable, match="what is said is not known"):
+    with pytest.raises(NotApplicable, match="the words spoken are not known"):
         all_metrics()["wer"].measure(VOICE, VOICE, test_file, Setting())
 
 

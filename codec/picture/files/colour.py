@@ -1,4 +1,4 @@
-"""What numbers in a picture mean as colours: ICC profiles made from what files say otherwise.
+"""The colours of picture files: ICC profiles made from gamma, primaries or code points.
 
 PNG states a gamma and primaries, and PNG, AVIF and HEIF code points; the container keeps an ICC
 profile. Sources: ICC.1:2001-04, the PNG specification 11.3.2, ITU-T H.273.
@@ -45,7 +45,7 @@ class Colours:
 
     @property
     def is_srgb(self) -> bool:
-        """Return whether viewers that know nothing of it show the same."""
+        """Return whether viewers that ignore it show the same colours."""
         points = np.abs(np.subtract((*self.primaries, self.white), (*_SRGB_PRIMARIES, _D65)))
         return self.gamma is None and bool(points.max() <= _POINT_TOLERANCE)
 
@@ -71,7 +71,7 @@ _GAMMAS: Final = {4: 2.2, 5: 2.8, _LINEAR: 1.0}
 
 
 def colours_of_code_points(primaries: int, transfer: int) -> Colours | None:
-    """Return what code points of H.273 mean, or None where they say nothing that is known.
+    """Return the colours that code points of H.273 stand for, or None if they are not known.
 
     The curve of television (1, 6, 14, 15) is taken for that of sRGB, as viewers do.
     """
@@ -85,10 +85,10 @@ def is_hdr(transfer: int) -> bool:
 
 
 def colours_of_png(gamma: float | None, chromaticities: Sequence[float] | None) -> Colours | None:
-    """Return what the gAMA and cHRM chunks of a PNG mean.
+    """Return the colours that the gAMA and cHRM chunks of a PNG state.
 
     Args:
-        gamma: the exponent of the file, such as 0.45455; None where it says nothing.
+        gamma: the exponent of the file, such as 0.45455; None if it states none.
         chromaticities: x and y of white, red, green and blue, or None.
     """
     exponent = None

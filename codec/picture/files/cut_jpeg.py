@@ -1,6 +1,6 @@
 """JPEG files without all of their data: read if little is missing, refused if much is.
 
-libjpeg draws grey or nonsense where data is missing, and Pillow passes on no word of it.
+libjpeg draws grey or nonsense where data is missing, and Pillow does not report it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILLING: Final = bytes(range(1, 255)) * 16  # anything that a decoder takes for
 
 
 def note_on_cut(image: Image.Image) -> str:
-    """Say what a JPEG lacks that was read with an end marker put where it was cut.
+    """Say what a cut JPEG lacks that was read with an end marker added at the cut.
 
     Args:
         image: the picture, loaded.
@@ -36,7 +36,7 @@ def note_on_cut(image: Image.Image) -> str:
 
 
 def notes_on_gaps(data: bytes, markers: Markers, image: Image.Image) -> tuple[str, ...]:
-    """Say what a JPEG lacks that its decoder has read without complaint.
+    """Say what is missing from a JPEG that its decoder read without complaint.
 
     Args:
         data: the file.
@@ -81,7 +81,7 @@ def _corner(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _missing_share(pixels: NDArray[np.uint8]) -> float:
-    """Return the share of the picture from the last block that holds anything to its end."""
+    """Return the share of the picture that follows the last block with any content."""
     height, width = (size // _BLOCK * _BLOCK for size in pixels.shape[:2])
     if (pixels[height - _BLOCK : height, width - _BLOCK : width] != _UNWRITTEN).any():
         return 0.0

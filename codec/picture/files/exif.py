@@ -68,8 +68,8 @@ def with_size(exif: bytes, width: int, height: int, orientation: int) -> bytes:
     Args:
         exif: EXIF, from its TIFF header on.
         width, height: of the picture as it is kept.
-        orientation: how it lay in the file, 1 (upright) to 8. Unless it was upright, the
-            thumbnail, which still lies like that, is left out.
+        orientation: of the picture in the file, 1 (upright) to 8. Unless it was upright, the
+            thumbnail, which still has that orientation, is left out.
     """
     block = bytearray(exif)
     first = _first_directory(exif)

@@ -37,7 +37,7 @@ def join(xmp: bytes, segments: Iterable[bytes]) -> bytes:
 
     Args:
         xmp: the standard packet.
-        segments: payloads of APP1 segments, in any order; those of other kinds do not count.
+        segments: payloads of APP1 segments, in any order; other kinds are ignored.
 
     Returns:
         One packet, which names no extension. The standard packet as it is if it names none, or if
@@ -133,7 +133,7 @@ def _document(xmp: bytes, pieces: Iterable[_Piece]) -> bytes:
 
 
 def _without(xmp: bytes, rdf: Element, pieces: Iterable[_Piece], digest: bytes) -> bytes:
-    """Return a packet without pieces, which names the extension that they are in."""
+    """Return a packet without some pieces, which names the extension that holds them."""
     kept, start = [], 0
     for piece in pieces:
         kept.append(xmp[start : piece.start])

@@ -1,4 +1,4 @@
-"""What a Pillow image says of itself that must be asked before its pixels are loaded."""
+"""Facts about a Pillow image that must be read before its pixels are loaded."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _NAMES_OF_FRAMES: Final = {"MPO": "picture", "PSD": "layer", "TIFF": "page"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a picture before its pixels are loaded.
+    """What is known about a picture before its pixels are loaded.
 
     Attributes:
-        orientation: how the picture lies in the file, 1 to 8; None where it is to be asked once
-            the pixels are loaded.
+        orientation: of the picture in the file, 1 to 8; None if it must be read after the pixels
+            are loaded.
         is_turned_when_loaded: whether its reader turns it upright by itself.
-        raw_mode: how its samples lie in the file, in Pillow's words; empty where unknown.
-        icc: a profile made from what the file says of its colours in other words, or None.
+        raw_mode: Pillow's name for the layout of its samples in the file; empty if unknown.
+        icc: a profile made from what else the file says about its colours, or None.
         resolution: pixels an inch, across and down, or None.
-        notes: what the file has that is left out.
+        notes: what is left out of the file.
     """
 
     orientation: int | None
@@ -57,7 +57,7 @@ class Facts:
 
 
 def facts_of(image: Image.Image) -> Facts:
-    """Ask an image for all that its pixels do not say."""
+    """Collect the facts about an image."""
     icc, colour_notes = _profile(image)
     if image.format == "JPEG2000" and image.mode not in _MODES_WITHOUT_PROFILE:
         icc = _ask(image, jpeg2000.icc_profile)
@@ -113,7 +113,7 @@ def _profile(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
     else:
         return None, ()
     if colours is None:
-        return None, ("what it says of its colours is not understood, and left out",)
+        return None, ("what it says about its colours is not understood, and left out",)
     is_grey = image.mode in _GREY_MODES
     if colours.is_srgb or (is_grey and colours.gamma is None):
         return None, ()
@@ -147,7 +147,7 @@ def _ask(image: Image.Image, question: Callable[[BinaryIO], Answer | None]) -> A
 
 
 def _avif_code_points(stream: BinaryIO) -> tuple[int, int] | None:
-    """Return what the colour box says, which stands in the first kilobytes of a file."""
+    """Return the code points of the colour box, which is in the first kilobytes of a file."""
     stream.seek(0)
     head = stream.read(_HEAD_OF_AVIF)
     start = head.find(b"colrnclx") + 8
@@ -209,7 +209,7 @@ def _is_deep_avif(stream: BinaryIO) -> bool:
 
 
 def _notes_on_damage(image: Image.Image) -> tuple[str, ...]:
-    """Say what Pillow leaves out because it is damaged, and what it does not heed."""
+    """Say what Pillow leaves out because it is damaged, and what it ignores."""
     notes = []
     info = image.info
     markers = getattr(image, "applist", ())

@@ -1,4 +1,4 @@
-"""What JPEG 2000 files say of themselves that Pillow does not ask: bit depth, and ICC profile."""
+"""What Pillow does not read of JPEG 2000 files: bit depth and ICC profile."""
 
 from __future__ import annotations
 

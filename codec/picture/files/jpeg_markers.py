@@ -25,7 +25,7 @@ _MISSING: Final = 255  # in place of the lowest bit that a scan brings of a coef
 
 @dataclass(frozen=True)
 class Markers:
-    """What the markers of a file say of its data.
+    """What the markers of a file say about its data.
 
     Attributes:
         end: where the picture ends, after its end marker; None where that is missing.
@@ -63,7 +63,7 @@ def read_markers(data: bytes) -> Markers:
 
 
 def note_on_rest(data: bytes, end: int) -> str | None:
-    """Say what follows a picture that ends there; None if that is nothing, or padding."""
+    """Say what follows the picture; None if that is nothing, or padding."""
     rest = data[end:].strip(b"\0")
     if any(word in rest for word in _FILMS):
         return "its film is not kept"
@@ -77,7 +77,7 @@ def _are_in_order(restarts: Iterable[re.Match[bytes]]) -> bool:
 
 
 def _are_complete(frame: bytes, scans: list[bytes]) -> bool:
-    """Return whether scans bring each coefficient of each component down to its last bit."""
+    """Return whether scans hold each coefficient of each component down to its last bit."""
     components = frame[6::3]
     lowest = {number: [_MISSING] * _N_COEFFICIENTS for number in components}
     for scan in scans:

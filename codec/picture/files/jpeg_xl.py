@@ -18,7 +18,7 @@ _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def size_of(stream: BinaryIO) -> tuple[int, int] | None:
-    """Return width and height of a JPEG XL file; None when it does not say.
+    """Return width and height of a JPEG XL file; None if it does not state them.
 
     The position in the stream is left as it was.
     """

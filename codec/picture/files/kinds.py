@@ -1,4 +1,4 @@
-"""Tell by its first bytes what a file is that no picture can be read from."""
+"""Tell from its first bytes what a file is when no picture can be read from it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PICTURES: Final = (
 
 
 def add_reader(head: bytes) -> None:
-    """Let Pillow know the optional package that reads a file, where it is installed.
+    """Register the optional package that reads a file with Pillow, if it is installed.
 
     Args:
         head: the first `HEAD_BYTES` of the file.

@@ -1,7 +1,8 @@
 """What a picture says about itself: ICC profile, EXIF and XMP, kept, except the orientation.
 
-The orientation is applied to the pixels, so it must be gone from what is kept, or a viewer would
-turn the picture twice. Everything else stays byte for byte (maker notes hold absolute offsets).
+The orientation is applied to the pixels, so it is removed from the metadata; otherwise a viewer
+would turn the picture twice. Everything else stays byte for byte (maker notes hold absolute
+offsets).
 """
 
 from __future__ import annotations
@@ -59,13 +60,13 @@ def metadata_of(image: Image.Image) -> Metadata:
 def make_true(
     kept: Metadata, size: tuple[int, int], orientation: int, resolution: Resolution | None
 ) -> tuple[Metadata, tuple[str, ...]]:
-    """Make metadata say what is true of the picture once it stands upright and alone.
+    """Correct the metadata for a picture that is now upright and on its own.
 
     Args:
-        kept: as it stood in the file.
+        kept: as it was in the file.
         size: width and height of the upright picture.
-        orientation: how it lay in the file.
-        resolution: what the file said outside its EXIF, as it lay there; None for nothing.
+        orientation: of the picture in the file.
+        resolution: stated outside the EXIF, in the file's orientation; None for nothing.
 
     Returns:
         The metadata, and what was taken out because the result does not have it.
@@ -84,7 +85,7 @@ def make_true(
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Find how the pixels lie, 1 (upright) to 8 as EXIF numbers it; 1 if it says nothing legal.
+    """Return the orientation of the pixels, 1 (upright) to 8 as in EXIF; 1 if none legal is stated.
 
     Ask before the pixels of a TIFF are loaded: Pillow turns those, and then they are upright.
     """
@@ -172,7 +173,7 @@ def _load(exif: bytes) -> Image.Exif:
 
 
 def _raw_profile(image: Image.Image, *names: str) -> bytes | None:
-    """Return what ImageMagick writes into texts of a PNG that have such names, or None.
+    """Return the profile that ImageMagick writes into a PNG's texts under such names, or None.
 
     PNG had no chunks for EXIF and XMP at first.
     """

@@ -1,4 +1,4 @@
-"""How much of a picture may be missing for it to be read all the same, and what is said of it."""
+"""How much of a picture may be missing before it is refused, and the note on the loss."""
 
 from __future__ import annotations
 

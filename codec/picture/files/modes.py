@@ -21,7 +21,7 @@ ColourKey = tuple[int, ...]
 """The colour that is transparent, a number a channel."""
 
 NOTE_ON_DEPTH = "samples of more than 8 bits are rounded to 8"
-"""What is said of a picture that had more than its raster can hold."""
+"""Notes on what a picture had that its raster cannot hold."""
 
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _REAL_SCALES = (1, 255, 65_535)

@@ -1,9 +1,9 @@
 """How Pillow opens files from anywhere: with our limit of pixels and one kind of exception.
 
 Pillow raises a dozen types of exception, and its pixel limit is global to the process. Everything
-luxvox reads with Pillow goes through `open_image`, which deals with that and changes no global but
-one: a process that lets Pillow load files that are cut (`LOAD_TRUNCATED_IMAGES`) would get grey or
-black for what is missing, without a word, so that is off as long as a file is read.
+luxvox reads with Pillow goes through `open_image`, which deals with that. It changes a single
+global: with `LOAD_TRUNCATED_IMAGES`, Pillow silently fills what a cut file lacks with grey or
+black, so that is off while a file is read.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def stream_of(source: Source) -> BinaryIO:
 
 
 def raw_mode(image: Image.Image) -> str:
-    """Return how the samples of a picture lie in its file, in Pillow's words, before it is loaded.
+    """Return Pillow's name for the layout of a picture's samples, before it is loaded.
 
-    Empty where that is not known.
+    It is empty if that is not known.
     """
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     arguments = tiles[0].args if tiles else None

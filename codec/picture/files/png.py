@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT_BYTES: Final = 1 << 20
-"""The longest profile or text that Pillow reads; a file with a longer one it refuses."""
+"""The longest profile or text that Pillow reads; it refuses files with longer ones."""
 
 _FRONT_BYTES: Final = 8
 _CRC_BYTES: Final = 4
@@ -48,7 +48,7 @@ def has_credentials(stream: BinaryIO) -> bool:
 def share_of_rows(stream: BinaryIO) -> float:
     """Return how much of the rows of a PNG without interlacing its data holds, 0 … 1.
 
-    Pillow leaves black what is missing where the data ends as it should.
+    Pillow leaves missing rows black if the data ends properly.
     """
     size, n_missing = 0, 0
     unpacking = zlib.decompressobj()
@@ -83,7 +83,7 @@ def without_long_chunks(stream: BinaryIO) -> tuple[bytes, bytes | None, int]:
     """Leave out the profile and the texts that are too long for Pillow.
 
     Returns:
-        The file without them, its profile where that was among them, and how many texts were.
+        The file without them, its profile if that was left out, and how many texts were.
     """
     kept, icc, n_texts = [MAGIC], None, 0
     for chunk in _chunks(stream):

@@ -61,7 +61,7 @@ def choose_page(image: TiffImagePlugin.TiffImageFile, head: bytes) -> tuple[str,
         head: its first bytes.
 
     Returns:
-        What the file has that is left out.
+        Notes on what is left out of the file.
 
     Raises:
         InputError: it is a camera raw file.
@@ -91,7 +91,7 @@ def choose_page(image: TiffImagePlugin.TiffImageFile, head: bytes) -> tuple[str,
 
 
 def note_on_pages(image: Image.Image) -> tuple[str, ...]:
-    """Say that a TIFF file that somebody else has opened has other pages than the one it is at."""
+    """Say that a TIFF file opened by the caller has pages other than the current one."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return ()
     if not image.tile:  # loaded, and perhaps changed: going to other pages would undo that
@@ -107,7 +107,7 @@ def note_on_pages(image: Image.Image) -> tuple[str, ...]:
 
 
 def bytes_of_opened(image: TiffImagePlugin.TiffImageFile) -> bytes:
-    """Return the bytes of a file that somebody else has opened, at the position where it was."""
+    """Return the bytes of a file opened by the caller, whose position is left as it was."""
     stream = image.fp
     if stream is None:
         raise InputError("the file of the image is closed")
@@ -133,7 +133,7 @@ def read_samples(
 
     Raises:
         InputError: samples that cannot be read as a picture.
-        SystemFailure: they take tifffile, which is not installed.
+        SystemFailure: they need tifffile, which is not installed.
     """
     layout = Layout.of(image.tag_v2)
     layout.check()
@@ -335,7 +335,7 @@ def _as_integers(values: NDArray[Any], bits: int) -> tuple[Samples, tuple[str, .
 
 
 def _divide(colours: Samples, alpha: Samples) -> Samples:
-    """Take out of colours the alpha that they were multiplied by."""
+    """Undo the multiplication of colours by alpha."""
     top = np.iinfo(colours.dtype).max
     opaque = np.maximum(alpha, 1).astype(np.uint64)
     divided = (colours.astype(np.uint64) * top * 2 + opaque) // (2 * opaque)

@@ -1,4 +1,4 @@
-"""How the samples of a page of a TIFF file lie in it, as its tags say. Source: TIFF 6.0."""
+"""The layout of the samples in a page of a TIFF file, as its tags state it. Source: TIFF 6.0."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def notes_on_extra(photometric: int, n_samples: int, kinds: Sequence[int]) -> tu
 
 @dataclass(frozen=True)
 class Layout:
-    """How the samples of a page lie in the file."""
+    """The layout of the samples of a page in the file."""
 
     photometric: int
     bits: int
@@ -62,7 +62,7 @@ class Layout:
 
     @classmethod
     def of(cls, tags: Any) -> Layout:
-        """Return what the tags of a page say."""
+        """Return the layout that the tags of a page state."""
         all_bits = tuple(tags.get(_BITS, (1,)))
         formats = tuple(tags.get(_FORMAT, (_UNSIGNED,)))
         photometric = int(tags.get(_PHOTOMETRIC, WHITE_IS_ZERO))

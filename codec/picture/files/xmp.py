@@ -1,4 +1,4 @@
-"""XMP packets, made to say of the picture only what is still true once it stands alone.
+"""XMP packets, edited to say only what is still true of the picture on its own.
 
 A packet is text that is edited in place, so that everything else in it stays byte for byte.
 Properties are written as attributes, in either kind of quotes, or as elements.
@@ -15,7 +15,7 @@ NOTE: Final = "http://ns.adobe.com/xmp/note/"
 """The namespace of the property that names an extension."""
 
 _EXTENSION = "HasExtendedXMP"
-# What claims that other pictures, depth or a film follow in the same file.
+# Namespaces that claim that other pictures, depth or a film follow in the same file.
 _CLAIMS: Final = (
     "http://ns.adobe.com/hdr-gain-map/1.0/",
     "http://ns.apple.com/HDRGainMap/1.0/",
@@ -54,7 +54,7 @@ def upright(xmp: bytes, width: int, height: int) -> bytes:
 
 
 def without_claims(xmp: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Take out what a packet says of data that stands elsewhere in the file and is not kept.
+    """Remove a packet's claims about data elsewhere in the file, which is not kept.
 
     Returns:
         The packet, and what it claimed.
@@ -87,7 +87,7 @@ def extension_named_in(xmp: bytes) -> bytes | None:
 
 
 def without_extension(xmp: bytes) -> bytes:
-    """Take out what a packet says of an extension."""
+    """Remove a packet's mention of an extension."""
     return _without_names(xmp, NOTE, _EXTENSION)
 
 
@@ -109,7 +109,7 @@ def _value(prefix: bytes, name: bytes) -> re.Pattern[bytes]:
 
 
 def _without_names(xmp: bytes, uri: str, names: str) -> bytes:
-    """Take out the properties of a namespace, as elements and as attributes."""
+    """Remove the properties of a namespace, as elements and as attributes."""
     for prefix in _prefixes(xmp, uri):
         name = re.escape(prefix) + b":(?:" + names.encode() + b")"
         xmp = _without_elements(xmp, name)

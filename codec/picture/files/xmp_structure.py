@@ -33,10 +33,10 @@ class Element:
 
     Attributes:
         name: as it is written, its prefix included.
-        start, stop: of all of it.
+        start, stop: of the whole element.
         body: where its start tag ends.
-        close: where its end tag begins, and what is added to its children goes.
-        namespaces: what prefixes mean in it; of a property nothing is kept.
+        close: where its end tag begins, and new children are inserted.
+        namespaces: what prefixes mean in it; empty for a property.
         inherited: those of them that it does not declare itself.
         children: the elements in it, down to properties.
     """
@@ -52,7 +52,7 @@ class Element:
 
     @property
     def qualified_name(self) -> tuple[str, str]:
-        """Return its namespace and its name in it."""
+        """Return its namespace, and its name without the prefix."""
         prefix, _, name = self.name.rpartition(":")
         return self.namespaces.get(prefix, ""), name
 
