@@ -121,15 +121,15 @@ def main(
 
 def measure_part(part: str, folder: Path, scratch: Path, n: int) -> list[Speed] | list[Memory]:
     """Measure one of `PARTS`, with n files made in a scratch folder, or n copies of each."""
-    made = scratch / "in"
+    inputs = scratch / "in"
     if part == "speeds":
-        copy_files(picture_paths(folder), made, n)
-        return [measure(made, way, scratch / f"out{number}") for number, way in enumerate(WAYS)]
+        copy_files(picture_paths(folder), inputs, n)
+        return [measure(inputs, way, scratch / f"out{number}") for number, way in enumerate(WAYS)]
     if part == "small":
-        make_small_files(made, n)
+        make_small_files(inputs, n)
     else:
-        make_photographs(picture_paths(folder), made, n)
-    return watch_memory(made, scratch / "out", n)
+        make_photographs(picture_paths(folder), inputs, n)
+    return watch_memory(inputs, scratch / "out", n)
 
 
 def measure(folder: Path, way: str, out: Path) -> Speed:

@@ -48,18 +48,18 @@ PLOTS = (
 @click.option("--docs", default=DOCS, type=click.Path(exists=True, path_type=Path))
 def main(docs: Path) -> None:
     """Draw docs/results/pictures.svg and docs/results/voices.svg."""
-    for wanted in PLOTS:
-        path = docs / "results" / f"{wanted.table}.csv"
-        path.with_suffix(".svg").write_text(drawing(lines_of(path, wanted), wanted.axes), "utf-8")
+    for plot in PLOTS:
+        path = docs / "results" / f"{plot.table}.csv"
+        path.with_suffix(".svg").write_text(drawing(lines_of(path, plot), plot.axes), "utf-8")
 
 
-def lines_of(path: Path, wanted: Plot) -> list[Line]:
+def lines_of(path: Path, plot: Plot) -> list[Line]:
     """Return the mean curve of each codec in a table: means over files, point by point."""
     rows: dict[str, dict[float, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if row["codec"] not in wanted.left_out and row[wanted.column]:
-                pair = float(row["rate"]), float(row[wanted.column])
+            if row["codec"] not in plot.left_out and row[plot.column]:
+                pair = float(row["rate"]), float(row[plot.column])
                 rows[row["codec"]][float(row["point"])].append(pair)
     lines = []
     for style, (codec, points) in enumerate(rows.items()):

@@ -119,5 +119,5 @@ def draw_damage(
 
     With one seed, a higher probability damages the same sections as a lower one, and more.
     """
-    drawn = np.random.default_rng(seed).random((n_draws, n_sections)) < probability
-    return [frozenset(np.flatnonzero(row).tolist()) for row in drawn]
+    is_damaged = np.random.default_rng(seed).random((n_draws, n_sections)) < probability
+    return [frozenset(np.flatnonzero(row).tolist()) for row in is_damaged]

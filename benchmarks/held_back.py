@@ -159,14 +159,14 @@ def variants(
     weights: Sequence[str], efforts: Sequence[int], tunings: Sequence[str]
 ) -> list[Variant]:
     """Return all combinations, each with a label that tells it from the others."""
-    found = []
+    combinations = []
     for word, effort, tune in itertools.product(weights or ("",), efforts, tunings):
         label, equals, folder = word.rpartition("=")
         name = label if equals else Path(folder).name or SHIPPED
         parts = [name, f"effort {effort}" * (len(efforts) > 1), tune * (len(tunings) > 1)]
-        said = ", ".join(filter(None, parts))
-        found.append(Variant(said, Path(folder) if folder else None, effort, tune))
-    return found
+        full_label = ", ".join(filter(None, parts))
+        combinations.append(Variant(full_label, Path(folder) if folder else None, effort, tune))
+    return combinations
 
 
 def measure_pictures(jobs: Sequence[Job], n_processes: int) -> list[list[Point]]:

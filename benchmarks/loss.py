@@ -89,22 +89,22 @@ def main(  # noqa: PLR0913 – one argument an option
 ) -> None:
     """Damage files of PICTURES and VOICES and renew docs/results.md."""
     torch.set_num_threads(1)
-    drawn = [picture(path, crop) for path in picture_paths(pictures)[:n_pictures]]
+    cropped = [picture(path, crop) for path in picture_paths(pictures)[:n_pictures]]
     scores = VoiceScores.find_installed()
-    spoken = [
+    joined = [
         recording(paths, scores)
         for paths in in_groups(sorted(voices.glob("*.flac")), CLIPS)[:recordings]
     ]
-    sectioned = [Row.of(voice, 0.0, n, (n,)) for voice in drawn for n in range(voice.n_sections)]
-    of_pictures, of_voices = at_random(drawn, draws), at_random(spoken, draws)
+    sectioned = [Row.of(file, 0.0, n, (n,)) for file in cropped for n in range(file.n_sections)]
+    of_pictures, of_voices = at_random(cropped, draws), at_random(joined, draws)
     write_csv(docs / "results" / "loss.csv", sectioned, ("psnr_db",))
     write_csv(docs / "results" / "loss_pictures.csv", of_pictures, ("psnr_db",))
     write_csv(docs / "results" / "loss_voices.csv", of_voices, scores.names)
-    setup = f"{len(drawn)} pictures of {pictures.name}, their middle {crop}×{crop}, at quality "
-    setup += f"{QUALITY:g}; {len(spoken)} recordings of {CLIPS} clips of {voices.name} at "
+    setup = f"{len(cropped)} pictures of {pictures.name}, their middle {crop}×{crop}, at quality "
+    setup += f"{QUALITY:g}; {len(joined)} recordings of {CLIPS} clips of {voices.name} at "
     setup += f"{BITRATE_KBPS:g} kbit/s; {draws} draws of each probability"
     packages = describe_packages("torch", "numpy", weights=("picture", "voice"))
-    where = f"{machine()}, {packages}; {scores.said}"
+    where = f"{machine()}, {packages}; {scores.packages}"
     parts = [
         section_table(sectioned),
         "Pictures, each section damaged with a probability:",

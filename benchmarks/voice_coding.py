@@ -88,15 +88,15 @@ def main(folder: Path, docs: Path) -> None:
         parts += [[f"{bitrate:g}", *cells] for cells in by_stage(tally)]
         for n, figures in enumerate(sections, start=1):
             kbps, *means = np.mean(figures, axis=0)
-            said = [number(m, digits) for m, digits in zip(means, scores.digits, strict=True)]
-            prefixes.append([f"{bitrate:g}", str(n), f"{kbps:.2f}", *said])
+            cells = [number(m, digits) for m, digits in zip(means, scores.digits, strict=True)]
+            prefixes.append([f"{bitrate:g}", str(n), f"{kbps:.2f}", *cells])
     with (docs / "results" / "voice-coding.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["clip", "bitrate", "file_bytes", "code_bytes", "cross_entropy_bytes"])
         writer.writerows(rows)
     saved = ["saved over fitted tables", "over shipped tables"]
     head = ["kbit/s", "bytes a file", "code bytes over cross-entropy", "other bytes", *saved]
-    where = f"{machine()}, {describe_packages(weights=('voice',))}; {scores.said}"
+    where = f"{machine()}, {describe_packages(weights=('voice',))}; {scores.packages}"
     text = [
         f"`{repeat_command(folder)}` ({where})",
         table([*head, "largest miss of the bitrate, clips over 10 s"], totals),

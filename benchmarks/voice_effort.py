@@ -65,7 +65,9 @@ def main(folder: Path, clips: int, bitrate: float, docs: Path) -> None:
             [*row[:3], *(f"{value:.6g}" for value in (*row[3:5], *row.figures))] for row in rows
         )
     setup = f"{len(chosen)} clips of {folder.name} at {bitrate:g} kbit/s"
-    where = f"{machine()}, {describe_packages('torch', 'numpy', weights=('voice',))}, {scores.said}"
+    where = (
+        f"{machine()}, {describe_packages('torch', 'numpy', weights=('voice',))}, {scores.packages}"
+    )
     report = f"{markdown(rows, scores)}\n\n`{repeat_command(folder)}`: {setup}, {where}."
     splice(docs / "results.md", "voice-effort", report)
     click.echo(report)

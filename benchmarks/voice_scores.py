@@ -57,7 +57,7 @@ class VoiceScores:
         return tuple(metric.digits for metric in self.metrics)
 
     @property
-    def said(self) -> str:
+    def packages(self) -> str:
         """Say what measured."""
         return ", ".join(metric.version for metric in self.metrics)
 

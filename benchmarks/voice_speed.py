@@ -137,9 +137,9 @@ def time_compress(job: VoiceJob) -> VoiceTiming:
     load_s = _load(job)
     clock = _Clock()
     data = compress_recording(open_recording(job.wav_path), bitrate=job.bitrate, effort=job.effort)
-    taken = clock.read()
+    times = clock.read()
     job.lvx_path.write_bytes(data)
-    return _timing("compress", job, load_s, taken)
+    return _timing("compress", job, load_s, times)
 
 
 def time_decompress(job: VoiceJob) -> VoiceTiming:
@@ -180,10 +180,10 @@ def _load(job: VoiceJob) -> float:
 
 
 def _timing(
-    direction: str, job: VoiceJob, load_s: float, taken: tuple[float, float]
+    direction: str, job: VoiceJob, load_s: float, times: tuple[float, float]
 ) -> VoiceTiming:
     info = soundfile.info(job.wav_path)
-    seconds, processor_s = taken
+    seconds, processor_s = times
     return VoiceTiming(
         direction=direction,
         minutes=info.frames / info.samplerate / 60.0,

@@ -113,10 +113,10 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort, progress=progress)
     target = picture_target(quality, bpp, size, psnr)
     request = _Request(target, picture_work(effort, tune), device, strip, coder)
-    made, is_batch = _compress_all(pixels, request, progress or silent)
-    for file in made:
+    files, is_batch = _compress_all(pixels, request, progress or silent)
+    for file in files:
         warn_all(file.cautions, stacklevel=2)
-    return [file.data for file in made] if is_batch else made[0].data
+    return [file.data for file in files] if is_batch else files[0].data
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,11 @@ def _compress_all(
 
     pictures, is_batch = split_batch(pixels)
     share = 1 / max(len(pictures), 1)
-    made = [
+    files = [
         _compress(picture, request, part_of(progress, number * share, share))
         for number, picture in enumerate(pictures)
     ]
-    return made, is_batch
+    return files, is_batch
 
 
 def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:

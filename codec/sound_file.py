@@ -66,7 +66,7 @@ class SpeechFile:
         if not isinstance(header, VoiceHeader):
             raise UnsupportedError("this file holds a picture, not a voice")
         if self._content.truncated:
-            header = _whole_part(self._content, header)
+            header = _header_of_whole_segments(self._content, header)
         self._header = header
         self._max_seconds = max_seconds
         self.closed = False
@@ -199,8 +199,8 @@ class SpeechFile:
     def _take(self, n: int) -> NDArray[np.float32]:
         """Return the next n samples [n, channels] as they are decoded, or all that are left."""
         if len(self._held) >= n:
-            taken, self._held = self._held[:n], self._held[n:]
-            return taken
+            block, self._held = self._held[:n], self._held[n:]
+            return block
 
         parts, n_held = [self._held], len(self._held)
         while n_held < n and (chunk := next(self._chunks, None)) is not None:
@@ -219,7 +219,7 @@ def open_speech(file: FileBytes, max_seconds: float = DEFAULT_MAX_SECONDS) -> Sp
     return voice
 
 
-def _whole_part(content: Container, header: VoiceHeader) -> VoiceHeader:
+def _header_of_whole_segments(content: Container, header: VoiceHeader) -> VoiceHeader:
     """Return the header of the segments that are whole in a file that is cut."""
     n_whole = len(content.codes) // (PARTS * header.channels)
     if n_whole == 0:

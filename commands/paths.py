@@ -156,9 +156,9 @@ def _name_output(source: Source, ending: str, folder: str | None) -> str:
     named = path.with_suffix(ending) if replaces else type(path)(f"{path}{ending}")
     if folder is None:
         return f"{beginning}{named}"
-    known = named.parent if source.folder is None else _split(source.folder)[1]
+    base = named.parent if source.folder is None else _split(source.folder)[1]
     beginning, root = _split(folder)
-    return f"{beginning}{root.joinpath(*named.relative_to(known).parts)}"
+    return f"{beginning}{root.joinpath(*named.relative_to(base).parts)}"
 
 
 def _with_both_endings(source: Source, name: str, ending: str) -> str:

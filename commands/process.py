@@ -33,15 +33,15 @@ def ending_signals_raised() -> Iterator[None]:
 
     Signals that are ignored, as under nohup, stay ignored. Only a main thread can do this.
     """
-    taken = []
+    handled = []
     if threading.current_thread() is threading.main_thread():
-        taken = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
+        handled = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in handled:
         signal.signal(number, raise_ending_signal)
     try:
         yield
     finally:
-        for number in taken:
+        for number in handled:
             signal.signal(number, signal.SIG_DFL)
 
 

@@ -211,8 +211,8 @@ def _with_checkpoints(peer: Peer, paths: tuple[str, ...]) -> Peer:
     with_checkpoints = getattr(peer, "with_checkpoints", None)
     if with_checkpoints is None:
         raise UsageError(f"{peer.name} takes no checkpoint")
-    taken: Peer = with_checkpoints(paths)
-    return taken
+    loaded: Peer = with_checkpoints(paths)
+    return loaded
 
 
 def _foreign_object(name: str) -> Any:
@@ -239,8 +239,10 @@ class Adopted:
 
     def version(self) -> str:
         """Return its version, or a digest of its source, so that cached figures are its own."""
-        said = getattr(self.own, "version", None)
-        return str(said() if callable(said) else said) if said else _source_digest(self.own)
+        version = getattr(self.own, "version", None)
+        if not version:
+            return _source_digest(self.own)
+        return str(version() if callable(version) else version)
 
     def encode(self, original: NDArray[Any], point: float) -> bytes:
         """Encode at a point, passed in the form in which the codec itself writes it."""

@@ -141,12 +141,12 @@ def _both_ways(a: _Bundle, b: _Bundle, scale: Scale) -> list[Comparison]:
     return [
         Comparison(
             scale.name,
-            one.name,
-            other.name,
+            reference.name,
+            codec.name,
             _map_gaps(rate, functools.partial(_percent_of, way)),
             _map_gaps(quality, functools.partial(operator.mul, sign * way)),
         )
-        for one, other, way in ((a, b, 1.0), (b, a, -1.0))
+        for reference, codec, way in ((a, b, 1.0), (b, a, -1.0))
     ]
 
 

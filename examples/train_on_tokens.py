@@ -149,11 +149,11 @@ def split(voices: Sequence[Tensor], n_stages: int) -> tuple[Tensor, Tensor]:
         ValueError: if one of them is shorter than the model's context.
     """
     ends = [round((1.0 - HELD_BACK) * len(voice) / n_stages) * n_stages for voice in voices]
-    learned = torch.cat([voice[:end] for voice, end in zip(voices, ends, strict=True)])
+    training = torch.cat([voice[:end] for voice, end in zip(voices, ends, strict=True)])
     held_back = torch.cat([voice[end:] for voice, end in zip(voices, ends, strict=True)])
-    if min(len(learned), len(held_back)) <= CONTEXT:
+    if min(len(training), len(held_back)) <= CONTEXT:
         raise ValueError(f"{len(held_back)} tokens are held back, legal: more than {CONTEXT}")
-    return learned, held_back
+    return training, held_back
 
 
 def loss_of(model: TokenModel, sequence: Tensor, starts: Tensor) -> Tensor:
@@ -172,17 +172,17 @@ def bits_per_token(model: TokenModel, sequence: Tensor) -> float:
     return float(loss_of(model, sequence, starts)) / math.log(2.0)
 
 
-def bits_by_counts(learned: Tensor, held_back: Tensor, vocabulary: Vocabulary) -> float:
+def bits_by_counts(training: Tensor, held_back: Tensor, vocabulary: Vocabulary) -> float:
     """Measure what held-back tokens cost where only the frequencies of codes are known."""
     n_tokens = vocabulary.n_stages * vocabulary.codes
-    counts = 1.0 + torch.bincount(learned, minlength=n_tokens)
+    counts = 1.0 + torch.bincount(training, minlength=n_tokens)
     shares = counts.view(vocabulary.n_stages, vocabulary.codes)  # [stages, codes]
     bits = -torch.log2(shares / shares.sum(1, keepdim=True)).flatten()
     return float(bits[held_back].mean())
 
 
 def train(
-    model: TokenModel, learned: Tensor, held_back: Tensor, minutes: float, max_steps: int | None
+    model: TokenModel, training: Tensor, held_back: Tensor, minutes: float, max_steps: int | None
 ) -> int:
     """Train for some minutes, or some steps if these come first; return the steps."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.1)
@@ -195,8 +195,8 @@ def train(
         # The rate falls to nothing at the end, along half a cosine.
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * 0.5 * (1.0 + math.cos(math.pi * share))
-        starts = torch.randint(len(learned) - CONTEXT, (BATCH,))
-        loss = loss_of(model, learned, starts)
+        starts = torch.randint(len(training) - CONTEXT, (BATCH,))
+        loss = loss_of(model, training, starts)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -243,13 +243,13 @@ def main(words: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     vocabulary = Vocabulary.of_voices(options.stages)
     voices = read_voices(options.folder, vocabulary)
-    learned, held_back = split(voices, vocabulary.n_stages)
+    training, held_back = split(voices, vocabulary.n_stages)
     model = TokenModel(vocabulary)
-    print(f"{len(voices)} voices, {len(learned)} tokens to learn from", file=sys.stderr)
-    by_counts = bits_by_counts(learned, held_back, vocabulary)
+    print(f"{len(voices)} voices, {len(training)} tokens to learn from", file=sys.stderr)
+    by_counts = bits_by_counts(training, held_back, vocabulary)
     print(f"{by_counts:.2f} bits a token held back by their counts alone", file=sys.stderr)
 
-    steps = train(model, learned, held_back, options.minutes, options.steps)
+    steps = train(model, training, held_back, options.minutes, options.steps)
     bits = bits_per_token(model, held_back)
     print(f"{steps} steps: {bits:.2f} bits a token held back", file=sys.stderr)
 

@@ -94,11 +94,11 @@ def put_together(parts: Parts) -> bytes:
     if header[5:6] == b"\1":
         header = _with_count(header, len(parts.sections))
         spelt_codes = _spell_codes(parts.codes, _n_parts(header))
-    spelt = header + zlib.crc32(header).to_bytes(4, "little") + spelt_codes
+    data = header + zlib.crc32(header).to_bytes(4, "little") + spelt_codes
     for number, payload in parts.sections:
         front = bytes([number]) + _spell_varint(len(payload))
-        spelt += front + _crc(front + payload) + payload
-    return spelt + parts.rest
+        data += front + _crc(front + payload) + payload
+    return data + parts.rest
 
 
 def _spell_codes(codes: Sequence[bytes], n_parts: int) -> bytes:
@@ -106,11 +106,11 @@ def _spell_codes(codes: Sequence[bytes], n_parts: int) -> bytes:
     fitted = [*codes, *[b""] * n_parts][:n_parts]
     table = b"".join(_spell_varint(len(payload)) for payload in fitted)
     n_bands = max(n_parts // 6, 1)
-    spelt = table + _crc(table)
+    data = table + _crc(table)
     for n, payload in enumerate(fitted):
         name = bytes([n // n_bands + 1]) + _spell_varint(n % n_bands)
-        spelt += _crc(name + payload) + payload if payload else b""
-    return spelt
+        data += _crc(name + payload) + payload if payload else b""
+    return data
 
 
 def _crc(data: bytes) -> bytes:
@@ -299,13 +299,13 @@ def _many(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     return replace(parts, sections=parts.sections * random.choice((2, 3, 20)))
 
 
-def _behind(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
+def _trailing(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
     return replace(parts, rest=random.randbytes(random.choice((0, 1, 8))))
 
 
 _STRUCTURED = (
     *(_payload, _payload, _payload, _random_payload, _random_payload),
-    *(_field, _size, _quality, _foreign_section, _order, _many, _behind, _codes, _codes, _bands),
+    *(_field, _size, _quality, _foreign_section, _order, _many, _trailing, _codes, _codes, _bands),
 )
 
 
@@ -319,9 +319,9 @@ def _header_end(data: bytes) -> int:
         _, offset = _varint(data, offset)
         offset += 2 if data[offset] & 32 else 1
         return _varint(data, offset + 2)[1]
-    spelt = data[offset] & 15 == 15
+    is_spelt_out = data[offset] & 15 == 15
     offset += 1
-    if spelt:
+    if is_spelt_out:
         _, offset = _varint(data, offset)
     return _varint(data, offset + 4)[1]
 

@@ -28,23 +28,23 @@ _RATES_HZ = (8000, 16_000, 16_000, 22_050, 44_100, 96_000, 7999, 96_001)
 
 def picture_request(_: tuple[bytes, ...], random: Random) -> bytes:
     """Spell what is requested of a picture: mostly something near what can be had."""
-    what, content, height, width = random.randbytes(4)
+    target, content, height, width = random.randbytes(4)
     n_bytes = 40 + 1200 * random.random() ** 2
     n_pixels = (1 + height % 24) * (1 + width % 24)
     psnr, quality = random.uniform(15, 45), random.uniform(0, 110)
-    likely = (8 * n_bytes / n_pixels, n_bytes, psnr, quality)[what % 4]
+    likely = (8 * n_bytes / n_pixels, n_bytes, psnr, quality)[target % 4]
     return _REQUEST.pack(
-        what, random.choice(_EFFORTS), content, height, width, _value(likely, random)
+        target, random.choice(_EFFORTS), content, height, width, _value(likely, random)
     )
 
 
 def voice_request(_: tuple[bytes, ...], random: Random) -> bytes:
     """Spell what is requested of a recording."""
-    what, content, length, form = random.randbytes(4)
+    target, content, length, form = random.randbytes(4)
     n_bytes = 30 + (1 + 2 * length) * random.random() ** 2
-    likely = (8 * n_bytes / (2.5 * length + 1), n_bytes, random.uniform(0, 110))[what % 3]
+    likely = (8 * n_bytes / (2.5 * length + 1), n_bytes, random.uniform(0, 110))[target % 3]
     return _REQUEST.pack(
-        what, random.choice(_EFFORTS), content, length, form, _value(likely, random)
+        target, random.choice(_EFFORTS), content, length, form, _value(likely, random)
     )
 
 
@@ -63,25 +63,25 @@ def compress_picture(data: bytes) -> None:
     Tiny weights, which are quicker, draw nothing like a picture: only a quality can be asked of
     them, and three of four times it is.
     """
-    what, effort, content, width, height, value = _REQUEST.unpack(data[: _REQUEST.size])
-    name = _OF_PICTURES[what % 4]
+    target, effort, content, width, height, value = _REQUEST.unpack(data[: _REQUEST.size])
+    name = _OF_PICTURES[target % 4]
     shape = (1 + height % 24, 1 + width % 24, (1, 3, 3, 4)[height % 4])
     pixels = np.round(255 * _draw_values(content, shape)).astype(np.uint8)
     is_tiny = name == "quality" and content // 6 % 4
     weights = contextlib.nullcontext() if is_tiny else use_weights(SHIPPED)
     with weights, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = luxvox.compress_image(pixels, **{name: value}, effort=effort)
-        decoded = np.asarray(luxvox.decompress_image(made)).reshape(shape)
+        file = luxvox.compress_image(pixels, **{name: value}, effort=effort)
+        decoded = np.asarray(luxvox.decompress_image(file)).reshape(shape)
     if name == "size":
-        assert len(made) <= value
+        assert len(file) <= value
     if _is_all_well(caught):
         n_pixels = shape[0] * shape[1]
-        rates = {"bpp": value * n_pixels / 8, "size": value, "quality": len(made)}
+        rates = {"bpp": value * n_pixels / 8, "size": value, "quality": len(file)}
         colours = (slice(None), slice(None), slice(3))
         error = np.square(decoded[colours].astype(float) - pixels[colours]).mean()
         if name != "psnr":
-            assert _is_near(len(made), rates[name], at_most=name == "size")
+            assert _is_near(len(file), rates[name], at_most=name == "size")
         else:
             assert abs(10 * np.log10(255**2 / max(error, 1e-6)) - value) < 0.101
 
@@ -91,23 +91,23 @@ def compress_voice(data: bytes) -> None:
 
     Tiny weights have no codes for such sounds, so the shipped ones are taken.
     """
-    what, effort, content, length, form, value = _REQUEST.unpack(data[: _REQUEST.size])
-    name, rate_hz = _OF_VOICES[what % 3], _RATES_HZ[form % 8]
+    target, effort, content, length, form, value = _REQUEST.unpack(data[: _REQUEST.size])
+    name, rate_hz = _OF_VOICES[target % 3], _RATES_HZ[form % 8]
     shape = (1 + rate_hz * length // 400, (1, 2)[form // 8 % 2])
     samples = (2 * _draw_values(content, shape) - 1).astype(
         (np.float32, np.float64)[form // 16 % 2]
     )
     with use_weights(SHIPPED), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = luxvox.compress_speech(samples, rate_hz, **{name: value}, effort=effort)
-        decoded, decoded_hz = luxvox.decompress_speech(made)
+        file = luxvox.compress_speech(samples, rate_hz, **{name: value}, effort=effort)
+        decoded, decoded_hz = luxvox.decompress_speech(file)
     assert (decoded.reshape(len(decoded), -1).shape, decoded_hz) == (shape, rate_hz)
     assert np.isfinite(decoded).all()
     if name == "size":
-        assert len(made) <= value
+        assert len(file) <= value
     if _is_all_well(caught) and name != "quality":
         n_bytes = value if name == "size" else value * 125 * shape[0] / rate_hz
-        assert _is_near(len(made), n_bytes, at_most=name == "size")
+        assert _is_near(len(file), n_bytes, at_most=name == "size")
 
 
 def _is_all_well(caught: list[warnings.WarningMessage]) -> bool:

@@ -67,12 +67,12 @@ def _with_header(data: bytes) -> bytes:
         return data
     except LuxvoxError:
         front = data[: MAX_HEADER_SIZE + 1]
-    for tried in _changes(front):
+    for candidate in _changes(front):
         try:
-            parse_header(tried)
+            parse_header(candidate)
         except LuxvoxError:
             continue
-        return tried + data[len(front) :]
+        return candidate + data[len(front) :]
     return data
 
 
@@ -98,10 +98,10 @@ def _possible_ends(front: bytes, n_parts: int) -> list[int]:
     """Return where a table of n varints may end, if one byte of it is altered."""
     # The altered byte may split a number in two, or join two of them. It may also have been the
     # last byte of the table: then any byte of what now is the last number may be it.
-    one_less = _end_of_numbers(front, n_parts - 1)
-    if one_less is None:
+    end_of_others = _end_of_numbers(front, n_parts - 1)
+    if end_of_others is None:
         return []  # one byte cannot make up for more than one number
-    ends = {one_less + size for size in range(MAX_VARINT_SIZE + 1)}
+    ends = {end_of_others + size for size in range(MAX_VARINT_SIZE + 1)}
     ends |= {_end_of_numbers(front, n) or 0 for n in (n_parts, n_parts + 1)}
     return sorted(end for end in ends if 0 < end <= len(front) - CRC_SIZE)
 

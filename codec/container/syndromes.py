@@ -24,7 +24,7 @@ def single_changes(message: bytes, crc: bytes) -> Iterator[bytes]:
     Messages keep their length. There are none if message and CRC match as they are.
     """
     computed = crc16(message)
-    difference = bytes(there ^ here for there, here in zip(computed, crc, strict=True))
+    difference = bytes(a ^ b for a, b in zip(computed, crc, strict=True))
     if sum(byte != 0 for byte in difference) == 1:
         yield message + computed
 

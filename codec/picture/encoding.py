@@ -146,7 +146,7 @@ class PictureEncoder:
         header = self._header(quality)
         bands = self._bands(header, part_of(progress, 0.5, 0.5))
         lambda_ = 0.0 if prepared.saved else self.work.lambda_ * lambda_factor
-        begin = self._beginner(prepared, bands, lambda_, is_last)
+        begin = self._make_begin_level(prepared, bands, lambda_, is_last)
         codes, parts = encode_codes(bands, begin, keeps_codes=not is_last)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
 
@@ -173,7 +173,7 @@ class PictureEncoder:
         log_step = header.quality.log_step_int
         return BandWalk(self.codec.context, bands_of(header), log_step, header.coder, progress)
 
-    def _beginner(
+    def _make_begin_level(
         self, prepared: _Prepared, bands: BandWalk, lambda_: float, is_last: bool
     ) -> BeginLevel:
         """Return the function that begins a level, once the codes of coarser ones are known.
@@ -218,13 +218,13 @@ class PictureEncoder:
 
     def _prepare(self, quality: Quality, progress: Progress) -> _Prepared:
         setting = self._setting(quality)
-        latents = analyse(self.codec.model, self._pixels, setting, _releasing(progress))
+        latents = analyse(self.codec.model, self._pixels, setting, _with_memory_release(progress))
         memory.release()
         saved = latents_of_saved(self.codec.model, self._pixels, setting, latents)
         return _Prepared(setting, saved or latents, saved is not None)
 
 
-def _releasing(progress: Progress) -> Progress:
+def _with_memory_release(progress: Progress) -> Progress:
     """Return a progress function that hands freed memory back after each strip."""
 
     def release_after(share: float) -> None:

@@ -50,12 +50,12 @@ def raster_of(picture: Picture) -> Raster:
         SystemFailure: an optional package is needed to read it, or its URL cannot be read.
         OSError: the file cannot be opened or read.
     """
-    something: Any = picture
+    untyped: Any = picture
     if is_tensor(picture):
-        return as_raster(_planes_last(something))
+        return as_raster(_planes_last(untyped))
     if is_file(picture):
-        return reading.from_file(foreign_file(something))
-    return as_raster(something)
+        return reading.from_file(foreign_file(untyped))
+    return as_raster(untyped)
 
 
 def _planes_last(tensor: torch.Tensor) -> NDArray[Any]:

@@ -78,9 +78,9 @@ def best_up_to(
     n_pixels = header.width * header.height
     best, min_cost, n_failed = coded, cost(coded), 0
     for quality in lower_qualities(header.quality, n_pixels):
-        tried = code(quality)
-        if len(tried.data) <= len(coded.data) and (found := cost(tried)) < min_cost:
-            best, min_cost, n_failed = tried, found, 0
+        lower = code(quality)
+        if len(lower.data) <= len(coded.data) and (new_cost := cost(lower)) < min_cost:
+            best, min_cost, n_failed = lower, new_cost, 0
         elif (n_failed := n_failed + 1) == _MAX_FAILED and n_pixels > _SMALL:
             break
     return best

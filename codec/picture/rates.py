@@ -105,10 +105,10 @@ def _at_quality(encoder: PictureEncoder, quality: Quality, progress: Progress) -
     n_samples = 3 * encoder.pixels.shape[0] * encoder.pixels.shape[1]  # grey is coded as RGB
     is_exact = is_small(encoder.pixels)
 
-    def cost(tried: CodedPicture) -> float:
+    def cost(candidate: CodedPicture) -> float:
         """Return squared steps of error plus what the bits are worth, as in the choice of codes."""
-        error = squared_error(encoder.codec, encoder.pixels, tried) * n_samples
-        return float(error / step**2 + encoder.work.lambda_ * 8.0 * len(tried.data))
+        error = squared_error(encoder.codec, encoder.pixels, candidate) * n_samples
+        return float(error / step**2 + encoder.work.lambda_ * 8.0 * len(candidate.data))
 
     return best_up_to(coded, lambda lower: encoder.at(lower, is_exact=is_exact), cost).data
 
@@ -225,16 +225,16 @@ class _Search:
         """
         is_psnr = self._target.what == "psnr"
         if is_psnr:
-            enough = [
+            valid = [
                 attempt for attempt in self._tried.values() if attempt.value >= self.window.low
             ]
-            best = min(enough, key=lambda attempt: (len(attempt.data), attempt.error), default=kept)
+            best = min(valid, key=lambda attempt: (len(attempt.data), attempt.error), default=kept)
         else:
             is_tiny = self.window.high <= math.log(_FEW_BYTES)
             fixed = [self.try_number(number) for number in self._fixed] if is_tiny else []
             tries = fixed or self._tried.values()
-            enough = [attempt for attempt in tries if attempt.value <= self.window.high]
-            best = min(enough, key=lambda attempt: (attempt.error, len(attempt.data)), default=kept)
+            valid = [attempt for attempt in tries if attempt.value <= self.window.high]
+            best = min(valid, key=lambda attempt: (attempt.error, len(attempt.data)), default=kept)
         if not self._has_plateau or best.data == kept.data:
             return kept.data, missed
         if self.window.holds(best.value):

@@ -172,7 +172,7 @@ def _taking_part(record: Record) -> str:
             ],
         ),
     ]
-    return f'<section id="left-out"><h2>Who took part</h2>\n{"".join(parts)}</section>'
+    return f'<section id="left-out"><h2>Codecs and metrics</h2>\n{"".join(parts)}</section>'
 
 
 def _list(title: str, pairs: Sequence[tuple[str, str]]) -> str:

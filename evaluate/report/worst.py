@@ -42,7 +42,7 @@ def standings(record: Record, reference: str | None) -> list[Standing]:
     for row in record["rows"]:
         rows.setdefault((row["file"], row["codec"]), []).append(row)
     compared = [scale for scale in record["scales"] if scale["is_compared"]]
-    found = []
+    unsorted = []
     for file in record["files"]:
         own = rows[file["name"], OWN]
         if reference is None:
@@ -51,8 +51,10 @@ def standings(record: Record, reference: str | None) -> list[Standing]:
         else:
             compared_row = rows[file["name"], reference]
             figures = tuple(_difference(own, compared_row, scale) for scale in compared)
-        found.append(Standing(file["name"], figures))
-    return sorted(found, key=lambda standing: _badness(standing.figures[0], compared[0], reference))
+        unsorted.append(Standing(file["name"], figures))
+    return sorted(
+        unsorted, key=lambda standing: _sort_key(standing.figures[0], compared[0], reference)
+    )
 
 
 def table(record: Record) -> str:
@@ -99,7 +101,7 @@ def _cell(figure: float | None, scale: Record, reference: str | None) -> str:
     )
 
 
-def _badness(figure: float | None, scale: Record, reference: str | None) -> float:
+def _sort_key(figure: float | None, scale: Record, reference: str | None) -> float:
     """Return a number that is lower for worse files; files without a figure come last."""
     if figure is None:
         return float("inf")

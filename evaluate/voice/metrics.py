@@ -62,8 +62,8 @@ def speaker_cosine(
     original: Samples, decoded: Samples, test_file: TestFile, setting: Setting
 ) -> float:
     """Return the cosine of speaker embeddings (Wan et al., 2018), by the package Resemblyzer."""
-    ours, theirs = (_speaker_embedding(x.tobytes()) for x in (original, decoded))
-    return float(np.dot(ours, theirs) / (np.linalg.norm(ours) * np.linalg.norm(theirs)))
+    a, b = (_speaker_embedding(x.tobytes()) for x in (original, decoded))
+    return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def word_error_rate(
@@ -73,14 +73,14 @@ def word_error_rate(
 
     Capitals and punctuation do not count; counted by jiwer, heard by faster-whisper.
     """
-    said = _words(test_file.text or "")
-    if not said or setting.recogniser is None:
+    reference = _words(test_file.text or "")
+    if not reference or setting.recogniser is None:
         raise NotApplicable("the words spoken are not known")
-    heard, _ = _whisper(setting.recogniser).transcribe(
+    segments, _ = _whisper(setting.recogniser).transcribe(
         decoded, language=test_file.language, beam_size=5
     )
-    text = _words("".join(segment.text for segment in heard))
-    return 100.0 * float(importlib.import_module("jiwer").wer(said, text))
+    text = _words("".join(segment.text for segment in segments))
+    return 100.0 * float(importlib.import_module("jiwer").wer(reference, text))
 
 
 def _words(text: str) -> str:
@@ -89,8 +89,8 @@ def _words(text: str) -> str:
 
 
 def _message_of(error: BaseException) -> str:
-    said = error.args[0] if error.args else type(error).__name__
-    return said.decode() if isinstance(said, bytes) else str(said)
+    message = error.args[0] if error.args else type(error).__name__
+    return message.decode() if isinstance(message, bytes) else str(message)
 
 
 @functools.lru_cache(maxsize=1)

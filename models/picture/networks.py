@@ -305,9 +305,9 @@ class PictureModel(nn.Module):
     def conditions(self, step: Tensor, tune: Tensor) -> Conditions:
         """Return the conditions for steps [B] in 8-bit levels and tunings [B]."""
         # [B] -> [B, 1, 1, 1], to multiply features [B, C, H, W]
-        where = log_step(step, self.config)[:, None, None, None]
+        log_steps = log_step(step, self.config)[:, None, None, None]
         gain = (step / PIXELS_PER_UNIT)[:, None, None, None]
-        return Conditions(where, gain, tune[:, None, None, None])
+        return Conditions(log_steps, gain, tune[:, None, None, None])
 
     def scale(self, level: str, at: Conditions) -> Tensor:
         """Return the step of each channel of a level in units, [B, C, 1, 1]."""

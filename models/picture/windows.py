@@ -29,10 +29,10 @@ class Window:
         """Return the chunk alone."""
         return self.rows if self.own is None else self.own
 
-    def inner(self, made: Tensor, factor: int = 1) -> Tensor:
+    def inner(self, features: Tensor, factor: int = 1) -> Tensor:
         """Return the part of the chunk, of what was made from all rows, `factor` rows of each."""
-        end = made.shape[2] - factor * self.has_below
-        return made[:, :, factor * self.has_above : end]
+        end = features.shape[2] - factor * self.has_below
+        return features[:, :, factor * self.has_above : end]
 
 
 _CHUNK_PIXELS, _CHUNK_PIXELS_ON_GPU = 1 << 19, 1 << 24

@@ -70,8 +70,8 @@ def _ends_early(data: bytes, markers: Markers, image: Image.Image) -> bool:
     if not _missing_share(pixels):
         return False
     longer = data[: end - len(END_MARKER)] + _FILLING + END_MARKER
-    with JpegImagePlugin.JpegImageFile(io.BytesIO(longer)) as other:
-        return not np.array_equal(pixels, np.asarray(other.convert("RGB")))
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(longer)) as extended:
+        return not np.array_equal(pixels, np.asarray(extended.convert("RGB")))
 
 
 def _corner(image: Image.Image) -> NDArray[np.uint8]:
