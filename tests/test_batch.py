@@ -76,7 +76,7 @@ class Failing(Executor):
         return future
 
 
-def test_a_job_that_an_executor_loses_fails_alone(pictures, tmp_path):
+def test_a_lost_job_fails_alone(pictures, tmp_path):
     outcomes = list(batch.compress([pictures[0]], tmp_path / "new", executor=Failing()))
     assert [outcome.exit_code for outcome in outcomes] == [1]
     assert "RuntimeError: lost" in outcomes[0].lines[0]
@@ -95,7 +95,7 @@ def test_wrong_requests_are_refused(pictures):
         batch.compress([pictures[0], pictures[0]], pictures[0].parent / "new")
 
 
-def test_on_a_cluster_one_of_whose_workers_dies(tmp_path, capsys):
+def test_on_a_cluster_that_loses_a_worker(tmp_path, capsys):
     distributed = pytest.importorskip("distributed")
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     for number in range(12):

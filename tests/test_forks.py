@@ -48,7 +48,7 @@ assert not failures, failures
 
 
 @pytest.mark.parametrize("kind", ["picture", "recording"])
-def test_a_file_is_read_after_a_fork_in_the_midst_of_reading(kind):
+def test_a_file_is_read_after_a_fork_during_reading(kind):
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT, kind]
     ran = subprocess.run(command, capture_output=True, check=False, timeout=300)
     assert ran.returncode == 0, ran.stderr.decode()

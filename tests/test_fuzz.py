@@ -102,7 +102,7 @@ def hang(data):
 @pytest.mark.parametrize(
     ("job", "refused", "crashes", "hangs"), [(refuse, 3, 0, 0), (crash, 0, 1, 0), (hang, 0, 0, 1)]
 )
-def test_what_goes_wrong_is_counted_and_kept(  # noqa: PLR0917
+def test_failures_are_counted_and_kept(  # noqa: PLR0917
     job, refused, crashes, hangs, tmp_path, monkeypatch, capfd
 ):
     inputs = iter([b"abc", b"ab", b"a"])

@@ -57,7 +57,7 @@ def golden_bytes(folder, name, entry):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_codes_and_picture_or_sound_are_the_recorded_ones(name):
+def test_codes_and_output_are_as_recorded(name):
     entry = GOLDEN[name]
     data = golden_bytes(HERE, name, entry)
     skip_what_cannot_be_decoded(name, entry)
@@ -83,7 +83,7 @@ def test_weights_of_golden_files_stay_shipped(weights):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refusals_are_the_recorded_ones(name):
+def test_refusals_are_as_recorded(name):
     entry = REFUSED[name]
     error = refusal(golden_bytes(ERRORS, name, entry), entry.get("limits", {}))
     assert type(error).__name__ == entry["error"]

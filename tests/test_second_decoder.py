@@ -145,7 +145,7 @@ def test_both_read_the_codes_of_a_random_model_with_coder_2():
     assert_same(model.read(data), codes)
 
 
-def test_means_that_run_away_stay_in_range():
+def test_runaway_means_stay_in_range():
     """Linear predictors with large taps, next to the largest codes."""
     model = RandomModel(seed=4, line_reach=127)
     choose, means = farthest(np.random.default_rng(4), share=0.5), []
@@ -186,7 +186,7 @@ def test_a_section_of_silent_codes_is_one_zero_byte(coder):
         model.read(data)
 
 
-def test_both_give_up_at_the_same_junk():
+def test_both_refuse_the_same_junk():
     model, outcomes = RandomModel(seed=6), []
     generator = np.random.default_rng(6)
     data, codes = model.file((9, 9), 5, random(6))

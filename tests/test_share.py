@@ -16,11 +16,11 @@ FILES = shipped_files()
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_what_ships_is_up_to_date(path):
+def test_shipped_files_are_up_to_date(path):
     assert (ROOT / path).read_text(encoding="utf-8") == FILES[path], "run python share/make.py"
 
 
-def test_all_of_it_ships_and_nothing_else():
+def test_exactly_these_files_ship():
     on_disk = {path for path in ROOT.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert on_disk == {ROOT / "make.py", *(ROOT / path for path in FILES)}
     data_files = PYPROJECT["tool"]["setuptools"]["data-files"]

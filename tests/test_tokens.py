@@ -145,7 +145,7 @@ def test_workers_of_a_data_set_use_the_weights_of_its_maker(tmp_path):
         (lambda: loose.unflatten_picture([70_000], 8, 8), "out of range"),
     ],
 )
-def test_what_is_no_code_or_token_is_refused(call, message):
+def test_bad_codes_and_tokens_are_refused(call, message):
     with pytest.raises(UsageError, match=message):
         call()
 

@@ -159,7 +159,7 @@ def test_threads_that_overlap_leave_the_default_type_as_it_was():
         torch.set_default_dtype(torch.float32)
 
 
-def test_what_is_set_meanwhile_lasts():
+def test_a_setting_changed_meanwhile_lasts():
     torch.set_default_dtype(torch.float64)
     try:
         with usual_state():

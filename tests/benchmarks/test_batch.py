@@ -36,7 +36,7 @@ def test_photographs_differ(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_of_a_process_and_those_below_it():
+def test_memory_of_a_process_and_its_children():
     code = "import subprocess, sys; subprocess.run(['cat'])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
         own, others = 0.0, 0.0

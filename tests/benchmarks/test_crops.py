@@ -15,7 +15,7 @@ from luxvox.tests.evaluate.miniature import scene
 
 
 @pytest.mark.parametrize("word", ["a.png", "a.png:1,2,3", "a.png:1,2,3,x", "away.png:0,0,8,8"])
-def test_what_is_no_crop_is_refused(word):
+def test_bad_crops_are_refused(word):
     with pytest.raises(click.UsageError):
         crops.Crop.parse(word)
 

@@ -7,7 +7,7 @@ from luxvox.benchmarks.curves import PLOTS, lines_of
 from luxvox.evaluate.report.standalone import drawing
 
 
-def test_a_curve_a_codec(tmp_path):
+def test_there_is_one_curve_per_codec(tmp_path):
     pictures, _ = PLOTS
     rows: list[tuple[object, ...]] = [
         ("ours", 1, 0.1, 30.0),

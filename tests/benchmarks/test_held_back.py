@@ -18,7 +18,7 @@ def write_pictures(folder, names, side=256):
     return folder
 
 
-def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatch):
+def test_every_fiftieth_path_of_all_folders_is_held_back(tmp_path, monkeypatch):
     first = write_pictures(tmp_path / "one", ("c.png", "a.png"))
     write_pictures(first / "below", ("b.png",))
     second = write_pictures(tmp_path / "two", ("d.png", "e.png"))
@@ -32,7 +32,7 @@ def test_every_fiftieth_of_all_folders_by_path_is_held_back(tmp_path, monkeypatc
     ]
 
 
-def test_labels_tell_what_differs():
+def test_labels_name_what_differs():
     variants = held_back.variants(["runs/a", "new=runs/b"], (5,), ("eye", "psnr"))
     assert [variant.label for variant in variants] == ["a, eye", "a, psnr", "new, eye", "new, psnr"]
     assert [variant.label for variant in held_back.variants([], (1, 5), ("eye",))] == [

@@ -15,7 +15,7 @@ from luxvox.codec import container
 from luxvox.tests.evaluate.miniature import scene, speech
 
 
-def test_draws_are_nested_and_as_likely_as_is_said():
+def test_draws_are_nested_and_have_the_given_probability():
     rare, frequent = (draw_damage(7, probability, 2000, 3) for probability in (0.05, 0.2))
     assert all(fewer <= more for fewer, more in zip(rare, frequent, strict=True))
     assert np.mean([len(damaged) for damaged in rare]) / 7 == pytest.approx(0.05, abs=0.01)
@@ -37,7 +37,7 @@ def damaged_file():
     return DamagedFile("it", pixels, data, decode, score)
 
 
-def test_damage_is_of_the_sections_that_are_named(damaged_file):
+def test_only_the_named_sections_are_damaged(damaged_file):
     hurt = with_damage(damaged_file.data, {1, 2})
     assert [entry.crc_ok for entry in container.list_sections(hurt).entries[:3]] == [
         True,

@@ -20,7 +20,7 @@ def test_a_phase_is_measured(tmp_path, monkeypatch):
     assert 5.0 < row["kmac_per_pixel"] < 60.0
 
 
-def test_speeds_are_against_the_first_row(tmp_path, capsys):
+def test_speeds_are_relative_to_the_first_row(tmp_path, capsys):
     rows = [
         {"phase": phase, "precision": "float32", "pixels_per_core_second": n, "kmac_per_pixel": k}
         for phase, n, k in (("old", 1000, 10.0), ("joint", 3000, 20.0))

@@ -163,7 +163,7 @@ def test_a_replaced_file_is_never_open_to_more_people(tmp_path, of_input, before
 
 
 @posix
-def test_nobody_reads_a_private_picture_while_it_is_written(tmp_path):
+def test_nobody_can_read_a_private_picture_while_it_is_written(tmp_path):
     source = tmp_path / "in.png"
     source.touch()
     source.chmod(0o600)
@@ -180,7 +180,7 @@ def test_pipes_have_no_permissions_to_take_over(tmp_path):
 
 
 @pytest.mark.parametrize("letters", ["x" * 251, "\u65e5" * 83, "\U0001f600" * 62])
-def test_names_as_long_as_the_system_takes_them(tmp_path, letters):
+def test_names_of_the_greatest_length(tmp_path, letters):
     target = tmp_path / f"{letters}.lvx"
     files.write(str(target), b"x")
     assert target.read_bytes() == b"x"
@@ -224,7 +224,7 @@ def test_overwriting_replaces_a_file_that_appears_meanwhile(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_a_writable_file_in_a_folder_that_is_not(tmp_path, monkeypatch, number):
+def test_a_writable_file_in_a_read_only_folder(tmp_path, monkeypatch, number):
     target = tmp_path / "out"
     target.write_bytes(b"the old one, which is longer")
     before = target.stat().st_ino
@@ -253,7 +253,7 @@ def test_an_input_is_not_written_into_through_a_link(tmp_path, monkeypatch):
     assert (tmp_path / "in").read_bytes() == b"precious"
 
 
-def test_a_file_that_may_not_be_renamed_over_is_written_into(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_replaced_is_overwritten(tmp_path, monkeypatch):
     target = tmp_path / "out"
     target.write_bytes(b"of somebody else in a sticky folder")
 

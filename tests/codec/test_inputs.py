@@ -147,7 +147,7 @@ def test_codes_of_pictures_as_tensors_and_batches(picture_file):
         luxvox.from_codes({**stacked, "apex": stacked["apex"][:1]}, quality=30)
 
 
-def test_what_is_no_tensor_loads_no_torch(folder):
+def test_torch_is_loaded_only_for_tensors(folder):
     code = (
         "import sys; from luxvox.codec.arguments import is_file, is_tensor, as_array, file_bytes;"
         "assert not is_tensor([1]) and is_file('x') and as_array('a', [1]).shape == (1,);"

@@ -16,7 +16,7 @@ def afresh():
     memory.keep_as_usual.cache_clear()
 
 
-def test_the_c_library_is_asked(monkeypatch):
+def test_the_c_library_is_called(monkeypatch):
     pads: list[int] = []
 
     class Library:
@@ -43,7 +43,7 @@ def test_other_c_libraries_are_left_alone(monkeypatch, error):
 @pytest.mark.parametrize(
     "threshold, expected", [("65536", [(-1, 1 << 26), (-3, 1 << 25)]), ("100000", []), (None, [])]
 )
-def test_only_the_setting_of_dask_is_replaced_and_once(monkeypatch, threshold, expected):
+def test_only_the_setting_of_dask_is_replaced_once(monkeypatch, threshold, expected):
     calls: list[tuple[int, int]] = []
 
     class Library:

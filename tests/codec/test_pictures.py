@@ -60,7 +60,7 @@ def test_flat_pictures(level):
     assert np.abs(np.asarray(decoded).astype(int) - level).max() <= 8
 
 
-def test_noise_comes_back_at_all():
+def test_noise_survives():
     noise = np.random.default_rng(0).integers(0, 256, (70, 61, 3), np.uint8)
     for quality in (1, 100):
         assert (
@@ -68,7 +68,7 @@ def test_noise_comes_back_at_all():
         )
 
 
-def test_detail_alone_comes_back():
+def test_detail_alone_survives():
     """All coarse levels are null, so their sections are empty."""
     rows, columns = np.indices((64, 64))
     pattern = 128 + 60 * np.where((rows // 2 + columns // 2) % 2, 1, -1)
@@ -107,7 +107,7 @@ def test_quality_is_monotone_in_bits_and_psnr(photograph):
     assert figures[0] > 20 and figures[-1] > 42
 
 
-def test_each_section_makes_it_better(small_file, photograph):
+def test_each_section_improves_the_picture(small_file, photograph):
     pixels = photograph[40:184, 40:120]
     figures = []
     for n_sections in (1, 2, 3, 4, 5, 6, 9):
@@ -156,7 +156,7 @@ def test_a_quality_that_is_no_number_is_refused():
 @pytest.mark.parametrize(
     "pixels", [[[1, 2]], None, np.zeros((2, 2)), np.zeros((0, 5, 3), np.uint8)]
 )
-def test_what_is_no_picture_is_refused(pixels):
+def test_other_arguments_are_refused(pixels):
     with pytest.raises(UsageError):
         luxvox.compress_image(pixels)
 
@@ -176,7 +176,7 @@ def test_progress_rises_to_one(photograph):
         assert shares[0] >= 0.0 and shares[-1] == pytest.approx(1.0)
 
 
-def test_codes_are_what_the_picture_is_made_of(small_file):
+def test_codes_are_those_of_the_picture(small_file):
     codes = luxvox.codes(small_file)
     assert {level: array.shape[1:] for level, array in codes.items()} == {
         "apex": (3, 2),
@@ -189,7 +189,7 @@ def test_codes_are_what_the_picture_is_made_of(small_file):
     assert all((again[level] == array).all() for level, array in codes.items())
 
 
-def test_tuned_for_psnr_a_file_of_the_same_size_has_more_of_it(photograph):
+def test_tuning_for_psnr_gains_psnr_at_the_same_size(photograph):
     psnrs = {}
     for tune in ("eye", "psnr"):
         data = luxvox.compress_image(photograph, size=3000, tune=tune)
@@ -198,7 +198,7 @@ def test_tuned_for_psnr_a_file_of_the_same_size_has_more_of_it(photograph):
 
 
 @pytest.mark.parametrize(("quality", "tune"), [(20, "eye"), (50, "psnr"), (80, "eye")])
-def test_saving_again_loses_next_to_nothing(photograph, quality, tune):
+def test_saving_again_loses_almost_nothing(photograph, quality, tune):
     """What was decoded has codes that it is decoded to; only pixels next to padding differ."""
     psnrs = []
     picture = photograph
@@ -210,7 +210,7 @@ def test_saving_again_loses_next_to_nothing(photograph, quality, tune):
     assert psnrs[-1] > psnrs[0] - 0.15
 
 
-def test_saving_again_at_another_quality_is_coding_anew(photograph):
+def test_saving_at_another_quality_codes_again(photograph):
     decoded = luxvox.decompress_image(luxvox.compress_image(photograph, 50))
     sizes = [len(luxvox.compress_image(decoded, quality)) for quality in (45, 50, 55)]
     assert sizes == sorted(sizes)
@@ -221,7 +221,7 @@ def test_unknown_tunings_are_refused():
         luxvox.compress_image(np.zeros((2, 2), np.uint8), tune="ear")
 
 
-def test_inspect_tells_what_the_header_says(small_file):
+def test_inspect_returns_the_fields_of_the_header(small_file):
     info = describe(small_file)
     assert (info.kind, info.width, info.height, info.channels) == ("picture", 80, 144, 4)
     assert (info.quality, info.coder, info.bytes) == (90.0, "constriction", len(small_file))
@@ -256,7 +256,7 @@ def test_qualities_map_to_log_steps():
     np.testing.assert_allclose(floats, exact / 127)
 
 
-def test_files_of_pictures_of_pillow_modes():
+def test_files_from_all_modes_of_pillow():
     ramp = np.arange(48 * 40, dtype=np.uint32).reshape(48, 40)
     sixteen = Image.fromarray((ramp * 34).astype(np.uint16))
     with pytest.warns(luxvox.LossWarning, match="rounded to 8"):

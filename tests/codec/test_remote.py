@@ -83,7 +83,7 @@ def test_a_failed_upload_leaves_nothing(memory, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["bucket", "memory"])
-def test_what_somebody_else_makes_meanwhile_is_not_replaced(kind, request):
+def test_a_file_made_meanwhile_is_not_replaced(kind, request):
     place = request.getfixturevalue(kind)
     url = place.url + "a.bin" if kind == "bucket" else "memory://a.bin"
     message = "a.bin was created in the meantime; replace it with -f"
@@ -94,7 +94,7 @@ def test_what_somebody_else_makes_meanwhile_is_not_replaced(kind, request):
     assert remote.files_in(url.rpartition("/")[0] + "/", is_recursive=True) == [url]
 
 
-def test_requests_that_are_refused_for_a_moment_are_repeated(bucket):
+def test_refused_requests_are_repeated(bucket):
     bucket.n_refusals = 2
     files.write(bucket.url + "a.bin", b"hello", overwrite=True)
     bucket.n_refusals = 2

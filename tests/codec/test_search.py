@@ -26,7 +26,7 @@ def test_numbers_are_qualities_then_lambda():
 
 @settings(deadline=None)
 @given(st.floats(0.00005, 0.001), st.floats(-2, 2), st.integers(0, 10_000), st.floats(0.05, 0.95))
-def test_what_lies_in_reach_is_found_with_few_tries(slope, bend, first, where):
+def test_a_target_in_reach_is_found_with_few_tries(slope, bend, first, where):
     low, high = PICTURE_NUMBERS[0], PICTURE_NUMBERS[-1]
 
     def measure(number):
@@ -54,7 +54,7 @@ def test_steps_give_the_nearest():
     assert find(lambda number: float(number >= 37), window, range(101), forecast) >= 37
 
 
-def test_a_limit_is_not_passed():
+def test_a_limit_is_not_exceeded():
     """0.9 is nearer to the aim than 0, but above the limit."""
     window, forecast = Window(0.5, 0.6, 0.7, is_limit=True), LineForecast(50, 0.1)
     assert find(lambda number: 0.9 * (number >= 37), window, range(101), forecast) < 37

@@ -55,7 +55,7 @@ def test_wrong_arguments_are_refused(voice):
         file.seek(5)
 
 
-def test_reading_in_blocks_is_the_whole(voice):
+def test_blocks_add_up_to_the_whole(voice):
     data, decoded = voice
     blocks = list(open_speech(data).blocks(7001, "float32", always_2d=True))
     assert {len(block) for block in blocks[:-1]} == {7001}

@@ -35,7 +35,7 @@ def test_rate(photograph, bpp):
 
 
 @pytest.mark.parametrize(("size", "effort"), [(400, 5), (1500, 1)])
-def test_size_is_never_more(photograph, size, effort):
+def test_size_is_never_exceeded(photograph, size, effort):
     raster = Raster(photograph, None, b"profile" * 9)
     data = luxvox.compress_image(raster, size=size, effort=effort)
     assert 0.98 * size <= len(data) <= size
@@ -65,13 +65,13 @@ def test_out_of_reach(photograph, options, message):
 @pytest.mark.parametrize(
     "options", [{"bpp": 1e308}, {"psnr": 1e308}, {"size": 5e-324}, {"bpp": 5e-324}]
 )
-def test_targets_beyond_all_numbers_are_out_of_reach(photograph, options):
+def test_absurd_targets_are_out_of_reach(photograph, options):
     with pytest.raises(UsageError, match="is out of reach for this picture"):
         luxvox.compress_image(photograph[:8, :8], effort=1, **options)
 
 
 @pytest.mark.parametrize("size", [10**6, 1e308])
-def test_a_size_above_all_gives_the_finest_file(photograph, size):
+def test_a_size_above_the_maximum_gives_the_finest_file(photograph, size):
     pixels = photograph[:48, :48]
     with pytest.warns(TargetWarning, match=r"bytes are more than this picture takes: \d+$"):
         data = luxvox.compress_image(pixels, size=size, effort=1)
@@ -83,7 +83,7 @@ def test_a_size_above_all_gives_the_finest_file(photograph, size):
 
 
 @pytest.mark.parametrize("effort", [1, 5])
-def test_a_psnr_that_nothing_has_is_refused(photograph, effort):
+def test_a_psnr_that_no_quality_reaches_is_refused(photograph, effort):
     """The tiny weights draw all pictures much alike, and no quality brings 25 dB nearer."""
     with (
         use_weights(TINY),
@@ -104,7 +104,7 @@ def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
     assert len(data) < 70
 
 
-def test_small_files_come_in_steps_of_words(photograph):
+def test_sizes_of_small_files_come_in_whole_words(photograph):
     """A few bytes are more than 2 % of them; the nearest step is what can be had."""
     crop = photograph[:24, :24]
     for n_bytes in (90, 120):
@@ -115,7 +115,7 @@ def test_small_files_come_in_steps_of_words(photograph):
             )
 
 
-def test_what_is_in_reach_but_missed_is_told(photograph, monkeypatch):
+def test_a_missed_target_is_reported(photograph, monkeypatch):
     """With a single try the nearest is not near enough."""
     monkeypatch.setattr(rates, "find", lambda measure, window, axis, *_: _once(measure))
     with pytest.warns(TargetWarning, match=r"^90 bytes is asked for, the nearest found is \d+$"):
@@ -140,7 +140,7 @@ def _once(measure):
         *[({"effort": effort}, "effort has to be a whole number") for effort in (5.0, True, "5")],
     ],
 )
-def test_what_cannot_be_asked_for(options, message):
+def test_illegal_requests_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         luxvox.compress_image(np.zeros((2, 2), np.uint8), **options)
 
@@ -150,7 +150,7 @@ def make_saturated():
     return np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
 
 
-def test_more_effort_is_never_larger_nor_worse(photograph):
+def test_more_effort_is_neither_larger_nor_worse(photograph):
     files = {effort: luxvox.compress_image(photograph[:64], effort=effort) for effort in (1, 5, 9)}
     assert files[1] == files[5] == files[9]
 

@@ -131,7 +131,7 @@ def test_a_voice_of_any_size(stereo, rate_hz, size):
         assert section.payload in (original.payload, b"")
 
 
-def test_fine_stages_go_before_time_does():
+def test_fine_stages_go_before_whole_segments():
     data = voice_file(tags=False)
     sizes = [len(section.payload) for section in container.read(data).sections]
     content = read_whole(truncate(data, size=len(data) - 1))
@@ -170,6 +170,6 @@ def test_a_voice_without_a_whole_segment_is_refused():
 
 
 @pytest.mark.parametrize("options", [{}, {"size": 5, "sections": 1}, {"sections": 0}, {"size": 0}])
-def test_what_cannot_be_asked_for(picture_file, options):
+def test_illegal_requests_are_refused(picture_file, options):
     with pytest.raises(UsageError):
         truncate(picture_file, **options)

@@ -49,7 +49,7 @@ def test_an_error_stops_the_work(n_threads):
     assert torch.get_num_threads() == n_threads
 
 
-def test_what_nobody_waits_for_is_not_begun(n_threads):
+def test_work_that_nobody_waits_for_is_not_begun(n_threads):
     begun: list[int] = []
     taken = 0
 
@@ -66,7 +66,7 @@ def test_what_nobody_waits_for_is_not_begun(n_threads):
     assert torch.get_num_threads() == n_threads
 
 
-def test_threads_that_start_later_take_over_the_number(n_threads):
+def test_new_threads_keep_the_number_of_torch_threads(n_threads):
     list(side_by_side(abs, range(4), 4))
     n_in_thread = []
     thread = threading.Thread(target=lambda: n_in_thread.append(torch.get_num_threads()))

@@ -45,7 +45,7 @@ def test_folders_are_searched_in_order(tree):
     assert find("in/notes.txt", "in/deep") == ["in/notes.txt", "in/deep/c.png"]
 
 
-def test_patterns_that_no_shell_replaced(tree):
+def test_patterns_that_the_shell_left_alone(tree):
     assert find("in/*.png") == ["in/b.png"]
     assert find("in/*") == ["in/a.bmp", "in/b.png"]
     assert find("in/*/[a-c].png", "in/b.png") == ["in/deep/c.png", "in/b.png"]
@@ -95,14 +95,14 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path, capsys, n_processes):
     assert lines[-1].startswith("3 files: 2 done, 1 refused")
 
 
-def test_a_process_that_dies_costs_its_own_file_alone(tmp_path, capsys):
+def test_a_process_that_dies_costs_only_its_own_file(tmp_path, capsys):
     sources, targets = make_files(tmp_path, "a", "b", "kill", "c", "d", "e", "f")
     assert run_jobs(sources, targets, copy, BatchOptions(2)) == 1
     assert [Path(target).exists() for target in targets] == [True, True, False] + [True] * 4
     assert f"{sources[2]}: the process that worked on it died" in capsys.readouterr().err
 
 
-def test_what_is_done_is_skipped(tmp_path, capsys):
+def test_finished_jobs_are_skipped(tmp_path, capsys):
     sources, targets = make_files(tmp_path, "a", "b", "c")
     Path(targets[0]).write_bytes(b"done")
     Path(targets[1]).write_bytes(b"old")
@@ -129,7 +129,7 @@ def test_inputs_are_removed_once_their_output_is_whole(tmp_path):
     assert Path(sources[1]).exists()
 
 
-def test_json_has_an_object_a_file(tmp_path, capsys):
+def test_json_has_one_object_per_file(tmp_path, capsys):
     sources, targets = make_files(tmp_path, "a", "bad")
     run_jobs(sources, targets, copy, BatchOptions(as_json=True, quiet=True))
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
@@ -138,7 +138,7 @@ def test_json_has_an_object_a_file(tmp_path, capsys):
     assert "not a picture" in second["messages"][0]
 
 
-def test_quiet_says_failures_only(tmp_path, capsys):
+def test_quiet_prints_only_failures(tmp_path, capsys):
     sources, targets = make_files(tmp_path, "a", "bad")
     run_jobs(sources, targets, copy, BatchOptions(quiet=True))
     assert capsys.readouterr().err.splitlines() == [f"luxvox: {sources[1]}: not a picture"]
@@ -167,7 +167,7 @@ class Backwards(Executor):
         return future
 
 
-def test_what_has_ended_is_told_at_once_and_said_in_order(tmp_path):
+def test_progress_is_immediate_and_results_are_in_order(tmp_path):
     jobs = [Job(*pair) for pair in zip(*make_files(tmp_path, "a", "bad", "c"), strict=True)]
     order: list[int] = []
     outcomes = run_in(Backwards(3), jobs, copy, 3, lambda number, _: order.append(number))
@@ -175,7 +175,7 @@ def test_what_has_ended_is_told_at_once_and_said_in_order(tmp_path):
     assert order == [1, 0, 2]  # the last one ends before anybody waits for it
 
 
-def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch, capsys):
+def test_an_unreadable_folder_does_not_stop_the_others(tree, monkeypatch, capsys):
     scandir = os.scandir
 
     def refuse(path):
@@ -257,7 +257,7 @@ def test_a_disk_that_is_full_for_a_while(tree, monkeypatch, capsys):
     assert [path.name for path in Path("out").iterdir()] == ["b.lvx"]
 
 
-def test_a_job_says_what_came_of_it(tmp_path):
+def test_a_job_returns_its_outcome(tmp_path):
     sources, targets = make_files(tmp_path, "a")
     job = Job(sources[0], targets[0])
     outcome = run_job(job, copy)

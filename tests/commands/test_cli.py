@@ -95,7 +95,7 @@ def test_the_closing_line():
     assert grown.endswith("2 → 6 bytes, 4 bytes more")
 
 
-def test_names_are_shown_without_what_a_terminal_obeys():
+def test_control_characters_in_names_are_escaped():
     assert console.printable("日本.png", "") == "日本.png"
     assert console.printable("a\x1b[2J\nb.png", "") == r"a\x1b[2J\nb.png"
     assert console.printable(os.fsdecode(b"caf\xe9.png"), "") == r"caf\udce9.png"
@@ -237,7 +237,7 @@ def test_options_reach_the_codec(folder, monkeypatch):
     assert passed["sections"] == 1
 
 
-def test_weights_of_ones_own(folder, monkeypatch, capsys):
+def test_own_weights(folder, monkeypatch, capsys):
     """A folder is searched first, for this command only, and what is there is verified."""
     shipped = find_card("picture").path
     own = folder / "own"
@@ -317,7 +317,7 @@ def test_size_on_the_command_line(folder, capsys):
     assert luxvox.inspect((folder / "photo.lvx").read_bytes()).quality == 100.0
 
 
-def test_growth_and_losses_are_said_once(folder, capsys):
+def test_growth_and_losses_are_noted_once(folder, capsys):
     frames = [Image.new("1", (64, 64), colour) for colour in (0, 1)]
     frames[0].save("two.tif", save_all=True, append_images=frames[1:], compression="group4")
     Image.new("1", (64, 64), 1).save("bilevel.png")

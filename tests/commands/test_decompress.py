@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder, capsys):
     assert names(folder / "back") == ["photo.png"]
 
 
-def test_a_view_is_not_given_the_rate_of_the_whole(folder, capsys):
+def test_the_rate_of_the_whole_is_not_shown_for_a_view(folder, capsys):
     run("photo.png")
     capsys.readouterr()
     assert run("cli", "decompress", "photo.lvx", "-o", "small.png", "--scale", "1/2") == 0
@@ -113,7 +113,7 @@ def test_a_damaged_header_of_a_voice(folder, capsys):
     assert len(samples) == 16_000
 
 
-def test_what_is_no_lvx_file_is_called_so(folder, capsys):
+def test_other_files_are_called_not_lvx(folder, capsys):
     (folder / "other.lvx").write_bytes(b"RIFF, but not one of ours")
     assert run("cli", "decompress", "other.lvx", "-o", "back.flac") == 3
     assert "not a luxvox file" in capsys.readouterr().err

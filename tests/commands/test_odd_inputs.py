@@ -23,13 +23,13 @@ posix = pytest.mark.skipif(os.name == "nt", reason="files of POSIX")
 
 @posix
 @pytest.mark.parametrize("output", ["-", "/dev/null"])
-def test_an_input_stays_whose_output_is_kept_nowhere(folder, output, monkeypatch):
+def test_an_input_is_kept_if_its_output_is_stored_nowhere(folder, output, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
     assert run("photo.png", "--rm", "-o", output) == 0
     assert names(folder) == ["photo.png"]
 
 
-def test_an_input_stays_of_which_something_is_missing(folder, capsys):
+def test_an_input_is_kept_if_part_of_it_is_missing(folder, capsys):
     save_noise("noise.png", (400, 400))  # large enough for several sections
     data = luxvox.compress_image(np.asarray(Image.open("noise.png")), quality=30)
     (folder / "noise.png").unlink()
@@ -42,7 +42,7 @@ def test_an_input_stays_of_which_something_is_missing(folder, capsys):
 
 
 @pytest.mark.parametrize("words", [["--sections", "1"], ["--scale", "1/8"], ["--crop", "0,0,9,9"]])
-def test_an_input_stays_of_which_only_a_part_is_wanted(folder, words, capsys):
+def test_an_input_is_kept_if_only_a_part_is_requested(folder, words, capsys):
     assert run("photo.png") == 0
     capsys.readouterr()
     assert run("cli", "decompress", "photo.lvx", *words, "--rm", "-o", "part.png") == 2
@@ -76,7 +76,7 @@ def test_a_pipe_that_stays_empty_is_opened_once(folder):
 
 
 @posix
-def test_a_folder_that_is_named_and_cannot_be_read(folder, monkeypatch, capsys):
+def test_a_named_folder_that_cannot_be_read(folder, monkeypatch, capsys):
     (folder / "closed").mkdir()
     scandir = os.scandir
 
@@ -105,25 +105,25 @@ def test_lists_are_cut_at_line_feeds_alone(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("data", "message"), [(b"a\0b\n", "it has null bytes"), (b"\xff.png\n", "in UTF-8")]
 )
-def test_what_is_no_list_is_refused(folder, monkeypatch, data, message):
+def test_bad_lists_are_refused(folder, monkeypatch, data, message):
     with pytest.raises(UsageError, match=message):
         find(data, monkeypatch)
 
 
 @pytest.mark.parametrize("ending", ["a/b", "..", "", "p ng"])
-def test_what_is_no_ending_is_refused(folder, capsys, ending):
+def test_bad_endings_are_refused(folder, capsys, ending):
     assert cli.run(["decompress", "photo.lvx", "--format", ending]) == 2
     assert "is not a file ending" in capsys.readouterr().err
 
 
-def test_a_folder_is_no_finished_output(folder, capsys):
+def test_a_folder_is_not_a_finished_output(folder, capsys):
     (folder / "photo.lvx").mkdir()
     assert run("photo.png", "--skip-existing") == 2
     assert "photo.lvx is a folder" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
-def test_names_in_bytes_stop_no_other_file(folder):
+def test_undecodable_names_do_not_stop_the_others(folder):
     name = os.fsencode(folder) + b"/\xff.png"
     with open(name, "wb") as file:
         Image.new("RGB", (8, 8)).save(file, "PNG")
@@ -139,13 +139,13 @@ def test_names_in_bytes_stop_no_other_file(folder):
     assert len(list((folder / "out").iterdir())) == 2
 
 
-def test_json_escapes_what_is_no_letter():
+def test_json_escapes_undecodable_bytes():
     text = json_text({"file": "\udcff é"})
     assert text == '{"file": "\\udcff é"}'
     assert json.loads(text) == {"file": "\udcff é"}
 
 
-def test_inputs_of_which_only_a_part_is_kept_are_not_removed(folder, capsys):
+def test_inputs_kept_only_in_part_are_not_removed(folder, capsys):
     pages = [Image.new("RGB", (24, 16), colour) for colour in ("red", "green", "blue")]
     pages[0].save("three.tif", save_all=True, append_images=pages[1:])
     assert run("three.tif", "--rm") == 0

@@ -40,7 +40,7 @@ def name_outputs(sources, output, endings):
         ("-", ".lvx", "-"),
     ],
 )
-def test_output_stands_beside_its_input(source, ending, target):
+def test_output_goes_next_to_its_input(source, ending, target):
     assert name_outputs([source], None, [ending]) == [target]
 
 
@@ -91,7 +91,7 @@ def test_other_names_of_an_input_are_found(tmp_path):
 
 
 @given(st.lists(st.text("ab.", min_size=1, max_size=3), unique=True, min_size=1, max_size=5))
-def test_without_clashes_every_output_is_another_file(stems):
+def test_without_clashes_all_outputs_differ(stems):
     sources = [f"{stem}.png" for stem in stems]
     targets = name_outputs(sources, None, [".lvx"] * len(sources))
     clashes = find_clashes(sources, targets)

@@ -76,7 +76,7 @@ def is_group_running(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_waits_is_not_begun_once_a_run_is_ended(lingering, tmp_path, number):
+def test_waiting_jobs_do_not_begin_once_a_run_is_ended(lingering, tmp_path, number):
     lingering.send_signal(number)
     assert lingering.communicate(timeout=60) == ("ended\n", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.out.ended", "1.out.ended"]

@@ -77,7 +77,7 @@ def test_standard_output_is_written_to_where_it_stands(folder):
 
 
 @pytest.mark.parametrize(("is_voice", "output"), [(False, "in.png"), (True, "in.wav")])
-def test_what_comes_from_a_named_pipe_is_named_after_its_kind(folder, is_voice, output):
+def test_outputs_of_named_pipes_are_named_by_kind(folder, is_voice, output):
     data = luxvox.compress_image(np.zeros((5, 5, 3), np.uint8), effort=1)
     if is_voice:
         data = luxvox.compress_speech(np.zeros(800), 8000, effort=1)

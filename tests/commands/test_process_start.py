@@ -52,7 +52,7 @@ def test_shell_completion(shell):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_ends_without_a_word_of_python(folder):
+def test_ctrl_c_ends_without_a_traceback(folder):
     waiting = (
         "import sys, time, luxvox.codec.files as files\n"
         "from luxvox.cli import main\n"
@@ -69,7 +69,7 @@ def test_ctrl_c_ends_without_a_word_of_python(folder):
     assert names(folder) == ["photo.png"]
 
 
-def test_gone_reader_is_no_drama(folder):
+def test_a_reader_that_has_gone_is_no_error(folder):
     talkative = (
         "import sys, types\n"
         "from luxvox.cli import main\n"
@@ -86,7 +86,7 @@ def test_gone_reader_is_no_drama(folder):
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_a_closed_or_full_stderr_costs_nothing(folder, stderr):
+def test_a_closed_or_full_stderr_does_no_harm(folder, stderr):
     if "full" in stderr and not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     luxvox_command = f"{sys.executable} -m luxvox"

@@ -83,7 +83,7 @@ def test_the_bar_of_many_files_moves_with_the_work():
     ]
 
 
-def test_one_file_or_a_pipe_has_no_bar_of_files():
+def test_one_file_or_a_pipe_has_no_batch_bar():
     for weights, stream in (([1], Terminal()), ([1, 1], io.StringIO()), ([1, 1], None)):
         progress = BatchProgressBar(weights, stream)
         progress.advance(0, None)

@@ -87,7 +87,7 @@ def test_a_bucket_there_and_back(pictures, folder, capsys):
     assert sorted(path.name for path in Path("back").iterdir()) == ["a.png", "c.png"]
 
 
-def test_what_is_in_a_bucket_already_is_skipped(pictures, capsys):
+def test_outputs_already_in_a_bucket_are_skipped(pictures, capsys):
     words = ["compress", pictures.url + "in", "-o", pictures.url + "small/", "--jobs", "1"]
     assert cli.run(words) == 0
     assert cli.run([*words, "--skip-existing"]) == 0

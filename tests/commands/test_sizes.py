@@ -22,6 +22,6 @@ def test_sizes(text, n_bytes):
     "text",
     ["", "kB", "0", "0.5", "-3kB", "20 kbit", "1e6", "nan", "3 k B", 400 * "9", 308 * "9" + "G"],
 )
-def test_what_is_no_size(text):
+def test_bad_sizes(text):
     with pytest.raises(UsageError, match="is not a size; legal"):
         parse_size(text)

@@ -33,7 +33,7 @@ def test_truncate(folder, capsys):
         ["-o", "x.lvx", "--sections", "1", "--rm"],
     ],
 )
-def test_truncate_wrongly(folder, words, capsys):
+def test_bad_truncations(folder, words, capsys):
     run("photo.png")
     before = (folder / "photo.lvx").read_bytes()
     capsys.readouterr()

@@ -155,7 +155,7 @@ def test_bad_recordings_give_one_line_and_leave_nothing(folder, capsys, data, me
     assert names(folder) == ["bad", "voice.wav"]
 
 
-def test_samples_that_are_no_numbers_are_refused(folder, capsys):
+def test_nan_samples_are_refused(folder, capsys):
     samples = voice().astype(np.float32)
     samples[77] = np.nan
     soundfile.write("nan.wav", samples, 16_000, subtype="FLOAT")
@@ -192,7 +192,7 @@ def test_a_float_wav_of_unknown_length_from_a_pipe(folder, monkeypatch):
     assert soundfile.info("piped.wav").frames == 4000
 
 
-def test_a_bitrate_out_of_reach_is_told(folder, capsys):
+def test_a_bitrate_out_of_reach_is_reported(folder, capsys):
     """Most of it is silence, which no bits can be spent on; the best file is written."""
     soundfile.write("quiet.wav", np.concatenate([voice(8000), np.zeros(56_000)]), 16_000)
     assert cli.run(["compress", "quiet.wav", "-b", "12", "--effort", "1"]) == 0

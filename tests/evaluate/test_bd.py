@@ -70,7 +70,7 @@ VTM = Curve(
 )
 
 
-def test_a_published_pair_is_as_another_implementation_has_it() -> None:
+def test_a_published_pair_agrees_with_another_implementation() -> None:
     # The figures are those of the package bjontegaard 1.3.0, which follows the sheet of the JVET.
     assert bd_rate_percent(BPG, VTM) == pytest.approx(-18.0311870849, abs=1e-8)
     assert bd_quality(BPG, VTM) == pytest.approx(0.9777616419, abs=1e-8)

@@ -104,7 +104,7 @@ def measure(name, decoded, test_file=None, original=VOICE):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_si_sdr_is_that_of_noise_added():
+def test_si_sdr_of_added_noise():
     noise = np.random.default_rng(0).standard_normal(len(VOICE)).astype(np.float32)
     noise -= VOICE * np.dot(noise, VOICE) / np.dot(VOICE, VOICE)
     noise *= 0.1 * np.linalg.norm(VOICE) / np.linalg.norm(noise)
@@ -112,7 +112,7 @@ def test_si_sdr_is_that_of_noise_added():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_pesq_says_nothing_of_silence():
+def test_pesq_has_no_figure_for_silence():
     with pytest.raises(NotApplicable):
         measure("pesq", np.zeros_like(VOICE))
 
@@ -123,7 +123,7 @@ def test_words_need_a_text(tmp_path):
         all_metrics()["wer"].measure(VOICE, VOICE, test_file, Setting())
 
 
-def test_stoi_says_nothing_of_too_little_speech():
+def test_stoi_has_no_figure_for_too_little_speech():
     pytest.importorskip("pystoi")
     with pytest.raises(NotApplicable, match="too little speech"):
         measure("stoi", VOICE[:4000], original=VOICE[:4000])

@@ -66,7 +66,7 @@ def own_peer(tmp_path, monkeypatch):
     peers.load.cache_clear()
 
 
-def test_two_pictures_with_every_peer_that_is_here(pictures, evaluate, tmp_path):
+def test_two_pictures_with_every_installed_peer(pictures, evaluate, tmp_path):
     ends = ["jpeg=20,80", "webp=20,80", "avif=30,70", "jxl=30,80", "jpeg2000=0.3,1"]
     ends += ["luxvox-psnr=20,60", "avif-psnr=30,70"]
     points = [word for end in ends for word in ("--points", end)]
@@ -94,7 +94,7 @@ def test_two_pictures_with_every_peer_that_is_here(pictures, evaluate, tmp_path)
     assert rows[0]["bytes"] == str(record["rows"][0]["bytes"])
 
 
-def test_a_voice_with_every_peer_that_is_here(voice, evaluate):
+def test_a_voice_with_every_installed_peer(voice, evaluate):
     words = ["--peers", "opus,codec2,original", "--metrics", "pesq,stoi,si_sdr,wer"]
     code, records = evaluate(voice, *words, points="opus=6,16")
     assert code == 0
@@ -118,7 +118,7 @@ def test_both_kinds_give_two_reports(pictures, voice, evaluate, tmp_path):
     assert (tmp_path / "report/voices/results.csv").is_file()
 
 
-def test_damaged_files_are_told_and_passed_over(pictures, evaluate, capsys):
+def test_damaged_files_are_reported_and_skipped(pictures, evaluate, capsys):
     (pictures / "cut.png").write_bytes((pictures / "b.png").read_bytes()[:3000])
     (pictures / "empty.png").touch()
     code, records = evaluate(pictures, "--peers", "none", "--metrics", "psnr")
@@ -135,7 +135,9 @@ def test_nothing_but_damaged_files_is_an_error(tmp_path, evaluate, capsys):
     assert "bad.png" in capsys.readouterr().err
 
 
-def test_a_codec_that_fails_on_a_file_takes_it_from_all(pictures, evaluate, own_peer, monkeypatch):
+def test_a_file_that_one_codec_fails_on_is_dropped_for_all(
+    pictures, evaluate, own_peer, monkeypatch
+):
     monkeypatch.setenv("PEER_REFUSES", "24")
     words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics", "psnr"]
     code, records = evaluate(pictures, *words)
@@ -175,7 +177,7 @@ def test_processes_and_order_change_nothing(pictures, evaluate):
     assert alone == together
 
 
-def test_weights_of_ones_own_are_measured_in_every_process(pictures, evaluate, monkeypatch):
+def test_own_weights_are_measured_in_every_process(pictures, evaluate, monkeypatch):
     monkeypatch.delenv("LUXVOX_WEIGHTS", raising=False)
     words = ["--peers", "none", "--metrics", "psnr", "--weights", TINY, "--jobs", "2"]
     code, records = evaluate(pictures, *words, points="luxvox=20")
@@ -199,7 +201,9 @@ def test_a_folder_of_weights_that_is_not_there(pictures, evaluate, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
-def test_a_killed_run_goes_on_where_it_was(pictures, evaluate, own_peer, tmp_path, monkeypatch):
+def test_a_killed_run_continues_where_it_stopped(
+    pictures, evaluate, own_peer, tmp_path, monkeypatch
+):
     words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics", "psnr"]
     options = ["--out", str(tmp_path / "report"), "--jobs", "1", "--timed-files", "0"]
     command = [sys.executable, "-m", "luxvox", "evaluate", str(pictures), *words, *options]
@@ -219,7 +223,7 @@ def test_a_killed_run_goes_on_where_it_was(pictures, evaluate, own_peer, tmp_pat
     assert records == again
 
 
-def test_a_new_metric_adds_to_what_is_kept(pictures, evaluate, own_peer):
+def test_a_new_metric_adds_to_the_cache(pictures, evaluate, own_peer):
     words = ["--peers", "none", "--peer", "own_peer:Coarse", "--metrics"]
     evaluate(pictures, *words, "psnr")
     _, records = evaluate(pictures, *words, "psnr,psnr_y")
@@ -242,7 +246,7 @@ def test_a_new_metric_adds_to_what_is_kept(pictures, evaluate, own_peer):
         (["--peer", "json:JSONDecoder"], "a codec needs name, points, encode"),
     ],
 )
-def test_wrong_words_are_refused(words, message, pictures, evaluate, capsys):
+def test_bad_options_are_refused(words, message, pictures, evaluate, capsys):
     peers = [] if words[0] == "--peers" else ["--peers", "jpeg"]
     points = ["--points", "luxvox=20,60"] if "--anchor" in words else []
     code, records = evaluate(pictures, *peers, *words, *points, points=None)
@@ -264,7 +268,7 @@ def test_results_can_be_printed(pictures, evaluate, capsys):
     assert json.loads(capsys.readouterr().out) == records
 
 
-def test_other_forms_and_a_table_at_the_end(pictures, evaluate, tmp_path, capsys):
+def test_other_formats_and_a_table_at_the_end(pictures, evaluate, tmp_path, capsys):
     words = ["--peers", "jpeg", "--metrics", "psnr", "--points", "jpeg=10,80"]
     words += [word for name in ("compressai", "svg", "latex") for word in ("--format", name)]
     code, _ = evaluate(pictures, *words)
@@ -320,7 +324,7 @@ def test_a_page_without_markers_is_refused(pictures, evaluate, tmp_path, capsys)
     assert "has no marker <!-- pictures:begin -->" in capsys.readouterr().err
 
 
-def test_earlier_results_are_drawn_beside_new_ones(pictures, evaluate, tmp_path, capsys):
+def test_earlier_results_are_drawn_next_to_new_ones(pictures, evaluate, tmp_path, capsys):
     words = ["--peers", "jpeg", "--metrics", "psnr", "--points", "jpeg=10,80"]
     evaluate(pictures, *words, out="earlier")
     earlier = ["--against", tmp_path / "earlier/results.json", "--against-names", "JPEG*"]
@@ -348,7 +352,7 @@ def test_earlier_results_are_drawn_beside_new_ones(pictures, evaluate, tmp_path,
         '{"a": {"bpp": [0, 2], "psnr": [30, 31]}}',
     ],
 )
-def test_what_is_no_curves_is_refused(text, pictures, evaluate, tmp_path):
+def test_bad_curve_files_are_refused(text, pictures, evaluate, tmp_path):
     (tmp_path / "curves.json").write_text(text)
     code, _ = evaluate(pictures, "--against", tmp_path / "curves.json")
     assert code == 2

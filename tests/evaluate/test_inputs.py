@@ -60,7 +60,7 @@ def test_grey_becomes_rgb_and_stereo_becomes_mono(tmp_path):
     assert rate_of("pictures", 6, read(found.pictures[0])) == 8.0
 
 
-def test_what_is_said_comes_from_beside_the_voice_or_from_a_table(tmp_path):
+def test_transcripts_come_from_text_files_or_a_table(tmp_path):
     for name in ("a.flac", "b.flac", "c.flac", "d.flac"):
         soundfile.write(tmp_path / name, speech(800), 16_000)
     (tmp_path / "a.txt").write_text("Next to it.\n")

@@ -36,7 +36,7 @@ class Recorder:
         ((1, 2.5), 4.0, 4.0),
     ],
 )
-def test_points_are_handed_over_as_the_codec_writes_them(points, requested, expected):
+def test_points_are_passed_in_the_codecs_own_types(points, requested, expected):
     recorder = Recorder(points)
     peer = adopt(recorder, "recorder")
     assert peer.points == tuple(map(float, points))
@@ -57,7 +57,7 @@ def test_voices_are_cut_and_padded(n):
     assert decoded.tolist() == [1.0] * min(n, 100) + [0.0] * max(100 - n, 0)
 
 
-def test_checkpoints_are_refused_where_nothing_takes_them(monkeypatch):
+def test_checkpoints_are_refused_by_codecs_without_them(monkeypatch):
     monkeypatch.setattr(peers, "_foreign_object", lambda name: Recorder((1, 2)))
     assert enter(PeerSpec("own:peer"))
     with pytest.raises(UsageError, match="checkpoint"):

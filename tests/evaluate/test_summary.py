@@ -53,7 +53,7 @@ def test_half_the_rate_is_minus_fifty_percent_with_no_spread():
     assert comparison.quality.value == pytest.approx(1.0)
 
 
-def test_both_ways_answer_each_other():
+def test_both_directions_agree():
     pair = study(PSNR, lambda place, point: 30 + point + place)
     back = compare_pair(pair, "c1", "c0")
     assert back.rate.value == pytest.approx(100.0)

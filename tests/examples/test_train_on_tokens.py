@@ -64,7 +64,7 @@ def test_counts_alone_are_a_measure_to_beat():
     assert example.bits_by_counts(learned, surprise, VOCABULARY) > 5.0
 
 
-def test_it_sees_no_token_before_its_time():
+def test_it_sees_no_future_token():
     model, sequence = tiny(), tokens_of(torch.randint(1, 16, (20, 3)))
     changed = sequence.clone()
     changed[30] = (changed[30] + 1) % 16

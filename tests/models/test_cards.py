@@ -31,7 +31,7 @@ def alter(card, **changes):
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "3", '{"id": "voice-7"}', "\udcff", '"' + "x" * 50 + '"']
 )
-def test_what_is_no_card_is_refused(card, text):
+def test_bad_cards_are_refused(card, text):
     card.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ModelError, match=r"voice-7.json: not a model card"):
         read_card(card)
@@ -85,7 +85,7 @@ def test_a_folder_without_cards_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", [None, 3, b"weights"])
-def test_what_is_no_path_is_refused(folder: Any):
+def test_bad_paths_are_refused(folder: Any):
     with pytest.raises(UsageError, match="a folder is named by a path"), use_weights(folder):
         pass
 
@@ -111,7 +111,7 @@ def test_own_weights_come_before_shipped_ones(card, monkeypatch):
 
 
 @pytest.mark.parametrize("named", ["missing", "voice-7.json"])
-def test_folders_that_are_none_are_named(card, monkeypatch, named):
+def test_missing_folders_are_named(card, monkeypatch, named):
     folder = card.parent / named
     with pytest.raises(ModelError, match=f"weights: there is no folder .*{named}"):
         with use_weights(folder):

@@ -30,6 +30,6 @@ def test_older_torch_cannot_tell(monkeypatch):
     assert not has_bfloat16()
 
 
-def test_other_processors_have_none(monkeypatch):
+def test_other_processors_have_no_such_units(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert not has_bfloat16()

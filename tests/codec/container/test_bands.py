@@ -41,7 +41,7 @@ def test_known_bands():
         (2**30, 1, 2**14),
     ],
 )
-def test_what_an_encoder_takes(height, width, rows):
+def test_bands_that_an_encoder_chooses(height, width, rows):
     assert usual_band_rows(height, width) == rows
 
 

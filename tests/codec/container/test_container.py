@@ -53,7 +53,7 @@ def test_example_is_read() -> None:
     assert container.payload(box.ICC) is None
 
 
-def test_example_in_the_document_is_this_one() -> None:
+def test_example_equals_that_in_the_document() -> None:
     text = FORMAT_MD.read_text(encoding="utf-8")
     lines = re.findall(r"^    [0-9a-f]0  ([0-9a-f ]+)$", text, re.MULTILINE)
     assert bytes.fromhex("".join(lines[:4])) == EXAMPLE
@@ -219,7 +219,7 @@ def test_unknown_profile() -> None:
         box.read(spell(bytes([1, 1, 24, 100, 0, 0])))
 
 
-def test_a_number_of_sections_that_is_0() -> None:
+def test_a_count_of_0_sections() -> None:
     with pytest.raises(FormatError, match="0 sections are counted"):
         box.read(spell(bytes([1, 1, 32, 0, 100, 0, 0])))
 
@@ -274,7 +274,7 @@ def test_missing_alpha() -> None:
         box.write(HEADER, SECTIONS[1:])
 
 
-def test_type_that_does_not_fit_a_byte_is_not_written() -> None:
+def test_type_over_a_byte_is_not_written() -> None:
     with pytest.raises(LuxvoxError, match="legal: 64"):
         box.write(PLAIN, [Section(256, b"x")])
 
@@ -308,14 +308,14 @@ def test_huge_length_takes_no_memory() -> None:
 # --- parts -----------------------------------------------------------------------------------
 
 
-def test_parts_that_are_null_take_a_byte() -> None:
+def test_null_parts_take_one_byte() -> None:
     assert box.write(HEADER, SECTIONS, {**PARTS, Part(6, 1): b""}) == EXAMPLE
     content = box.read(box.write(PLAIN, []))
     assert content == box.Container(PLAIN, (), truncated=False)
 
 
 @pytest.mark.parametrize("part", [Part(7, 0), Part(1, 2), Part(0, 0)])
-def test_parts_that_cannot_be_are_not_written(part: Part) -> None:
+def test_impossible_parts_are_not_written(part: Part) -> None:
     with pytest.raises(LuxvoxError, match="parts cannot be written"):
         box.write(PLAIN, [], {part: b"x"})
     with pytest.raises(LuxvoxError, match="parts cannot be written"):
@@ -343,7 +343,7 @@ def test_an_altered_table_is_refused() -> None:
 
 
 @pytest.mark.parametrize("size", range(TABLE, len(EXAMPLE)))
-def test_cut_file_keeps_what_is_whole(size: int) -> None:
+def test_cut_file_keeps_its_whole_sections(size: int) -> None:
     n_whole = sum(border <= size for border in BORDERS)
     if n_whole == 0:
         with pytest.raises(TruncatedError, match="offset"):
@@ -367,7 +367,7 @@ def test_cut_file_must_be_legal_before_the_cut() -> None:
 # --- laws ------------------------------------------------------------------------------------
 
 
-def test_every_byte_altered_in_every_way() -> None:
+def test_every_change_of_every_byte() -> None:
     for offset in range(len(EXAMPLE)):
         for value in set(range(256)) - {EXAMPLE[offset]}:
             data = EXAMPLE[:offset] + bytes([value]) + EXAMPLE[offset + 1 :]

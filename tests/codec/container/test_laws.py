@@ -91,7 +91,7 @@ def test_junk_is_refused(junk: bytes) -> None:
 
 @law
 @given(st.binary(max_size=100))
-def test_junk_behind_a_sound_header(junk: bytes) -> None:
+def test_junk_after_a_sound_header(junk: bytes) -> None:
     data = EXAMPLE[:TABLE] + junk
     try:
         assert box.read(data).truncated or junk == EXAMPLE[TABLE:]

@@ -24,19 +24,19 @@ FRONT = container.list_sections(FILE).entries[0].offset
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, FRONT - 1), st.integers(1, 255))
-def test_any_byte_in_front_of_the_parts(offset, change):
+def test_any_byte_before_the_parts(offset, change):
     altered = bytearray(FILE)
     altered[offset] ^= change
     assert repair_front(bytes(altered)) == FILE
 
 
-def test_what_is_sound_or_beyond_repair_stays_as_it_is():
+def test_sound_and_hopeless_files_are_unchanged():
     assert repair_front(FILE) == FILE
     for hopeless in (b"", b"junk", FILE[:20], bytes(99), FILE[:30] + bytes(20) + FILE[50:]):
         assert repair_front(hopeless) == hopeless
 
 
-def test_a_table_that_lacks_several_numbers_takes_no_search(monkeypatch):
+def test_a_table_short_of_several_numbers_is_not_searched(monkeypatch):
     monkeypatch.setattr(repair, "single_changes", lambda *_: pytest.fail("a search"))
     cut = FILE[: FRONT - 12]
     assert repair_front(cut) == cut
@@ -71,7 +71,7 @@ def test_a_voice():
 
 
 @pytest.mark.parametrize("offset", [13, 25])
-def test_concealing_puts_right(offset):
+def test_concealing_repairs(offset):
     data = luxvox.compress_image(waves(140, 90), 40)
     altered = bytearray(data)
     altered[offset] ^= 0x15

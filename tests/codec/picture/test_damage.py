@@ -63,7 +63,7 @@ def alter(data, number):
 
 
 @pytest.mark.parametrize("number", range(7))
-def test_concealing_what_is_altered(small_file, photograph, number):
+def test_altered_sections_are_concealed(small_file, photograph, number):
     damaged = alter(small_file, number)
     with pytest.raises(ChecksumError):
         luxvox.decompress_image(damaged)
@@ -173,7 +173,7 @@ def test_kinds_of_damage(tiny_file):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=6))
-def test_junk_behind_right_checksums(tiny_file, payloads):
+def test_junk_with_right_checksums(tiny_file, payloads):
     parts = {Part(n, 0): payload for n, payload in enumerate(payloads, start=1)}
     survives(reseal(tiny_file, parts, band_rows=1))
     survives(reseal(tiny_file, {Part(1, 0): payloads[0]}))

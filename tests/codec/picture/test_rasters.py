@@ -60,7 +60,7 @@ def test_one_plane_is_grey():
     assert rasters.to_array(raster).shape == (3, 5)
 
 
-def test_alpha_is_apart():
+def test_alpha_is_separate():
     array = random_samples((3, 5, 4))
     raster = rasters.from_array(array)
     assert np.array_equal(raster.pixels, array[:, :, :3])
@@ -99,7 +99,7 @@ def test_sixteen_bits_are_rounded_to_the_nearest():
         None,
     ],
 )
-def test_refuses_what_is_no_picture(array):
+def test_other_arrays_are_refused(array):
     with pytest.raises(UsageError) as raised:
         rasters.from_array(array)
     assert "\n" not in str(raised.value)
@@ -235,12 +235,12 @@ def test_cut_files_are_refused_or_read(format):
         assert raster.pixels.shape[:2] == (16, 16)
 
 
-def test_missing_file_is_the_systems_error(tmp_path):
+def test_missing_file_raises_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         reading.from_file(tmp_path / "nothing.png")
 
 
-def test_images_that_cannot_be_loaded_are_one_error():
+def test_images_that_cannot_be_loaded_raise_one_error():
     stream = io.BytesIO()
     Image.fromarray(random_samples((40, 30, 3))).save(stream, "PNG")
     closed = Image.open(io.BytesIO(stream.getvalue()))

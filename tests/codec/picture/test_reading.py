@@ -48,7 +48,7 @@ def test_transparent_grey(bits, pil):
     assert np.abs(raster.pixels[:, :, 0] - values * 255 / top).max() <= 0.5
 
 
-def test_transparent_colour_of_16_bits_is_that_colour_only():
+def test_only_the_exact_colour_of_16_bits_is_transparent():
     samples = np.random.default_rng(0).integers(0, 65_536, (16, 24, 3)).astype(">u2")
     samples[0, 1] = samples[0, 0] ^ 1  # differs in the low byte alone
     rows = samples.reshape(16, -1).view(np.uint8)
@@ -79,7 +79,7 @@ def gain_map_xmp(quote="'", prefix="hdrgm"):
 
 @pytest.mark.parametrize("quote", ["'", '"'])
 @pytest.mark.parametrize("prefix", ["hdrgm", "gm"])
-def test_gain_map_is_claimed_no_more(quote, prefix):
+def test_gain_map_is_no_longer_claimed(quote, prefix):
     data = file_of(photograph(), "JPEG", xmp=gain_map_xmp(quote, prefix))
     raster = reading.from_file(data)
     assert raster.notes == ("its gain map (HDR) is not kept",)
@@ -231,7 +231,7 @@ def test_dark_16_bits_are_noted():
         (b"", "not a picture"),
     ],
 )
-def test_other_files_are_called_what_they_are(head, words):
+def test_other_files_are_called_by_their_kind(head, words):
     with pytest.raises(InputError, match=words):
         reading.from_file(head)
 
@@ -245,7 +245,7 @@ def bitmap(alpha):
     return b"BM" + struct.pack("<IHHI", 122 + samples.size, 0, 0, 122) + header + samples.tobytes()
 
 
-def test_alpha_that_hides_everything_is_not_believed():
+def test_alpha_that_hides_everything_is_ignored():
     raster = reading.from_file(bitmap(0))
     assert np.array_equal(raster.pixels, photograph())
     assert raster.alpha is None
@@ -372,7 +372,7 @@ def test_without_its_package_the_extra_is_named(head, kind, package, monkeypatch
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "GIF", "TGA"])
-def test_cut_files_are_refused_where_pillow_may_load_them(kind, monkeypatch):
+def test_cut_files_are_refused_even_if_pillow_may_load_them(kind, monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     data = file_of(photograph(), kind)
     with pytest.raises(InputError):

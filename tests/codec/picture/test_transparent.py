@@ -26,12 +26,12 @@ def alpha(photograph):
     return np.clip(255 * (50 - distance) / 4, 0, 255).astype(np.uint8)
 
 
-def test_what_is_seen_stays(photograph, alpha):
+def test_visible_pixels_stay(photograph, alpha):
     filled = without_hidden_colours(photograph, alpha)
     np.testing.assert_array_equal(filled[alpha > 0], photograph[alpha > 0])
 
 
-def test_what_is_hidden_does_not_depend_on_what_it_was(photograph, alpha):
+def test_hidden_pixels_do_not_depend_on_their_old_values(photograph, alpha):
     noise = np.random.default_rng(1).integers(0, 256, photograph.shape, np.uint8)
     noisy = np.where(alpha[:, :, None] > 0, photograph, noise)
     np.testing.assert_array_equal(
@@ -39,13 +39,13 @@ def test_what_is_hidden_does_not_depend_on_what_it_was(photograph, alpha):
     )
 
 
-def test_hidden_colours_lie_between_seen_ones(photograph, alpha):
+def test_hidden_colours_lie_between_visible_ones(photograph, alpha):
     filled, visible = without_hidden_colours(photograph, alpha), photograph[alpha > 0]
     assert (filled >= visible.min(0)).all() and (filled <= visible.max(0)).all()
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])
-def test_all_or_nothing(photograph, value):
+def test_fully_visible_and_fully_hidden(photograph, value):
     filled = without_hidden_colours(photograph, np.full(photograph.shape[:2], value, np.uint8))
     if value:
         assert filled is photograph

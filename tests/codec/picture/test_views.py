@@ -32,7 +32,7 @@ def whole(file):
 
 @settings(max_examples=8, deadline=None)
 @given(st.data())
-def test_a_crop_is_that_part_of_the_whole(file, whole, data):
+def test_a_crop_equals_that_part_of_the_whole(file, whole, data):
     top, left = data.draw(st.integers(0, SIZE[0] - 1)), data.draw(st.integers(0, SIZE[1] - 1))
     height = data.draw(st.integers(1, SIZE[0] - top))
     width = data.draw(st.integers(1, SIZE[1] - left))
@@ -63,7 +63,7 @@ def test_a_smaller_picture_is_the_whole_one_reduced(file, whole, factor):
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 65), (64, 64)])
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 4, 1 / 8, 1 / 16])
-def test_small_pictures_have_smaller_ones(size, scale):
+def test_small_pictures_can_be_scaled_down(size, scale):
     data = luxvox.compress_image(waves(*size), 40)
     sides = tuple(-(-n // round(1 / scale)) for n in size)
     assert luxvox.decompress_image(data, scale=scale).shape == (*sides, 3)
@@ -85,6 +85,6 @@ def test_small_pictures_have_smaller_ones(size, scale):
         ({"crop": (0, 0, 5, 5), "scale": 0.5}, "scale and crop cannot be combined"),
     ],
 )
-def test_views_that_cannot_be_are_refused(file, options, message):
+def test_impossible_views_are_refused(file, options, message):
     with pytest.raises(UsageError, match=message):
         luxvox.decompress_image(file, **options)

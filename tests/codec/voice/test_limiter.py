@@ -41,13 +41,13 @@ def test_only_half_waves_that_overshoot_change():
 
 
 @pytest.mark.parametrize("factor", [3.0, 16.0])
-def test_whatever_is_louder_still_is_within_full_scale(factor):
+def test_even_louder_peaks_stay_within_full_scale(factor):
     noise = np.random.default_rng(1).normal(0.0, factor, 4000).astype(np.float32)
     assert np.abs(limit(noise)).max() <= 1.0
 
 
 @pytest.mark.parametrize("size", [1, 7, 160, 4000])
-def test_the_same_comes_out_however_the_sound_is_cut_into_blocks(size):
+def test_the_result_does_not_depend_on_the_blocks(size):
     noise = np.random.default_rng(2).normal(0.0, 0.6, (9000, 2)).astype(np.float32)
     blocks = (noise[start : start + size] for start in range(0, len(noise), size))
     whole = np.concatenate(list(limit_blocks([noise])))

@@ -65,7 +65,7 @@ def test_bad_arrays_are_refused(array, rate, error):
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "aiff"])
-def test_files_of_each_format_are_read_and_told_from_pictures(tmp_path, ending):
+def test_each_format_is_read_and_told_from_pictures(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     soundfile.write(path, 0.5 * sine(30_000, 24_000), 24_000)
     recording = open_recording(path)
@@ -87,7 +87,7 @@ def test_files_of_each_format_are_read_and_told_from_pictures(tmp_path, ending):
         b"\x89LVX\x01\x02",
     ],
 )
-def test_pictures_are_no_recordings(head):
+def test_pictures_are_not_recordings(head):
     assert not recordings.is_recording(head)
 
 
@@ -98,7 +98,7 @@ def test_pictures_are_no_recordings(head):
     st.integers(1, 900),
     st.integers(1, 2),
 )
-def test_resampling_in_blocks_is_resampling_at_once(rate, n, block, channels):
+def test_resampling_in_blocks_equals_resampling_at_once(rate, n, block, channels):
     samples = np.stack([sine(n, rate, 300.0 * (c + 1)) for c in range(channels)], 1)
     n_out = -(-n * 16_000 // rate)
     blocks = [samples[start : start + block] for start in range(0, n, block)]
@@ -123,7 +123,7 @@ def test_sixteen_bits_are_rounded_and_clipped():
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("ending", ["wav", "flac"])
-def test_what_is_written_is_read_back(channels, ending):
+def test_written_files_are_read_back(channels, ending):
     samples = np.stack([0.7 * sine(5000, 16_000, 200 * (c + 1)) for c in range(channels)], 1)
     stream = io.BytesIO()
     blocks = [samples[:1234], samples[1234:]]
@@ -150,7 +150,7 @@ def test_rates_that_a_format_lacks_are_resampled(ending, rate):
     assert np.std(samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
 
 
-def test_refusals_of_a_format_name_no_object():
+def test_refusals_of_a_format_do_not_name_objects():
     with pytest.raises(UsageError) as raised:
         formats.write_blocks(io.BytesIO(), "mp3", (10, 9), 16_000, [np.zeros((10, 9), np.float32)])
     assert "mp3 cannot hold 9 channel(s) at 16000 Hz" in str(raised.value)

@@ -36,7 +36,7 @@ def test_long_runs_are_silent_and_short_ones_are_not(width):
     assert gains(flags, width) == [1.0] * 28 + [0.0] * 25 + [1.0] * 2
 
 
-def test_what_is_outside_of_the_recording_has_no_codes():
+def test_frames_outside_the_recording_have_no_codes():
     flags = frames(("none", 2), ("codes", 1), ("none", 1))
     assert gains(flags) == [0.0, 0.0, 1.0, 0.0]
 

@@ -68,7 +68,7 @@ def test_checkpoints_on_the_command_line(models, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_is_no_checkpoint_is_refused(models, tmp_path):
+def test_bad_checkpoints_are_refused(models, tmp_path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
     own = FACTORIZED.with_checkpoints([str(tmp_path / "other.pth")])
     with pytest.raises(ModelError, match="not weights of FactorizedPrior"):
@@ -76,7 +76,7 @@ def test_what_is_no_checkpoint_is_refused(models, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_without_package_or_weights_it_is_absent_with_a_remedy():
+def test_without_package_or_weights_a_remedy_is_given():
     entered = enter(PeerSpec("mbt2018-mean"))
     assert isinstance(entered, Absent | Codec)
     if isinstance(entered, Absent):

@@ -140,12 +140,12 @@ def test_zoom_magnifies_all_tiles_at_one_place(browser, reports):
     assert browser.value(width.format("jpeg")) == pytest.approx(browser.value(frame))
 
 
-def test_far_bytes_are_told(reports):
+def test_distant_sizes_are_marked(reports):
     page = Path(reports["pictures"]).read_text(encoding="utf-8")
     assert re.search(r'class="far">\d+ % (more|fewer) bytes than luxvox', page)
 
 
-def test_a_dash_says_why(browser, reports):
+def test_a_dash_gives_the_reason(browser, reports):
     browser.open(reports["pictures"], 390)
     browser.tap("[data-reference]:not([hidden]) button.why")
     reason = browser.value("document.querySelector('.reason').textContent")

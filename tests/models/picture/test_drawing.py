@@ -106,7 +106,7 @@ def test_reach():
     assert reach_of(config) == 3 * 64 + 4 * 32 + 4 * 16 + 3 * 8 + 8
 
 
-def test_what_overflows_is_grey(model, codes):
+def test_overflow_is_grey(model, codes):
     broken = copy.deepcopy(model)
     broken.synthesis.from_latents[0].weight.fill_(torch.inf)
     np.testing.assert_array_equal(draw(Drawing(broken, codes, SETTING)), 128.0)

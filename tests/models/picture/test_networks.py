@@ -115,7 +115,7 @@ def test_factors_on_steps_are_bounded_and_belong_to_the_eye(uneven, step):
                 assert factors.log().abs().max() <= MAX_LOG_FACTOR + 1e-4
 
 
-def test_what_is_coded_is_what_is_decoded(uneven):
+def test_encoder_and_decoder_agree(uneven):
     """The decoder finds the same factors, from the codes alone."""
     pixels, at = some_pixels(64, 64), conditions_of(uneven, 20.0)
     _, quantised, pixels = uneven.code_latents(uneven.latents(pixels, at), at, torch.round)

@@ -44,7 +44,7 @@ def with_tensors(card, change):
     alter(card, sha256=digest, fingerprint=fingerprint(tensors).hex())
 
 
-def test_loads_what_was_packed(card):
+def test_packed_weights_load(card):
     codec = load_picture_codec(card)
     assert codec.card.id == "picture-7"
     assert (codec.card.number, codec.card.kind) == (7, "picture")
@@ -231,7 +231,7 @@ HOSTILE_TABLES = {
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32, torch.bool, torch.int64])
-def test_tables_that_are_no_whole_numbers_are_refused(card, kind):
+def test_tables_of_other_types_are_refused(card, kind):
     """Found by fuzzing: bfloat16 has no type in numpy, and could not even be fingerprinted."""
     path = card.with_suffix(".safetensors")
     tensors = load_file(path)

@@ -32,7 +32,7 @@ def latents(model, noise):
 
 
 @torch.no_grad()
-def test_corrected_codes_are_heard_nearer(model, noise, latents):
+def test_corrected_codes_sound_closer(model, noise, latents):
     depths = np.full(N_FRAMES, 8)
     limits = torch.from_numpy(depths)[None, None]
     expected = spectra(noise[None])

@@ -60,7 +60,7 @@ def test_groups_hold_neighbouring_channels(vq, latents):
     assert torch.equal(vq.ungroup(vectors, latents.shape), latents)
 
 
-def test_null_ends_a_place(vq, latents):
+def test_null_ends_a_cell(vq, latents):
     codes = vq.encode(latents, POSITION)
     assert codes.dtype == torch.uint8
     assert codes.shape == (2, N_STAGES, len(SIZES), 4, 5)
@@ -74,7 +74,7 @@ def test_zero_is_null(vq):
     assert not vq.decode(codes).any()
 
 
-def test_choice_is_the_cheapest_word(vq, latents):
+def test_choice_is_the_cheapest_codeword(vq, latents):
     codes = vq.encode(latents, POSITION)
     rest = vq.group(latents)
     alive = torch.ones(rest.shape[:2], dtype=torch.bool)
@@ -116,7 +116,7 @@ def test_prefixes_decode(vq, latents):
     assert torch.equal(vq.decode(codes), vq.decode(codes, N_STAGES))
 
 
-def test_decode_sums_words(vq):
+def test_decode_sums_codewords(vq):
     codes = torch.zeros(1, N_STAGES, len(SIZES), 1, 1, dtype=torch.uint8)
     codes[0, :, 1] = torch.tensor([3, 7, 1])[:, None, None]
     expected = vq.codebooks[0, 1, 3] + vq.codebooks[1, 1, 7] + vq.codebooks[2, 1, 1]
@@ -138,7 +138,7 @@ def test_ranges_of_the_step():
     ]
 
 
-def test_words_are_counted_where_they_are_coded(vq, latents):
+def test_codewords_are_counted_where_they_are_coded(vq, latents):
     codes = vq.encode(latents, POSITION)
     counts = codeword_counts(codes, K)
     assert counts.shape == (N_STAGES, len(SIZES), K)

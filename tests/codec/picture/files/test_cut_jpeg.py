@@ -20,7 +20,7 @@ def test_jpeg_without_its_last_bytes_is_read(progressive, n_missing):
     assert bool(raster.notes) or np.array_equal(raster.pixels, whole.pixels)
 
 
-def test_jpeg_without_its_half_is_refused(tmp_path):
+def test_half_a_jpeg_is_refused(tmp_path):
     data = file_of(photograph(320, 240), "JPEG", quality=90)
     path = tmp_path / "half.jpg"
     path.write_bytes(data[: len(data) // 2])
@@ -37,7 +37,7 @@ CUT = ("the file is cut; the end of the picture may be missing or coarse",)
 
 @pytest.mark.parametrize("filling", [b"\xff\xd9", bytes(10_000), b"\xff" * 10_000])
 @pytest.mark.parametrize("restarts", [0, 1])
-def test_jpeg_of_which_a_filling_hides_that_it_is_cut(filling, restarts):
+def test_jpeg_whose_cut_is_hidden_by_padding(filling, restarts):
     data = file_of(noise(), "JPEG", quality=90, restart_marker_rows=restarts)
     with pytest.raises(InputError, match="damaged picture: the file is cut"):
         reading.from_file(data[: len(data) * 4 // 5] + filling)
@@ -48,7 +48,7 @@ def test_jpeg_of_which_a_filling_hides_that_it_is_cut(filling, restarts):
 
 
 @pytest.mark.parametrize("filling", [b"\xff\xd9", bytes(1000)])
-def test_progressive_jpeg_of_which_scans_are_missing_is_noted(filling):
+def test_progressive_jpeg_without_all_scans_is_noted(filling):
     data = file_of(noise(), "JPEG", quality=90, progressive=True)
     assert reading.from_file(data[: len(data) // 2] + filling).notes == CUT
     assert reading.from_file(data).notes == ()
@@ -79,5 +79,5 @@ def test_grey_at_the_end_of_a_jpeg_may_be_its_own(progressive):
         (bytes(1234), ()),
     ],
 )
-def test_what_follows_a_jpeg_is_noted(rest, notes):
+def test_data_after_a_jpeg_is_noted(rest, notes):
     assert reading.from_file(file_of(photograph(), "JPEG") + rest).notes == notes

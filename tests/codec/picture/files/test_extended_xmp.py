@@ -85,7 +85,7 @@ def test_extension_is_joined_in_any_order():
     assert raster.notes == ()
 
 
-def test_digest_may_be_written_small():
+def test_digest_may_be_in_lower_case():
     payloads, digest = segments_of(EXTENSION)
     assert b"<b:long>" in extended_xmp.join(naming(digest.lower()), payloads)
 
@@ -99,7 +99,7 @@ def test_prefixes_declared_around_the_extension_are_kept():
 
 
 @pytest.mark.parametrize("fault", ["missing", "cut", "altered", "another", "no XML", "entities"])
-def test_extension_that_is_not_whole_is_noted(fault):
+def test_unusable_extension_is_noted(fault):
     extension = EXTENSION
     if fault == "no XML":
         extension = b"<unfinished"

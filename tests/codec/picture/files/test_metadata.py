@@ -59,7 +59,7 @@ def test_orientation_is_applied_once(format):
     assert again.getexif()[0x010F] == "Maker"
 
 
-def test_everything_else_stays_byte_for_byte():
+def test_all_other_bytes_stay():
     with_it = raw(exif_of(8, maker="A maker with a name of some length"))
     without = without_orientation(with_it)
     assert without is not None
@@ -113,7 +113,7 @@ def test_xmp_orientation_becomes_upright(written):
     assert raster.xmp == written.replace(b"6", b"1")
 
 
-def test_tiff_keeps_what_describes_the_picture_only():
+def test_tiff_keeps_only_tags_that_describe_the_picture():
     exif = exif_of(1, maker="Maker")
     image = reopen(Image.new("RGB", (8, 4)), "TIFF", exif=exif)
     kept = Image.Exif()

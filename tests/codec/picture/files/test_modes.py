@@ -81,7 +81,7 @@ def test_reals_are_scaled_by_their_range(top, expected):
     assert rasters.from_pil(image).pixels[0, :, 0].tolist() == expected
 
 
-def test_reals_that_are_no_numbers():
+def test_reals_that_are_not_finite():
     image = Image.fromarray(np.array([[np.nan, np.inf, -np.inf, 3]], np.float32))
     assert rasters.from_pil(image).pixels[0, :, 0].tolist() == [0, 255, 0, 3]
 

@@ -60,7 +60,7 @@ def test_texts_left_out_are_noted(data, names):
 
 
 @pytest.mark.parametrize("data", [png(Software="luxvox"), file_of("PNG"), file_of("JPEG")])
-def test_what_says_nothing_is_not_noted(data):
+def test_uninformative_texts_are_not_noted(data):
     assert reading.from_file(data).notes == ()
 
 

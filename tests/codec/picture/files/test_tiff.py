@@ -124,7 +124,7 @@ def test_grey_of_12_bits_has_full_scale():
     ],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_reals_are_not_darkened_by_one_that_overshoots(scale, top, note, order):
+def test_one_overshooting_real_does_not_darken_the_rest(scale, top, note, order):
     values = RAMP * scale
     values[-1, -1] = top
     raster = reading.from_file(tiff_of(page(values, "f4", order, tags={339: 3}), order=order))
@@ -147,14 +147,14 @@ PLANES_APART = [(COLOURS, 65_535, "u2", {}), (COLOURS, 1, "f4", {339: [3, 3, 3]}
 
 
 @pytest.mark.parametrize(("values", "top", "dtype", "tags"), PLANES_APART)
-def test_deep_planes_apart(values, top, dtype, tags):
+def test_separate_deep_planes(values, top, dtype, tags):
     pytest.importorskip("tifffile")
     data = tiff_of(page(values * top, dtype, photometric=2, planes=2, tags=tags))
     raster = reading.from_file(data)
     assert np.abs(raster.pixels.astype(int) - in_bytes(COLOURS)).max() <= 1
 
 
-def test_planes_apart_of_8_bits():
+def test_separate_planes_of_8_bits():
     data = tiff_of(page(255 * COLOURS, "u1", photometric=2, planes=2))
     assert np.abs(reading.from_file(data).pixels - (255 * COLOURS)).max() <= 1
 
@@ -185,14 +185,14 @@ LARGE = page(255 * RAMP, "u1")
 
 
 @pytest.mark.parametrize("flag", [{254: 1}, {255: 2}, {}])
-def test_thumbnail_in_front_is_passed_over(flag):
+def test_thumbnail_before_the_picture_is_skipped(flag):
     data, tags = SMALL
     raster = reading.from_file(tiff_of((data, {**tags, **flag}), LARGE))
     assert raster.pixels.shape == (HEIGHT, WIDTH, 1)
     assert raster.notes == ()
 
 
-def test_smaller_copies_and_masks_behind_are_no_pages():
+def test_smaller_copies_and_masks_after_it_are_not_pages():
     copy, mask = ((SMALL[0], {**SMALL[1], 254: kind}) for kind in (1, 4))
     raster = reading.from_file(tiff_of(LARGE, copy, mask))
     assert (raster.pixels.shape, raster.notes) == ((HEIGHT, WIDTH, 1), ())
@@ -316,7 +316,7 @@ def test_palettes_of_8_and_16_bits(scale):
     assert np.array_equal(reading.from_file(data).pixels, colours[in_bytes(RAMP)])
 
 
-def test_a_picture_inside_a_thumbnail_is_not_passed_over():
+def test_a_picture_inside_a_thumbnail_is_not_skipped():
     large = page(np.zeros((4 * HEIGHT, 4 * WIDTH)), "u1")
     small = page(in_bytes(RAMP), "u1", tags={330: 0})
     small[1][330] = struct.unpack_from("<I", tiff_of(large, small), 4)[0]

@@ -76,7 +76,7 @@ def test_wav_whose_header_stops_early_is_read_whole():
     assert_reads(wav(samples, data=RATE_HZ), samples)
 
 
-def test_what_follows_the_samples_is_no_sound():
+def test_data_after_the_samples_is_not_sound():
     samples = voice(0.5)
     assert_reads(wav(samples, after=chunk(b"LIST", b"INFO" + bytes(9000))), samples)
 
@@ -196,7 +196,7 @@ def test_cut_mp3_is_read_with_a_note():
     assert "cut" in recording.notes[0]
 
 
-def test_tags_and_junk_in_an_mp3_are_no_sound():
+def test_tags_and_junk_in_an_mp3_are_not_sound():
     data = mp3(voice(4.0))
     tag = b"ID3\x04\0\0" + bytes((0, 0, 2, 0)) + b"COMM" + bytes(252)
     tagged = tag + data + b"TAG" + bytes(125)
@@ -245,7 +245,7 @@ AV_FILES = [
 
 
 @pytest.mark.parametrize(("codec", "container", "kind"), AV_FILES)
-def test_what_pyav_reads(codec, container, kind):
+def test_formats_that_pyav_reads(codec, container, kind):
     samples = voice()
     data = av_file(samples, codec, container)
     assert is_recording(data[:16])
@@ -288,11 +288,11 @@ def test_mp2_is_read():
         b"",
     ],
 )
-def test_pictures_and_text_are_no_recordings(head):
+def test_pictures_and_text_are_not_recordings(head):
     assert not is_recording(head)
 
 
-def test_midi_is_no_sound():
+def test_midi_is_not_sound():
     with pytest.raises(InputError, match="MIDI"):
         open_recording(b"MThd\0\0\0\6" + bytes(20))
 
@@ -310,7 +310,7 @@ def test_floats_slightly_over_full_scale_are_read():
     assert recording_of(5 * voice(), RATE_HZ).notes == ()
 
 
-def test_band_above_8_khz_is_noted_where_something_is_heard_in_it():
+def test_an_audible_band_above_8_khz_is_noted():
     t = np.arange(48_000) / 48_000
     low, high = (0.3 * np.sin(2 * np.pi * hertz * t) for hertz in (3000, 11_000))
     assert recording_of(low, 48_000).notes == ()
@@ -326,7 +326,7 @@ def test_name_that_is_not_utf_8(tmp_path):
     assert open_recording(path).n_samples == 3 * RATE_HZ
 
 
-def test_missing_file_is_the_systems_error(tmp_path):
+def test_missing_file_raises_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         open_recording(tmp_path / "nothing.wav")
 
@@ -344,7 +344,7 @@ def test_cut_files_are_refused_or_read(kind):
         assert 0 < recording.n_samples <= whole + 2 * 1152
 
 
-def test_what_is_lost_of_sound_in_short_blocks_is_noted():
+def test_a_band_lost_in_short_blocks_is_noted():
     pytest.importorskip("av")
     noise = np.random.default_rng(0).normal(0, 0.05, 96_000).astype("f4")
     data = av_file(noise, "libopus", "webm", 48_000)  # in frames of 20 ms
@@ -358,7 +358,7 @@ def test_cut_matroska_is_read_with_a_note(codec, container):
     assert "the file is cut" in open_recording(data[: len(data) // 2]).notes[0]
 
 
-def test_floats_beyond_those_of_32_bits_are_refused_without_a_warning():
+def test_floats_beyond_32_bits_are_refused_without_a_warning():
     with pytest.raises(InputError, match="infinite"):
         recording_of(np.full(100, 1e39), RATE_HZ)
     with pytest.raises(UsageError, match="full scale"):

@@ -86,7 +86,7 @@ def test_flac_with_tags_after_its_end_is_read(tags):
 
 
 @pytest.mark.parametrize("size", [0, 5, 8])
-def test_aiff_whose_sound_has_no_front_is_refused(size):
+def test_aiff_whose_sound_lacks_its_header_is_refused(size):
     data = file_of("AIFF", "PCM_16")
     start = data.index(b"SSND") + 8
     with pytest.raises(InputError):
