@@ -27,7 +27,7 @@ class Bucket:
         self._app = server.app
 
     def __call__(self, environ, start_response):
-        """Answer a request, as WSGI has it."""
+        """Answer a request, as WSGI applications do."""
         self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
         if self.n_refusals:
             self.n_refusals -= 1

@@ -1,8 +1,8 @@
-"""What all tests share.
+"""Settings and fixtures that all tests share.
 
 They run from a bare checkout: a link named `luxvox` makes its root importable. Hypothesis has no
-deadlines, since the machine may be busy. Of several processes (`pytest -n auto`) each computes in
-one thread, or they would wait for one another.
+deadlines, since the machine may be busy. With several processes (`pytest -n auto`), each computes
+in one thread, or they would wait for one another.
 """
 
 import atexit

@@ -38,7 +38,7 @@ def test_inner_block_keeps_what_it_collects():
 
 
 def test_jobs_in_threads_leave_the_process_as_it_was():
-    """The first job ends while the second runs, which would leave its streams and filters."""
+    """The first job ends while the second one runs; its streams and filters must not remain."""
     began, ended = threading.Event(), threading.Event()
     lines: dict[str, tuple[str, ...]] = {}
 

@@ -1,4 +1,4 @@
-"""Without an extra, what needs it is refused with the command that installs it."""
+"""Without an extra, whatever needs it is refused with the command that installs it."""
 
 import importlib.util
 import io
@@ -75,7 +75,7 @@ def test_formats(make, package, exit_code, hide, tmp_path, capsys, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(make())
     Image.init()
-    # Other tests may have made Pillow's readers known.
+    # Other tests may have registered Pillow's readers.
     monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name not in ("HEIF", "JXL")])
     hide(package)
     assert cli.run(["compress", str(path), "-o", str(tmp_path / "out.lvx")]) == exit_code

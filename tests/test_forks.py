@@ -1,4 +1,4 @@
-"""A process that forks while other threads read files: the child must neither hang nor be mute."""
+"""A process that forks while other threads read files: the child must not hang or lose output."""
 
 import os
 import subprocess

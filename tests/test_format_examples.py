@@ -1,4 +1,4 @@
-"""The worked examples of FORMAT.md are what both decoders make of the bytes."""
+"""Both decoders read the bytes of FORMAT.md's worked examples as it says."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def cell_value(cell):
 
 
 class Traced(RangeDecoder):
-    """Keeps what the document shows of each symbol."""
+    """Record what the document shows of each symbol."""
 
     rows: list[list[object]] = []
     rest = 0

@@ -49,7 +49,7 @@ def test_files_are_put_together_as_they_were(data):
 
 
 def test_structured_mutations_get_past_the_checksums():
-    """Most of what they make is refused for what it says, not for a checksum."""
+    """Most of the files are refused for their content, not for a checksum."""
     random, altered, readable = Random(3), 0, 0
     for _ in range(400):
         data = change_fields(random.choice(PICTURES[:12]), ALL, random)
@@ -65,7 +65,7 @@ def test_structured_mutations_get_past_the_checksums():
 
 
 def test_damage_leaves_headers_and_checksums():
-    """Most of it is in payloads, and what stands around them can still be followed."""
+    """Most of it is in payloads, and the structure around them can still be followed."""
     random, n_salvaged = Random(5), 0
     for _ in range(200):
         data = random.choice(LEGAL)

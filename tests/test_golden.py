@@ -1,4 +1,4 @@
-"""Golden files: what is recorded stays true for ever; `tests/golden/record.py` only adds."""
+"""Golden files: recorded results stay true for ever; `tests/golden/record.py` only adds."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_codes_and_output_are_as_recorded(name):
 
 @pytest.mark.parametrize("weights", sorted({entry["weights"] for entry in GOLDEN.values()}))
 def test_weights_of_golden_files_stay_shipped(weights):
-    """A model that is replaced stays, or `RETIRED` says which release has it."""
+    """A replaced model stays, or `RETIRED` says which release has it."""
     if weights in RETIRED or weights in UNRELEASED:
         return
     kind, number = weights.split("-")

@@ -21,7 +21,7 @@ def _pixels(height: int, width: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def picture() -> Image.Image:
-    """Return a colour picture with EXIF data that says who took it."""
+    """Return a colour picture with EXIF data that names its author."""
     image = Image.fromarray(_pixels(96, 160))
     exif = Image.Exif()
     exif[0x13B] = "Ada"
@@ -31,7 +31,7 @@ def picture() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def data(picture: Image.Image) -> bytes:
-    """Return its file."""
+    """Return the file of the picture."""
     return luxvox.compress_image(picture, quality=40)
 
 

@@ -1,4 +1,4 @@
-"""A second decoder, made from FORMAT.md alone, reads the same codes as luxvox, to the last one."""
+"""A second decoder, written from FORMAT.md alone, reads exactly the same codes as luxvox."""
 
 import hashlib
 import json
@@ -108,7 +108,7 @@ class RandomModel:
         return BandWalk(self.context, bands_of(header), p, header.coder, silent)
 
     def read(self, data):
-        """Return the codes as the product reads them."""
+        """Return the codes as luxvox reads them."""
         content = container.read(data)
         assert isinstance(content.header, container.PictureHeader)
         return decode_codes(self.walk(content.header), content.parts)
@@ -161,7 +161,7 @@ def test_runaway_means_stay_in_range():
 
 
 def all_silent(tables):
-    """Turn all scales to 0, and means to some other code than 0."""
+    """Set all scales to 0, and means to codes other than 0."""
     for name, values in tables.items():
         if name.endswith("out.weight"):
             values.zero_()

@@ -1,4 +1,4 @@
-"""The second decoder reads the same codes of voices as luxvox, to the last one."""
+"""The second decoder reads exactly the same codes of voices as luxvox."""
 
 from pathlib import Path
 

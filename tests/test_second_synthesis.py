@@ -1,4 +1,4 @@
-"""Pixels by FORMAT.md alone, from the codes of golden files, are those of luxvox."""
+"""Pixels drawn by FORMAT.md alone, from the codes of golden files, equal those of luxvox."""
 
 import json
 
@@ -27,7 +27,7 @@ def draw_by_weights(data, path):
 
 
 def assert_near(drawn, expected):
-    """All but the last bit."""
+    """Check that pixels are equal except for the last bit."""
     assert drawn.shape == expected.shape
     difference = np.abs(drawn.astype(int) - expected.astype(int))
     assert difference.max() <= 1
@@ -37,7 +37,7 @@ def assert_near(drawn, expected):
 
 @pytest.fixture
 def in_float32(monkeypatch):
-    """Draw as on a processor without bfloat16: random codes are wilder than those of pictures."""
+    """Draw as on a processor without bfloat16: random codes vary more than those of pictures."""
     monkeypatch.setattr(folded_block, "has_bfloat16", lambda: False)
 
 

@@ -1,4 +1,4 @@
-"""Manual pages and completions that ship are those of the commands, and do what they are for."""
+"""The shipped manual pages and completions match the commands, and work."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Codes become tokens and come back; data sets read them when asked."""
+"""Codes become tokens and come back; data sets read files on demand."""
 
 import json
 import pickle

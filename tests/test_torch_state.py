@@ -1,4 +1,4 @@
-"""Whatever the process has set: the same files, pixels and samples, and the settings as before."""
+"""Whatever the process has set, results are the same and its settings are left as they were."""
 
 import contextlib
 import os
@@ -88,7 +88,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_the_same_under_all_settings(plain_digest, setting):
-    """The first call loads the weights, so that they are not spoilt for calls that come after."""
+    """The first call loads the weights, which must be good for later calls, too."""
     change, is_kept = SETTINGS[setting]
     ran = python(f"{change}\nprint(digest())\nassert {is_kept}\n")
     assert ran.returncode == 0, ran.stderr.decode()

@@ -40,7 +40,7 @@ def test_memory_of_a_process_and_its_children():
     code = "import subprocess, sys; subprocess.run(['cat'])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
         own, others = 0.0, 0.0
-        while others == 0.0:  # it has not been started yet, or has no memory of its own yet
+        while others == 0.0:  # it has not started yet, or has no memory yet
             assert process.poll() is None
             own, others = batch.resident_mib(process.pid)
         process.communicate()

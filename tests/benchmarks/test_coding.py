@@ -1,4 +1,4 @@
-"""The benchmark of what the context model saves: entropies, and its table of a tiny picture."""
+"""The benchmark of the context model: entropies, and the table for a tiny picture."""
 
 import csv
 

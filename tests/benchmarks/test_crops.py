@@ -1,4 +1,4 @@
-"""The sheets of crops: what is read from words, equal bytes, and how panels lie."""
+"""The sheets of crops: parsing of arguments, equal bytes, and the layout of panels."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The plots of the results: one curve a codec, in an SVG that stands alone."""
+"""The plots of the results: one curve per codec, in a self-contained SVG."""
 
 import csv
 from xml.etree import ElementTree

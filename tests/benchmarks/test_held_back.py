@@ -1,4 +1,4 @@
-"""The benchmark of held-back pictures: which they are, what is told apart, and its table."""
+"""The benchmark of held-back pictures: which ones they are, labels, and its table."""
 
 import dataclasses
 import json

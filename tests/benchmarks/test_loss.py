@@ -1,4 +1,4 @@
-"""The benchmark of damaged sections: what it damages, and its tables of a few tiny files."""
+"""The benchmark of damaged sections: what it damages, and its tables for a few tiny files."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""The benchmark of efforts on voices: its table of two tiny recordings."""
+"""The benchmark of efforts on voices: its table for two tiny recordings."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""A photograph, and small files of it, for all tests of pictures."""
+"""A photograph, and small files made from it, for all tests of pictures."""
 
 from pathlib import Path
 from unittest import mock
@@ -23,7 +23,7 @@ def photograph():
 
 @pytest.fixture(scope="module")
 def small_file(photograph):
-    """A small picture's file, with alpha, and all code sections in it."""
+    """The file of a small picture, with alpha and all code sections."""
     pixels = photograph[40:184, 40:120]
     alpha = np.full((144, 80, 1), 7, np.uint8)
     data = luxvox.compress_image(np.concatenate([pixels, alpha], 2), 90)

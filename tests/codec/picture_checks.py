@@ -1,4 +1,4 @@
-"""What several tests of pictures measure and change."""
+"""Measurements and changes of files that several tests of pictures share."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ def psnr(decoded, original):
 
 
 def reseal(data, parts=None, **changes):
-    """A file with other header fields or parts, and checksums that are right."""
+    """Return a file with other header fields or parts, and right checksums."""
     content = container.read(data)
     header = dataclasses.replace(content.header, **changes)
     return container.write(header, content.sections, content.parts if parts is None else parts)
@@ -29,7 +29,7 @@ def describe(data):
 
 
 def parts_of(data):
-    """Where the parts of a file lie."""
+    """Return where the parts of a file lie."""
     header, start = container.read_header(data)
     assert isinstance(header, container.PictureHeader)
     return list_parts(data, start, bands_of(header)).entries

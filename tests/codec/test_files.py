@@ -83,7 +83,7 @@ def test_refusals_say_why(tmp_path):
 
 
 def test_a_folder_that_may_not_be_made(tmp_path, monkeypatch):
-    """It is not only missing: nobody could make it."""
+    """It is not only missing; nobody could make it."""
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     target = tmp_path / "deep" / "deeper" / "file"
     with pytest.raises(SystemFailure, match="no permission to make the folder .*deeper$"):
@@ -114,7 +114,7 @@ def mode_of(path):
 
 
 def refuse(monkeypatch, number):
-    """Let no file be made in any folder."""
+    """Refuse new files in all folders."""
     really = os.open
 
     def open_or_refuse(path, *arguments):

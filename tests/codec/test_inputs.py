@@ -1,4 +1,4 @@
-"""Pictures, voices and codes in every form that callers have: tensors, files, batches."""
+"""Pictures, voices and codes in every form that callers may pass: tensors, files, batches."""
 
 import io
 import os

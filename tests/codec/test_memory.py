@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system where the C library can do that."""
+"""Freed memory goes back to the system if the C library can do that."""
 
 import ctypes
 

@@ -199,7 +199,7 @@ def test_tuning_for_psnr_gains_psnr_at_the_same_size(photograph):
 
 @pytest.mark.parametrize(("quality", "tune"), [(20, "eye"), (50, "psnr"), (80, "eye")])
 def test_saving_again_loses_almost_nothing(photograph, quality, tune):
-    """What was decoded has codes that it is decoded to; only pixels next to padding differ."""
+    """A decoded picture is coded to the codes it came from; only pixels next to padding differ."""
     psnrs = []
     picture = photograph
     for effort in (5, 5, 1, 7, 5):
@@ -233,9 +233,9 @@ def test_inspect_returns_the_fields_of_the_header(small_file):
 
 @pytest.mark.parametrize("quality", [5, 50, 95])
 def test_overhead_of_a_small_picture(photograph, quality):
-    """All that a file of 64×64 pixels has besides the cross-entropy of its codes.
+    """Everything in a file of 64×64 pixels except the cross-entropy of its codes.
 
-    A thousandth of that is what the range coder may lose.
+    The range coder may lose a thousandth of that.
     """
     data = luxvox.compress_image(photograph[64:128, 64:128], quality)
     codec, codes = picture_codec(), luxvox.codes(data)

@@ -1,4 +1,4 @@
-"""Files at URLs: read, written whole or not at all, found; one clear line where that fails."""
+"""Files at URLs: read, found, written whole or not at all; failures give one clear line."""
 
 import importlib
 import sys

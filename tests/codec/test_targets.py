@@ -1,4 +1,4 @@
-"""Pictures of a wanted size, rate or PSNR, and of any effort."""
+"""Pictures at a given size, rate or PSNR, and at any effort."""
 
 import warnings
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_a_size_above_the_maximum_gives_the_finest_file(photograph, size):
 
 @pytest.mark.parametrize("effort", [1, 5])
 def test_a_psnr_that_no_quality_reaches_is_refused(photograph, effort):
-    """The tiny weights draw all pictures much alike, and no quality brings 25 dB nearer."""
+    """The tiny weights draw all pictures much alike, and no quality comes near 25 dB."""
     with (
         use_weights(TINY),
         pytest.raises(UsageError, match=r"25 dB is out of reach .* which reaches 1\d\.\d\d to"),
@@ -98,14 +98,14 @@ def test_metadata_that_put_a_rate_out_of_reach_are_named(photograph):
     with pytest.raises(UsageError, match=message):
         luxvox.compress_image(raster, bpp=0.9, effort=1)
     with pytest.warns(LossWarning, match="its profile is left out"):
-        # Of so few pixels a smaller file may be as good, which is a warning of its own.
+        # With so few pixels a smaller file may be as good, which gives a warning of its own.
         warnings.simplefilter("ignore", TargetWarning)
         data = luxvox.compress_image(raster, bpp=2.0, effort=1, strip=True)
     assert len(data) < 70
 
 
 def test_sizes_of_small_files_come_in_whole_words(photograph):
-    """A few bytes are more than 2 % of them; the nearest step is what can be had."""
+    """A few bytes are more than 2 % of them, so the nearest step is accepted."""
     crop = photograph[:24, :24]
     for n_bytes in (90, 120):
         targets = ({"size": n_bytes}, {"bpp": n_bytes * 8 / crop[:, :, 0].size})
@@ -116,7 +116,7 @@ def test_sizes_of_small_files_come_in_whole_words(photograph):
 
 
 def test_a_missed_target_is_reported(photograph, monkeypatch):
-    """With a single try the nearest is not near enough."""
+    """After a single try the nearest file is not near enough."""
     monkeypatch.setattr(rates, "find", lambda measure, window, axis, *_: _once(measure))
     with pytest.warns(TargetWarning, match=r"^90 bytes is asked for, the nearest found is \d+$"):
         data = luxvox.compress_image(photograph[:24, :24], size=90, effort=1)

@@ -65,7 +65,7 @@ def test_a_picture_of_the_first_sections(picture_file, n):
 
 
 def test_a_picture_of_any_size(picture_file):
-    """Every size from the preview up can be asked for; what goes first is what is finest."""
+    """Every size from the preview up is possible; the finest codes go first."""
     content = container.read(picture_file)
     preview = {part: data for part, data in content.parts.items() if part.section == 1}
     smallest = len(container.write(content.header, content.sections[:1], preview))
@@ -124,7 +124,7 @@ def test_a_voice_of_any_size(stereo, rate_hz, size):
     header = content.header
     assert isinstance(header, VoiceHeader)
     n = n_segments(header.n_samples, rate_hz)
-    if header != whole.header:  # the segments that are left are as long as they were
+    if header != whole.header:  # the remaining segments are as long as before
         assert n_frames(header.n_samples, rate_hz) == 750 * n
         assert not any(section.payload for section in content.sections if section.type % 2 == 0)
     for section, original in zip(content.sections, whole.sections, strict=False):

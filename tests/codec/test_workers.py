@@ -1,4 +1,4 @@
-"""Work on segments side by side: in order, by all threads, and no more than is wanted."""
+"""Work on segments side by side: in order, by all threads, and no more than needed."""
 
 import threading
 
@@ -28,7 +28,7 @@ def test_items_are_worked_on_at_the_same_time_with_one_thread_each(n_threads):
     barrier = threading.Barrier(n_threads, timeout=20.0)
 
     def work(_):
-        barrier.wait()  # passed only where all are there
+        barrier.wait()  # passed only once all have arrived
         return torch.get_num_threads()
 
     assert list(side_by_side(work, range(n_threads), n_threads)) == [1] * n_threads

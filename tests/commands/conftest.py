@@ -1,4 +1,4 @@
-"""A folder with a picture in it, and the command line run in this process or its own."""
+"""A folder with a picture in it, and the command line, run in this process or in another."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""Many files in one run: found, named, worked on in processes, told of."""
+"""Many files in one run: found, named, worked on in processes, reported."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ from luxvox.errors import InputError, UsageError
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """Make a folder `in` with pictures at two depths, and what is left out."""
+    """Make a folder `in` with pictures at two depths, and files that are left out."""
     monkeypatch.chdir(tmp_path)
     for name in ("in/b.png", "in/a.bmp", "in/deep/c.png", "in/.hidden.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def test_nothing_to_do_is_a_usage_error(tree):
 
 
 def copy(source, target):
-    """Copy a file; one whose name begins with `bad` is refused, with `kill` the process dies."""
+    """Copy a file; refuse names that begin with `bad`, die at those that begin with `kill`."""
     if Path(source).name.startswith("kill"):
         os.kill(os.getpid(), signal.SIGKILL)
     if Path(source).name.startswith("bad"):

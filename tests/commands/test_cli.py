@@ -1,4 +1,4 @@
-"""The command line: what it writes, what it says, and the code it ends with."""
+"""The command line: its outputs, its messages, and its exit codes."""
 
 import dataclasses
 import errno
@@ -238,7 +238,7 @@ def test_options_reach_the_codec(folder, monkeypatch):
 
 
 def test_own_weights(folder, monkeypatch, capsys):
-    """A folder is searched first, for this command only, and what is there is verified."""
+    """The folder is searched first, for this command only, and its weights are verified."""
     shipped = find_card("picture").path
     own = folder / "own"
     own.mkdir()

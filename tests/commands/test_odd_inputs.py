@@ -192,7 +192,7 @@ def test_an_empty_name_of_an_output_is_refused(folder, capsys):
 
 @posix
 def test_a_current_folder_that_is_deleted(folder):
-    """There MKL would end the process as soon as torch uses it."""
+    """MKL would end the process as soon as torch used it."""
     (folder / "gone").mkdir()
     code = "import os, sys; os.rmdir('../gone'); from luxvox.cli import run; sys.exit(run())"
     words = [sys.executable, "-c", code, "compress", str(folder / "photo.png")]

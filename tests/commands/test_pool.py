@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 
 def linger(source, target):
-    """Note which process works on a file, take for ever, and clean up."""
+    """Note which process works on a file, wait for ever, and clean up."""
     note = Path(target)
     try:  # a signal may come as soon as the note is there
         note.write_text(str(os.getpid()))

@@ -153,7 +153,7 @@ def test_signals_that_end_the_process_leave_nothing(folder, number):
         child.send_signal(number)
         child.send_signal(number)  # a second one must not disturb the tidying
         err = child.stderr.read()
-    # The second one may come when all is tidied, and then it ends the process itself.
+    # The second one may come after the tidying, and then it ends the process itself.
     assert child.returncode in (128 + number, -number)
     assert err.decode() in (f"luxvox: ended by {number.name}\n", "")
     assert names(folder) == ["photo.png"]

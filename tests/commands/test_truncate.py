@@ -1,4 +1,4 @@
-"""`luxvox truncate`: previews, sizes, and what it refuses."""
+"""`luxvox truncate`: previews, sizes and refusals."""
 
 import os
 

@@ -182,7 +182,7 @@ def test_formats_of_the_other_kind_are_refused(folder, capsys):
 
 
 def test_a_float_wav_of_unknown_length_from_a_pipe(folder, monkeypatch):
-    """ffmpeg writes lengths of 2³² − 1 into a pipe; what is there is taken."""
+    """ffmpeg writes lengths of 2³² − 1 into a pipe; the samples are read to their end."""
     data = bytearray(wav_header(16_000, 1, 4000) + (3000 * voice(4000)).astype("<i2").tobytes())
     struct.pack_into("<I", data, 4, 0xFFFFFFFF)
     struct.pack_into("<I", data, 40, 0xFFFFFFFF)

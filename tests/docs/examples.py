@@ -42,7 +42,7 @@ _POINTS = {
 
 @dataclass(frozen=True)
 class Example:
-    """An example: its language, its text without what is installed, and why it is not run."""
+    """An example: its language, its text without installations, and why it is not run."""
 
     language: str
     text: str
@@ -71,7 +71,7 @@ def run(example, folder, names):
     Args:
         example: of Python or for a shell.
         folder: working folder, which is the current one.
-        names: what Python examples know; those of a page share them.
+        names: the global names of Python examples, shared by those of a page.
 
     Raises:
         AssertionError: if a command fails.

@@ -29,7 +29,7 @@ def name(page):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return a folder with what the examples name: pictures, voices, weights."""
+    """Return a folder with the files that examples use: pictures, voices, weights."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LUXVOX_WEIGHTS", raising=False)
     Image.fromarray(scene(168, 256, 1)).save("photo.jpg", quality=95)
@@ -61,7 +61,7 @@ def files(folder):
 
 @pytest.fixture
 def known():
-    """Return what Python examples find: this is the main module, with a picture and a voice."""
+    """Return the names that Python examples find: a main module, a picture and a voice."""
     return {"__name__": "__main__", "pixels": scene(64, 96, 1), "samples": speech(16_000)}
 
 

@@ -1,4 +1,4 @@
-"""Files to evaluate on that take no time, and the command in this process."""
+"""Files that are quick to evaluate, and the command in this process."""
 
 import numpy as np
 import soundfile
@@ -32,7 +32,7 @@ def write_pictures(folder):
 
 
 def write_voice(folder):
-    """Write a voice of two seconds, and what is said in it."""
+    """Write a voice of two seconds, and its transcript."""
     folder.mkdir()
     soundfile.write(folder / "hum.flac", speech(32_000), 16_000)
     (folder / "hum.txt").write_text("Hm, hm.")

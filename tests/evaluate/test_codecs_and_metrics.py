@@ -1,4 +1,4 @@
-"""The codecs that come along write larger and better files with each point; known figures."""
+"""Built-in codecs write larger and better files with each point; metrics give known figures."""
 
 import importlib.util
 import io
@@ -46,7 +46,7 @@ def test_voice_codecs_keep_length_and_place(name):
     assert len(decoded) == len(VOICE)
     assert 0.3 < float(np.linalg.norm(decoded) / np.linalg.norm(VOICE)) < 3.0
     if name != "CODEC2":  # which keeps no waveform
-        # Where the codec's delay was not taken off, the best match would lie elsewhere.
+        # If the codec's delay was not removed, the best match would lie elsewhere.
         steps = range(-64, 65, 4)
         matches = [float(np.dot(np.roll(decoded, step), VOICE)) for step in steps]
         assert abs(steps[int(np.argmax(matches))]) <= 16

@@ -1,4 +1,4 @@
-"""Miniature evaluations: what is measured, left out, kept and gone on with."""
+"""Miniature evaluations: what is measured, left out, kept and resumed."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ class Coarse:
 
 @pytest.fixture
 def own_peer(tmp_path, monkeypatch):
-    """Lay a codec of our own where Python finds it; return the log of what it encodes."""
+    """Put a codec of our own where Python finds it; return the log of what it encodes."""
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "own_peer.py").write_text(PEER)
@@ -251,7 +251,7 @@ def test_bad_options_are_refused(words, message, pictures, evaluate, capsys):
     points = ["--points", "luxvox=20,60"] if "--anchor" in words else []
     code, records = evaluate(pictures, *peers, *words, *points, points=None)
     assert code == 2
-    assert bool(records) == ("--anchor" in words)  # which is looked for among what was measured
+    assert bool(records) == ("--anchor" in words)  # anchors are checked after measuring
     assert message in capsys.readouterr().err
 
 

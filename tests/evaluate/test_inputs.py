@@ -1,4 +1,4 @@
-"""Files are told apart by content, read alike for every codec, and known by their bytes."""
+"""Files are told apart by content, read the same for every codec, and identified by their bytes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Codecs from elsewhere are asked in their own terms."""
+"""Codecs from elsewhere are called in their own terms."""
 
 import numpy as np
 import pytest

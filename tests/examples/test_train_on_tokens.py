@@ -59,7 +59,8 @@ def test_counts_alone_are_a_measure_to_beat():
     learned = tokens_of([[1, 2, k % 16] for k in range(16_000)])
     held_back = tokens_of([[1, 2, k % 16] for k in range(160)])
     bits = example.bits_by_counts(learned, held_back, VOCABULARY)
-    assert bits == pytest.approx(4.0 / 3.0, abs=0.01)  # a stage of sixteen even codes, two of one
+    # One stage has sixteen equally likely codes, the other two have a single one.
+    assert bits == pytest.approx(4.0 / 3.0, abs=0.01)
     surprise = tokens_of([[2, 2, 0]])
     assert example.bits_by_counts(learned, surprise, VOCABULARY) > 5.0
 

@@ -56,7 +56,7 @@ def test_cards_with_fields_of_another_type_are_refused(card, changes):
 
 
 def with_numbers(card, *numbers):
-    """Lay cards of other numbers next to a card; their folder."""
+    """Put cards of other numbers next to a card; return their folder."""
     record = json.loads(card.read_text())
     for number in numbers:
         path = card.with_name(f"voice-{number}.json")
@@ -73,7 +73,7 @@ def test_cards_are_listed_by_number(card):
 
 
 def test_a_folder_without_cards_is_refused(tmp_path, monkeypatch):
-    """It would be passed over, and shipped weights used, without a word."""
+    """Otherwise it would be ignored and the shipped weights used without a word."""
     with pytest.raises(ModelError, match="no model cards in"), use_weights(tmp_path):
         pass
     monkeypatch.setenv("LUXVOX_WEIGHTS", str(tmp_path))

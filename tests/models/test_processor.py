@@ -1,4 +1,4 @@
-"""What is asked of the processor."""
+"""What the processor is asked for."""
 
 import platform
 

@@ -16,7 +16,7 @@ class Cut(Refused):
 
 @dataclass(frozen=True)
 class Voice:
-    """What a voice's file holds, as far as its codes depend on it; quality in hundredths."""
+    """What a voice's file holds that its codes depend on; quality in hundredths."""
 
     fingerprint: bytes
     n_frames: int
@@ -28,7 +28,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a file holds, as far as its codes depend on it; quality in hundredths.
+    """What a picture's file holds that its codes depend on; quality in hundredths.
 
     `tune` is 1 for the eye, `bands` are the rows of cells of each band, and `parts` their payloads
     by section.
@@ -74,7 +74,7 @@ class Bytes:
 
 
 def read_picture(data: bytes) -> Picture:
-    """Read the container; a file that was cut gives what is whole."""
+    """Read the container; a cut file gives its whole parts."""
     if len(data) < 6 and b"\x89LVX\1\1".startswith(data):
         raise Cut("the file ends inside the header")
     if data[:6] != b"\x89LVX\1\1":
@@ -113,7 +113,7 @@ def read_picture(data: bytes) -> Picture:
 
 
 def check_sections(source: Bytes, flags: int, n_others: int, has_codes: bool, is_cut: bool) -> None:
-    """Refuse a file whose alpha and metadata are not legal, or in which nothing is whole."""
+    """Refuse a file whose alpha or metadata is not legal, or in which nothing is whole."""
     kinds: list[int] = []
     try:
         if is_cut:
@@ -174,7 +174,7 @@ RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88
 
 
 def read_voice(data: bytes) -> Voice:
-    """Read the container of a voice; a file that was cut gives its whole sections."""
+    """Read the container of a voice; a cut file gives its whole sections."""
     if data[:6] != b"\x89LVX\1\2":
         raise Refused("not a voice of format version 1")
     source = Bytes(data)

@@ -115,7 +115,7 @@ class Section:
 
 
 class Level:
-    """What is known of a level in the course of the walk, and its tensors."""
+    """What is known about a level during the walk, and its tensors."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ def voice_passes(n_stages: int, first_stages: int) -> list[Pass]:
 
 
 class LevelState:
-    """What is known of a level in the course of the walk: codes, and Y as `known`."""
+    """What is known about a level during the walk: codes, and Y as `known`."""
 
     def __init__(self, level: Level, shape: tuple[int, int], log_step: int) -> None:
         self.level, self.log_step = level, log_step

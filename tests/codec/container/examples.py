@@ -1,4 +1,4 @@
-"""A small picture file, part by part, and what the tests of the container make of it."""
+"""A small picture file, part by part, and the functions that tests of the container share."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ PLAIN = replace(HEADER, alpha=False)
 
 
 def spell(kind_fields: bytes, *, kind: int = 1) -> bytes:
-    """Spell a header with a sound checksum, whatever stands in it."""
+    """Write a header with a sound checksum, whatever its fields are."""
     head = box.MAGIC + bytes([1, kind]) + bytes(6) + kind_fields
     return head + zlib.crc32(head).to_bytes(4, "little")
 
 
 def table(*lengths: int) -> bytes:
-    """Spell a table of parts with a sound checksum."""
+    """Write a table of parts with a sound checksum."""
     spelt = b"".join(map(varint_bytes, lengths))
     return spelt + binascii.crc_hqx(spelt, 0xFFFF).to_bytes(2, "little")
 
 
 def section_bytes(section_type: int, payload: bytes) -> bytes:
-    """Spell a section with a sound checksum, whatever its type."""
+    """Write a section with a sound checksum, whatever its type."""
     front = bytes([section_type]) + varint_bytes(len(payload))
     crc = binascii.crc_hqx(front + payload, 0xFFFF)
     return front + crc.to_bytes(2, "little") + payload
 
 
 def with_sections(*sections: tuple[int, bytes], alpha: bool = False) -> bytes:
-    """Spell a file of one cell without codes whose sections need not be legal."""
+    """Write a file of one cell without codes, whose sections need not be legal."""
     n_others = len(sections) - alpha
     flags = [32 + 2 * alpha, n_others] if n_others else [2 * alpha]
     fields = bytes([1, 1, *flags]) + (100).to_bytes(2, "little") + b"\1"
@@ -70,7 +70,7 @@ def with_sections(*sections: tuple[int, bytes], alpha: bool = False) -> bytes:
 
 
 def assert_refused_or_cut(data: bytes, original: bytes) -> None:
-    """A damaged file gives a luxvox error, or a true beginning of what was written."""
+    """Check that a damaged file gives a luxvox error, or the true beginning of what was written."""
     whole = box.read(original)
     try:
         container = box.read(data)

@@ -119,7 +119,7 @@ VOICE_FIELDS = (SIZES, RATES, spellings("00 80 ff"), QUALITIES, CODERS, SIZES)
     st.one_of(st.tuples(st.just(b"\1"), *PICTURE_FIELDS), st.tuples(st.just(b"\2"), *VOICE_FIELDS))
 )
 def test_a_header_has_one_spelling(fields: tuple[bytes, ...]) -> None:
-    """Whatever bytes are read as a header are those that would be written for it."""
+    """Bytes that are read as a header are exactly those that would be written for it."""
     head = box.MAGIC + b"\1" + fields[0] + bytes(6) + b"".join(fields[1:])
     data = head + zlib.crc32(head).to_bytes(4, "little")
     try:

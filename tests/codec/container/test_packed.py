@@ -1,4 +1,4 @@
-"""Packed metadata: what comes back, and what is refused before it takes memory."""
+"""Packed metadata: it comes back, and bad data is refused before it takes memory."""
 
 import zlib
 

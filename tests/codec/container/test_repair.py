@@ -1,4 +1,4 @@
-"""Headers and tables with one altered byte are put right."""
+"""Headers and tables with one altered byte are repaired."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_a_table_short_of_several_numbers_is_not_searched(monkeypatch):
 
 
 def test_a_long_table_is_parsed_a_few_times(monkeypatch):
-    """The table of 125 bands: trying each value of each byte took 20 seconds."""
+    """For 125 bands, trying each value of each byte of the table took 20 seconds."""
     header = replace(HEADER, width=32, height=8000, band_rows=1)
     parts = {part: bytes(n % 300) for n, part in enumerate(bands_of(header).parts())}
     data = container.write(header, [], parts)

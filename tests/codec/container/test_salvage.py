@@ -1,4 +1,4 @@
-"""What salvaging a damaged file does not make of it."""
+"""What salvaging a damaged file must not do."""
 
 from __future__ import annotations
 

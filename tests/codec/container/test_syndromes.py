@@ -1,4 +1,4 @@
-"""Altered bytes are found by the checksum that they spoil."""
+"""Altered bytes are found from the checksum that they break."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from luxvox.codec.container.wire import CRC_SIZE, crc16
 
 @given(st.binary(min_size=1, max_size=300), st.data())
 def test_an_altered_byte_is_found(message, data):
-    """In the message or in its CRC, wherever it is; and nothing else that would not match."""
+    """It may be in the message or in its CRC; every candidate has a CRC that matches."""
     sound = message + crc16(message)
     altered = bytearray(sound)
     altered[data.draw(st.integers(0, len(sound) - 1))] ^= data.draw(st.integers(1, 255))

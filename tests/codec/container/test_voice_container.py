@@ -1,4 +1,4 @@
-"""Voice files: their header, the order of their sections, cuts and alterations."""
+"""Voice files: their header, the order of their sections, cut and altered files."""
 
 from __future__ import annotations
 

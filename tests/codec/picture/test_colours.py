@@ -1,4 +1,4 @@
-"""Colours of picture files: gamma, chromaticities, code points and profiles, shown rightly."""
+"""Colours of picture files: gamma, chromaticities, code points and profiles are respected."""
 
 import struct
 

@@ -82,7 +82,7 @@ def test_altered_sections_are_concealed(small_file, photograph, number):
 
 
 def test_a_flipped_byte_costs_one_band(banded_file):
-    """All other bands have the very codes they had, and so have coarser sections of this one."""
+    """All other bands keep their codes, and so do coarser sections of this one."""
     codes = luxvox.codes(banded_file)
     for entry in parts_of(banded_file)[::4]:
         damaged = bytearray(banded_file)
@@ -134,7 +134,7 @@ def test_concealing_survives_any_damage(tiny_file, data):
 
 
 def survives(data):
-    """Whether data decode, if only with a warning; nothing but our own errors is raised."""
+    """Return whether data decodes, if only with a warning; only our own errors may be raised."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TruncatedWarning)
@@ -155,7 +155,7 @@ def test_every_flipped_byte_is_noticed(tiny_file):
         for bits in (1, 0xFF):
             data = bytearray(tiny_file)
             data[offset] ^= bits
-            # A length that is altered may look like a cut, of which there is a warning.
+            # An altered length may look like a cut, which gives a warning.
             with pytest.raises((LuxvoxError, TruncatedWarning)), warnings.catch_warnings():
                 warnings.simplefilter("error")
                 luxvox.decompress_image(bytes(data))

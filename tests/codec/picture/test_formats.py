@@ -1,4 +1,4 @@
-"""Rasters are written in the usual formats, with what each can hold."""
+"""Rasters are written in the usual formats, with whatever each can hold."""
 
 import io
 

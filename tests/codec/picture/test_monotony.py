@@ -1,4 +1,4 @@
-"""Who asks for more bytes or decibels never gets a worse picture."""
+"""Asking for more bytes or decibels never gives a worse picture."""
 
 from pathlib import Path
 

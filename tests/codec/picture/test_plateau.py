@@ -37,7 +37,7 @@ def test_more_bytes_are_never_worse(pixels, tune):
 
 @dataclasses.dataclass(frozen=True)
 class Coded:
-    """Stands for a coded picture: its quality in hundredths, and its size."""
+    """Stand in for a coded picture of a quality in hundredths and a size."""
 
     header: types.SimpleNamespace
     data: bytes

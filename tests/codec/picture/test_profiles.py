@@ -1,4 +1,4 @@
-"""Profiles that take no bytes: which are recognised, and what comes back."""
+"""Profiles that take no bytes: which ones are recognised, and that they come back."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Picture files of every kind end whole and upright, refused, or read with a note."""
+"""Picture files of every kind are read whole and upright, read with a note, or refused."""
 
 import functools
 import importlib.util
@@ -206,7 +206,7 @@ def test_depth_left_out_is_noted():
 
 
 def test_dark_16_bits_are_noted():
-    """Such are arrays of 8 or 12 bits in a wider type."""
+    """They may be arrays of 8 or 12 bits in a wider type."""
     assert "the result is dark" in rasters.from_array(RAMP.astype(np.uint16)).notes[0]
     assert rasters.from_array((RAMP * 257).astype(np.uint16)).notes == ()
     assert rasters.from_array(np.zeros((2, 2), np.uint16)).notes == ()

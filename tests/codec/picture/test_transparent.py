@@ -1,4 +1,4 @@
-"""Colours that full transparency hides: they cost next to nothing, and stay where nobody sees."""
+"""Colours that full transparency hides cost next to nothing, and do not bleed into others."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def photograph():
 
 @pytest.fixture(scope="module")
 def alpha(photograph):
-    """A disc that is seen, with a soft edge."""
+    """A visible disc with a soft edge."""
     rows, columns = np.ogrid[:128, :160]
     distance = np.hypot(rows - 64, columns - 80)
     return np.clip(255 * (50 - distance) / 4, 0, 255).astype(np.uint8)
@@ -62,7 +62,7 @@ def test_small_and_odd(size):
 
 
 def test_hidden_noise_costs_nothing_and_does_not_bleed(photograph, alpha):
-    """Next to the same picture with a flat colour in its place."""
+    """Compared with the same picture with a flat colour in its place."""
     noise = np.random.default_rng(1).integers(0, 256, photograph.shape, np.uint8)
     hidden = alpha[:, :, None] == 0
     files, errors = [], []

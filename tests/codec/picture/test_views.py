@@ -1,4 +1,4 @@
-"""Parts of pictures and smaller pictures, against the whole one."""
+"""Parts of pictures and smaller pictures, compared with the whole one."""
 
 from unittest import mock
 

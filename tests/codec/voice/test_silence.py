@@ -1,4 +1,4 @@
-"""Silence where there are no codes for half a second, whatever the stretches they come in."""
+"""Where there are no codes for half a second there is silence, however the sound is cut."""
 
 from __future__ import annotations
 

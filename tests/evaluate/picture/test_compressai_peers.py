@@ -1,4 +1,4 @@
-"""CompressAI's codecs with weights of one's own: small random networks, bytes there and back."""
+"""CompressAI's codecs with weights of your own: small random networks, bytes there and back."""
 
 import importlib
 import json

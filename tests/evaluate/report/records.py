@@ -1,4 +1,4 @@
-"""A small record of results, as results.json has it, of figures that can be checked by hand."""
+"""A small record of results, as in results.json, with figures that can be checked by hand."""
 
 from typing import Any
 

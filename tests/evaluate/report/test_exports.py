@@ -1,4 +1,4 @@
-"""Results in other programs' forms, and the tables that a report and a terminal add."""
+"""Results in the forms of other programs, and further tables of reports and terminals."""
 
 import json
 from xml.etree import ElementTree
@@ -10,7 +10,7 @@ from luxvox.tests.evaluate.report.records import record
 
 
 def with_plain_ms_ssim(results):
-    """Add the scale of MS-SSIM as it is, which the report does not compare."""
+    """Add the plain scale of MS-SSIM, which the report does not compare."""
     plain = {**results["scales"][1], "name": "ms_ssim", "unit": "", "is_compared": False}
     for mean in results["means"]:
         mean["figures"]["ms_ssim"] = mean["figures"]["ms_ssim_db"]

@@ -18,7 +18,7 @@ from luxvox.models.training.picture.initialise import untrained_model
 from luxvox.models.training.picture.twin import ContextTwin
 from luxvox.models.weights import fingerprint
 
-# As few features as hold all coefficients: 192, of which 7 go on to 28, 3 of those to 12, …
+# Just enough features for all coefficients: 192, of which 7 go on to 28, 3 of those to 12, …
 COMPLETE = PictureConfig(
     channels=(12, 9, 25, 185),
     passed=(3, 3, 7),
@@ -46,7 +46,7 @@ def linear(picture_of):
 
 
 def with_random_weights(like, kind, layer, seed):
-    """A copy of a model with random weights in one layer of all parts of a kind."""
+    """A copy of a model whose parts of one kind have random weights in one layer."""
     model = PictureModel(COMPLETE)
     model.load_state_dict(like.state_dict())
     generator = torch.Generator().manual_seed(seed)

@@ -89,7 +89,7 @@ def test_factors_by_chunks_equal_the_whole(lively, monkeypatch, size):
 
 
 def test_the_blocks_of_this_test_reach_far(lively):
-    """Or chunks would equal the whole without any overlap."""
+    """Otherwise chunks would equal the whole without any overlap."""
     pixels = pixels_of(256, 64)
     latents = there(lively, pixels)
     changed = there(lively, np.where(np.arange(256)[:, None, None] < 128, pixels, 0))

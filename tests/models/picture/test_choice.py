@@ -1,4 +1,4 @@
-"""The encoder's choice: no code costs more than the rounded latent, silent ones stay."""
+"""The encoder's choice: no code costs more than the rounded latent; silent codes stay."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def latents():
 
 
 def about(plane, prediction):
-    """What a prediction is about [N, channels] of a plane [1, C, H, W]."""
+    """Take the values [N, channels] that a prediction is about from a plane [1, C, H, W]."""
     whole = plane.expand(1, N_CHANNELS, *GRID)[0].flatten(1).numpy()
     return whole[CHANNELS][:, prediction.positions].T
 

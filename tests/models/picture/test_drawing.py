@@ -1,4 +1,4 @@
-"""Drawing by folded networks against the networks that are trained."""
+"""Drawing by folded networks, compared with the networks that are trained."""
 
 import copy
 from unittest import mock
@@ -59,7 +59,7 @@ def test_the_same_as_by_the_network_in_float32(model, codes):
 
 
 def test_pixels_depend_on_codes_far_below(model, codes):
-    """Or strips would not show without any overlap."""
+    """Otherwise strips would not show even without any overlap."""
     changed = {level: array.copy() for level, array in codes.items()}
     changed["detail"][:, 128 // 8 :] = 0
     pixels, changed_pixels = (

@@ -33,7 +33,7 @@ LIMIT_ANALYSIS, LIMIT_SYNTHESIS, LIMIT_CONTEXT = 40_000, 12_000, 8_000  # a pixe
 
 
 def conditions_of(model, step, n=2, tune=1.0):
-    """What networks are told of pictures at one step."""
+    """The conditions that networks get for pictures at one step."""
     return model.conditions(torch.full((n,), step), torch.full((n,), tune))
 
 
@@ -50,7 +50,7 @@ def test_untrained_model_gives_every_pixel_back(linear, step):
 
 
 def test_untrained_model_of_full_size_keeps_pictures(picture_of):
-    """All that is lost are the coefficients of least power."""
+    """Only the coefficients of least power are lost."""
     pictures = [units(picture_of(128, 128, seed)) for seed in range(3)]
     model = untrained_model(pictures, PictureConfig()).eval().requires_grad_(False)
     pixels, at = torch.stack(pictures), conditions_of(model, 8.0, 3)
@@ -134,7 +134,7 @@ def test_steps_and_positions():
 
 
 def test_blocks_are_bounded():
-    """Whatever they get: a product of two factors of at most 6, times the last matrix."""
+    """For any input: a product of two factors of at most 6, times the last matrix."""
     block = Block(4, 3)
     with torch.no_grad():
         block.project.weight.fill_(1.0)
@@ -173,7 +173,7 @@ def test_cost_of_the_networks_at_full_size():
 
 
 def test_cost_of_the_context_model_at_full_size():
-    """Counted from the shapes of tables and the share of positions that each pass is about."""
+    """Counted from the shapes of tables and the share of positions that each pass predicts."""
     levels = picture_levels(PictureConfig().channels)
     following = state_sizes(levels)
     total = 0.0

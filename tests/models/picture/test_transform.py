@@ -55,7 +55,7 @@ def pixels_of(coefficients, gain):
 @pytest.mark.parametrize("gain", [1.0, BIORTHOGONAL_GAIN])
 @pytest.mark.parametrize("size", [(8, 8), (8, 32), (40, 24)])
 def test_the_inverse_gives_every_pixel_back(gain, size):
-    """At the borders too, where blocks lap over mirrored pixels."""
+    """At the borders, too, where blocks lap over mirrored pixels."""
     pixels = 16 * torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     coefficients = coefficients_of(pixels, gain)
     assert coefficients.shape == (2, 192, size[0] // 8, size[1] // 8)

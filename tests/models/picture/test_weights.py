@@ -1,4 +1,4 @@
-"""Picture weights: whatever is altered is refused, and named."""
+"""Picture weights: anything altered is refused and named."""
 
 import hashlib
 import json
@@ -248,7 +248,7 @@ def test_tables_of_other_types_are_refused(card, kind):
 
 @pytest.mark.parametrize(("change", "message"), HOSTILE_TABLES.values(), ids=list(HOSTILE_TABLES))
 def test_tables_of_another_form_are_refused(card, change, message):
-    """A right fingerprint says who made them, not that they are legal."""
+    """A right fingerprint says what they are, not that they are legal."""
     with_tensors(card, change)
     with pytest.raises(ModelError, match=message):
         load_picture_codec(card)

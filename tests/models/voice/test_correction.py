@@ -1,4 +1,4 @@
-"""Latents of a voice corrected by what is heard of their codes."""
+"""Latents of a voice are corrected by how their codes sound."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_frames_that_are_heard_get_decibels():
 
 
 def test_depths_follow_what_is_heard(model, noise, latents):
-    """They are asked for twice: before anything was heard, and from then on."""
+    """They are requested twice: before anything is heard, and once after that."""
     calls = []
 
     def depths_for(heard_db):

@@ -1,4 +1,4 @@
-"""Distances between voices: none between equal ones, gradients that stay finite."""
+"""Distances between voices: zero for equal voices, and gradients stay finite."""
 
 import pytest
 import torch

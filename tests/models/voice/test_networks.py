@@ -1,4 +1,4 @@
-"""What the voice networks are given, and what they do before training."""
+"""The inputs of the voice networks, and what the networks do before training."""
 
 import dataclasses
 import math
@@ -145,7 +145,7 @@ def test_most_frames_have_less_than_the_typical_power():
 
 
 def test_a_buzz_is_not_noise():
-    """Pulses at the pace of the frames, of the same powers in every band."""
+    """The buzz is pulses at the rate of the frames, of the same power in every band."""
     generator = torch.Generator().manual_seed(0)
     noise, other_noise = torch.randn(2, 1, 32_000, generator=generator)
     pulses = torch.zeros(1, 32_000)

@@ -1,4 +1,4 @@
-"""Residual VQ: null ends a place, prefixes decode, rate counts, codebooks are what they promise."""
+"""Residual VQ: null ends a cell, prefixes decode, rate counts, codebooks keep their promises."""
 
 import pytest
 import torch

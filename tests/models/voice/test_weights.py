@@ -1,4 +1,4 @@
-"""Voice weights: a card that asks for more than they hold is refused before it is allocated."""
+"""Voice weights: a card that claims more than they hold is refused before any allocation."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""JPEG files without all of their data are refused or noted, and so is what follows a picture."""
+"""JPEG files that lack data are refused or noted; data after the picture is noted, too."""
 
 import numpy as np
 import pytest

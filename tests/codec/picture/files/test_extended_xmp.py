@@ -48,7 +48,7 @@ def statements(xmp):
 
 
 def segments_of(extension, digest=None, step=1000):
-    """Cut an extension as another program would."""
+    """Cut an extension into segments as another program would."""
     digest = digest or hashlib.md5(extension).hexdigest().upper().encode()
     starts = range(0, len(extension), step)
     return [

@@ -1,4 +1,4 @@
-"""What files hold besides one picture of 8 bits: said, or kept."""
+"""Whatever files hold besides one picture of 8 bits is noted or kept."""
 
 import io
 import struct

@@ -34,7 +34,7 @@ def png_with(name, text):
 
 
 def profile_text(kind, payload):
-    """What ImageMagick writes where PNG had no chunk for something."""
+    """A text as ImageMagick writes it for data that PNG had no chunk for."""
     return f"\n{kind}\n{len(payload):8d}\n{payload.hex()}\n".encode()
 
 

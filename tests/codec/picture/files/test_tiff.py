@@ -22,7 +22,7 @@ COLOURS = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1] ** 2], axis=2)
 
 @contextlib.contextmanager
 def unhandled_logs(name):
-    """Log as a process does that has no handlers; pytest has."""
+    """Log as in a process without handlers; pytest has some."""
     logger = logging.getLogger(name)
     logger.propagate = False
     yield
@@ -55,7 +55,7 @@ def tags_of(data, size, bits=8, photometric=1, **more):
 
 
 def tiff_of(*pages, order="<"):
-    """Join pages, each samples and their tags, into a file."""
+    """Join pages, each with its samples and tags, into a file."""
     file = bytearray({"<": b"II*\0", ">": b"MM\0*"}[order] + bytes(4))
     link = 4
     for data, tags in pages:
@@ -212,7 +212,7 @@ def test_camera_raw_is_refused(tags):
 
 
 def test_preview_of_camera_raw_is_refused():
-    """Cameras put the sensor's directory inside that of a preview."""
+    """Cameras put the sensor's directory inside the directory of a preview."""
     sensor = (LARGE[0], {**LARGE[1], 262: 32_803})
     preview = (SMALL[0], {**SMALL[1], 254: 1, 330: 0})
     sensor_at = struct.unpack_from("<I", tiff_of(sensor, preview), 4)[0]

@@ -1,4 +1,4 @@
-"""Pages of an Ogg file that the library leaves out are noticed by their checksums and numbers."""
+"""Pages that the library skips in an Ogg file are noticed by their checksums and numbers."""
 
 import io
 

@@ -152,13 +152,13 @@ def mp3(samples, **options):
 
 
 def without_first_frame(data):
-    """Take off the frame with the Xing header; what is left has no word on its length."""
+    """Remove the frame with the Xing header; without it the file does not state its length."""
     return data[data.index(data[:2], 4) :]
 
 
 @pytest.fixture(scope="module")
 def quiet_then_loud():
-    """A recording whose first frames are far smaller than the others, and the reverse."""
+    """A recording whose first frames are far smaller than the others, or the reverse."""
     samples = np.random.default_rng(1).normal(0, 0.2, 10 * RATE_HZ).astype("f4")
     samples[: 4 * RATE_HZ] = 0
     return samples

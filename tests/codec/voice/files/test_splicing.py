@@ -1,4 +1,4 @@
-"""A spliced file reads as its parts joined would."""
+"""A spliced file reads like its joined parts."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Tags of a recording are not kept, and that is said once."""
+"""Tags of a recording are not kept, and one note says so."""
 
 import contextlib
 import io
