@@ -99,7 +99,7 @@ def is_warning(line: str) -> bool:
 
 @contextlib.contextmanager
 def collect_lines(lines: list[str], is_watched: bool) -> Iterator[None]:
-    """Collect what is said in the block, instead of writing it; progress is shown if watched."""
+    """Collect the lines that the block says, instead of writing them; show progress if watched."""
     tokens = _listener.set(lines), _is_watched.set(is_watched)
     try:
         yield

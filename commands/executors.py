@@ -17,7 +17,7 @@ from luxvox.errors import SystemFailure
 _WINDOW = 2  # jobs that wait or run, for each process
 
 Ended = Callable[[int, Outcome], None]
-"""Is told of a job, by its number, as soon as it has ended."""
+"""Called with a job's number and outcome as soon as the job has ended."""
 
 
 @contextlib.contextmanager

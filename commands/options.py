@@ -122,4 +122,4 @@ _weights = functools.partial(
 )
 weights_option = _weights(expose_value=False)
 exposed_weights_option = _weights()
-"""The same for commands that are told the folder, as `weights`."""
+"""The same for commands that take the folder as their argument `weights`."""

@@ -1,4 +1,4 @@
-"""How large a file may say it is before it is refused, unless told otherwise (SECURITY.md)."""
+"""How large a file may claim to be before it is refused, by default (SECURITY.md)."""
 
 from __future__ import annotations
 

@@ -138,9 +138,9 @@ def _with_notes_on_data(raster: Raster, image: Image.Image, source: Source) -> R
         data = stream.read()
     markers = jpeg_markers.read_markers(data)
     notes = (*cut_jpeg.notes_on_gaps(data, markers, image), *raster.notes)
-    is_said = image.format == "MPO" or any(word in " ".join(notes) for word in _OTHERS)
+    is_noted = image.format == "MPO" or any(word in " ".join(notes) for word in _OTHERS)
     rest = None
-    if markers.end is not None and not is_said:
+    if markers.end is not None and not is_noted:
         rest = jpeg_markers.note_on_rest(data, markers.end)
     return replace(raster, notes=notes if rest is None else (rest, *notes))
 

@@ -100,9 +100,9 @@ def _tile(record: Record, sample: Sample, tile: Tile, yardstick: Tile | None) ->
     if record["kind"] == "pictures":
         image = f'<span class="window">{image}</span>'
     if tile.codec != ORIGINAL and record["kind"] == "pictures":
-        said = escape(f"{tile.label}: show the original", quote=True)
+        label = escape(f"{tile.label}: show the original", quote=True)
         note = '<span class="said">original</span>'
-        image = f'<button class="swap" aria-label="{said}">{image}{note}</button>'
+        image = f'<button class="swap" aria-label="{label}">{image}{note}</button>'
     sound = f'<audio controls preload="none" src="{tile.sound}"></audio>' if tile.sound else ""
     mine = " own" if is_own(tile.codec) else ""
     return (
@@ -179,6 +179,6 @@ def _list(title: str, pairs: Sequence[tuple[str, str]]) -> str:
     if not pairs:
         return ""
     entries = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(said)}</dd></div>" for name, said in pairs
+        f"<div><dt>{escape(name)}</dt><dd>{escape(detail)}</dd></div>" for name, detail in pairs
     )
     return f"<h3>{escape(title)}</h3><dl>{entries}</dl>"

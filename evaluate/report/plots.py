@@ -146,12 +146,12 @@ def _tick(tick: float) -> str:
 
 
 def _line(line: Line, across: _Axis, up: _Axis) -> str:
-    places = [(across.place(rate), up.place(figure), said) for rate, figure, said in line.points]
+    places = [(across.place(rate), up.place(figure), text) for rate, figure, text in line.points]
     name = style_class(line.style)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
     marks = []
-    for x, y, said in places:
-        words = escape(said)
+    for x, y, text in places:
+        words = escape(text)
         shape = "" if line.style < 0 else _mark(line.style, x, y)
         hit = f'<circle class="hit" cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
         marks.append(f'<g class="point"><title>{words}</title>{hit}{shape}</g>')
@@ -162,12 +162,12 @@ def _line(line: Line, across: _Axis, up: _Axis) -> str:
 
 
 def _level(line: Line, up: _Axis) -> str:
-    ((_, figure, said),) = line.points
+    ((_, figure, text),) = line.points
     y, name = up.place(figure), style_class(line.style)
     ends = f'x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH - _RIGHT}" y2="{y:.1f}"'
     return (
         f'<g class="curve {name}" data-curve="{escape(line.key, quote=True)}">'
-        f'<g class="point"><title>{escape(said)}</title>'
+        f'<g class="point"><title>{escape(text)}</title>'
         f'<line {ends} class="{name} stroke level"/><line {ends} class="hit wide"/></g></g>'
     )
 

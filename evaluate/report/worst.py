@@ -24,7 +24,7 @@ class Standing:
     Attributes:
         file: its name.
         figures: by scale, bits at equal quality against the reference in percent, or, without a
-            reference, the figure at the middle point; None where it cannot be told.
+            reference, the figure at the middle point; None if there is none.
     """
 
     file: str

@@ -69,7 +69,7 @@ def speaker_cosine(
 def word_error_rate(
     original: Samples, decoded: Samples, test_file: TestFile, setting: Setting
 ) -> float:
-    """Return the word errors of a recogniser on the decoded voice, in percent of the words said.
+    """Return the word errors of a recogniser on the decoded voice, in percent of the words spoken.
 
     Capitals and punctuation do not count; counted by jiwer, heard by faster-whisper.
     """

@@ -36,7 +36,7 @@ FACTOR_MAX = 6.0  # bound of both factors of a block's product
 
 
 Source = Callable[[str, Tensor], Tensor]
-"""Gives the latents of a level in units [B, C, H, W], told its name and factors on its steps."""
+"""Gives the latents of a level in units [B, C, H, W], from its name and factors on its steps."""
 Quantise = Callable[[Tensor], Tensor]
 
 

@@ -51,18 +51,18 @@ def test_an_error_stops_the_work(n_threads):
 
 def test_work_that_nobody_waits_for_is_not_begun(n_threads):
     begun: list[int] = []
-    taken = 0
+    n_taken = 0
 
     def take_from(items):
-        nonlocal taken
+        nonlocal n_taken
         for item in items:
-            taken += 1
+            n_taken += 1
             yield item
 
     results = side_by_side(begun.append, take_from(range(100)), 100)
     next(results)
     results.close()
-    assert len(begun) <= taken <= 2 * n_threads
+    assert len(begun) <= n_taken <= 2 * n_threads
     assert torch.get_num_threads() == n_threads
 
 

@@ -133,7 +133,7 @@ def is_deep(image: Image.Image) -> bool:
         return True
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     for tile in tiles:
-        # The decoders of maps are told the highest value.
+        # The decoders of maps are given the highest value.
         is_map = tile.codec_name in ("ppm", "ppm_plain")
         if is_map and isinstance(tile.args, tuple) and tile.args[1] > 255:
             return True
