@@ -1,7 +1,7 @@
 """Modules that are imported by the first call that needs them, so that a fork does no harm.
 
-While a thread imports a module it holds the module's lock. A child forked meanwhile inherits the
-lock, but not the thread, and would wait for it for ever. So a fork waits for these imports.
+While a thread imports a module it holds the module's lock. A child forked in the meantime inherits
+the lock, but not the thread, and would wait for it for ever. So a fork waits for these imports.
 """
 
 from __future__ import annotations

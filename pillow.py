@@ -65,7 +65,7 @@ class LuxvoxImageFile(ImageFile.ImageFile):
 
         Returns:
             The mode, and the box of the full picture in pixels of the smaller one; None if the
-            picture stays as it is.
+            picture stays unchanged.
         """
         if size is None or self._is_decoded:
             return None

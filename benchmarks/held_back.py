@@ -118,7 +118,7 @@ class Options:
 
 
 def run(folders: Sequence[Path], weights: Sequence[str], options: Options) -> None:
-    """Measure, and print a line for each variant as soon as it is there."""
+    """Measure, and print a line for each variant as soon as it is measured."""
     paths = list_held_back(folders, options.most)
     cache = Cache(options.cache)
     anchor = measure_pictures([Job(path, None, AVIF.points, cache) for path in paths], options.jobs)

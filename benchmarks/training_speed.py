@@ -173,7 +173,7 @@ def costs(networks: Any, model: Any) -> list[float]:
 
 
 def report(record: Row, page: Path | None) -> None:
-    """Print the table, and renew that of a page."""
+    """Print the table, and renew it on a page."""
     pages = importlib.import_module("luxvox.evaluate.report.pages")
     first = record["rows"][0]
     lines = []

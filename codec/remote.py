@@ -153,7 +153,7 @@ def check_target(url: str, overwrite: bool = False) -> None:
     """Refuse a URL that `open_output` would refuse, before any work is done for it.
 
     Raises:
-        UsageError: a file that may not be replaced is there, or a folder, or it is a web page.
+        UsageError: there is a folder, or a file that may not be replaced, or it is a web page.
         SystemFailure: there is no such bucket, a package or credentials are missing.
     """
     if is_web(url):

@@ -79,7 +79,7 @@ class LineForecast:
     def next(self, tried: Mapping[int, float], left: range, aim: float) -> int:
         """Return where the line reaches the aim; its slope stays near the typical one.
 
-        Every third time it is the middle of what is left, or one end could stay where it is.
+        Every third time, return the middle of what is left, or one end could stay for ever.
         """
         if len(tried) % 3 == 0:
             return (left[0] + left[-1]) // 2

@@ -249,7 +249,7 @@ def _evaluate(request: EvaluateRequest) -> int:
 
 
 def _print_tables(record: Mapping[str, Any], anchors: Sequence[str]) -> None:
-    """Print a table that fits a terminal, or those of Markdown against the anchors asked for."""
+    """Print a table that fits a terminal, or Markdown tables against the anchors asked for."""
     from luxvox.evaluate.report import pages, terminal
 
     if not anchors:

@@ -78,6 +78,6 @@ def hide_warnings() -> None:
 
 
 def forget_standard_output() -> None:
-    """Discard what is left for a reader that has gone, or the interpreter complains."""
+    """Discard unwritten output for a reader that has gone; otherwise the interpreter complains."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

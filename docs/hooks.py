@@ -63,7 +63,7 @@ def on_page_markdown(
 
 
 def _on_site(target: str, source: Path, folder: str) -> str:
-    """Return a link from a page in a folder of the site; other targets stay as they are."""
+    """Return a link from a page in a folder of the site; other targets stay unchanged."""
     path = (source.parent / target).resolve()
     if path.is_dir():
         path /= "README.md"

@@ -171,7 +171,7 @@ def _difference(a: _Bundle, b: _Bundle, gap: Callable[[Curve, Curve], float]) ->
     except NoComparison as error:
         return _Gaps(None, (), (), 0, str(error))
     of_files = _gaps(a.files, b.files, gap) if b.files else ()
-    # The curve from elsewhere stays as it is while ours is resampled.
+    # The curve from elsewhere stays the same while ours is resampled.
     of_draws = _gaps(a.draws, b.draws or (b.mean,) * len(a.draws), gap)
     return _Gaps(mean, of_files, of_draws, len(a.draws), None)
 

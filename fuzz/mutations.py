@@ -239,7 +239,7 @@ def _with_payloads(parts: Parts, payloads: Sequence[bytes]) -> Parts:
 
 
 def _codes(parts: Parts, others: Sequence[bytes], random: Random) -> Parts:
-    """Empty, double or swap parts, or take those of another picture."""
+    """Empty, double or swap parts, or take another picture's."""
     codes = list(parts.codes)
     if not codes:
         return parts

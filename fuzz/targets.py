@@ -216,7 +216,7 @@ def make_counts(data: bytes) -> None:
 
 
 def shorten(data: bytes) -> None:
-    """Shorten a file in both ways; what is left is whole and legal."""
+    """Shorten a file in both ways; the result must be whole and legal."""
     size = max(40, len(data) // 2)
     for options in ({"sections": 1}, {"size": size}):
         try:

@@ -48,7 +48,7 @@ def _completion(shell: str) -> str:
 
 
 def _pages(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
-    """Yield the names and texts of a command's page and of those of its commands."""
+    """Yield the names and texts of the pages of a command and its subcommands."""
     name = context.command_path.replace(" ", "-")
     below = dict(_commands_of(command, context))
     yield name, "\n".join(_page(command, context, below))

@@ -77,7 +77,7 @@ def test_how_codes_are_coded():
 
 
 class Given(pictures.Section):
-    """A section whose next plain numbers are those of a cell."""
+    """A section whose next plain numbers come from a cell of a table."""
 
     def __init__(self, cell):
         self.numbers = [int(part) for part in re.findall(r"\d+", cell)]

@@ -44,7 +44,7 @@ def open_repaired(data: bytes, conceal: bool) -> tuple[OpenFile, tuple[Warning, 
 def repair_front(data: bytes) -> bytes:
     """Return a file with its header and table as they were, if one byte of each was altered.
 
-    A file that cannot be corrected is returned as it is.
+    A file that cannot be corrected is returned unchanged.
     """
     data = _with_header(data)
     try:

@@ -63,7 +63,7 @@ class BandWalk:
         return walk(self.context, shapes, self.log_step_int, visitor, self.bands.joined)
 
     def collect(self, work: Callable[[int], Codes]) -> Codes:
-        """Return the codes of the whole picture from those of its bands; null where not wanted."""
+        """Join the codes of bands into those of the whole picture; null where not wanted."""
         codes = {
             level.name: np.zeros(
                 (level.n_channels, *grid_shapes(self.bands.height, self.bands.width)[level.name]),

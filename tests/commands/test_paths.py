@@ -1,4 +1,4 @@
-"""Outputs get the names a user expects, and never those of inputs."""
+"""Outputs get the names that a user expects, and never the name of an input."""
 
 import os
 

@@ -71,7 +71,7 @@ VTM = Curve(
 
 
 def test_a_published_pair_agrees_with_another_implementation() -> None:
-    # The figures are those of the package bjontegaard 1.3.0, which follows the sheet of the JVET.
+    # The figures come from the package bjontegaard 1.3.0, which follows the sheet of the JVET.
     assert bd_rate_percent(BPG, VTM) == pytest.approx(-18.0311870849, abs=1e-8)
     assert bd_quality(BPG, VTM) == pytest.approx(0.9777616419, abs=1e-8)
     anchor = Curve((85.95, 157.11, 309.58, 686.76), (31.42, 34.24, 37.18, 40.28))

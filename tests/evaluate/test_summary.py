@@ -20,7 +20,7 @@ MS_SSIM = Metric("ms_ssim", "MS-SSIM", "", True, 4, False, "1")
 
 
 def study(metric, figure, factors=(1.0, 0.5), n_files=4):
-    """Return a study of codecs `c0`, `c1` ... whose rates are those of `c0` times a factor."""
+    """Return a study of codecs `c0`, `c1` ... whose rates are multiples of the rates of `c0`."""
     codecs = tuple(
         Codec(PeerSpec(f"c{k}"), f"c{k}", f"C{k}", "pictures", POINTS, "1")
         for k in range(len(factors))

@@ -63,7 +63,7 @@ def without_orientation(exif: bytes) -> bytes | None:
 
 
 def with_size(exif: bytes, width: int, height: int, orientation: int) -> bytes:
-    """Set the sizes that EXIF states to those of the upright picture.
+    """Set the sizes that EXIF states to the size of the upright picture.
 
     Args:
         exif: EXIF, from its TIFF header on.
@@ -111,7 +111,7 @@ def resolution_of(exif: bytes) -> Resolution | None:
 def with_resolution(exif: bytes | None, resolution: Resolution) -> bytes:
     """State a resolution in an EXIF block, or make a block of it alone.
 
-    A block that cannot be read is returned as it is.
+    A block that cannot be read is returned unchanged.
     """
     block = exif or b"II*\0" + struct.pack("<IHI", 8, 0, 0)
     directory = _first_directory(block)

@@ -40,8 +40,8 @@ def join(xmp: bytes, segments: Iterable[bytes]) -> bytes:
         segments: payloads of APP1 segments, in any order; other kinds are ignored.
 
     Returns:
-        One packet, which names no extension. The standard packet as it is if it names none, or if
-        the extension is missing, cut, altered or not XMP.
+        One packet, which names no extension. The standard packet, unchanged, if it names none, or
+        if the extension is missing, cut, altered or not XMP.
     """
     digest = extension_named_in(xmp)
     extension = None if digest is None else _assemble(digest, segments)

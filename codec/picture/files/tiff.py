@@ -344,7 +344,7 @@ def _divide(colours: Samples, alpha: Samples) -> Samples:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of a TIFF."""
+    """Return whether a file is a TIFF, by its first bytes."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
