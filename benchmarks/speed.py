@@ -245,12 +245,15 @@ def _time(work: Callable[[], T], job: Job) -> tuple[list[float], T]:
     import torch
 
     torch.set_num_threads(job.threads)
-    seconds = []
+    seconds: list[float] = []
+    results: list[T] = []
     for _ in range(1 + job.runs):
+        # A result that is kept during the next run would count in its peak memory.
+        results.clear()
         begin = time.perf_counter()
-        result = work()
+        results.append(work())
         seconds.append(time.perf_counter() - begin)
-    return seconds, result
+    return seconds, results[0]
 
 
 def _timing(direction: str, job: Job, shape: tuple[int, ...], seconds: Sequence[float]) -> Timing:

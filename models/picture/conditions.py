@@ -79,8 +79,13 @@ def setting_of(quality: float, is_for_eye: bool, config: PictureConfig) -> Setti
     Up to quality 85 the tuning is that of the header. From there to 100 pictures tuned for the eye
     turn to the least squared error: the eye sees hardly any difference by then.
     """
-    tune = min((100.0 - quality) / (100.0 - EYE_UNTIL), 1.0) if is_for_eye else 0.0
+    tune = tune_for_eye(quality) if is_for_eye else 0.0
     return Setting(quality_to_step(quality, config), tune)
+
+
+def tune_for_eye(quality: float) -> float:
+    """Return the tuning of pictures for the eye at a quality: 1, and towards 100 less and less."""
+    return min((100.0 - quality) / (100.0 - EYE_UNTIL), 1.0)
 
 
 @dataclass(frozen=True)

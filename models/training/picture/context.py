@@ -59,7 +59,9 @@ class ContextPhase(CropPhase):
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return weighted bits per pixel of a batch of crops, at random steps and tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
-        step, tune = (x.to(self.device) for x in draw_settings(self.batch, self.tunings, generator))
+        step, tune = (
+            x.to(self.device) for x in draw_settings(self.batch, self.parts.model.config, generator)
+        )
         at = self.parts.model.conditions(step, tune)
         bits = self._bits(pixels, at, draw_passes(generator))
 

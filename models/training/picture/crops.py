@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from luxvox.models.picture.conditions import PIXELS_PER_UNIT
+from luxvox.models.picture.conditions import (
+    EYE_UNTIL,
+    PIXELS_PER_UNIT,
+    PictureConfig,
+    quality_to_step,
+    tune_for_eye,
+)
 from luxvox.models.training.picture.data import Pictures
 from luxvox.models.training.picture.parts import PictureParts, save_parts
 from luxvox.models.tunings import TUNINGS
@@ -58,7 +63,6 @@ class CropPhase:
         self.batch = settings.batch
         self.bfloat16 = settings.bfloat16
         self.parts = parts.to(settings.device)
-        self.tunings = parts.model.config.tunings
         self.pictures, self.held_back = data
         self.device = torch.device(settings.device)
 
@@ -76,7 +80,7 @@ class CropPhase:
 
 
 def draw_settings(
-    n: int, tunings: Sequence[str], generator: torch.Generator
+    n: int, config: PictureConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw steps [n] in 8-bit levels, and tunings [n] as numbers, each as often as the others."""
     # Each batch has steps from the whole range, so what fine ones need is not forgotten meanwhile.
@@ -85,8 +89,15 @@ def draw_settings(
     step = low * (high / low) ** (share**COARSE_SHARE)
 
     # Whatever their steps.
-    numbers = torch.tensor([TUNINGS[tune] for tune in tunings])
-    return step, numbers[torch.randperm(n, generator=generator) % len(numbers)]
+    numbers = torch.tensor([TUNINGS[tune] for tune in config.tunings])
+    tune = numbers[torch.randperm(n, generator=generator) % len(numbers)]
+
+    # At the highest qualities the tuning for the eye turns to the least squared error, which
+    # weights that are trained for the eye alone would forget.
+    if n > 1 and config.tunings == ("eye",):
+        quality = EYE_UNTIL + (100.0 - EYE_UNTIL) * float(torch.rand(1, generator=generator))
+        step[0], tune[0] = max(quality_to_step(quality, config), low), tune_for_eye(quality)
+    return step, tune
 
 
 def draw_passes(generator: torch.Generator) -> dict[str, int]:

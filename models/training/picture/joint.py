@@ -74,7 +74,9 @@ class JointPhase(CropPhase):
         """Return distortion plus rate of a batch of crops at random steps and tunings."""
         pixels = self.pictures.crops(self.batch, self.crop, generator).to(self.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        step, tune = (x.to(self.device) for x in draw_settings(self.batch, self.tunings, generator))
+        step, tune = (
+            x.to(self.device) for x in draw_settings(self.batch, self.parts.model.config, generator)
+        )
         at = self.parts.model.conditions(step, tune)
 
         sampled = draw_passes(generator)
@@ -86,11 +88,12 @@ class JointPhase(CropPhase):
         total = sum(bits.values(), torch.zeros(()))
         gain = step / PIXELS_PER_UNIT
         error = squared_error(decoded, pixels) / gain.square()
-        eyes = tune > 0.5
+        eyes = tune > 0.0
         if eyes.any():
-            error[eyes] = _error_for_the_eye(
+            for_the_eye = _error_for_the_eye(
                 decoded[eyes], pixels[eyes], gain[eyes], _any_channel(generator)
             )
+            error[eyes] = torch.lerp(error[eyes], for_the_eye, tune[eyes])
         cost = (error + BIT * total) / (3.0 * n_pixels)
 
         figures = {
