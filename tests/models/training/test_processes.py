@@ -1,4 +1,4 @@
-"""Several processes that train together learn what one with all their batches learns."""
+"""Several processes training together learn the same as one process with all their batches."""
 
 import json
 import os
@@ -63,7 +63,7 @@ class Regression:
 
 
 def train_steps(run, n_batches):
-    """Train for some steps, by a clock that ticks whenever it is looked at."""
+    """Train for a few steps, by a clock that ticks at each reading."""
     ticks = iter(range(1000))
     with mock.patch.object(time, "monotonic", lambda: next(ticks) / 3.0):
         loop.train(Regression(n_batches), run, N_STEPS / 60.0, resume=False)
@@ -79,7 +79,7 @@ def rank_main(rank, folder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="gloo over a file store")
-def test_two_processes_learn_what_one_with_twice_the_batch_learns(tmp_path):
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
     (tmp_path / "run").mkdir()
     spawn(rank_main, (tmp_path,), nprocs=N_RANKS)
     (tmp_path / "alone").mkdir()
@@ -97,19 +97,19 @@ def test_two_processes_learn_what_one_with_twice_the_batch_learns(tmp_path):
 
 
 def follow(latents, codes, log_step):
-    """Let codebooks follow a batch, as joint training of voices does; return what they become."""
+    """Let codebooks follow a batch, as joint training of voices does; return their new state."""
     torch.manual_seed(1)
     vq = ResidualVQ((6,), 3, 16)
     vq.codebooks.copy_(torch.randn(vq.codebooks.shape))
     vq.bits.fill_(4.0)
     follower = CodebookFollower(vq, 0.05, 2)
-    seen = [loop.of_all_processes(x) for x in (latents, codes.int(), log_step)]
+    gathered = [loop.of_all_processes(x) for x in (latents, codes.int(), log_step)]
     generator = torch.Generator().manual_seed(loop.process_rank())
-    follower.learn(seen[0], seen[1], seen[2], loop.share_generator(generator))
+    follower.learn(*gathered, loop.share_generator(generator))
     return follower.memory()
 
 
-def a_batch():
+def random_batch():
     """Return latents [4, 6, 1, 50], codes [4, 3, 1, 1, 50] and log-steps [4] of four voices."""
     generator = torch.Generator().manual_seed(2)
     latents = torch.randn(4, 6, 1, 50, generator=generator)
@@ -122,7 +122,7 @@ def follow_as_rank(rank, folder):
     store = FileStore(str(folder / "store"), N_RANKS)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=N_RANKS)
     half = slice(2 * rank, 2 * rank + 2)
-    loop.save_atomically(follow(*(x[half] for x in a_batch())), folder / f"{rank}.safetensors")
+    loop.save_atomically(follow(*(x[half] for x in random_batch())), folder / f"{rank}.safetensors")
     distributed.barrier()  # gloo aborts a process whose peer has gone
     distributed.destroy_process_group()
 
@@ -130,10 +130,10 @@ def follow_as_rank(rank, folder):
 @pytest.mark.skipif(os.name != "posix", reason="gloo over a file store")
 def test_codebooks_follow_the_batches_of_all_processes(tmp_path):
     spawn(follow_as_rank, (tmp_path,), nprocs=N_RANKS)
-    alone = follow(*a_batch())
+    alone = follow(*random_batch())
     for rank in range(N_RANKS):
-        found = load_file(tmp_path / f"{rank}.safetensors")
-        assert all(torch.equal(found[name], value) for name, value in alone.items())
+        tensors = load_file(tmp_path / f"{rank}.safetensors")
+        assert all(torch.equal(tensors[name], value) for name, value in alone.items())
 
 
 def test_hours_count_all_processes(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ RECIPE = PictureRecipe(held_back=3, crop=64, batch=1)
 
 
 def use_small_batches(monkeypatch):
-    """Shrink everything that training takes long for."""
+    """Shrink whatever makes training slow."""
     monkeypatch.setattr(run, "log_to_stderr", lambda: None)
     monkeypatch.setattr(crops, "N_VALIDATED", 1)
     monkeypatch.setattr(tables, "N_CODED", 2)
@@ -31,7 +31,7 @@ def small_batches(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def same_threads():
+def restored_threads():
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -52,11 +52,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained_run(folder, tmp_path_factory):
     """A run folder in which every phase was trained for a step or two."""
-    into = tmp_path_factory.mktemp("run")
+    run_folder = tmp_path_factory.mktemp("run")
     logging.getLogger("luxvox").setLevel(logging.WARNING)
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as monkeypatch:
         use_small_batches(monkeypatch)
-        train_model(RECIPE, Job((folder,), into, A_STEP))
+        train_model(RECIPE, Job((folder,), run_folder, A_STEP))
     torch.set_num_threads(threads)
-    return into
+    return run_folder

@@ -1,4 +1,4 @@
-"""What the steps of a phase draw."""
+"""The random settings of training steps."""
 
 import pytest
 import torch

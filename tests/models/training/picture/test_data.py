@@ -1,4 +1,4 @@
-"""Training pictures: what is read, how it is split, what crops are."""
+"""Training pictures: reading, splitting and cropping."""
 
 import pytest
 import torch
@@ -41,10 +41,10 @@ def test_plain_crops_are_parts_of_pictures(folder, monkeypatch):
 
 def test_crops_follow_the_seed_and_keep_the_range(folder):
     pictures, _ = Pictures([folder]).split(3)
-    one, two = (pictures.crops(8, 64, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(one, two)
-    assert one.shape == (8, 3, 64, 64)
-    assert one.min() >= -16.0 and one.max() < 16.0
+    first, second = (pictures.crops(8, 64, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.shape == (8, 3, 64, 64)
+    assert first.min() >= -16.0 and first.max() < 16.0
 
 
 def test_drawings_are_flat_and_follow_the_seed():
@@ -63,7 +63,7 @@ def test_every_fourth_drawing_is_a_shade():
         assert picture.shape == (3, 384, 384) and picture.dtype == torch.uint8
         levels = picture.int()
 
-        # From corner to corner every channel rises or falls, by no more than a level at a step.
+        # Every channel rises or falls from corner to corner, by at most one level per pixel.
         for steps in (levels.diff(dim=1), levels.diff(dim=2)):
             assert steps.abs().max() <= 1
             assert ((steps >= 0).flatten(1).all(1) | (steps <= 0).flatten(1).all(1)).all()

@@ -1,4 +1,4 @@
-"""Gradients that are written by hand: those of the functions they stand for."""
+"""Gradients written by hand are the gradients of the functions that they replace."""
 
 import math
 
@@ -20,7 +20,7 @@ def draw(*shape, seed=1):
 
 
 def reference_bits(value, mean, scale):
-    """Two logistics of one mean, 85 % and 15 %, the second 2.5 times as wide."""
+    """Mix two logistics of equal mean, 85 % and 15 %, the second 2.5 times as wide."""
     width = 0.05 * 2.0 ** (scale.clamp(0, 55) / 4)
     total = torch.zeros_like(value)
     for share, ratio in ((0.85, 1.0), (0.15, 2.5)):
@@ -29,22 +29,22 @@ def reference_bits(value, mean, scale):
     return -torch.log2(total)
 
 
-def test_bits_and_their_gradients_are_those_of_the_formula():
+def test_bits_and_their_gradients_agree_with_the_formula():
     value, mean = 3 * draw(4, 50).double(), 20 * draw(4, 50, seed=2).double()
     scale = 20 + 4 * draw(4, 50, seed=3).double()
-    found = [t.clone().requires_grad_() for t in (value, mean, scale)]
-    wanted = [t.clone().requires_grad_() for t in (value, mean, scale)]
-    bits, expected = logistic_bits(*found), reference_bits(*wanted)
+    inputs = [t.clone().requires_grad_() for t in (value, mean, scale)]
+    reference_inputs = [t.clone().requires_grad_() for t in (value, mean, scale)]
+    bits, expected = logistic_bits(*inputs), reference_bits(*reference_inputs)
     assert torch.allclose(bits, expected, rtol=1e-4, atol=1e-4)
     weights = draw(4, 50, seed=4).double()
     (bits * weights).sum().backward()
     (expected * weights).sum().backward()
-    for one, other in zip(found, wanted, strict=True):
-        assert one.grad is not None and other.grad is not None
-        assert torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-4)
+    for x, reference in zip(inputs, reference_inputs, strict=True):
+        assert x.grad is not None and reference.grad is not None
+        assert torch.allclose(x.grad, reference.grad, rtol=1e-3, atol=1e-4)
 
 
-def test_far_codes_cost_much_but_not_without_end():
+def test_the_cost_of_far_codes_is_bounded():
     far = torch.tensor([1e6], requires_grad=True)
     bits = logistic_bits(far, torch.zeros(1), torch.zeros(1))
     assert bits.item() == pytest.approx(-math.log2(1e-8), rel=1e-4)
@@ -52,7 +52,7 @@ def test_far_codes_cost_much_but_not_without_end():
     assert far.grad is not None and far.grad.item() == 0.0
 
 
-def test_rounding_passes_gradients_on():
+def test_gradients_pass_the_rounding():
     x = (5 * draw(100)).requires_grad_()
     y = round_half_up(x)
     assert torch.equal(y, torch.floor(x + 0.5))
@@ -82,7 +82,7 @@ def test_companding_has_the_gradient_of_its_logarithm():
     assert codes.grad is not None and torch.allclose(codes.grad, expected)
 
 
-def test_only_the_positions_that_are_picked_get_gradients():
+def test_only_picked_positions_get_gradients():
     x = torch.arange(24.0).reshape(1, 2, 3, 4).requires_grad_(True)
     picked = at_positions(x, torch.tensor([0, 5, 11]))
     assert torch.equal(picked[..., 0], x.detach().flatten(2)[:, :, [0, 5, 11]])

@@ -7,8 +7,8 @@ import torch
 from luxvox.models.training.picture.losses import eye_error, squared_error, structural_error
 
 
-def test_errors_of_the_eye_hide_in_contrast():
-    """The same error costs less on a lively original than on a flat one."""
+def test_contrast_hides_errors_from_the_eye():
+    """The same error costs less on a noisy original than on a flat one."""
     flat = torch.zeros(1, 3, 32, 32)
     noise = 8 * torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     error = torch.full_like(flat, 0.5)
@@ -25,21 +25,21 @@ def picture(seed):
     return 4.0 * torch.nn.functional.avg_pool2d(noise, 5, 1, 2)
 
 
-def test_structural_errors_are_of_what_is_lost():
-    """Blur costs more than a change of brightness that is as large; equal pictures cost nothing."""
+def test_structural_errors_count_lost_detail():
+    """Blur costs more than an equally large change of brightness; equal pictures cost nothing."""
     original = picture(3)
     blurred = torch.nn.functional.avg_pool2d(original, 5, 1, 2)
     brighter = original + (blurred - original).square().mean().sqrt()
-    same, of_blur, of_brightness = (
+    identical, blur_error, brightness_error = (
         structural_error(picture, original) for picture in (original, blurred, brighter)
     )
-    assert same.shape == (2,)
-    assert float(same.max()) < 0.02  # what keeps the fourth root smooth at 0
-    assert float(of_blur.min()) > 4.0 * float(of_brightness.max())
+    assert identical.shape == (2,)
+    assert float(identical.max()) < 0.02  # the constant that keeps the fourth root smooth at 0
+    assert float(blur_error.min()) > 4.0 * float(brightness_error.max())
 
 
-def test_structural_errors_see_one_plane():
-    """Red that changes costs nothing in the plane of blue, and can be learnt from in its own."""
+def test_structural_errors_of_one_plane():
+    """A change of red costs nothing in the blue plane, and gives gradients in its own."""
     original = picture(4)
     change = torch.zeros_like(original)
     change[:, 0] = picture(5)[:, 0]

@@ -17,5 +17,5 @@ def test_fitted_tables_are_legal_and_follow_the_codes(trained_run, folder, small
     check_counts(fitted)
     changed = (fitted != start_tables()).any(axis=1)
     assert 0 < changed.sum() < len(fitted)
-    # A table that was never used is the one that training assumed, except for rounding.
+    # A table that was never used stays as training assumed it, up to rounding.
     assert np.abs(fitted[~changed] - start_tables()[~changed]).max() == 0

@@ -25,7 +25,7 @@ from luxvox.tests.models.training.picture.conftest import A_STEP, RECIPE
 
 @pytest.fixture
 def run(trained_run, tmp_path, small_batches):
-    """A copy of a trained run, to go on from."""
+    """A copy of a trained run, to continue from."""
     return shutil.copytree(trained_run, tmp_path / "run")
 
 
@@ -54,7 +54,7 @@ def test_training_resumes(run, folder):
     assert state_of(run, phase)["step"] == before["step"] + 1
 
 
-def test_time_that_is_spent_is_not_spent_again(run, folder):
+def test_resuming_a_finished_phase_changes_nothing(run, folder):
     before = load_file(run / "phase-joint.safetensors")
     train_model(RECIPE, Job((folder,), run, A_STEP, "joint", resume=True))
     after = load_file(run / "phase-joint.safetensors")
@@ -62,26 +62,28 @@ def test_time_that_is_spent_is_not_spent_again(run, folder):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_resumed_run_is_the_run_that_never_stopped(run, folder, monkeypatch):
-    """Some steps at once, or one by one: the schedule of the learning rate set aside."""
+def test_a_resumed_run_equals_an_uninterrupted_one(run, folder, monkeypatch):
+    """Train several steps at once, or one by one, at a fixed learning rate."""
     monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 0.1)
     ticks = iter(range(10_000))
     monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
-    other = shutil.copytree(run, run.parent / "other")
+    resumed_run = shutil.copytree(run, run.parent / "resumed")
     train_model(RECIPE, Job((folder,), run, 5 / 60, "joint", overwrite=True))
     n_steps = state_of(run, "joint")["step"]
     assert n_steps > 1
-    train_model(RECIPE, Job((folder,), other, A_STEP, "joint", overwrite=True))
-    while state_of(other, "joint")["step"] < n_steps:
-        minutes = state_of(other, "joint")["elapsed_s"] / 60 + A_STEP
-        train_model(RECIPE, Job((folder,), other, minutes, "joint", resume=True))
-    at_once, one_by_one = (load_file(r / "phase-joint.safetensors") for r in (run, other))
+    train_model(RECIPE, Job((folder,), resumed_run, A_STEP, "joint", overwrite=True))
+    while state_of(resumed_run, "joint")["step"] < n_steps:
+        minutes = state_of(resumed_run, "joint")["elapsed_s"] / 60 + A_STEP
+        train_model(RECIPE, Job((folder,), resumed_run, minutes, "joint", resume=True))
+    at_once, one_by_one = (
+        load_file(path / "phase-joint.safetensors") for path in (run, resumed_run)
+    )
     assert [n for n in at_once if not torch.equal(at_once[n], one_by_one[n])] == []
 
 
 def test_the_start_is_deterministic(folder, tmp_path, small_batches):
     parts = []
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         train_model(RECIPE, Job((folder,), tmp_path / name, A_STEP, "start"))
         parts.append(load_file(tmp_path / name / "parts.safetensors"))
     assert all(torch.equal(parts[0][name], parts[1][name]) for name in parts[0])
@@ -92,8 +94,8 @@ def test_a_run_starts_from_another_and_counts_its_hours(run, folder, tmp_path):
     for phase in ("context", "tables", "start"):
         (run / f"summary-{phase}.json").unlink()
     train_model(RECIPE, Job((folder,), tmp_path / "new", A_STEP, "start", init=run))
-    kept, started = (load_file(r / "parts.safetensors") for r in (run, tmp_path / "new"))
-    assert all(torch.equal(kept[name], started[name]) for name in kept)
+    old, new = (load_file(path / "parts.safetensors") for path in (run, tmp_path / "new"))
+    assert all(torch.equal(old[name], new[name]) for name in old)
     path = export_run(tmp_path / "new", tmp_path / "weights", "picture-5")
     training = json.loads(path.read_text())["training"]
     assert training["core_hours"] == 3.0
@@ -105,15 +107,15 @@ def test_a_run_starts_from_exported_weights(run, folder, tmp_path):
     card = export_run(run, tmp_path / "weights", "picture-5")
     train_model(RECIPE, Job((folder,), tmp_path / "new", A_STEP, "start", init=card))
     again = export_run(tmp_path / "new", tmp_path / "again", "picture-5")
-    one, other = (load_file(path.with_suffix(".safetensors")) for path in (card, again))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    before, after = (load_file(path.with_suffix(".safetensors")) for path in (card, again))
+    assert all(torch.equal(before[name], after[name]) for name in before)
     hours = [json.loads(path.read_text())["training"]["core_hours"] for path in (card, again)]
     assert hours[1] >= hours[0]
     phases = [json.loads(path.read_text())["training"]["phases"] for path in (card, again)]
     assert phases[1][: len(phases[0])] == phases[0]
 
 
-def test_weights_for_one_tuning_say_so(run, folder, tmp_path):
+def test_the_card_names_the_only_tuning(run, folder, tmp_path):
     recipe = dataclasses.replace(RECIPE, tune="psnr")
     train_model(recipe, Job((folder,), tmp_path / "new", A_STEP, "start", init=run))
     for phase in ("joint", "tables"):
@@ -123,7 +125,7 @@ def test_weights_for_one_tuning_say_so(run, folder, tmp_path):
     assert card.serves("psnr") and not card.serves("eye")
 
 
-def test_weights_to_start_from_are_deepened(run, folder, tmp_path):
+def test_initial_weights_are_deepened(run, folder, tmp_path):
     card = export_run(run, tmp_path / "weights", "picture-5")
     record = json.loads(card.read_text())
     assert record["config"]["analysis_blocks"] == list(PictureConfig().analysis_blocks)
@@ -149,7 +151,7 @@ def test_weights_to_start_from_are_deepened(run, folder, tmp_path):
     assert all(torch.equal(before[level], after[level]) for level in before)
 
 
-def test_a_start_that_fails_leaves_the_run_as_it_was(run, folder, tmp_path):
+def test_a_failed_start_does_not_change_the_run(run, folder, tmp_path):
     def contents():
         return {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
 
@@ -160,21 +162,21 @@ def test_a_start_that_fails_leaves_the_run_as_it_was(run, folder, tmp_path):
     assert contents() == before
 
 
-def test_a_run_that_starts_from_itself_keeps_its_hours(run, folder):
+def test_a_run_restarted_from_itself_keeps_its_hours(run, folder):
     (run / "summary-joint.json").write_text(json.dumps({"minutes": 90.0, "threads": 2}))
     train_model(RECIPE, Job((folder,), run, A_STEP, "start", init=run, overwrite=True))
     assert json.loads((run / "run.json").read_text())["earlier_core_hours"] == pytest.approx(3.0)
 
 
-def test_only_weights_to_start_from_are_deepened(folder, tmp_path, small_batches):
+def test_only_initial_weights_can_be_deepened(folder, tmp_path, small_batches):
     with pytest.raises(UsageError, match="only weights to start from can be deepened"):
         train_model(
             dataclasses.replace(RECIPE, deepen=True), Job((folder,), tmp_path, A_STEP, "start")
         )
 
 
-def test_the_context_phase_learns_the_codes_and_nothing_else(run, folder, monkeypatch):
-    """A few large steps take a tenth of the bits away, since the start knows no context."""
+def test_the_context_phase_trains_only_the_context_model(run, folder, monkeypatch):
+    """A few large steps save a tenth of the bits, since the start uses no context."""
     monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 5.0)
     before = load_file(run / "parts.safetensors")
     ticks = iter(range(10_000))
@@ -199,7 +201,7 @@ def test_a_finished_run_is_not_overwritten(run, folder):
     assert (run / "parts.safetensors").read_bytes() == before
 
 
-def test_training_says_what_it_does_and_what_is_next(folder, tmp_path, small_batches, caplog):
+def test_training_logs_its_work_and_the_next_command(folder, tmp_path, small_batches, caplog):
     with caplog.at_level(logging.INFO, logger="luxvox"):
         train_model(RECIPE, Job((folder,), tmp_path, A_STEP, "start"))
     assert caplog.messages[0] == "reading 6 pictures"
@@ -207,7 +209,7 @@ def test_training_says_what_it_does_and_what_is_next(folder, tmp_path, small_bat
     assert caplog.messages[-1].startswith("next: luxvox train image")
 
 
-def test_export_writes_what_loads(run, tmp_path):
+def test_exported_weights_can_be_loaded(run, tmp_path):
     path = export_run(run, tmp_path / "weights", "picture-12")
     codec = load_picture_codec(path)
     assert codec.card.number == 12
@@ -217,7 +219,7 @@ def test_export_writes_what_loads(run, tmp_path):
     assert export_run(run, tmp_path / "again", "picture-12").read_bytes() == path.read_bytes()
 
 
-def test_exported_tables_are_those_of_the_twin(run, tmp_path):
+def test_exported_tables_equal_the_twins(run, tmp_path):
     codec = load_picture_codec(export_run(run, tmp_path))
     for level, tables in load_parts(run).context.integers().items():
         for name, table in codec.context.tensors[level].items():
@@ -232,20 +234,20 @@ def test_export_refuses_other_ids(run, tmp_path, model_id):
 
 
 @pytest.mark.parametrize("model_id", ["picture-65536", "picture-99999"])
-def test_export_refuses_numbers_that_no_file_can_name(run, tmp_path, model_id):
+def test_export_refuses_numbers_that_do_not_fit_the_header(run, tmp_path, model_id):
     with pytest.raises(InputError, match=r"legal: 0\.\.65535"):
         export_run(run, tmp_path / "weights", model_id)
 
 
-def test_export_replaces_no_other_weights(run, tmp_path):
+def test_export_does_not_replace_other_weights(run, tmp_path):
     path = export_run(run, tmp_path)
     assert export_run(run, tmp_path) == path
-    mine = path.read_bytes().replace(b'"core_hours": ', b'"core_hours": 9')
-    path.write_bytes(mine)
+    altered = path.read_bytes().replace(b'"core_hours": ', b'"core_hours": 9')
+    path.write_bytes(altered)
     with pytest.raises(UsageError, match=r"picture-1.json exists; .* --overwrite"):
         export_run(run, tmp_path)
-    assert path.read_bytes() == mine
-    assert export_run(run, tmp_path, overwrite=True).read_bytes() != mine
+    assert path.read_bytes() == altered
+    assert export_run(run, tmp_path, overwrite=True).read_bytes() != altered
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -255,7 +257,7 @@ def test_export_of_a_damaged_record_is_refused(run, tmp_path):
         export_run(run, tmp_path)
 
 
-def test_export_names_what_is_missing(run, tmp_path):
+def test_export_names_missing_files(run, tmp_path):
     (run / "parts.safetensors").unlink()
     with pytest.raises(InputError, match=r"parts.safetensors missing; train its phases first"):
         export_run(run, tmp_path / "weights")

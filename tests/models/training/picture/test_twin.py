@@ -1,4 +1,4 @@
-"""The twin computes what the codec's integer network computes."""
+"""The twin computes the same as the codec's integer network."""
 
 import numpy as np
 import pytest
@@ -45,14 +45,14 @@ def test_predictions_are_the_same_integers(twin, codes):
 
     def check(prediction):
         mean = expected[prediction.level][0][0, prediction.first : prediction.end].flatten(1)
-        seen = torch.from_numpy(prediction.mean.T).float()
-        assert torch.equal(mean[:, torch.from_numpy(prediction.positions)], seen)
+        runtime_mean = torch.from_numpy(prediction.mean.T).float()
+        assert torch.equal(mean[:, torch.from_numpy(prediction.positions)], runtime_mean)
         return prediction.pick(codes[prediction.level])
 
     walk(runtime(twin), GRIDS, POSITION, CodesMeter(check))
 
 
-def test_bits_are_those_of_the_tables(twin, codes):
+def test_bits_are_close_to_the_cost_under_the_tables(twin, codes):
     tensors = {level: torch.from_numpy(c[None]).float() for level, c in codes.items()}
     estimated = twin.level_bits(tensors, tensors, torch.tensor([POSITION / 127]))
     meter = CodesMeter(fixed_source(codes))
@@ -74,14 +74,14 @@ def test_one_pass_of_two_is_an_unbiased_estimate(twin, codes):
         assert float(mean) == pytest.approx(float(whole[level]), rel=1e-5)
 
 
-def test_bits_of_all_values_are_those_of_one_certain_symbol():
+def test_probabilities_of_all_values_sum_to_one():
     mean, scale = torch.tensor([3.0]), torch.tensor([14.0])
     values = torch.arange(-400, 401).float()
     shares = torch.exp2(-logistic_bits(values, mean, scale))
     assert float(shares.sum()) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_rounding_passes_gradients():
+def test_gradients_pass_the_rounding():
     value = torch.tensor([0.5, -1.2], requires_grad=True)
     whole = round_half_up(value)
     assert whole.tolist() == [1.0, -1.0]
@@ -89,7 +89,7 @@ def test_rounding_passes_gradients():
     assert value.grad is not None and value.grad.tolist() == [1.0, 1.0]
 
 
-def test_a_grid_without_some_positions_takes_the_passes_it_has(twin):
+def test_a_grid_of_one_position_skips_empty_passes(twin):
     codes = {"apex": torch.ones(1, CHANNELS[0], 1, 1)}
     apex = ContextTwin(twin.plan).requires_grad_(False)
     apex.plan = twin.plan[:1]

@@ -1,4 +1,4 @@
-"""A tiny voice model's sizes, voices to train it on, and a run of all phases."""
+"""The sizes of a tiny voice model, voices to train it on, and a run of all phases."""
 
 import shutil
 
@@ -19,7 +19,7 @@ from luxvox.models.training.voice.train import VoiceRecipe
 from luxvox.models.voice.networks import SpeechConfig
 
 A_STEP = 1e-6  # minutes
-SPECIAL = "stages", "widen", "equalise"
+RECIPE_OPTIONS = "stages", "widen", "equalise"
 TINY = SpeechConfig(
     n_channels=12,
     n_stages=4,
@@ -58,9 +58,9 @@ def use_tiny_sizes(monkeypatch):
 
 
 def train_as(folder, run, minutes, phase=None, config=TINY, **options):
-    """Train by a small recipe; a finished phase is trained again unless it is resumed."""
-    special = {name: options.pop(name) for name in SPECIAL if name in options}
-    recipe = VoiceRecipe(config=config, held_back=3, **special)
+    """Train with a small recipe; a finished phase is trained again unless it is resumed."""
+    of_recipe = {name: options.pop(name) for name in RECIPE_OPTIONS if name in options}
+    recipe = VoiceRecipe(config=config, held_back=3, **of_recipe)
     options = {"bfloat16": False, "overwrite": not options.get("resume"), **options}
     run_module.train_model(recipe, run_module.Job((folder,), run, minutes, phase, **options))
 

@@ -1,4 +1,4 @@
-"""Codebooks that training fits: other vectors use them, and dead codewords come back."""
+"""Fitted codebooks: unseen vectors use all of them, and dead codewords come back."""
 
 import dataclasses
 
@@ -11,20 +11,20 @@ from luxvox.models.voice.rvq import ResidualVQ
 from luxvox.tests.models.training.voice.conftest import TINY
 
 
-def test_fitted_words_are_used_by_other_vectors():
+def test_unseen_vectors_use_most_codewords():
     generator = torch.Generator().manual_seed(0)
     config = dataclasses.replace(TINY, n_channels=96, codebook_size=128)
     model = SpeechModel(config)
     latents = torch.randn(1, 96, 1, 40_000, generator=generator)
     latents *= torch.randn(40_000, generator=generator).exp()  # few are long
-    known, others = latents.chunk(2, dim=3)
-    initialise.fit_codebooks(model, known, generator)
-    codes = model.vq.encode(others, torch.zeros(1), 0.0)
+    fitted, unseen = latents.chunk(2, dim=3)
+    initialise.fit_codebooks(model, fitted, generator)
+    codes = model.vq.encode(unseen, torch.zeros(1), 0.0)
     used = [len(torch.unique(codes[0, stage])) for stage in range(config.n_stages)]
     assert sum(used) > 0.92 * config.n_stages * config.codebook_size
 
 
-def test_dead_words_come_back_to_life():
+def test_dead_codewords_come_back():
     generator = torch.Generator().manual_seed(0)
     vq = ResidualVQ((24,), 1, 64)
     vq.codebooks[0, 0, 1:4] = torch.randn(3, 24, generator=generator)
@@ -36,5 +36,5 @@ def test_dead_words_come_back_to_life():
     for _ in range(60):
         latents = torch.randn(1, 24, 1, 400, generator=generator)
         follower.learn(latents, vq.encode(latents, position, 0.0), position, generator)
-    codewords = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
-    assert len(torch.unique(codewords)) > 57  # 90 %
+    codes = vq.encode(torch.randn(1, 24, 1, 4000, generator=generator), position, 0.0)
+    assert len(torch.unique(codes)) > 57  # 90 %

@@ -1,4 +1,4 @@
-"""The start of voice training from earlier weights or runs, and what is changed in them."""
+"""Voice training that starts from earlier weights or runs, and the changes made to them."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ from luxvox.models.voice.weights import load_voice_codec
 from luxvox.tests.models.training.voice.conftest import A_STEP, TINY, train_as
 
 
-def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
+def test_exported_weights_can_be_trained_further(run, voices, tmp_path):
     path = export_run(run, tmp_path / "weights", "voice-7")
     codec = load_voice_codec(path)
     assert codec.card.number == 7
-    done = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
-    assert done == ["start", "joint", "synthesis", "context"]
+    phase_names = [phase["phase"] for phase in codec.card.extra["training"]["phases"]]
+    assert phase_names == ["start", "joint", "synthesis", "context"]
     train_as(voices, tmp_path / "next", A_STEP, "start", init=path)
     kept = load_file(tmp_path / "next" / "model.safetensors")
     state = codec.model.state_dict()
@@ -29,8 +29,8 @@ def test_export_is_loaded_and_trained_on(run, voices, tmp_path):
     assert load_voice_codec(again).fingerprint == codec.fingerprint
 
 
-def test_weights_grow_wide_paths_that_are_trained_on(run, voices, tmp_path):
-    """From another run's folder; without `widen` networks stay as they are."""
+def test_weights_grow_wide_paths_that_train(run, voices, tmp_path):
+    """From another run's folder; without `widen` the networks do not change."""
     wide = dataclasses.replace(
         TINY, wide_width=8, wide_analysis=(1,), wide_synthesis=(2,), fine_width=4, fine=(1,)
     )
@@ -45,18 +45,18 @@ def test_weights_grow_wide_paths_that_are_trained_on(run, voices, tmp_path):
     grown = load_file(out / "model.safetensors")
     assert all(torch.equal(grown[name], before[name]) for name in before)
     train_as(voices, out, A_STEP, "joint", bfloat16=True, config=wide)
-    moved = load_file(out / "phase-joint.safetensors")
+    trained = load_file(out / "phase-joint.safetensors")
     for name in ("wide_analysis", "wide_synthesis", "fine"):
-        assert moved[f"live/{name}.leave.weight"].any()
-    more = dataclasses.replace(wide, wide_synthesis=(2, 1), fine=(1, 2, 1))
-    _grows_blocks(out, tmp_path / "deep", voices, more)
+        assert trained[f"live/{name}.leave.weight"].any()
+    deeper = dataclasses.replace(wide, wide_synthesis=(2, 1), fine=(1, 2, 1))
+    assert_new_blocks_change_nothing(out, tmp_path / "deep", voices, deeper)
     train_as(voices, out, A_STEP, "context")
     codec = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
     assert codec.model.config.wide_width == 8
 
 
-def _grows_blocks(trained, out, voices, config):
-    """More blocks change nothing before they learn."""
+def assert_new_blocks_change_nothing(trained, out, voices, config):
+    """Add blocks to a trained run, and compare what it decodes before they learn."""
     train_as(voices, out, A_STEP, "start", init=trained, widen=True, config=config)
     before, after = phases.load_speech_model(trained), phases.load_speech_model(out)
     assert (len(after.wide_synthesis.blocks), len(after.fine.blocks)) == (2, 3)
@@ -66,44 +66,44 @@ def _grows_blocks(trained, out, voices, config):
 
 
 @pytest.mark.parametrize("stages", [5, 7])
-def test_weights_are_trained_on_with_other_stages(run, voices, tmp_path, stages):
+def test_the_number_of_stages_can_change(run, voices, tmp_path, stages):
     path = export_run(run, tmp_path / "weights", "voice-7")
-    whole = path.with_suffix(".safetensors")
+    tensor_path = path.with_suffix(".safetensors")
     out = tmp_path / "next"
-    train_as(voices, out, A_STEP, "start", init=whole, stages=stages)
+    train_as(voices, out, A_STEP, "start", init=tensor_path, stages=stages)
     before, after = load_voice_codec(path).model, phases.load_speech_model(out)
     assert after.config.n_stages == len(after.vq.codebooks) == stages
     kept = TINY.n_stages * 3 // 5
     assert torch.equal(after.vq.codebooks[:kept], before.vq.codebooks[:kept])
     latents = before.latents(spectrum(Recordings([voices]).whole(0)[None]))
     finest = -torch.ones(1)
-    left = []
+    errors = []
     for n in range(stages + 1):
         codes = after.vq.encode(latents, finest, 0.0)
-        left.append(float((after.vq.decode(codes, n) - latents).square().sum()))
-    assert left == sorted(left, reverse=True)
+        errors.append(float((after.vq.decode(codes, n) - latents).square().sum()))
+    assert errors == sorted(errors, reverse=True)
     train_as(voices, out, A_STEP, "context")
     again = load_voice_codec(export_run(out, tmp_path / "weights", "voice-8"))
     assert again.context.plan[0].n_stages == stages
 
 
 def test_equalised_latents_decode_as_before(run, voices, tmp_path):
-    """Networks compute the same in another basis; codebooks and reference follow it."""
+    """The networks compute the same in another basis; codebooks and reference are converted."""
     out = tmp_path / "equal"
     train_as(voices, out, A_STEP, "start", init=run, equalise=True)
     before, after = phases.load_speech_model(run), phases.load_speech_model(out)
     samples = torch.randn(1, 320 * 40, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         compressed = spectrum(samples)
-        was, now = before.latents(compressed), after.latents(compressed)
-        assert not torch.allclose(now, was, rtol=0.01)
-        decoded = after.samples(now), before.samples(was)
-    assert torch.allclose(*decoded, atol=1e-3 * float(decoded[1].abs().max()))
+        old_latents, new_latents = before.latents(compressed), after.latents(compressed)
+        assert not torch.allclose(new_latents, old_latents, rtol=0.01)
+        decoded, expected = after.samples(new_latents), before.samples(old_latents)
+    assert torch.allclose(decoded, expected, atol=1e-3 * float(expected.abs().max()))
     assert not torch.equal(after.vq.codebooks, before.vq.codebooks)
     assert not after.vq.codebooks[:, :, 0].any()
 
 
-def test_a_run_is_started_again_from_itself(run, voices):
+def test_a_run_can_restart_from_itself(run, voices):
     before = load_file(run / "context.safetensors")
     train_as(voices, run, A_STEP, "start", init=run)
     after = load_file(run / "context.safetensors")

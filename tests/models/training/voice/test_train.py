@@ -44,7 +44,7 @@ def steps_of(run, phase):
     return json.loads((run / f"phase-{phase}.json").read_text())["step"]
 
 
-def test_all_phases_leave_their_parts(trained):
+def test_every_phase_writes_its_files(trained):
     for phase in ("context", "synthesis", "joint"):
         assert steps_of(trained, phase) == 1
         with (trained / f"phase-{phase}.csv").open(newline="") as file:
@@ -66,40 +66,40 @@ def test_each_phase_resumes(run, voices, phase):
 
 
 @pytest.mark.parametrize("phase", ["joint", "synthesis"])
-def test_a_resumed_run_is_the_run_that_never_stopped(run, voices, monkeypatch, phase):
-    """Some steps at once, or one by one, codebooks and crops in the batch included."""
+def test_a_resumed_run_equals_an_uninterrupted_one(run, voices, monkeypatch, phase):
+    """Train several steps at once, or one by one; compare codebooks and crops of the batch, too."""
     monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 0.1)
     ticks = iter(range(10_000))
     monkeypatch.setattr("luxvox.models.training.loop.time.monotonic", lambda: 2.0 * next(ticks))
-    other = shutil.copytree(run, run.parent / "other")
+    resumed_run = shutil.copytree(run, run.parent / "resumed")
     train_as(voices, run, 5 / 60, phase)
     n_steps = steps_of(run, phase)
     at_once = load_file(run / f"phase-{phase}.safetensors")
     assert n_steps > 1
-    train_as(voices, other, A_STEP, phase)
-    while steps_of(other, phase) < n_steps:
-        elapsed_s = json.loads((other / f"phase-{phase}.json").read_text())["elapsed_s"]
-        train_as(voices, other, elapsed_s / 60 + A_STEP, phase, resume=True)
-    bit_by_bit = load_file(other / f"phase-{phase}.safetensors")
-    assert [name for name in at_once if not torch.equal(at_once[name], bit_by_bit[name])] == []
+    train_as(voices, resumed_run, A_STEP, phase)
+    while steps_of(resumed_run, phase) < n_steps:
+        elapsed_s = json.loads((resumed_run / f"phase-{phase}.json").read_text())["elapsed_s"]
+        train_as(voices, resumed_run, elapsed_s / 60 + A_STEP, phase, resume=True)
+    one_by_one = load_file(resumed_run / f"phase-{phase}.safetensors")
+    assert [name for name in at_once if not torch.equal(at_once[name], one_by_one[name])] == []
 
 
-def test_the_synthesis_phase_leaves_the_analysis(run, voices, monkeypatch):
-    """It moves the synthesis and codewords, except null."""
+def test_the_synthesis_phase_does_not_change_the_analysis(run, voices, monkeypatch):
+    """It trains the synthesis and the codewords, except null."""
     monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 1.0)
     before = load_file(run / "model.safetensors")
     train_as(voices, run, A_STEP, "synthesis")
     after = load_file(run / "model.safetensors")
-    moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert {name.split(".")[0] for name in moved} <= {"synthesis", "up", "vq"}
-    assert "vq.codebooks" in moved and "vq.bits" not in moved
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[0] for name in changed} <= {"synthesis", "up", "vq"}
+    assert "vq.codebooks" in changed and "vq.bits" not in changed
     assert not after["vq.codebooks"][:, :, 0].any()
 
 
 def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
-    """One crop, and networks that stay: as often as the default effort does, by the same steps.
+    """Correct one crop for fixed networks, as often as the default effort does, by the same steps.
 
-    Only what the distances count differs, so here they count the same.
+    Only the weights of distances differ, so this test makes them equal.
     """
     monkeypatch.setattr(correction, "FOR_CORRECTION", FOR_TRAINING)
     monkeypatch.setattr(synthesis_phase, "BATCH", 1)
@@ -123,14 +123,14 @@ def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
 
     n_corrections = VOICE_WORK[DEFAULT_EFFORT].n_corrections
     model.requires_grad_(False)
-    wanted = correction.correct_latents(model, latents, samples, depths_for, n_corrections)
-    assert not torch.equal(wanted.latents, latents)
-    assert torch.allclose(phase.latents[0], wanted.latents, atol=1e-3)
-    assert np.allclose(phase.heard_db[0], wanted.heard_db, atol=1e-3)
+    expected = correction.correct_latents(model, latents, samples, depths_for, n_corrections)
+    assert not torch.equal(expected.latents, latents)
+    assert torch.allclose(phase.latents[0], expected.latents, atol=1e-3)
+    assert np.allclose(phase.heard_db[0], expected.heard_db, atol=1e-3)
 
 
-def test_codes_are_chosen_by_a_context_model_that_saves_bits(run, voices, monkeypatch):
-    """The context phase has one to choose by the second time, unless it needs more bits."""
+def test_codes_are_chosen_with_a_context_model_that_saves_bits(run, voices, monkeypatch):
+    """A second context phase uses the model of the first, unless that would need more bits."""
     contexts = []
 
     def watch(*args):
@@ -144,17 +144,18 @@ def test_codes_are_chosen_by_a_context_model_that_saves_bits(run, voices, monkey
     train_as(voices, run, elapsed_min + A_STEP, "context", resume=True)
     assert len(contexts) == 2
 
-    # What a context model learnt of other codebooks is as bad as chance.
+    # A context model of other codebooks is as bad as a random one.
     path = run / "context.safetensors"
-    chance = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
     tensors = load_file(path)
-    save_file({n: t + 4 * torch.randn(t.shape, generator=chance) for n, t in tensors.items()}, path)
+    noisy = {n: t + 4 * torch.randn(t.shape, generator=generator) for n, t in tensors.items()}
+    save_file(noisy, path)
     train_as(voices, run, A_STEP, "context")
     assert contexts[2:] == [None, None]
 
 
-def test_half_of_a_batch_is_of_corrected_codes(run, voices, tmp_path, monkeypatch):
-    """What is left of the recordings gets the nearest codewords, at any rate."""
+def test_half_of_a_batch_holds_corrected_codes(run, voices, tmp_path, monkeypatch):
+    """The rest of the recordings is stored with the nearest codewords, at any rate."""
     monkeypatch.setattr(stored_codes, "MAX_CORRECTED_S", 0.0)
     model = phases.load_speech_model(run)
     store_speech_codes(model, Recordings([voices]), tmp_path / "codes", 1)
@@ -162,21 +163,21 @@ def test_half_of_a_batch_is_of_corrected_codes(run, voices, tmp_path, monkeypatc
     assert 0 < arrays["corrected"].sum() < len(arrays["corrected"])
     starts = np.flatnonzero(arrays["starts"])
 
-    def found_at(piece):
-        """Say whether a piece is somewhere in the stored codes, cut or not."""
+    def starts_of(piece):
+        """Find a piece, cut or whole, among the stored codes."""
         return [s for s in starts if not np.any(piece * (piece != arrays["codes"][s:][:128]))]
 
-    stored, seen = StoredCodes(model, tmp_path / "codes"), []
+    stored, drawn_log_steps = StoredCodes(model, tmp_path / "codes"), set()
     for seed in range(5):
         pieces, log_steps = stored.draw(2, torch.Generator().manual_seed(seed))
-        first, second = (found_at(piece.T) for piece in pieces)
+        first, second = (starts_of(piece.T) for piece in pieces)
         assert any(arrays["corrected"][start] for start in first)
         assert any(not arrays["corrected"][start] for start in second)
-        seen.append(int(log_steps[1]))
-    assert len(set(seen)) == len(seen)
+        drawn_log_steps.add(int(log_steps[1]))
+    assert len(drawn_log_steps) == 5
 
 
-def test_the_card_counts_hours_of_cores(run):
+def test_the_card_counts_core_hours(run):
     for name, minutes, threads in (
         ("start", 9.0, 2),
         ("context", 12.0, 1),
@@ -211,21 +212,21 @@ ILLEGAL_CODEWORDS = {
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"), ILLEGAL_CODEWORDS.values(), ids=list(ILLEGAL_CODEWORDS)
+    ("changes", "message"), ILLEGAL_CODEWORDS.values(), ids=list(ILLEGAL_CODEWORDS)
 )
-def test_illegal_codewords_are_refused(run, tmp_path, changes, said):
+def test_illegal_codewords_are_refused(run, tmp_path, changes, message):
     path = export_run(run, tmp_path, "voice-7")
     model = load_voice_codec(path).model
     tensors = load_file(path.with_suffix(".safetensors"))
     for name, change in changes.items():
         key = f"context.frames.{name}"
         tensors[key] = change(tensors[key])
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         context_level(model, tensors)
 
 
 @given(st.integers(0, 1 << 32), st.floats(1e-3, 1e4), st.sampled_from([(1, 1, 2, 1), (3, 1, 9, 5)]))
-def test_codebooks_are_rounded_once(seed, size, shape):
+def test_rounding_codebooks_twice_changes_nothing(seed, size, shape):
     generator = torch.Generator().manual_seed(seed)
     books = torch.randn(shape, generator=generator) * size
     books = (
@@ -237,8 +238,8 @@ def test_codebooks_are_rounded_once(seed, size, shape):
     assert torch.equal(round_codebooks(rounded), rounded)
 
 
-def test_what_a_run_and_an_export_write_as_json(run, voices, tmp_path, monkeypatch, capsys):
-    """The record of the run, and the model card."""
+def test_train_and_export_print_json(run, voices, tmp_path, monkeypatch, capsys):
+    """`train` prints the record of the run, `export` the model card."""
     tiny = functools.partial(VoiceRecipe, config=TINY, held_back=3)
     monkeypatch.setattr(train, "VoiceRecipe", tiny)
     words = ["--data", str(voices), "--out", str(tmp_path / "new"), "--minutes", "1e-6"]
@@ -291,10 +292,10 @@ def test_refusals(voices, tmp_path, monkeypatch):
 
 def test_crops_are_deterministic_and_near_the_common_level(voices):
     data = recordings.Recordings([voices])
-    one, two = (data.crops(4, 75, torch.Generator().manual_seed(3)) for _ in range(2))
-    assert torch.equal(one, two)
-    assert one.shape == (4, 75 * 320)
-    assert 0.01 < float(one.square().mean().sqrt()) < 0.5
+    first, second = (data.crops(4, 75, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.shape == (4, 75 * 320)
+    assert 0.01 < float(first.square().mean().sqrt()) < 0.5
 
 
 def test_rooms_and_their_noise():
@@ -302,10 +303,10 @@ def test_rooms_and_their_noise():
     click = torch.zeros(16_000)
     click[0] = 1.0
     for _ in range(20):
-        heard = recordings._reverberant(click, generator)
-        tail = heard[1:].square()
+        reverberant = recordings._reverberant(click, generator)
+        tail = reverberant[1:].square()
         low, high = (10.0 ** (decibels / 10.0) for decibels in recordings.ROOM_DB)
-        assert float(heard[0]) == pytest.approx(1.0, abs=1e-4)
+        assert float(reverberant[0]) == pytest.approx(1.0, abs=1e-4)
         assert 0.9 * low < float(tail.sum()) < 1.1 * high
         assert float(tail[:800].sum()) > 10.0 * float(tail[8_000:].sum())
         noise = recordings._room_noise(16_000, generator)

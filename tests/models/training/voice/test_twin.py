@@ -1,4 +1,4 @@
-"""The float twin of voices: it learns exactly what the integer runtime runs."""
+"""The float twin of voices computes the same as the integer runtime."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ N_FRAMES = 41
 
 @pytest.fixture(scope="module")
 def model():
-    """A model of random codebooks, each finer than the one before, and of steep static tables."""
+    """A model with random codebooks, each finer than the one before, and steep static tables."""
     generator = torch.Generator().manual_seed(1)
     model = SpeechModel(CONFIG).requires_grad_(False)
     books = torch.randn(model.vq.codebooks.shape, generator=generator)
@@ -52,7 +52,7 @@ def model():
 
 @pytest.fixture
 def twins(model):
-    """Twins a little away from where they start, so that every table matters."""
+    """Twins moved a little from their initial values, so that every table matters."""
     torch.manual_seed(1)
     twins = speech_twins(model, SHAPE)
     with torch.no_grad():
@@ -72,7 +72,7 @@ def codes(model):
 
 
 def meter(twins, codes):
-    """Bits by stage of the runtime."""
+    """Return the bits of the runtime by stage."""
     total: dict[int, float] = {}
     for item, position in enumerate(POSITIONS.tolist()):
         meter = CodesMeter(fixed_source({LEVEL: codes[item].numpy().astype(np.uint8)}))
@@ -84,15 +84,15 @@ def meter(twins, codes):
 
 def test_twin_and_runtime_agree(twins, codes):
     expected = meter(twins, codes)
-    found: dict[int, float] = {}
+    estimated: dict[int, float] = {}
     with torch.no_grad():
         for index in range(len(twins.plan[0].passes)):
             for stage, bits in twins.bits(LEVEL, {LEVEL: codes}, POSITIONS, index).items():
-                found[stage] = found.get(stage, 0.0) + float(bits)
-    assert set(found) == set(expected) == set(range(5))
+                estimated[stage] = estimated.get(stage, 0.0) + float(bits)
+    assert set(estimated) == set(expected) == set(range(5))
     for stage, bits in expected.items():
-        # Counts of at least 1 in 65536 make what is very unlikely cheaper in the runtime.
-        assert found[stage] == pytest.approx(bits, rel=0.01, abs=2)
+        # The runtime counts at least 1 in 65536, so very unlikely codes cost less there.
+        assert estimated[stage] == pytest.approx(bits, rel=0.01, abs=2)
 
 
 def test_gradients_reach_every_table(twins, codes):
@@ -121,11 +121,11 @@ def test_runtime_tables_are_whole_and_narrow(twins):
     assert not level.codewords[:, :, 0].any()
 
 
-def test_exported_tables_are_taken_over(model, twins):
-    other = speech_twins(model, SHAPE)
+def test_a_twin_can_start_from_exported_tables(model, twins):
+    new_twins = speech_twins(model, SHAPE)
     tables = twins.runtime_level(LEVEL).tensors
-    other.twin(LEVEL).start_from_integers(tables)
-    for name, table in other.runtime_level(LEVEL).tensors.items():
+    new_twins.twin(LEVEL).start_from_integers(tables)
+    for name, table in new_twins.runtime_level(LEVEL).tensors.items():
         assert torch.equal(table, tables[name])
 
 
@@ -136,8 +136,8 @@ def test_new_taps_change_nothing_before_training(model, twins, codes):
     assert meter(wider, codes) == meter(twins, codes)
 
 
-def test_untrained_twin_knows_the_static_tables(model, codes):
-    """Its features say little yet, so its cost is near that of the static tables."""
+def test_an_untrained_twin_costs_as_much_as_the_static_tables(model, codes):
+    """Its features carry little information yet."""
     torch.manual_seed(3)
     twins = speech_twins(model, SHAPE)
     static = sum(float(model.static_bits(code[None]).sum()) for code in codes)
@@ -147,12 +147,12 @@ def test_untrained_twin_knows_the_static_tables(model, codes):
 def test_known_codes_are_those_of_earlier_passes():
     (plan,) = speech_plan_of(CONFIG)
     known_frames = np.zeros((5, 9), np.int64)
-    for index, one in enumerate(plan.passes):
+    for index, pass_ in enumerate(plan.passes):
         np.testing.assert_array_equal(known_mask(plan, index, 9).numpy(), known_frames)
-        known_frames[one.stage] += one.mask(9)
+        known_frames[pass_.stage] += pass_.mask(9)
 
 
-def test_word_features_are_centred_and_of_unit_power():
+def test_codeword_features_are_centred_and_of_unit_power():
     codewords = torch.randn(64, 12, generator=torch.Generator().manual_seed(4))
     features = codeword_features(codewords)
     assert features.mean(0).abs().max() < 1e-5
@@ -176,7 +176,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("change", "message"), HOSTILE.values(), ids=list(HOSTILE))
-def test_tables_of_another_form_are_refused(twins, change, message):
+def test_tables_of_another_shape_or_type_are_refused(twins, change, message):
     level = twins.runtime_level(LEVEL)
     tables = {
         name: table.int() if name.endswith("bias") else table.char()
