@@ -26,13 +26,14 @@ LEVELS = (
 GRIDS = {"apex": (1, 2), "top": (2, 4), "base": (4, 8), "detail": (8, 16)}
 
 
-def whole(generator, limit, size):
+def random_integers(generator, limit, size):
+    """Draw whole numbers from −limit to limit, as float32."""
     return torch.randint(-limit, limit + 1, size, generator=generator).float()
 
 
 @dataclass(frozen=True)
 class SmallVoice:
-    """A context model of voices and what is needed to make codes for it."""
+    """A context model of voices, and codes for it."""
 
     context: Context
     n_frames: int
@@ -42,14 +43,14 @@ class SmallVoice:
         return {"frames": (1, self.n_frames)}
 
     def random_codes(self, seed, null_share=0.4):
-        """Codes by level: random, and null for good after the first null of a frame."""
+        """Draw codes by level; after the first null of a frame all its codes are null."""
         plan = self.context.plan[0]
         generator = np.random.default_rng(seed)
         size = (plan.n_stages, self.n_frames)
-        words = generator.integers(1, plan.codebook_size, size)
-        words *= generator.random(size) > null_share
-        codes = (words * np.cumprod(words != 0, axis=0)).astype(np.uint8)
-        return {"frames": codes[:, None, None]}
+        codes = generator.integers(1, plan.codebook_size, size)
+        codes *= generator.random(size) > null_share
+        codes = codes * np.cumprod(codes != 0, axis=0)
+        return {"frames": codes.astype(np.uint8)[:, None, None]}
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +63,8 @@ def small_voice():
     for name, size in table_shapes(VOICE_SHAPE, plan[0]).items():
         layer, _, kind = name.partition(".")
         limit = biases.get(layer, 3000) if kind == "bias" else limits.get(layer, 40)
-        tensors[name] = whole(generator, limit, size)
-    codewords = whole(generator, 100, (4, 1, 12, VOICE_SHAPE.n_channels))
+        tensors[name] = random_integers(generator, limit, size)
+    codewords = random_integers(generator, 100, (4, 1, 12, VOICE_SHAPE.n_channels))
     codewords[:, :, 0] = 0.0
     level = ContextLevel(VOICE_SHAPE, tensors, codewords)
     return SmallVoice(Context(plan, {"frames": level}), 37)
@@ -84,11 +85,11 @@ def draw_codes(seed, spread=3.0):
 
 
 def random_tables(level, n_next, seed):
-    """Whole-number tables of a level of pictures that reach all scale indices and far means."""
+    """Draw integer tables of a level of pictures that give all scale indices and far means."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for name, size in lattice_shapes(level, n_next).items():
-        tensors[name] = whole(generator, 3000 if name.endswith("bias") else 60, size)
+        tensors[name] = random_integers(generator, 3000 if name.endswith("bias") else 60, size)
         if name.endswith("out.bias"):
             n = size[0] // 2
             tensors[name][n:] = torch.randint(-3000, 32_000, (n,), generator=generator).float()

@@ -1,4 +1,4 @@
-"""Range coders: what goes in comes out, the bytes are those of the format, junk is refused."""
+"""Range coders: symbols come back, the bytes follow the format, junk is refused."""
 
 import importlib.util
 
@@ -29,7 +29,7 @@ def encode(batches, number=coders.CONSTRICTION):
 
 
 def decode(data, batches, number=coders.CONSTRICTION):
-    """The symbols read from data under the counts of batches, by batch."""
+    """Read symbols from data under the counts of batches, by batch."""
     coder = coders.decoder(number, data)
     symbols = [coder.pull(np.array(counts, np.int64)).tolist() for _, counts in batches]
     coder.finish()
@@ -37,8 +37,8 @@ def decode(data, batches, number=coders.CONSTRICTION):
 
 
 @st.composite
-def some_batches(draw):
-    """Batches of symbols under counts, K from 2 to 256, from flat to steep; one symbol or more."""
+def batches_of_symbols(draw):
+    """Batches of symbols with counts: 2 to 256 symbols, flat to steep; one code or more."""
     generator = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     batches = []
     for n in draw(st.lists(st.integers(0, 40), max_size=6).filter(any)):
@@ -50,13 +50,13 @@ def some_batches(draw):
 
 
 @every_coder
-@given(batches=some_batches())
+@given(batches=batches_of_symbols())
 def test_round_trip(number, batches):
     data = encode(batches, number)
     assert decode(data, batches, number) == [symbols.tolist() for symbols, _ in batches]
 
 
-@given(some_batches())
+@given(batches_of_symbols())
 def test_bytes_are_close_to_the_cross_entropy(batches):
     bits = sum(bits_of(counts, symbols) for symbols, counts in batches)
     assert 8 * len(encode(batches)) <= 1.001 * bits + 64
@@ -80,7 +80,7 @@ def test_known_bytes(number, symbols, counts, constriction, torchac):
 
 
 @st.composite
-def some_tables(draw):
+def tables_and_batches(draw):
     """Batches of symbols under rows of shared tables, the rows ascending."""
     generator = np.random.default_rng(draw(st.integers(0, 1 << 32)))
     size = draw(st.sampled_from([2, 17, 64, 256]))
@@ -93,9 +93,9 @@ def some_tables(draw):
 
 
 @every_coder
-@given(drawn=some_tables())
-def test_tables_round_trip(number, drawn):
-    counts, batches = drawn
+@given(case=tables_and_batches())
+def test_tables_round_trip(number, case):
+    counts, batches = case
     coder = coders.encoder(number)
     for symbols, tables in batches:
         coder.push_tables(symbols, tables, counts)
@@ -107,9 +107,9 @@ def test_tables_round_trip(number, drawn):
 
 
 @every_coder
-@given(drawn=some_tables())
-def test_tables_give_the_bytes_of_their_rows(number, drawn):
-    counts, batches = drawn
+@given(case=tables_and_batches())
+def test_tables_give_the_bytes_of_their_rows(number, case):
+    counts, batches = case
     coder = coders.encoder(number)
     for symbols, tables in batches:
         coder.push_tables(symbols, tables, counts)
@@ -136,7 +136,7 @@ def test_rare_symbols_cost_sixteen_bits():
     assert decode(encode([(symbols, counts)]), [(symbols, counts)]) == [symbols]
 
 
-def test_cut_into_batches_gives_the_same_bytes():
+def test_batches_do_not_change_the_bytes():
     generator = np.random.default_rng(1)
     counts = counts_from_logits(generator.integers(-99, 99, (90, 7)).astype(np.int32))
     symbols = generator.integers(0, 7, 90)
@@ -145,7 +145,7 @@ def test_cut_into_batches_gives_the_same_bytes():
 
 
 @every_coder
-def test_left_over_bytes_are_refused(number):
+def test_unread_bytes_are_refused(number):
     data = encode([([0, 1, 1] * 50, [HALF] * 150)], number)
     coder = coders.decoder(number, data + bytes(7) + b"\1")
     coder.pull(np.array([HALF] * 150))

@@ -1,6 +1,6 @@
-"""Exactness: the same codes give the same probabilities and bytes, however they are come by.
+"""Exactness: the same codes give the same probabilities and bytes, however they are computed.
 
-Threads, number types, memory layouts, batches, and what a caller has set in torch must not matter.
+Threads, number types, memory layouts, batches and the settings of torch must not matter.
 `.ci/exactness TORCH NUMPY` runs this module and the golden files under other versions of both.
 """
 
@@ -61,7 +61,7 @@ class PictureRecorder(picture_visitors.CodesEncoder):
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Everything that must be the same: all probabilities, the bytes of all sections."""
+    """Whatever must not change: all probabilities, and the bytes of all sections."""
 
     counts: list
     sections: dict
@@ -69,13 +69,13 @@ class Outcome:
     def assert_equals(self, other):
         assert self.sections == other.sections
         assert len(self.counts) == len(other.counts)
-        for one, two in zip(self.counts, other.counts, strict=True):
-            np.testing.assert_array_equal(one, two)
+        for own, others in zip(self.counts, other.counts, strict=True):
+            np.testing.assert_array_equal(own, others)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A context model with codes, and the walk of their kind."""
+    """A context model with codes, and the walk and visitors of their kind."""
 
     context: Any
     shapes: dict
@@ -85,7 +85,7 @@ class Case:
     decoder: Callable
 
     def outcome(self, context=None):
-        """Encode the codes, decode them again, and return what was seen."""
+        """Encode the codes, check that they decode, and return probabilities and bytes."""
         context = context or self.context
         recorder = self.recorder(self.codes)
         self.walk(context, self.shapes, POSITION, recorder)
@@ -170,27 +170,27 @@ def test_threads_do_not_matter(case, expected, n_threads):
 
 
 def transpose(values):
-    """The same numbers, column after column in memory."""
+    """Return the same numbers, stored column by column."""
     return values.T.contiguous().T if values.ndim == 2 else values
 
 
 @pytest.mark.parametrize(
-    "laid_out",
+    "change_layout",
     [
         lambda values: values.contiguous(memory_format=torch.channels_last),
         lambda values: values.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
     ],
 )
-def test_memory_layouts_do_not_matter(small_picture, picture_case, laid_out):
+def test_memory_layouts_do_not_matter(small_picture, picture_case, change_layout):
     tensors = {
         level: {
-            name: laid_out(values) if values.ndim == 4 else transpose(values)
+            name: change_layout(values) if values.ndim == 4 else transpose(values)
             for name, values in tables.items()
         }
         for level, tables in small_picture.tensors.items()
     }
-    other = lattice_walk.LatticeContext(small_picture.levels, tensors, small_picture.counts)
-    picture_case.outcome(other).assert_equals(picture_case.outcome())
+    context = lattice_walk.LatticeContext(small_picture.levels, tensors, small_picture.counts)
+    picture_case.outcome(context).assert_equals(picture_case.outcome())
 
 
 @pytest.mark.parametrize("rows", [1, 7, 50])
@@ -209,7 +209,7 @@ def test_units_for_int8_do_not_matter(case, expected, monkeypatch, int8):
     case.outcome().assert_equals(expected)
 
 
-# --- what a caller has set in torch ----------------------------------------------------------
+# --- settings of torch -----------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -228,7 +228,7 @@ def precision(value):
 @contextlib.contextmanager
 def without_onednn():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of flags that other processors have
+        warnings.simplefilter("ignore")  # about flags of other processors
         with torch.backends.mkldnn.flags(enabled=False):
             yield
 
@@ -258,7 +258,7 @@ def test_settings_of_torch_do_not_matter(case, expected, surroundings):
 
 
 def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
-    """Analysis is float; but what is written must be what is read, and the codes decide it."""
+    """Analysis uses floats, so codes may differ; but the same codes must give the same bytes."""
     data = shipped_file()
     codes = luxvox.codes(data)
     content = container.read(data)
@@ -273,14 +273,14 @@ def test_shipped_weights_write_the_same_bytes_under_any_number_of_threads():
             source = picture_visitors.fixed_source(codes)
             encoder = picture_visitors.CodesEncoder(source, coders.CONSTRICTION)
             lattice_walk.walk(picture_codec().context, shapes, position, encoder, joined)
-            found = {Part(n, 0): payload for n, payload in encoder.sections().items()}
-            assert found == content.parts
+            parts = {Part(n, 0): payload for n, payload in encoder.sections().items()}
+            assert parts == content.parts
     finally:
         torch.set_num_threads(before)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_what_a_gpu_encodes_is_read_without_one():
+def test_pictures_encoded_on_a_gpu_decode_without_one():
     y, x = np.mgrid[:70, :90]
     picture = np.stack([128 + 90 * np.sin(x / 7), 2 * y, x], -1).clip(0, 255).astype(np.uint8)
     data = luxvox.compress_image(picture, 70, device="cuda")
@@ -288,7 +288,7 @@ def test_what_a_gpu_encodes_is_read_without_one():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_what_a_gpu_encodes_of_a_voice_is_read_without_one():
+def test_voices_encoded_on_a_gpu_decode_without_one():
     voice = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
     data = luxvox.compress_speech(voice, 16_000, 3.0, device="cuda")
     assert luxvox.decompress_speech(data)[0].shape == voice.shape

@@ -1,4 +1,4 @@
-"""Products by int8 units are those of float sums, to the last bit."""
+"""Products by int8 units equal float sums, to the last bit."""
 
 import platform
 from unittest import mock
@@ -40,7 +40,7 @@ def test_products_are_exact(int8, sizes, values, seed):
 
 
 @pytest.mark.parametrize("int8", [True, False])
-def test_gradients_pass(int8):
+def test_gradients_pass_the_product(int8):
     x, weight = torch.ones(20, 4, requires_grad=True), torch.ones(3, 4, requires_grad=True)
     with use_int8(int8):
         products.linear(x, weight, torch.zeros(3)).sum().backward()
@@ -72,6 +72,6 @@ def test_only_exact_units_are_used(monkeypatch, units, used):
     assert products.has_exact_int8.__wrapped__() == used
 
 
-def test_without_units_sums_are_of_floats(monkeypatch):
+def test_without_int8_units_floats_are_used(monkeypatch):
     monkeypatch.delattr(torch, "_int_mm")
     assert not products.has_exact_int8.__wrapped__()

@@ -1,4 +1,4 @@
-"""A second range coder, written from the text of FORMAT.md alone, agrees with the first one."""
+"""A second range coder, written from FORMAT.md alone, agrees with the first one."""
 
 import numpy as np
 import pytest
@@ -49,18 +49,18 @@ class ReferenceEncoder:
         return b"".join(words).rstrip(b"\0") or b"\0"
 
 
-def some_counts(generator, n, size, concentration):
-    """Counts [n, size], each at least 1, rows sum to 2¹⁶; peaked for small concentrations."""
+def random_counts(generator, n, size, concentration):
+    """Draw counts [n, size] of at least 1; rows sum to 2¹⁶, peaked if concentration is small."""
     shares = generator.dirichlet(np.full(size, concentration), n)
     counts = 1 + np.floor(shares * (65536 - size)).astype(np.int64)
     counts[np.arange(n), generator.integers(0, size, n)] += 65536 - counts.sum(1)
     return counts
 
 
-def some_symbols(generator, counts, wild):
-    """Symbols drawn from counts, or from all symbols alike."""
+def random_symbols(generator, counts, uniform):
+    """Draw a symbol from each row of counts, or uniformly from all symbols."""
     n, size = counts.shape
-    if wild:
+    if uniform:
         return generator.integers(0, size, n)
     draws = generator.integers(0, 65536, n)
     return (counts.cumsum(1) <= draws[:, None]).sum(1)
@@ -90,14 +90,14 @@ def assert_reference_agrees(batches):
     assert encoder.finish() == data
 
 
-@pytest.mark.parametrize("wild", [False, True])
+@pytest.mark.parametrize("uniform", [False, True])
 @pytest.mark.parametrize("concentration", [0.02, 1.0, 100.0])
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 400])
 @pytest.mark.parametrize("size", [2, 255])
-def test_streams_of_one_alphabet(size, n, concentration, wild):
-    generator = np.random.default_rng([size, n, wild])
-    counts = some_counts(generator, n, size, concentration)
-    assert_reference_agrees([(some_symbols(generator, counts, wild), counts)])
+def test_streams_of_one_alphabet(size, n, concentration, uniform):
+    generator = np.random.default_rng([size, n, uniform])
+    counts = random_counts(generator, n, size, concentration)
+    assert_reference_agrees([(random_symbols(generator, counts, uniform), counts)])
 
 
 @settings(max_examples=25, deadline=None)
@@ -106,21 +106,21 @@ def test_streams_of_several_alphabets(seed, sizes):
     generator = np.random.default_rng(seed)
     batches = []
     for size in sizes:
-        counts = some_counts(generator, int(generator.integers(0, 30)), size, 0.1)
-        batches.append((some_symbols(generator, counts, bool(generator.integers(2))), counts))
+        counts = random_counts(generator, int(generator.integers(0, 30)), size, 0.1)
+        batches.append((random_symbols(generator, counts, bool(generator.integers(2))), counts))
     assert_reference_agrees(batches)
 
 
 def tables_and_symbols(generator, n, n_tables, size):
-    """Counts of some tables, an ascending list of n of them, and a symbol for each."""
-    counts = some_counts(generator, n_tables, size, 0.3)
+    """Draw counts of tables, n ascending numbers of tables, and a symbol for each."""
+    counts = random_counts(generator, n_tables, size, 0.3)
     tables = np.sort(generator.integers(0, n_tables, n))
-    return counts, tables, some_symbols(generator, counts[tables], wild=False)
+    return counts, tables, random_symbols(generator, counts[tables], uniform=False)
 
 
 @pytest.mark.parametrize("size", [2, 64, 256])
 @pytest.mark.parametrize("n", [0, 1, 40, 3000])
-def test_streams_of_tables_are_those_of_rows(n, size):
+def test_streams_of_tables_equal_streams_of_rows(n, size):
     generator = np.random.default_rng([n, size])
     counts, tables, symbols = tables_and_symbols(generator, n, 9, size)
     encoder = coders.encoder(coders.CONSTRICTION)
@@ -153,10 +153,10 @@ def test_batches_of_tables(n):
 
 
 def test_many_flags():
-    """Long enough for carries through words already written."""
+    """Long enough for a carry into words that were written before."""
     generator = np.random.default_rng(7)
-    counts = some_counts(generator, 20_000, 2, 0.3)
-    assert_reference_agrees([(some_symbols(generator, counts, False), counts)])
+    counts = random_counts(generator, 20_000, 2, 0.3)
+    assert_reference_agrees([(random_symbols(generator, counts, False), counts)])
 
 
 @pytest.mark.parametrize("symbol", [0, 1])
@@ -165,8 +165,8 @@ def test_one_symbol_again_and_again(symbol):
     assert_reference_agrees([(np.full(300, symbol), counts)])
 
 
-def test_first_symbols_alone_leave_one_zero_byte():
-    counts = some_counts(np.random.default_rng(3), 500, 2, 1.0)
+def test_only_first_symbols_give_one_zero_byte():
+    counts = random_counts(np.random.default_rng(3), 500, 2, 1.0)
     zeros = np.zeros(500, np.int64)
     assert write([(zeros, counts)]) == b"\0"
     assert_reference_agrees([(zeros, counts)])
@@ -181,7 +181,7 @@ def test_both_refuse_a_zero_byte_at_the_end(data):
 
 
 @pytest.mark.parametrize("data", ["00", "01", "01020304"])
-def test_both_refuse_bytes_of_which_no_symbol_is_read(data):
+def test_both_refuse_bytes_without_symbols(data):
     with pytest.raises(FormatError, match="bytes are left"):
         coders.decoder(coders.CONSTRICTION, bytes.fromhex(data)).finish()
     with pytest.raises(Refused, match="bytes are left"):
@@ -189,10 +189,10 @@ def test_both_refuse_bytes_of_which_no_symbol_is_read(data):
 
 
 @given(st.binary(min_size=1, max_size=12), st.integers(1, 40))
-def test_both_take_or_refuse_the_same_junk(data, n):
-    counts = some_counts(np.random.default_rng(n), n, 5, 0.3)
+def test_both_accept_or_refuse_the_same_junk(data, n):
+    counts = random_counts(np.random.default_rng(n), n, 5, 0.3)
 
-    def product():
+    def first_coder():
         decoder = coders.decoder(coders.CONSTRICTION, data)
         symbols = decoder.pull(counts).tolist()
         decoder.finish()
@@ -204,7 +204,7 @@ def test_both_take_or_refuse_the_same_junk(data, n):
         decoder.finish()
         return symbols
 
-    assert outcome(product) == outcome(reference)
+    assert outcome(first_coder) == outcome(reference)
 
 
 def outcome(read):
@@ -215,7 +215,7 @@ def outcome(read):
 
 
 @pytest.mark.parametrize("size", [2, 3, 255, 256])
-def test_boundaries_are_those_of_the_coder(size):
+def test_boundaries_agree_with_the_coder(size):
     """The first word of a lone symbol 1 is its lower boundary times 2⁸."""
     for first in range(1, 65538 - size, 61):
         counts = np.array([first, 65536 - first - (size - 2), *[1] * (size - 2)])
@@ -224,7 +224,7 @@ def test_boundaries_are_those_of_the_coder(size):
 
 
 @given(st.lists(st.integers(-3000, 3000), min_size=2, max_size=256))
-def test_counts_are_those_of_the_product(logits):
+def test_counts_agree_with_the_first_coder(logits):
     counts = counts_from_logits(np.array([logits], np.int32))
     assert pmf(np.array(logits)).tolist() == counts[0].tolist()
 

@@ -1,4 +1,4 @@
-"""The order of pictures' codes: each code in one pass, predicted from earlier ones alone."""
+"""The order of a picture's codes: each code in one pass, predicted only from earlier ones."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from luxvox.entropy.picture.lattice import EVEN, ODD, LatticePass, phase_mask, p
 from luxvox.entropy.picture.layers import known_taps
 from luxvox.tests.entropy.conftest import LEVELS
 
-some_channels = st.tuples(
+channel_numbers = st.tuples(
     st.integers(17, 60), st.integers(17, 60), st.integers(25, 150), st.integers(17, 150)
 )
-some_sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
+grid_sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
 
-@given(some_channels, some_sizes)
+@given(channel_numbers, grid_sizes)
 def test_every_code_is_predicted_in_one_pass(channels, size):
     for level in picture_levels(channels):
         times = np.zeros((level.n_channels, *size), np.int64)
@@ -24,8 +24,8 @@ def test_every_code_is_predicted_in_one_pass(channels, size):
         assert (times == 1).all()
 
 
-@given(some_channels)
-def test_what_a_pass_knows_was_coded_before(channels):
+@given(channel_numbers)
+def test_a_pass_knows_only_earlier_codes(channels):
     for level in picture_levels(channels):
         coded = np.zeros((level.n_channels, 2, 2), np.bool_)
         for pass_ in level.passes:
@@ -36,8 +36,8 @@ def test_what_a_pass_knows_was_coded_before(channels):
             coded[pass_.first : pass_.end] |= pass_.mask(2, 2)
 
 
-@given(some_channels)
-def test_sections_and_sizes_are_those_of_passes(channels):
+@given(channel_numbers)
+def test_sections_and_sizes_match_the_passes(channels):
     levels = picture_levels(channels)
     assert [level.name for level in levels] == ["apex", "top", "base", "detail"]
     assert tuple(level.n_channels for level in levels) == channels
@@ -53,7 +53,7 @@ def test_sections_and_sizes_are_those_of_passes(channels):
 
 
 @pytest.mark.parametrize("level", [*picture_levels((32, 24, 120, 112)), *LEVELS])
-def test_taps_know_the_pass_at_all_its_positions(level):
+def test_known_taps_are_the_same_at_all_positions_of_a_pass(level):
     """A layer has one set of weights for all positions of a pass."""
     for pass_ in level.passes:
         taps = known_taps(pass_)

@@ -1,4 +1,4 @@
-"""The integer network of pictures: whole-number arithmetic, checked against its definition."""
+"""The integer network of pictures, checked against its definition."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ from luxvox.entropy.visitors import CodesChooser
 from luxvox.errors import ModelError
 from luxvox.tests.entropy.conftest import GRIDS, LEVELS, draw_codes
 
-# The whole network on whole grids in whole numbers of 64 bits.
+# The network on whole grids, in 64-bit integers.
 
 
 def round_shift(a, shift):
@@ -41,7 +41,7 @@ def activate(a, shift):
 
 
 def around(x):
-    """The 9 neighbours of each position, row by row, zeros beyond: [C, H, W] to [C, 9, H, W]."""
+    """Gather the 9 neighbours of each position, zeros outside: [C, H, W] to [C, 9, H, W]."""
     height, width = x.shape[1:]
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     windows = [padded[:, n // 3 :, n % 3 :][:, :height, :width] for n in range(9)]
@@ -49,7 +49,7 @@ def around(x):
 
 
 def compand_in_int64(codes):
-    """The logarithm of 2v + 8 with three fraction bits, v in sixteenths, v at most 32767."""
+    """Compute the logarithm of 2v + 8 with three fraction bits, v in sixteenths, at most 32767."""
     u = 2 * np.minimum(16 * np.abs(codes), 32767) + 8
     exponent = np.floor(np.log2(u)).astype(np.int64)
     return np.sign(codes) * (8 * (exponent - 3) + ((u >> (exponent - 3)) & 7))
@@ -64,29 +64,29 @@ class Reference:
         self.step = np.array([position, position * position >> 7])
 
     def predict(self, number, codes):
-        """Means and scales [channels, H, W] of a pass; of codes it takes what the pass knows."""
-        one, tables, name = self.level.passes[number], self.tables, f"pass{number}"
+        """Means and scales [channels, H, W] of a pass, from the codes that the pass knows."""
+        pass_, tables, name = self.level.passes[number], self.tables, f"pass{number}"
         known = np.zeros_like(codes)
-        known[: one.first] = codes[: one.first]
-        for row, column in one.known:
-            part = slice(one.first, one.end), slice(row, None, 2), slice(column, None, 2)
+        known[: pass_.first] = codes[: pass_.first]
+        for row, column in pass_.known:
+            part = slice(pass_.first, pass_.end), slice(row, None, 2), slice(column, None, 2)
             known[part] = codes[part]
         weight = tables[f"{name}.state.weight"]
         n_state = self.level.n_state
         total = (tables[f"{name}.own.bias"] + weight[:, n_state:] @ self.step)[:, None, None]
         if n_state:
             total = total + np.einsum("oc,chw->ohw", weight[:, :n_state], self.state)
-        if one.n_known:
-            own = tables[f"{name}.own.weight"].reshape(len(weight), one.n_known, 9)
-            seen = around(compand_in_int64(known[: one.n_known]))
-            total = total + np.einsum("oct,cthw->ohw", own, seen)
+        if pass_.n_known:
+            own = tables[f"{name}.own.weight"].reshape(len(weight), pass_.n_known, 9)
+            neighbouring = around(compand_in_int64(known[: pass_.n_known]))
+            total = total + np.einsum("oct,cthw->ohw", own, neighbouring)
         x = activate(np.broadcast_to(total, (len(weight), *codes.shape[1:])), 8)
         x = activate(self._matrix(f"{name}.mid", x), 7)
         mean, scale = np.split(round_shift(self._matrix(f"{name}.out", x), 9), 2)
-        if one.known:
+        if pass_.known:
             line = tables[f"{name}.line.weight"]
-            leaning = around(known[one.first : one.first + len(line)])
-            mean[: len(line)] += round_shift(np.einsum("ct,cthw->chw", line, leaning), 4)
+            neighbouring = around(known[pass_.first : pass_.first + len(line)])
+            mean[: len(line)] += round_shift(np.einsum("ct,cthw->chw", line, neighbouring), 4)
         reach = 8 * CODE_MAX
         return np.clip(mean, -reach, reach), np.clip(scale, 0, N_SCALES - 1)
 
@@ -110,16 +110,16 @@ class Reference:
 
 
 @pytest.mark.parametrize("position", [-127, -30, 0, 127])
-def test_a_walk_is_whole_number_arithmetic(small_picture, position):
+def test_a_walk_agrees_with_the_reference(small_picture, position):
     codes = walk(small_picture, GRIDS, position, CodesChooser(draw_codes(1)))
     state, references = None, {}
     for level in LEVELS:
-        whole = codes[level.name].astype(np.int64)
-        one = Reference(level, small_picture.tensors[level.name], state, position)
+        level_codes = codes[level.name].astype(np.int64)
+        reference = Reference(level, small_picture.tensors[level.name], state, position)
         references[level.name] = iter(
-            [one.predict(number, whole) for number in range(len(level.passes))]
+            [reference.predict(number, level_codes) for number in range(len(level.passes))]
         )
-        state = one.next_state(whole) if level.n_up else None
+        state = reference.next_state(level_codes) if level.n_up else None
     scales = set()
 
     def check(prediction):
@@ -128,22 +128,22 @@ def test_a_walk_is_whole_number_arithmetic(small_picture, position):
             for a in next(references[prediction.level])
         )
         np.testing.assert_array_equal(prediction.mean, mean)
-        for found, wanted in zip(
+        for field, expected in zip(
             dataclasses.astuple(prediction.coding),
             dataclasses.astuple(coding_of(mean, scale)),
             strict=True,
         ):
-            np.testing.assert_array_equal(found, wanted)
+            np.testing.assert_array_equal(field, expected)
         scales.update(scale.flatten().tolist())
         return prediction.pick(codes[prediction.level])
 
     walk(small_picture, GRIDS, position, CodesChooser(check))
-    assert scales >= {0, 1, 20, 40, N_SCALES - 1}  # or this test would say little
+    assert scales >= {0, 1, 20, 40, N_SCALES - 1}  # otherwise this test would show little
 
 
 def test_sums_near_the_limit_are_exact():
-    """State 127 and companded codes 104 under weights of 127, and lines of the farthest codes."""
-    one = LatticePass(2, 4, ODD, EVEN)
+    """Largest state, companded codes and weights, and line weights on the farthest codes."""
+    pass_ = LatticePass(2, 4, ODD, EVEN)
     generator = torch.Generator().manual_seed(3)
     signs = 1 - 2 * torch.randint(0, 2, (40, 4, 9), generator=generator)
     tensors = {
@@ -158,10 +158,10 @@ def test_sums_near_the_limit_are_exact():
     }
     state = torch.full((33, 898), 127.0)
     near = torch.full((33, 9 * 2 + 4 * 2), 104.0)
-    leaning = torch.full((33, 2, 9), float(CODE_MAX))
-    leaning[::2, 1] *= -1
+    line_codes = torch.full((33, 2, 9), float(CODE_MAX))
+    line_codes[::2, 1] *= -1
     bias = first_bias(tensors, 0, 898, step_inputs(-127))
-    mean, scale = predict(one, tensors, 0, (state, near, leaning), bias)
+    mean, scale = predict(pass_, tensors, 0, (state, near, line_codes), bias)
 
     first = signs[:, :2].sum((1, 2)) + signs[:, 2:, 1::2].sum((1, 2))
     total = 127 * (898 * 127 + 104 * first) + 127 * (-127 + 126) - (1 << 23)
@@ -170,22 +170,21 @@ def test_sums_near_the_limit_are_exact():
     out = (100 * x.sum() + tensors["pass0.out.bias"].long() + 256) >> 9
     line = torch.tensor([127, -127]) * 9 * CODE_MAX
     for row in range(33):
-        lean = (line * torch.tensor([1, 1 if row % 2 else -1]) + 8) >> 4
-        expected = (out[:2] + lean).clamp(-8 * CODE_MAX, 8 * CODE_MAX)
+        line_sum = (line * torch.tensor([1, 1 if row % 2 else -1]) + 8) >> 4
+        expected = (out[:2] + line_sum).clamp(-8 * CODE_MAX, 8 * CODE_MAX)
         assert mean[row].long().tolist() == expected.tolist()
         assert scale[row].long().tolist() == out[2:].clamp(0, N_SCALES - 1).tolist()
 
 
 def test_the_first_pass_knows_only_the_step():
     level = LEVELS[0]
-    one = level.passes[0]
     tensors = {name: torch.ones(size) for name, size in table_shapes(level, 6).items()}
     tensors["pass0.own.bias"] = torch.arange(8) * 256.0
     tensors["pass0.mid.weight"] = torch.eye(8) * 128.0
     tensors["pass0.out.bias"] = torch.tensor([0.0, -512.0, 512.0 * 60, -512.0 * 9])
     bias = first_bias(tensors, 0, 0, step_inputs(16))
     assert bias.tolist() == [18.0 + 256 * n for n in range(8)]  # 16 and 16² / 128
-    mean, scale = predict(one, tensors, 0, (None, None, None), bias)
+    mean, scale = predict(level.passes[0], tensors, 0, (None, None, None), bias)
     assert mean.tolist() == [[0.0, -1.0]]  # the sum of activations, 28, is less than half of 512
     assert scale.tolist() == [[N_SCALES - 1.0, 0.0]]
 
@@ -198,8 +197,8 @@ def test_step_inputs(position):
 def test_companded_codes():
     codes = np.array([0, 1, -1, 2, 100, -2047, 2048, 32767, -32767])
     assert COMPANDED[codes + CODE_MAX].tolist() == [0, 18, -18, 25, 68, -103, 104, 104, -104]
-    whole = np.arange(-CODE_MAX, CODE_MAX + 1)
-    np.testing.assert_array_equal(COMPANDED, compand_in_int64(whole))
+    all_codes = np.arange(-CODE_MAX, CODE_MAX + 1)
+    np.testing.assert_array_equal(COMPANDED, compand_in_int64(all_codes))
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.lists(st.integers(0, 8), unique=True, min_size=1))
@@ -207,18 +206,18 @@ def test_neighbours(height, width, taps):
     plane = np.random.default_rng(1).integers(-9, 9, (3, height, width))
     padded = torch.from_numpy(np.pad(plane, ((0, 0), (1, 1), (1, 1))).reshape(3, -1).T.copy())
     rows = torch.arange(0, height * width, 2)
-    found = neighbours(padded, rows, width, tuple(taps)).numpy()
+    values = neighbours(padded, rows, width, tuple(taps)).numpy()
     expected = around(plane)[:, taps].reshape(3, len(taps), -1)[:, :, rows.numpy()]
-    np.testing.assert_array_equal(found, expected.transpose(2, 1, 0))
+    np.testing.assert_array_equal(values, expected.transpose(2, 1, 0))
 
 
-def test_own_weights_are_laid_out_as_what_they_see():
+def test_own_weights_are_laid_out_like_their_inputs():
     weight = torch.arange(2 * 3 * 9).reshape(2, 3, 3, 3).float()
-    without = own_matrix(LatticePass(3, 5, EVEN, ()), weight)
-    assert without.shape == (2, 27)
-    assert without[1].tolist() == weight[1].flatten(1).T.flatten().tolist()
-    known = own_matrix(LatticePass(2, 3, ODD, EVEN), weight)
-    assert known[0].tolist() == [
+    unknown_slice = own_matrix(LatticePass(3, 5, EVEN, ()), weight)
+    assert unknown_slice.shape == (2, 27)
+    assert unknown_slice[1].tolist() == weight[1].flatten(1).T.flatten().tolist()
+    known_slice = own_matrix(LatticePass(2, 3, ODD, EVEN), weight)
+    assert known_slice[0].tolist() == [
         *weight[0, :2].flatten(1).T.flatten().tolist(),
         *weight[0, 2].flatten()[1::2].tolist(),
     ]
@@ -233,7 +232,7 @@ def test_states_grow_to_the_next_grid():
     assert state[1].tolist() == [[4.0, 5.0, 4.0, 5.0], [6.0, 7.0, 6.0, 7.0]]
 
 
-def test_few_channels_lean_on_their_neighbours():
+def test_shapes_of_line_weights():
     sizes = table_shapes(LEVELS[-1], 0)
     assert sizes["pass1.line.weight"] == (4, 9)
     assert sizes["pass3.line.weight"] == (N_LINES, 9)
@@ -255,14 +254,14 @@ def test_sums_over_the_limit_are_refused(small_picture, layer, part):
         LatticeContext(LEVELS, tensors, small_picture.counts)
 
 
-def test_sums_just_below_the_limit_are_taken(small_picture):
+def test_sums_just_below_the_limit_are_accepted(small_picture):
     tensors = dict(small_picture.tensors["top"])
     tensors["pass1.mid.weight"] = torch.zeros_like(tensors["pass1.mid.weight"])
     tensors["pass1.mid.bias"] = torch.full_like(tensors["pass1.mid.bias"], 2.0**24 - 1)
     check_sums(LEVELS[1], tensors)
 
 
-def test_state_and_own_weights_are_counted_together(small_picture):
+def test_sums_of_state_and_own_weights_are_added(small_picture):
     """Each alone stays below the limit."""
     tensors = dict(small_picture.tensors["top"])
     tensors["pass1.own.bias"] = torch.zeros_like(tensors["pass1.own.bias"])

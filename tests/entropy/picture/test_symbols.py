@@ -1,4 +1,4 @@
-"""Symbols of pictures: their order, their cost, and what is refused of escapes."""
+"""Symbols of pictures: their order and cost, and illegal escapes."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from luxvox.entropy.picture.tables import ESCAPE, REACH, coding_of, start_tables
 from luxvox.errors import FormatError
 
 
-def lone(mean, scale):
-    """The prediction of codes with given means and scales, [N, 1]."""
+def prediction_of(mean, scale):
+    """Return a prediction [N, 1] with these means and scales."""
     mean, scale = (np.array(values, np.int32)[:, None] for values in (mean, scale))
     rows = np.arange(len(mean))
     coding = coding_of(mean, scale)
@@ -22,7 +22,7 @@ def test_known_bits():
     costs = 16 - np.log2(start_tables())
     scales = [8, 8, 8, 31, 0]
     codes = np.array([[1], [33], [-133], [70], [0]], np.int32)
-    bits = code_bits(lone([0, 0, 0, 560, 0], scales), codes)[:, 0]
+    bits = code_bits(prediction_of([0, 0, 0, 560, 0], scales), codes)[:, 0]
     table = 8 * 8 + 4
     assert bits[0] == pytest.approx(costs[table, REACH + 1])
     assert bits[1] == pytest.approx(costs[table, ESCAPE] + 5 + 2)  # 33 − 31 = 2, and a sign
@@ -31,26 +31,26 @@ def test_known_bits():
     assert bits[4] == 0.0
 
 
-class Scripted:
-    """Stands in for a decoder: gives symbols as written down, and remembers what was asked."""
+class ScriptedDecoder:
+    """A stand-in for a decoder that gives prepared symbols, and records the requests."""
 
     def __init__(self, *symbols):
         self.symbols = list(symbols)
-        self.asked = []
+        self.requests = []
 
     def pull(self, counts):
         raise AssertionError("pictures are coded by tables")
 
     def pull_tables(self, tables, counts):
-        self.asked.append((len(tables), counts.shape[1]))
+        self.requests.append((len(tables), counts.shape[1]))
         return np.array([self.symbols.pop(0) for _ in tables], np.int64)
 
     def finish(self):
         assert not self.symbols
 
 
-class Recording:
-    """Stands in for an encoder: keeps symbols and sizes of tables."""
+class RecordingEncoder:
+    """A stand-in for an encoder that keeps symbols and sizes of tables."""
 
     def __init__(self):
         self.pushed = []
@@ -68,9 +68,9 @@ class Recording:
 
 def test_symbols_of_one_prediction():
     """Tables in ascending order, plain bits by their number, then escapes (FORMAT.md)."""
-    prediction = lone([0, 560, 0, 800, 0], [8, 31, 0, 27, 4])
+    prediction = prediction_of([0, 560, 0, 800, 0], [8, 31, 0, 27, 4])
     codes = np.array([[-40], [71], [0], [98], [1]], np.int32)
-    coder = Recording()
+    coder = RecordingEncoder()
     push_codes(coder, prediction, codes)
     tables = [8 * 4 + 4, 8 * 8 + 4, 8 * 23 + 4, 8 * 23 + 4]
     assert coder.pushed == [
@@ -82,26 +82,26 @@ def test_symbols_of_one_prediction():
         ([3], [0], 16),
     ]
     script = [symbol for symbols, _, _ in coder.pushed for symbol in symbols]
-    decoder = Scripted(*script)
+    decoder = ScriptedDecoder(*script)
     np.testing.assert_array_equal(pull_codes(decoder, prediction), codes)
     decoder.finish()
-    assert decoder.asked == [(len(symbols), size) for symbols, _, size in coder.pushed]
+    assert decoder.requests == [(len(symbols), size) for symbols, _, size in coder.pushed]
 
 
 @pytest.mark.parametrize("n_bits", [0, 17, 31])
 def test_escapes_of_other_lengths_are_refused(n_bits):
-    decoder = Scripted(ESCAPE, n_bits, *[0] * 4)
+    decoder = ScriptedDecoder(ESCAPE, n_bits, *[0] * 4)
     with pytest.raises(FormatError, match=f"an escape of {n_bits} bits, legal: 1..16"):
-        pull_codes(decoder, lone([0], [8]))
+        pull_codes(decoder, prediction_of([0], [8]))
 
 
 @pytest.mark.parametrize(("low", "code"), [(192, CODE_MAX), (193, -CODE_MAX)])
 def test_escapes_reach_the_farthest_codes(low, code):
-    decoder = Scripted(ESCAPE, 15, low, 127)  # 2¹⁵ + 127 · 2⁸ + low
-    assert pull_codes(decoder, lone([0], [8])) == [[code]]
+    decoder = ScriptedDecoder(ESCAPE, 15, low, 127)  # 2¹⁵ + 127 · 2⁸ + low
+    assert pull_codes(decoder, prediction_of([0], [8])) == [[code]]
 
 
 @pytest.mark.parametrize("symbols", [(15, 194, 127), (15, 195, 127), (16, 255, 255)])
 def test_codes_beyond_the_range_are_refused(symbols):
     with pytest.raises(FormatError, match="a code lies beyond ±32767"):
-        pull_codes(Scripted(ESCAPE, *symbols), lone([0], [8]))
+        pull_codes(ScriptedDecoder(ESCAPE, *symbols), prediction_of([0], [8]))

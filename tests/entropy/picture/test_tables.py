@@ -1,4 +1,4 @@
-"""Tables of counts: legal ones alone, and a coding for every code under any mean and scale."""
+"""Tables of counts: only legal ones, and a coding for every code under any mean and scale."""
 
 import numpy as np
 import pytest
@@ -20,14 +20,14 @@ from luxvox.entropy.picture.tables import (
 from luxvox.entropy.pmf import TOTAL
 from luxvox.errors import ModelError
 
-some_means = st.integers(-CODE_MAX * MEAN_UNITS, CODE_MAX * MEAN_UNITS)
-some_scales = st.integers(0, N_SCALES - 1)
+legal_means = st.integers(-CODE_MAX * MEAN_UNITS, CODE_MAX * MEAN_UNITS)
+legal_scales = st.integers(0, N_SCALES - 1)
 
 
 def coding(mean, scale):
-    """Base, table, shift and silence of one code."""
-    one = coding_of(np.array([mean], np.int32), np.array([scale], np.int32))
-    return int(one.base[0]), int(one.table[0]), int(one.shift[0]), bool(one.silent[0])
+    """Return base, table, shift and silence of one code."""
+    fields = coding_of(np.array([mean], np.int32), np.array([scale], np.int32))
+    return int(fields.base[0]), int(fields.table[0]), int(fields.shift[0]), bool(fields.silent[0])
 
 
 def test_start_tables_are_legal():
@@ -39,7 +39,7 @@ def test_start_tables_are_legal():
 
 
 def test_start_tables_widen_with_the_scale():
-    """With the mean on a whole number, difference 0 is likeliest, and less so of wider scales."""
+    """If the mean is a whole number, difference 0 is likeliest, but less so at wider scales."""
     centred = start_tables()[MEAN_UNITS // 2 :: MEAN_UNITS]
     assert (centred[:, :ESCAPE].argmax(axis=1) == REACH).all()
     assert (np.diff(centred[:, REACH]) <= 0).all()
@@ -107,7 +107,7 @@ def test_known_codings(mean, scale, expected):
     assert coding(mean, scale) == expected
 
 
-@given(some_means, some_scales)
+@given(legal_means, legal_scales)
 def test_codings_are_in_range(mean, scale):
     base, table, shift, silent = coding(mean, scale)
     assert 0 <= table < N_TABLES
@@ -118,9 +118,9 @@ def test_codings_are_in_range(mean, scale):
     assert abs(base + ((1 << shift) >> 1)) <= CODE_MAX
 
 
-@given(st.integers(-CODE_MAX, CODE_MAX), some_means, some_scales)
+@given(st.integers(-CODE_MAX, CODE_MAX), legal_means, legal_scales)
 def test_every_code_has_a_coding(code, mean, scale):
-    """As symbol, plain bits and, beyond the table, an escape of 16 bits at most."""
+    """A symbol, plain bits and, beyond the table, an escape of at most 16 bits."""
     base, _, shift, _ = coding(mean, scale)
     quotient, rest = (code - base) >> shift, (code - base) & ((1 << shift) - 1)
     assert base + (quotient << shift) + rest == code

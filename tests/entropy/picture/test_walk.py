@@ -1,4 +1,4 @@
-"""The walk of pictures: codes come back from either coder, at the cost that is metered."""
+"""The walk of pictures: codes come back from either coder, at the metered cost."""
 
 import dataclasses
 import importlib.util
@@ -42,7 +42,7 @@ def grids_of(height, width):
 
 
 def encode(context, source, grids=GRIDS, coder=CONSTRICTION, position=POSITION):
-    """Codes and sections."""
+    """Return codes and sections."""
     encoder = CodesEncoder(source, coder)
     codes = walk(context, grids, position, encoder)
     return codes, encoder.sections()
@@ -55,11 +55,11 @@ def decode(context, sections, grids=GRIDS, coder=CONSTRICTION, position=POSITION
     return codes
 
 
-def assert_same(some, others):
-    assert some.keys() == others.keys()
-    for level, codes in some.items():
-        assert codes.dtype == others[level].dtype == np.int16
-        np.testing.assert_array_equal(codes, others[level])
+def assert_same(codes, expected):
+    assert codes.keys() == expected.keys()
+    for level, array in codes.items():
+        assert array.dtype == expected[level].dtype == np.int16
+        np.testing.assert_array_equal(array, expected[level])
 
 
 @every_coder
@@ -83,28 +83,28 @@ def test_codes_come_back_on_any_grid(small_picture, size, position):
 
 
 def test_grids_of_one_position_at_every_level(small_picture):
-    """No picture has them, but passes over nothing must not matter."""
-    one = dataclasses.replace(small_picture.levels[0])
-    context = type(small_picture)((one,), small_picture.tensors, small_picture.counts)
+    """No picture has such grids, but empty passes must not matter."""
+    apex = dataclasses.replace(small_picture.levels[0])
+    context = type(small_picture)((apex,), small_picture.tensors, small_picture.counts)
     codes, sections = encode(context, draw_codes(3), {"apex": (1, 1)})
     assert_same(decode(context, sections, {"apex": (1, 1)}), codes)
 
 
-def test_codes_given_are_codes_taken(small_picture):
+def test_fixed_codes_are_encoded(small_picture):
     codes, sections = encode(small_picture, draw_codes(4))
-    again, same = encode(small_picture, fixed_source(codes))
-    assert_same(again, codes)
-    assert same == sections
+    fixed_codes, fixed_sections = encode(small_picture, fixed_source(codes))
+    assert_same(fixed_codes, codes)
+    assert fixed_sections == sections
 
 
 def zeros_or_silent(prediction):
-    """Zero wherever a code may be chosen."""
+    """Choose zero wherever there is a choice."""
     return np.where(prediction.coding.silent, prediction.coding.base, 0)
 
 
 @pytest.fixture(scope="module")
-def talkative(small_picture):
-    """The small model with no silent scales, so that all codes may be zero."""
+def small_picture_without_silence(small_picture):
+    """The small model without silent scales, so that all codes may be zero."""
     tensors = {level: dict(tables) for level, tables in small_picture.tensors.items()}
     for tables in tensors.values():
         for name in [name for name in tables if name.endswith("out.bias")]:
@@ -114,38 +114,38 @@ def talkative(small_picture):
     return type(small_picture)(small_picture.levels, tensors, small_picture.counts)
 
 
-def test_zeros_are_no_section(talkative):
-    codes, sections = encode(talkative, zeros_or_silent)
+def test_zeros_need_no_section(small_picture_without_silence):
+    codes, sections = encode(small_picture_without_silence, zeros_or_silent)
     assert not any(array.any() for array in codes.values())
     assert sections == {}
-    assert_same(decode(talkative, {}), codes)
-    assert_same(decode(talkative, {1: b"", 4: b""}), codes)
+    assert_same(decode(small_picture_without_silence, {}), codes)
+    assert_same(decode(small_picture_without_silence, {1: b"", 4: b""}), codes)
 
 
 @pytest.mark.parametrize("n_sections", [1, 2, 3])
-def test_what_is_missing_is_zero(small_picture, n_sections):
+def test_missing_sections_give_zeros(small_picture, n_sections):
     codes, sections = encode(small_picture, draw_codes(5))
     kept = {n: data for n, data in sections.items() if n <= n_sections}
     expected = {level: array.copy() for level, array in codes.items()}
     for level in small_picture.levels:
-        for one, section in zip(level.passes, level.sections, strict=True):
+        for pass_, section in zip(level.passes, level.sections, strict=True):
             if section > n_sections:
-                expected[level.name][one.first : one.end] = 0
+                expected[level.name][pass_.first : pass_.end] = 0
     assert_same(decode(small_picture, kept), expected)
 
 
-def test_a_section_of_zeros_may_stand_between(talkative):
+def test_a_section_of_zeros_may_come_between_others(small_picture_without_silence):
     def source(prediction):
         draw = draw_codes(prediction.section)
         return zeros_or_silent(prediction) if prediction.section == 2 else draw(prediction)
 
-    codes, sections = encode(talkative, source)
+    codes, sections = encode(small_picture_without_silence, source)
     assert list(sections) == [1, 3, 4]
-    assert_same(decode(talkative, sections), codes)
+    assert_same(decode(small_picture_without_silence, sections), codes)
 
 
 @pytest.mark.parametrize("spread", [0.3, 3.0])
-def test_bytes_are_what_the_meter_says(small_picture, spread):
+def test_bytes_agree_with_the_meter(small_picture, spread):
     codes, sections = encode(small_picture, draw_codes(6, spread), LARGE)
     meter = CodesMeter(fixed_source(codes))
     walk(small_picture, LARGE, POSITION, meter)
@@ -174,11 +174,11 @@ def test_altered_sections_give_other_codes_or_a_format_error(small_picture):
         section = altered[int(generator.integers(1, 5))]
         section[generator.integers(len(section))] ^= 1 << int(generator.integers(8))
         try:
-            found = decode(small_picture, {n: bytes(data) for n, data in altered.items()})
+            decoded = decode(small_picture, {n: bytes(data) for n, data in altered.items()})
         except FormatError:
             n_refused += 1
             continue
-        assert any((found[level] != array).any() for level, array in codes.items())
+        assert any((decoded[level] != array).any() for level, array in codes.items())
     assert n_refused > 20
 
 
@@ -194,24 +194,24 @@ def test_junk_gives_codes_or_a_format_error(small_picture):
 
 
 @pytest.mark.parametrize("first_lost", [1, 2, 3, 4])
-def test_what_is_lost_is_guessed_by_the_means(small_picture, first_lost):
+def test_lost_codes_are_replaced_by_their_means(small_picture, first_lost):
     codes, sections = encode(small_picture, draw_codes(9))
     concealer = CodesConcealer(sections, CONSTRICTION, first_lost)
-    found = walk(small_picture, GRIDS, POSITION, concealer)
+    concealed = walk(small_picture, GRIDS, POSITION, concealer)
     concealer.finish()
 
     def check(prediction):
-        some = prediction.pick(found[prediction.level])
+        picked = prediction.pick(concealed[prediction.level])
         if prediction.section < first_lost:
-            np.testing.assert_array_equal(some, prediction.pick(codes[prediction.level]))
+            np.testing.assert_array_equal(picked, prediction.pick(codes[prediction.level]))
         else:
-            np.testing.assert_array_equal(some, (prediction.mean + 4) >> 3)
-        return some
+            np.testing.assert_array_equal(picked, (prediction.mean + 4) >> 3)
+        return picked
 
     walk(small_picture, GRIDS, POSITION, CodesChooser(check))
 
 
-def test_a_concealer_checks_what_it_reads(small_picture):
+def test_a_concealer_checks_intact_sections(small_picture):
     _, sections = encode(small_picture, draw_codes(10))
     sections[1] += bytes(8) + b"\1"
     concealer = CodesConcealer(sections, CONSTRICTION, 3)

@@ -1,4 +1,4 @@
-"""The integer layers and the context model of voices: the same whole numbers on every machine."""
+"""The integer layers and the context model of voices: the same integers on every machine."""
 
 import dataclasses
 
@@ -25,11 +25,11 @@ from luxvox.errors import ModelError
 LENGTH = 23
 POSITIONS = (-127.0, -3.0, 90.0)
 
-# Layer by layer in whole numbers of 64 bits, over whole lines.
+# Layer by layer in 64-bit integers, over whole lines.
 
 
 def layer_in_int64(inputs, weight, bias, shift):
-    """One layer on lines [lines, C, F], with silence beyond their ends."""
+    """Compute one layer on lines [lines, C, F], with zeros outside."""
     taps, length = weight.shape[3], inputs.shape[2]
     padded = np.pad(inputs, ((0, 0), (0, 0), (taps // 2, taps // 2)))
     total = np.zeros((len(inputs), len(weight), length), np.int64)
@@ -41,7 +41,7 @@ def layer_in_int64(inputs, weight, bias, shift):
 
 
 def trunk_in_int64(inputs, tables, index):
-    """Features [lines, width, F] of inputs [lines, C, F]."""
+    """Compute features [lines, width, F] of inputs [lines, C, F]."""
     x = layer_in_int64(inputs, tables["conv1.weight"], tables["conv1.bias"][index], 8)
     for name, shift in (("conv2", 7), ("conv3", 8), ("conv4", 7)):
         x = layer_in_int64(x, tables[f"{name}.weight"], tables[f"{name}.bias"], shift)
@@ -49,7 +49,7 @@ def trunk_in_int64(inputs, tables, index):
 
 
 def inputs_in_int64(lines):
-    """Inputs [lines, C, F] by their definition (FORMAT.md)."""
+    """Compute inputs [lines, C, F] by their definition (FORMAT.md)."""
     n = len(lines.log_step_int)
     own = compand(lines.own).long().numpy().reshape(n, LENGTH, -1).transpose(0, 2, 1)
     depth = lines.depth.long().numpy().reshape(n, 1, LENGTH)
@@ -59,7 +59,7 @@ def inputs_in_int64(lines):
 
 
 def logits_in_int64(features, tables, stage, previous):
-    """Flag logits [N] and codeword logits [N, K − 1]."""
+    """Compute flag logits [N] and codeword logits [N, K − 1]."""
     hidden = features @ tables["head.weight"][stage, 0].T + tables["head.bias"][stage, 0]
     hidden = (hidden + 64) >> 7
     if previous is not None:
@@ -95,8 +95,8 @@ def tensors(small_voice):
 
 
 @given(chosen=st.sets(st.integers(0, len(POSITIONS) * LENGTH - 1)), index=st.integers(0, 9))
-def test_features_are_whole_number_arithmetic(small_voice, chosen, index):
-    """At any frames, of lines that do not see each other."""
+def test_features_agree_with_int64(small_voice, chosen, index):
+    """At any frames, and lines are independent."""
     level = small_voice.context.levels["frames"]
     lines = random_lines(level.shape.n_channels)
     inputs = inputs_in_int64(lines)
@@ -110,7 +110,7 @@ def test_features_are_whole_number_arithmetic(small_voice, chosen, index):
         np.testing.assert_array_equal(features.numpy(), expected)
 
 
-def test_features_of_this_test_are_lively(small_voice):
+def test_features_of_these_tests_vary(small_voice):
     level = small_voice.context.levels["frames"]
     lines = random_lines(level.shape.n_channels)
     features = line_features(lines, level.tensors, 0, torch.arange(len(lines.own)))
@@ -137,15 +137,15 @@ def test_features_are_exact_near_the_limit_of_accumulators():
 
 @pytest.mark.parametrize("stage", [0, 2])
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_logits_are_whole_number_arithmetic(tensors, stage, kind):
+def test_logits_agree_with_int64(tensors, stage, kind):
     generator = torch.Generator().manual_seed(3)
     features = torch.randint(0, 128, (50, 16), generator=generator).to(kind)
     previous = torch.randint(0, 12, (50,), generator=generator) if stage else None
     typed = as_type(tensors, kind)
     hidden = hidden_features(features, typed, stage, previous)
-    before = None if previous is None else previous.numpy()
+    previous_array = None if previous is None else previous.numpy()
     flags, codewords = logits_in_int64(
-        features.numpy().astype(np.int64), as_int64(tensors), stage, before
+        features.numpy().astype(np.int64), as_int64(tensors), stage, previous_array
     )
     np.testing.assert_array_equal(flag_logits(hidden, typed, stage).numpy(), flags)
     np.testing.assert_array_equal(code_logits(hidden, typed, stage).numpy(), codewords)
@@ -178,7 +178,7 @@ def test_accumulators_over_the_limit_are_refused(small_voice, layer, part):
         Context(small_voice.context.plan, {"frames": dataclasses.replace(level, tensors=tensors)})
 
 
-def test_accumulators_just_below_the_limit_are_taken(tensors):
+def test_accumulators_just_below_the_limit_are_accepted(tensors):
     tensors = dict(tensors)
     tensors["flag.weight"] = torch.zeros_like(tensors["flag.weight"])
     tensors["flag.bias"] = torch.full_like(tensors["flag.bias"], ACCUMULATOR_LIMIT - 1.0)

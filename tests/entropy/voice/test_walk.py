@@ -1,4 +1,4 @@
-"""The walk of voices: every code once, encoded and decoded alike, at the cost that is metered."""
+"""The walk of voices: every code once, encoded and decoded alike, at the metered cost."""
 
 import dataclasses
 
@@ -20,23 +20,23 @@ from luxvox.errors import FormatError
 POSITION = -40
 
 
-def encode(small, codes, position=POSITION):
+def encode(voice, codes, position=POSITION):
     encoder = CodesEncoder(fixed_source(codes), CONSTRICTION)
-    walked = walk(small.context, small.shapes, position, encoder)
+    walked = walk(voice.context, voice.shapes, position, encoder)
     assert_same(walked, codes)
     return encoder.sections()
 
 
-def decode(small, sections, position=POSITION):
+def decode(voice, sections, position=POSITION):
     decoder = CodesDecoder(sections, CONSTRICTION)
-    codes = walk(small.context, small.shapes, position, decoder)
+    codes = walk(voice.context, voice.shapes, position, decoder)
     decoder.finish()
     return codes
 
 
-def assert_same(some, others):
-    assert some.keys() == others.keys() == {"frames"}
-    np.testing.assert_array_equal(some["frames"], others["frames"])
+def assert_same(codes, expected):
+    assert codes.keys() == expected.keys() == {"frames"}
+    np.testing.assert_array_equal(codes["frames"], expected["frames"])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -48,20 +48,20 @@ def test_codes_come_back(small_voice, seed, null_share):
 
 @pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 5, 17, 750])
 @pytest.mark.parametrize("position", [-127, 0, 127])
-def test_codes_come_back_of_any_length(small_voice, n_frames, position):
-    other = dataclasses.replace(small_voice, n_frames=n_frames)
-    codes = other.random_codes(1)
-    assert_same(decode(other, encode(other, codes, position), position), codes)
+def test_codes_of_any_length_come_back(small_voice, n_frames, position):
+    voice = dataclasses.replace(small_voice, n_frames=n_frames)
+    codes = voice.random_codes(1)
+    assert_same(decode(voice, encode(voice, codes, position), position), codes)
 
 
-def test_all_null_is_no_section(small_voice):
+def test_null_codes_need_no_section(small_voice):
     codes = {"frames": np.zeros_like(small_voice.random_codes(0)["frames"])}
     assert encode(small_voice, codes) == {}
     assert_same(decode(small_voice, {}), codes)
     assert_same(decode(small_voice, {1: b"", 2: b""}), codes)
 
 
-def test_a_section_that_is_missing_is_null(small_voice):
+def test_missing_sections_give_null(small_voice):
     codes = small_voice.random_codes(5, 0.2)
     sections = encode(small_voice, codes)
     assert list(sections) == [1, 2]
@@ -70,24 +70,24 @@ def test_a_section_that_is_missing_is_null(small_voice):
     assert encode(small_voice, codes) == {1: sections[1]}
 
 
-def test_a_frame_that_is_null_is_not_coded_again(small_voice):
-    """A prediction is of the frames alone that are not null so far."""
+def test_a_frame_is_not_coded_after_its_first_null(small_voice):
+    """A prediction covers only the frames without a null so far."""
     codes = small_voice.random_codes(7)
-    plan, seen = small_voice.context.plan[0], []
+    plan, stages = small_voice.context.plan[0], []
 
     def source(prediction):
-        seen.append(prediction.stage)
-        before = codes["frames"][:, 0, 0, prediction.positions][: prediction.stage]
-        assert before.all()
+        stages.append(prediction.stage)
+        earlier = codes["frames"][:, 0, 0, prediction.positions][: prediction.stage]
+        assert earlier.all()
         assert (np.diff(prediction.positions) > 0).all()
         assert prediction.section == plan.sections[prediction.stage]
         return prediction.pick(codes["frames"])
 
     assert_same(walk(small_voice.context, small_voice.shapes, 0, CodesChooser(source)), codes)
-    assert seen == sorted(seen) == [pass_.stage for pass_ in plan.passes]
+    assert stages == sorted(stages) == [pass_.stage for pass_ in plan.passes]
 
 
-def test_bytes_are_what_the_meter_says(small_voice):
+def test_bytes_agree_with_the_meter(small_voice):
     large = dataclasses.replace(small_voice, n_frames=1500)
     codes = large.random_codes(3, 0.2)
     meter = CodesMeter(fixed_source(codes))
@@ -100,26 +100,26 @@ def test_bytes_are_what_the_meter_says(small_voice):
     assert set(meter.bits) == {("frames", stage) for stage in range(4)}
 
 
-def test_few_logits_are_kept_and_change_nothing(small_voice, monkeypatch):
+def test_the_limit_of_cached_logits_changes_nothing(small_voice, monkeypatch):
     codes = small_voice.random_codes(4, 0.1)
     sections = encode(small_voice, codes)
 
-    def asks_twice(prediction):
-        some = prediction.pick(codes["frames"])
-        rows = np.arange(0, len(some), 2)
+    def source(prediction):
+        picked = prediction.pick(codes["frames"])
+        rows = np.arange(0, len(picked), 2)
         np.testing.assert_array_equal(
-            prediction.code_logits(rows), prediction.code_logits(np.arange(len(some)))[::2]
+            prediction.code_logits(rows), prediction.code_logits(np.arange(len(picked)))[::2]
         )
-        return some
+        return picked
 
     for limit in (0, 1 << 20):
         monkeypatch.setattr("luxvox.entropy.voice.context.MAX_KEPT", limit)
-        encoder = CodesEncoder(asks_twice, CONSTRICTION)
+        encoder = CodesEncoder(source, CONSTRICTION)
         walk(small_voice.context, small_voice.shapes, POSITION, encoder)
         assert encoder.sections() == sections
 
 
-def test_bytes_too_many_are_refused(small_voice):
+def test_unread_bytes_are_refused(small_voice):
     sections = encode(small_voice, small_voice.random_codes(6))
     sections[2] += bytes(8) + b"\1"
     with pytest.raises(FormatError, match="codes 2: bytes are left after the last symbol"):
