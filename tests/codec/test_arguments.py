@@ -1,4 +1,4 @@
-"""Callers may hand over bytes in any object; what is of the wrong type is one clear error."""
+"""Callers may pass bytes in any object; a wrong type gives one clear error."""
 
 import array
 import io
@@ -17,7 +17,7 @@ from luxvox.codec.arguments import check_device, check_types, file_bytes
 from luxvox.codec.targets import picture_target
 from luxvox.errors import InputError, LuxvoxError, SystemFailure, UsageError
 
-luxvox: Any = typed  # these calls are wrong on purpose
+luxvox: Any = typed  # some calls are wrong on purpose
 PICTURE = np.zeros((9, 7, 3), np.uint8)
 SAMPLES = np.zeros(800, np.float32)
 
@@ -39,8 +39,8 @@ def in_mmap(data):
 
 
 def in_memory(data):
-    fsspec.filesystem("memory").pipe_file("/handed/over.lvx", data)
-    return "memory://handed/over.lvx"
+    fsspec.filesystem("memory").pipe_file("/argument.lvx", data)
+    return "memory://argument.lvx"
 
 
 KINDS: dict[str, Any] = {
@@ -49,7 +49,7 @@ KINDS: dict[str, Any] = {
     "bytearray": bytearray,
     "memoryview": memoryview,
     "numpy": lambda data: np.frombuffer(data, np.uint8),
-    "every second": lambda data: np.repeat(np.frombuffer(data, np.uint8), 2)[::2],
+    "strided": lambda data: np.repeat(np.frombuffer(data, np.uint8), 2)[::2],
     "array": lambda data: array.array("B", data),
     "signed": lambda data: memoryview(data).cast("b"),
     "mmap": in_mmap,
@@ -58,14 +58,14 @@ KINDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_functions_take_any_file_object_or_buffer(picture_file, voice_file, kind):
-    made = KINDS[kind]
-    assert luxvox.decompress_image(made(picture_file)).shape == (9, 7, 3)
-    assert luxvox.inspect(made(picture_file)) == luxvox.inspect(picture_file)
-    assert list(luxvox.codes(made(picture_file))) == list(luxvox.codes(picture_file))
-    assert luxvox.truncate(made(picture_file), size=10**6) == picture_file
-    assert len(luxvox.decompress_speech(made(voice_file))[0]) == 800
-    assert sum(map(len, luxvox.stream_speech(made(voice_file)))) == 800
-    assert np.array_equal(luxvox.codes(made(voice_file)), luxvox.codes(voice_file))
+    convert = KINDS[kind]
+    assert luxvox.decompress_image(convert(picture_file)).shape == (9, 7, 3)
+    assert luxvox.inspect(convert(picture_file)) == luxvox.inspect(picture_file)
+    assert list(luxvox.codes(convert(picture_file))) == list(luxvox.codes(picture_file))
+    assert luxvox.truncate(convert(picture_file), size=10**6) == picture_file
+    assert len(luxvox.decompress_speech(convert(voice_file))[0]) == 800
+    assert sum(map(len, luxvox.stream_speech(convert(voice_file)))) == 800
+    assert np.array_equal(luxvox.codes(convert(voice_file)), luxvox.codes(voice_file))
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -98,7 +98,7 @@ READERS = [
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (io.StringIO("x"), "open for text; open it with mode 'rb'"),
         (None, "not NoneType None"),
@@ -109,14 +109,14 @@ READERS = [
         (torch.zeros(5), "not Tensor"),
     ],
 )
-def test_what_holds_no_bytes_is_refused(reader, data, says):
-    with pytest.raises(UsageError, match=says):
+def test_objects_without_bytes_are_refused(reader, data, message):
+    with pytest.raises(UsageError, match=message):
         reader(data)
 
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("path", ["none.lvx", Path("none.lvx")])
-def test_a_file_that_is_not_there_is_an_error_of_the_system(reader, path):
+def test_a_missing_file_raises_the_systems_error(reader, path):
     with pytest.raises(FileNotFoundError, match="none.lvx"):
         reader(path)
 
@@ -221,7 +221,7 @@ def test_other_options(picture_file, voice_file):
 
 
 @pytest.mark.parametrize("samples", [[[1.0], [1.0, 2.0]], None, {}, object()])
-def test_what_are_no_samples_is_refused(samples):
+def test_bad_samples_are_refused(samples):
     with pytest.raises(LuxvoxError):
         luxvox.compress_speech(samples, 16000)
     with pytest.raises(LuxvoxError):
@@ -229,19 +229,19 @@ def test_what_are_no_samples_is_refused(samples):
 
 
 @pytest.mark.parametrize("pixels", [None, 7, [[1]], {}, object()])
-def test_what_is_no_picture_is_refused(pixels):
+def test_bad_pixels_are_refused(pixels):
     with pytest.raises(UsageError):
         luxvox.compress_image(pixels)
 
 
-def test_numbers_of_numpy_are_numbers():
+def test_numpys_numbers_are_accepted():
     check_types(quality=np.float32(50), size=np.int64(7), effort=np.uint8(5), sections=np.int16(1))
     check_types(strip=np.True_, quality=50, progress=print, bitrate=None)
-    some = luxvox.compress_image(PICTURE, np.float32(50))
-    assert some == luxvox.compress_image(PICTURE, 50)
+    data = luxvox.compress_image(PICTURE, np.float32(50))
+    assert data == luxvox.compress_image(PICTURE, 50)
 
 
-def test_devices_that_are_not_there():
+def test_missing_devices_are_refused():
     check_device("cpu")
     with pytest.raises(SystemFailure, match="device cuda:99 is not available"):
         check_device("cuda:99")
@@ -258,7 +258,7 @@ def test_long_values_are_not_repeated():
     assert str(caught.value) == "quality has to be a number, not str"
 
 
-def test_all_errors_are_at_hand():
+def test_all_errors_are_exported():
     for name in (
         "ChecksumError",
         "FormatError",
@@ -274,7 +274,7 @@ def test_all_errors_are_at_hand():
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint64, np.int8, np.int64])
-def test_whole_numbers_of_numpy_do_not_overflow(kind):
+def test_numpys_integers_do_not_overflow(kind):
     pixels = np.arange(300 * 300 * 3, dtype=np.uint32).reshape(300, 300, 3).astype(np.uint8)
     data = luxvox.compress_image(pixels, 10, effort=kind(1))
     crop = 10, 20, 100, 60
@@ -282,14 +282,14 @@ def test_whole_numbers_of_numpy_do_not_overflow(kind):
     assert np.array_equal(part, luxvox.decompress_image(data, crop=crop))
 
 
-def test_positions_of_numpy_do_not_overflow(voice_file):
+def test_numpys_positions_do_not_overflow(voice_file):
     file = luxvox.open_speech(voice_file)
     assert file.seek(np.int8(-100), 2) == 700
     assert len(file.read(np.uint8(90))) == 90
 
 
 @pytest.mark.parametrize("value", [Fraction(200), 10**400, -(10**400), np.float16(0)])
-def test_numbers_of_other_types_are_refused_as_others(value):
+def test_out_of_range_numbers_of_other_types_are_refused(value):
     for name in ("quality", "bpp", "psnr"):
         if name != "quality" and value == 200:
             continue
@@ -299,7 +299,7 @@ def test_numbers_of_other_types_are_refused_as_others(value):
         luxvox.compress_speech(SAMPLES, 8000, bitrate=value)
 
 
-def test_numbers_of_other_types_are_taken(picture_file, voice_file):
+def test_numbers_of_other_types_are_accepted(picture_file, voice_file):
     assert luxvox.compress_image(PICTURE, Fraction(101, 2)) == luxvox.compress_image(PICTURE, 50.5)
     assert luxvox.decompress_image(picture_file, max_pixels=10**400).shape == (9, 7, 3)
     with pytest.raises(InputError, match="max_seconds"):
@@ -313,7 +313,7 @@ def test_rates_in_half_precision_hold_for_large_pictures():
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "\ud800.png", Path("a\0b.png")])
-def test_names_that_no_file_can_have_are_refused(path):
+def test_impossible_file_names_are_refused(path):
     for function in (luxvox.compress_image, luxvox.compress_speech, *READERS):
         with pytest.raises(UsageError, match="no file can have the name"):
             function(path)
@@ -334,7 +334,7 @@ def test_closed_files_are_refused(function):
         torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"),
     ],
 )
-def test_tensors_that_no_array_can_be_made_of_are_refused(tensor):
+def test_tensors_that_cannot_become_arrays_are_refused(tensor):
     with pytest.raises(UsageError, match="pixels cannot be converted to an array"):
         luxvox.compress_image(tensor)
 

@@ -1,4 +1,4 @@
-"""Parts of files that are wrong in one place, spelled byte by byte."""
+"""Parts of files with one error, written byte by byte."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from luxvox.tests.golden.tiny_weights import TINY
 
 
 def raw(data: bytes) -> Make:
-    """Give bytes as they are."""
+    """Give these bytes."""
     return lambda: data
 
 
 def seal(front: bytes, rest: bytes = b"") -> bytes:
-    """Put the right checksum after a header."""
+    """Add the right checksum to a header, and then the rest."""
     return front + zlib.crc32(front).to_bytes(4, "little") + rest
 
 
@@ -57,7 +57,7 @@ def picture_header(
     fingerprint: bytes | None = None,
     rest: bytes | None = None,
 ) -> Make:
-    """Spell a picture's header, legal or not, with the right checksum and no codes after it."""
+    """Write a picture's header, legal or not, with the right checksum and no codes after it."""
 
     def make() -> bytes:
         front = b"\x89LVX\1\1" + model.to_bytes(2, "little")
@@ -69,13 +69,13 @@ def picture_header(
 
 
 def table(*lengths: int) -> bytes:
-    """Spell a table of six or more parts with the right checksum; lengths not given are 0."""
-    spelt = b"".join(map(varint_bytes, lengths)) + bytes(6 - len(lengths))
-    return spelt + binascii.crc_hqx(spelt, 0xFFFF).to_bytes(2, "little")
+    """Write a table of six or more parts with the right checksum; missing lengths are 0."""
+    entries = b"".join(map(varint_bytes, lengths)) + bytes(6 - len(lengths))
+    return entries + binascii.crc_hqx(entries, 0xFFFF).to_bytes(2, "little")
 
 
 def part(number: int, payload: bytes) -> bytes:
-    """Spell a part of the first band with the right checksum."""
+    """Write a part of the first band with the right checksum."""
     crc = binascii.crc_hqx(bytes([number, 0]) + payload, 0xFFFF)
     return crc.to_bytes(2, "little") + payload
 
@@ -83,7 +83,7 @@ def part(number: int, payload: bytes) -> bytes:
 def voice_header(
     samples: bytes = b"\x64", rate: bytes = b"\x03", quality: int = 5000, n_sections: int = 2
 ) -> Make:
-    """Spell a voice's header, legal or not, with the right checksum, and two empty sections."""
+    """Write a voice's header, legal or not, with the right checksum, and two empty sections."""
 
     def make() -> bytes:
         front = b"\x89LVX\1\2\0\0" + print_of("voice") + samples + rate + b"\x80"
@@ -94,13 +94,13 @@ def voice_header(
 
 
 def section(number: int, payload: bytes) -> bytes:
-    """Spell a section with the right checksum."""
+    """Write a section with the right checksum."""
     front = bytes([number]) + varint_bytes(len(payload))
     return front + binascii.crc_hqx(front + payload, 0xFFFF).to_bytes(2, "little") + payload
 
 
 def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) -> Make:
-    """Put sections that need not be legal after the codes of a picture."""
+    """Add sections, legal or not, after the codes of a picture."""
 
     def make_changed() -> bytes:
         content = container.read(make())
@@ -108,14 +108,14 @@ def with_types(make: Make, *sections: tuple[int, bytes], alpha: bool = False) ->
         counts = [flags, len(sections) - alpha][: 1 + (len(sections) > alpha)]
         data = container.write(content.header, [], content.parts)
         codes = data[container.read_header(data)[1] :]
-        spelt = b"".join(section(*fields) for fields in sections)
-        return picture_header(flags=bytes(counts), rest=codes + spelt)()
+        added = b"".join(section(*fields) for fields in sections)
+        return picture_header(flags=bytes(counts), rest=codes + added)()
 
     return make_changed
 
 
 def with_voice_sections(make: Make, *sections: tuple[int, bytes]) -> Make:
-    """Put sections that need not be legal after the header of a voice."""
+    """Add sections, legal or not, after the header of a voice."""
 
     def make_changed() -> bytes:
         data = make()
@@ -127,7 +127,7 @@ def with_voice_sections(make: Make, *sections: tuple[int, bytes]) -> Make:
 
 
 def recode(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
-    """Change the payload of the code section of that number, under a right checksum."""
+    """Change the payload of the code section with this number, and its checksum."""
 
     def make_changed() -> bytes:
         content = container.read(make())
@@ -136,15 +136,15 @@ def recode(make: Make, number: int, change: Callable[[bytes], bytes]) -> Make:
             parts[Part(number, 0)] = change(parts[Part(number, 0)])
             return container.write(content.header, content.sections, parts)
         sections = list(content.sections)
-        one = sections[number - 1]
-        sections[number - 1] = Section(one.type, change(one.payload))
+        old = sections[number - 1]
+        sections[number - 1] = Section(old.type, change(old.payload))
         return container.write(content.header, sections)
 
     return make_changed
 
 
 def escaping(n_bits: int) -> Make:
-    """Write escapes of n bits, all zero, in place of those of the largest codes."""
+    """Write escapes of n bits, all zero, instead of the escapes of the largest codes."""
 
     def push(coder: coders.Encoder, _: int) -> None:
         parts = [(n_bits, 5)] + [(0, min(8, n_bits - start)) for start in range(0, n_bits, 8)]
@@ -160,7 +160,7 @@ def escaping(n_bits: int) -> Make:
 
 
 def first_code_is(value: int) -> Source:
-    """Return a source of one code that is not the rounded mean."""
+    """Return a source of rounded means, except for the first code."""
 
     def source(prediction: Prediction) -> NDArray[np.int32]:
         codes = (prediction.mean + 4) >> 3
@@ -184,27 +184,27 @@ def alter(make: Make, offset: int) -> Make:
 
 
 def longer(n: int) -> bytes:
-    """Pack text that is n bytes longer than is said."""
+    """Pack text that is n bytes longer than its stated size."""
     packed = pack(b"some text" * 9)
     return varint_bytes(81 - n) + packed[1:]
 
 
 def swap_bands(make: Make) -> Make:
-    """Let two bands change what they have of section 1, with its checksums."""
+    """Swap section 1 of two bands, with its checksums."""
 
     def make_changed() -> bytes:
         data = make()
         entries = list_parts(data, container.read_header(data)[1], Bands(70, 32, 1, False)).entries
-        one, other = entries[:2]
-        assert one.size == other.size
-        middle, end = other.offset, other.offset + other.size
-        return data[: one.offset] + data[middle:end] + data[one.offset : middle] + data[end:]
+        first, second = entries[:2]
+        assert first.size == second.size
+        middle, end = second.offset, second.offset + second.size
+        return data[: first.offset] + data[middle:end] + data[first.offset : middle] + data[end:]
 
     return make_changed
 
 
 def save(pixels: Any, format: str, **options: Any) -> bytes:
-    """Return pixels as a file of a usual format."""
+    """Return pixels as a file of a common format."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format, **options)
     return stream.getvalue()

@@ -40,7 +40,7 @@ REFERENCE_DB = 37.0
 
 
 def tone(n, rate=16_000, seed=0):
-    """Gliding harmonics and a little noise, float32 [n]."""
+    """Make gliding harmonics and a little noise, float32 [n]."""
     t = np.arange(n) / rate
     generator = np.random.default_rng(seed)
     glide = 2 * np.pi * (150 * t + 20 * np.sin(2 * np.pi * t))
@@ -54,11 +54,11 @@ def codec():
     model = SpeechModel(CONFIG)
     compressed = spectrum(torch.from_numpy(8.0 * tone(320 * 400))[None])
     directions = principal_directions(compressed, CONFIG.n_channels - N_ENVELOPES)
-    of_envelopes = principal_directions(envelopes(compressed, CONFIG.n_bands), N_ENVELOPES)
+    envelope_directions = principal_directions(envelopes(compressed, CONFIG.n_bands), N_ENVELOPES)
     with torch.no_grad():
         model.down.zero_()
         model.down[N_ENVELOPES:, :N_REALS] = directions
-        model.down[:N_ENVELOPES, N_REALS:] = 0.3 * of_envelopes
+        model.down[:N_ENVELOPES, N_REALS:] = 0.3 * envelope_directions
         model.up.zero_()
         model.up[:, N_ENVELOPES:] = directions.T
         assert model.synthesis.polar is not None

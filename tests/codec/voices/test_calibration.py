@@ -1,4 +1,4 @@
-"""Voices come back as loud as they were, however loud the networks draw them."""
+"""Voices come back as loud as they were, however loud the networks' output is."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def level_change(samples, rate_hz=16_000, quality=100):
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.3])
 @pytest.mark.parametrize("peak", [0.001, 0.1, 1.0])
 def test_levels_stay(factor, peak, monkeypatch):
-    drawn = tiling.synthesise
+    original = tiling.synthesise
     monkeypatch.setattr(
-        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in drawn(*args))
+        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in original(*args))
     )
     samples = tone(32_000)
     assert abs(level_change(samples * np.float32(peak / np.abs(samples).max()))) < 0.5
@@ -41,13 +41,13 @@ def test_levels_of_other_rates_stay():
     assert abs(level_change(tone(44_100, 44_100), 44_100)) < 0.5
 
 
-def test_levels_of_long_recordings_are_those_of_some_segments():
+def test_levels_of_long_recordings_stay():
     samples = np.concatenate([tone(240_000, seed=n) for n in range(6)])
     assert abs(level_change(samples, quality=60)) < 0.5
 
 
 @pytest.mark.parametrize("n", [1, 320, 321, 239_681])
-def test_what_is_too_short_or_too_quiet_to_measure_is_coded(n):
+def test_sounds_too_short_or_too_quiet_to_measure_are_coded(n):
     for samples in (np.zeros(n, np.float32), np.full(n, 0.01, np.float32)):
         data = luxvox.compress_speech(samples, 16_000, quality=1, effort=1)
         assert np.isfinite(luxvox.decompress_speech(data)[0]).all()
@@ -55,9 +55,9 @@ def test_what_is_too_short_or_too_quiet_to_measure_is_coded(n):
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])
 def test_levels_do_not_follow_pauses(factor, monkeypatch):
-    drawn = tiling.synthesise
+    original = tiling.synthesise
     monkeypatch.setattr(
-        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in drawn(*args))
+        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in original(*args))
     )
     samples = np.random.default_rng(0).normal(0, 1e-5, 3 * 240_000 - 320).astype(np.float32)
     spoken = slice(240_000, 480_000)  # the second of three segments
@@ -69,5 +69,5 @@ def test_levels_do_not_follow_pauses(factor, monkeypatch):
 
 @pytest.mark.parametrize("factor", [0.7, 1.8])
 def test_levels_of_faint_voices_stay(factor, monkeypatch):
-    """Their gain is corrected, too, though it is near the largest that a header holds."""
+    """Their gain is corrected, too, though it is near the largest in a header."""
     test_levels_stay(factor, 2e-4, monkeypatch)

@@ -1,4 +1,4 @@
-"""Voices decoded: from codes, in chunks, from files that are cut, damaged or foreign."""
+"""Voices decoded: from codes, in chunks, and from files that are cut, damaged or foreign."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from luxvox.tests.codec.voices.conftest import CONFIG, tone, voice_header
 from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 
 
-def test_codes_and_back():
+def test_codes_give_the_decoded_samples():
     samples = tone(20_000)
     data = voices.compress_speech(samples, 16_000, quality=80)
     codes = luxvox.codes(data)
     assert codes.shape == (CONFIG.n_stages, 64)
     assert codes.max() < CONFIG.codebook_size
-    again = voices.samples_of_codes(codes) / amplitude_of(voice_header(data).gain)
+    from_codes = voices.samples_of_codes(codes) / amplitude_of(voice_header(data).gain)
     decoded, _ = voices.decompress_speech(data)
-    assert np.allclose(again[:20_000], decoded, atol=1e-6)
+    assert np.allclose(from_codes[:20_000], decoded, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_fewer_sections_give_a_prefix_of_the_stages(codec):
     data = voices.compress_speech(tone(30_000), 16_000, quality=100)
     coarse, _ = voices.decompress_speech(data, sections=1)
     codes = luxvox.codes(data)[: CONFIG.first_stages]
-    again = voices.samples_of_codes(codes)
+    from_codes = voices.samples_of_codes(codes)
     gain = amplitude_of(voice_header(data).gain)
-    assert np.allclose(again[:30_000] / gain, coarse, atol=1e-6)
+    assert np.allclose(from_codes[:30_000] / gain, coarse, atol=1e-6)
 
 
-def test_chunks_are_the_whole():
+def test_chunks_add_up_to_the_whole():
     data = voices.compress_speech(tone(1600 * 320), 16_000, quality=50)
     chunks = list(voices.stream_speech(data))
     assert len(chunks) > 1
@@ -66,7 +66,7 @@ def test_chunks_are_the_whole():
 
 
 @pytest.mark.parametrize("chunk", [20, 33, 150])
-def test_chunked_networks_equal_the_whole(codec, chunk):
+def test_networks_compute_the_same_in_chunks(codec, chunk):
     samples = tone(200 * FRAME_SAMPLES)
     blocks = np.array_split(samples, 13)
     whole = codec.model.latents(spectrum(torch.from_numpy(samples)[None]))[0]
@@ -85,12 +85,12 @@ def test_a_cut_file_loses_its_tail():
     with pytest.warns(TruncatedWarning):
         cut, _ = voices.decompress_speech(data[: len(data) // 2])
     assert 0 < len(cut) < len(whole)
-    settled = len(cut) - 30 * 320  # the networks look ahead
-    assert np.allclose(cut[:settled], whole[:settled], atol=1e-5)
+    n_equal = len(cut) - 30 * 320  # the networks look ahead
+    assert np.allclose(cut[:n_equal], whole[:n_equal], atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_what_is_left_of_a_truncated_voice(channels):
+def test_a_truncated_voice_decodes_like_its_beginning(channels):
     samples = np.stack([tone((SEGMENT_FRAMES + 100) * 320, seed=c) for c in range(channels)], 1)
     data = voices.compress_speech(samples, 16_000, quality=90)
     coarse, _ = voices.decompress_speech(truncate(data, sections=1), strict=True)
@@ -99,9 +99,9 @@ def test_what_is_left_of_a_truncated_voice(channels):
     size = entries[0].offset + sum(entries[2 * c].size + 4 for c in range(channels))
     short = truncate(data, size=size)
     decoded, _ = voices.decompress_speech(short, strict=True)
-    settled = len(decoded) - 30 * 320
+    n_equal = len(decoded) - 30 * 320
     assert len(decoded) == (SEGMENT_FRAMES - 1) * 320
-    assert np.allclose(decoded[:settled], coarse[:settled], atol=1e-5)
+    assert np.allclose(decoded[:n_equal], coarse[:n_equal], atol=1e-5)
 
 
 def test_strict_refuses_a_cut_voice():
@@ -129,10 +129,10 @@ def test_a_damaged_segment_leaves_the_others_whole(number):
         voices.decompress_speech(bytes(damaged))
     with pytest.warns(DamageWarning, match="1 sections are altered"):
         decoded, _ = voices.decompress_speech(bytes(damaged), conceal=True)
-    border, settled = (SEGMENT_FRAMES - 1) * 320, 30 * 320
-    first, second = slice(0, border - settled), slice(border + settled, None)
-    sound, lost = (second, first) if number < 2 else (first, second)
-    assert np.allclose(decoded[sound], whole[sound], atol=1e-5)
+    border, overlap = (SEGMENT_FRAMES - 1) * 320, 30 * 320
+    first, second = slice(0, border - overlap), slice(border + overlap, None)
+    intact, lost = (second, first) if number < 2 else (first, second)
+    assert np.allclose(decoded[intact], whole[intact], atol=1e-5)
     assert not np.allclose(decoded[lost], whole[lost], atol=1e-3)
     assert (np.abs(decoded[lost]).max() < 1e-3) == (number % 2 == 0)
 
@@ -170,13 +170,13 @@ def test_too_long_voices_are_refused_before_any_work(limit):
         voices.decompress_speech(data[:30], max_seconds=limit)
 
 
-def test_sections_asked_for_are_checked():
+def test_illegal_numbers_of_sections_are_refused():
     data = voices.compress_speech(tone(100), 16_000, quality=50)
     with pytest.raises(UsageError):
         voices.decompress_speech(data, sections=0)
 
 
-def test_hostile_codes_decode_to_something_finite(codec):
+def test_hostile_codes_decode_to_finite_samples(codec):
     header = container.VoiceHeader(
         9, codec.fingerprint, 16_000, 16_000, False, 128, Quality(5000), 1
     )

@@ -1,4 +1,4 @@
-"""Voices end to end, with a tiny model whose codebooks are random."""
+"""Voices end to end, with a tiny model that has random codebooks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_length_rate_and_shape_come_back(rate, channels):
     assert np.isfinite(decoded).all()
 
 
-def test_what_is_not_kept_is_said():
+def test_a_lost_band_is_noted():
     noise = np.random.default_rng(0).normal(0, 0.1, 4800).astype(np.float32)
     with pytest.warns(LossWarning, match="up to 8 kHz"):
         voices.compress_speech(noise, 48_000)
@@ -66,8 +66,8 @@ def test_the_codec_keeps_the_signal_it_was_fitted_to():
 def test_level_and_offset_do_not_change_the_codes(scale):
     samples = tone(16_000)
     plain = luxvox.codes(voices.compress_speech(samples, 16_000, quality=70))
-    moved = (samples * scale + np.float32(0.3 * scale)).astype(np.float32)
-    codes = luxvox.codes(voices.compress_speech(moved, 16_000, quality=70))
+    changed = (samples * scale + np.float32(0.3 * scale)).astype(np.float32)
+    codes = luxvox.codes(voices.compress_speech(changed, 16_000, quality=70))
     assert (codes == plain).mean() > 0.9
 
 
@@ -107,7 +107,7 @@ def test_bitrate_is_hit(bitrate):
 
 
 @pytest.mark.parametrize(("size", "effort"), [(900, 5), (900, 7)])
-def test_size_is_never_more(size, effort):
+def test_size_is_never_exceeded(size, effort):
     data = voices.compress_speech(tone(160_000), 16_000, size=size, effort=effort)
     assert 0.98 * size <= len(data) <= size
 
@@ -119,55 +119,58 @@ def test_sizes_out_of_reach_are_refused():
             voices.compress_speech(samples, 16_000, size=size)
 
 
-def error_of(samples, effort):
+def quantisation_error(samples, effort):
+    """Return the squared error that the codes leave, and the codes."""
     data = voices.compress_speech(samples, 16_000, quality=60, effort=effort)
     codec = weights.voice_codec(None)
     scale = amplitude_of(voice_header(data).gain)
     blocks = [(samples - samples.mean()).astype(np.float32) * np.float32(scale)]
     latents = torch.cat(list(tiling.analyse(codec.model, blocks, len(samples))), 2)
     codes = luxvox.codes(data)
-    left = latents - dequantise(codec, codes)
-    return float(left.square().sum()), codes
+    error = latents - dequantise(codec, codes)
+    return float(error.square().sum()), codes
 
 
-def test_a_wider_beam_leaves_less():
+def test_a_wider_beam_leaves_a_smaller_error():
     samples = tone(32_000)
-    greedy, _ = error_of(samples, 1)
-    beam, codes = error_of(samples, 3)
+    greedy, _ = quantisation_error(samples, 1)
+    beam, codes = quantisation_error(samples, 3)
     assert beam < greedy
     assert not codes[1:][codes[:-1] == 0].any()
 
 
 def choose_by(codec, latents, depths, share):
-    """Codes [stages, F], their bits by the context model, and the squared error they leave."""
+    """Return codes [stages, F], their bits by the context model, and the squared error."""
     meter = CodesMeter(VoiceChoice(codec.model.vq, latents, depths, share).choose)
     codes = walk(codec.context, {LEVEL: (1, len(depths))}, 0, meter)[LEVEL][:, 0, 0]
-    left = latents - dequantise(codec, codes)
-    return codes, sum(meter.bits.values()), float(left.square().sum())
+    error = latents - dequantise(codec, codes)
+    return codes, sum(meter.bits.values()), float(error.square().sum())
 
 
-def test_costs_of_the_context_model_save_bits_for_distortion(codec):
+def test_counting_bits_trades_them_for_distortion(codec):
     samples = torch.from_numpy(8.0 * tone(320 * 60))[None]
     latents = codec.model.latents(spectrum(samples))[0]
     depths = np.arange(latents.shape[2]) % (CONFIG.n_stages + 1)
-    nearest, *plain = choose_by(codec, latents, depths, 0.0)
-    _, *cheaper = choose_by(codec, latents, depths, 0.1)
-    rest = latents[:, 0].T.clone()
-    open_ = np.ones(len(depths), bool)
-    for stage in range(CONFIG.n_stages):  # without costs each word is the nearest, null counted
-        distance = torch.cdist(rest, codec.model.vq.codebooks[stage, 0])
-        open_ &= (depths > stage) & (distance.argmin(1) != 0).numpy()
-        best = distance.argmin(1) * torch.from_numpy(open_)
+    nearest, nearest_bits, nearest_error = choose_by(codec, latents, depths, 0.0)
+    _, cheaper_bits, cheaper_error = choose_by(codec, latents, depths, 0.1)
+    residual = latents[:, 0].T.clone()
+    is_open = np.ones(len(depths), bool)
+
+    # If bits cost nothing, each codeword is the nearest, or null.
+    for stage in range(CONFIG.n_stages):
+        distance = torch.cdist(residual, codec.model.vq.codebooks[stage, 0])
+        is_open &= (depths > stage) & (distance.argmin(1) != 0).numpy()
+        best = distance.argmin(1) * torch.from_numpy(is_open)
         np.testing.assert_array_equal(nearest[stage], best)
-        rest -= codec.model.vq.codebooks[stage, 0][best]
+        residual -= codec.model.vq.codebooks[stage, 0][best]
     assert (nearest[0] != 0).mean() > 0.5
-    assert cheaper[0] < plain[0]
-    assert plain[1] < cheaper[1]
+    assert cheaper_bits < nearest_bits
+    assert nearest_error < cheaper_error
 
 
 @pytest.mark.parametrize("effort", [1, 3, 5])
 def test_silence_in_a_voice_takes_no_codes(effort):
-    """At quality 100 frames that hold nothing have depths, but no words to fill them."""
+    """At quality 100 silent frames may have codes, but no codeword suits them."""
     samples = np.concatenate([tone(16_000), np.zeros(32_000, np.float32)])
     samples -= samples.mean()
     samples[16_000:] = 0.0
@@ -176,16 +179,16 @@ def test_silence_in_a_voice_takes_no_codes(effort):
 
 
 @pytest.mark.parametrize("effort", [1, 5])
-def test_progress_goes_on_through_corrections_and_search(effort):
+def test_progress_covers_corrections_and_search(effort):
     samples = tone(3 * SEGMENT_FRAMES * 320)
     samples = np.stack([samples, samples[::-1]], 1)
-    told: list[float] = []
-    voices.compress_speech(samples, 16_000, bitrate=0.8, effort=effort, progress=told.append)
-    assert told == sorted(told) and 0.0 < told[0] and told[-1] == 1.0
+    shares: list[float] = []
+    voices.compress_speech(samples, 16_000, bitrate=0.8, effort=effort, progress=shares.append)
+    assert shares == sorted(shares) and 0.0 < shares[0] and shares[-1] == 1.0
     if effort == 5:
-        assert sum(0.1 < share < 0.735 for share in told) == 2 * 12  # channels, quarters
-    searching = 0.735 if effort == 5 else 0.5
-    n_coded = sum(searching < share < 1.0 for share in told)
+        assert sum(0.1 < share < 0.735 for share in shares) == 2 * 12  # channels, quarters
+    search_start = 0.735 if effort == 5 else 0.5
+    n_coded = sum(search_start < share < 1.0 for share in shares)
     assert n_coded > 0 and n_coded % (2 * 4) == 0  # channels, segments; any number of tries
 
 
@@ -202,21 +205,21 @@ def test_threads_do_not_change_the_file(effort):
 
 
 def heard_distance(samples, work, quality=60):
-    """How far the decoded voice is from the recording, as training measures it."""
+    """Return the distance of the decoded voice from the recording, as training measures it."""
     data = voices.compress_speech(samples, 16_000, quality=quality, effort=work)
     decoded, _ = voices.decompress_speech(data)
-    heard, wanted = (spectra(torch.from_numpy(8.0 * x)[None]) for x in (decoded, samples))
-    return float(distortions(heard, wanted)[0])
+    heard, expected = (spectra(torch.from_numpy(8.0 * x)[None]) for x in (decoded, samples))
+    return float(distortions(heard, expected)[0])
 
 
-def test_corrected_latents_sound_nearer():
+def test_corrections_reduce_the_distance():
     samples = tone(64_000)
     plain, corrected = (heard_distance(samples, work, 70) for work in (1, 6))
     assert corrected < plain
 
 
-def test_corrections_know_the_neighbouring_segment(codec):
-    """Two segments, the second of a few frames: what is too short to listen to still decodes."""
+def test_corrections_across_segments(codec):
+    """Of two segments the second is too short to measure, but still decodes."""
     samples = tone(SEGMENT_FRAMES * 320 + 900)
     data = voices.compress_speech(samples, 16_000, quality=40, effort=6)
     decoded, _ = voices.decompress_speech(data)
@@ -225,50 +228,50 @@ def test_corrections_know_the_neighbouring_segment(codec):
 
 
 @pytest.mark.parametrize("n_samples", [1, 319, 5000, 6400, 7000])
-def test_clips_too_short_to_listen_to(n_samples):
+def test_clips_too_short_to_correct(n_samples):
     samples = tone(n_samples)
     data = voices.compress_speech(samples, 16_000, quality=50, effort=9)
     decoded, _ = voices.decompress_speech(data)
     assert decoded.shape == samples.shape
 
 
-def test_a_beam_of_silence_is_silence():
+def test_a_beam_search_keeps_silence():
     data = voices.compress_speech(np.zeros(32_000, np.float32), 16_000, quality=50, effort=3)
     assert not np.asarray(luxvox.codes(data)).any()
 
 
 @pytest.mark.parametrize(("bitrate", "quality", "effort"), [(12.0, 100, 1), (0.3, 1, 4)])
-def test_bitrates_out_of_reach_give_the_nearest_and_say_so(bitrate, quality, effort):
+def test_bitrates_out_of_reach_give_the_nearest_with_a_warning(bitrate, quality, effort):
     samples = tone(32_000)[: 32_000 if quality == 100 else 8000]
-    said = rf"{bitrate:g} kbit/s is out of reach .* which takes (\d+\.\d\d) to (\d+\.\d\d)$"
-    with pytest.warns(TargetWarning, match=said) as caught:
+    message = rf"{bitrate:g} kbit/s is out of reach .* which takes (\d+\.\d\d) to (\d+\.\d\d)$"
+    with pytest.warns(TargetWarning, match=message) as caught:
         data = voices.compress_speech(samples, 16_000, bitrate, effort=effort)
-    end = voices.compress_speech(samples, 16_000, quality=quality, effort=effort)
-    assert len(data) >= len(end) if quality == 100 else len(data) == len(end)
-    least, most = map(float, re.findall(r"\d+\.\d\d", str(caught[0].message)))
+    nearest = voices.compress_speech(samples, 16_000, quality=quality, effort=effort)
+    assert len(data) >= len(nearest) if quality == 100 else len(data) == len(nearest)
+    min_kbps, max_kbps = map(float, re.findall(r"\d+\.\d\d", str(caught[0].message)))
     kbps = 8 * len(data) * 16 / len(samples)
-    assert kbps == pytest.approx(most if quality == 100 else least, abs=0.006)
-    assert least < most
+    assert kbps == pytest.approx(max_kbps if quality == 100 else min_kbps, abs=0.006)
+    assert min_kbps < max_kbps
 
 
 @pytest.mark.parametrize("effort", [1, 5])
-def test_rates_go_on_where_quality_ends(effort):
-    """Soft frames get all stages in the end; the file says quality 100 and is read as any other."""
+def test_rates_beyond_quality_100(effort):
+    """Soft frames get more stages; the file says quality 100 and decodes like any other."""
     samples = tone(64_000) * np.geomspace(1.0, 0.01, 64_000, dtype=np.float32)
     finest = voices.compress_speech(samples, 16_000, quality=100, effort=effort)
     with pytest.warns(TargetWarning, match="out of reach"):
         data = voices.compress_speech(samples, 16_000, bitrate=12.0, effort=effort)
     assert len(data) > len(finest)
     assert voice_header(data).quality == Quality(10_000)
-    more, fewer = ((luxvox.codes(file) != 0).sum() for file in (data, finest))
-    assert more > fewer
+    n_codes, n_finest = ((luxvox.codes(file) != 0).sum() for file in (data, finest))
+    assert n_codes > n_finest
     assert voices.decompress_speech(data)[0].shape == samples.shape
-    aim = (len(finest) + len(data)) / 2
-    between = voices.compress_speech(samples, 16_000, size=aim, effort=effort)
-    assert len(finest) < len(between) <= aim
+    size = (len(finest) + len(data)) / 2
+    between = voices.compress_speech(samples, 16_000, size=size, effort=effort)
+    assert len(finest) < len(between) <= size
 
 
-def test_nobody_asked_for_the_default_bitrate():
+def test_the_default_bitrate_out_of_reach_gives_no_warning():
     samples = tone(8000)
     with pytest.warns(TargetWarning, match="3 kbit/s is out of reach"):
         data = voices.compress_speech(samples, 16_000, 3.0, effort=1)

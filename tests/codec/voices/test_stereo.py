@@ -1,4 +1,4 @@
-"""Two channels: neither side is treated in another way, and a voice stays on its side."""
+"""Two channels: both sides are treated alike, and a voice stays on its side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE_HZ, N = 16_000, 8_000
 
 
 def voice(n=N, seed=0):
-    """Gliding harmonics with pauses, and a little noise, float32 [n]."""
+    """Make gliding harmonics with pauses, and a little noise, float32 [n]."""
     t = np.arange(n) / RATE_HZ
     glide = 2 * np.pi * ((130 + 30 * seed) * t + 15 * np.sin(5 * t + seed))
     sound = sum(np.sin(k * glide) / k for k in range(1, 16)) * (np.sin(9 * t + seed) > -0.5)
@@ -28,23 +28,23 @@ def pan(left, right):
 
 
 def interview():
-    """Two people in turn, each on a side of their own."""
+    """Two people speak in turn, each on their own side."""
     silence = np.zeros(N, np.float32)
     turns = [voice(seed=0), silence, voice(seed=1), silence]
     return np.stack([np.concatenate(turns), np.concatenate(turns[::-1])], 1)
 
 
 def room():
-    """A voice in the middle, and quiet noise that differs from side to side."""
+    """A voice in the middle, and different quiet noise on each side."""
     noise = 0.003 * np.random.default_rng(1).standard_normal((N, 2))
     return (voice()[:, None] + noise).astype(np.float32)
 
 
 def middle_then_right():
-    """Nine seconds in the middle, half a second on the right alone."""
+    """Nine seconds in the middle, half a second only on the right."""
     centred = np.repeat(voice(9 * RATE_HZ)[:, None], 2, 1)
-    aside = np.stack([np.zeros(RATE_HZ // 2, np.float32), voice(RATE_HZ // 2, 1)], 1)
-    return np.concatenate([centred, aside])
+    right = np.stack([np.zeros(RATE_HZ // 2, np.float32), voice(RATE_HZ // 2, 1)], 1)
+    return np.concatenate([centred, right])
 
 
 def mode(data):
@@ -74,7 +74,7 @@ def compress(samples, **options):
 
 
 def both_ways(samples, **options):
-    """Code channels as they are and exchanged; return lengths, and what comes back."""
+    """Code channels in both orders; return file sizes and both decoded sounds."""
     files = [compress(channels, **options) for channels in (samples, samples[:, ::-1])]
     decoded, exchanged = (luxvox.decompress_speech(data)[0] for data in files)
     return [len(data) for data in files], decoded, exchanged[:, ::-1]
@@ -82,15 +82,15 @@ def both_ways(samples, **options):
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_exchanged_channels_come_back_exchanged(scene):
-    lengths, decoded, exchanged = both_ways(SCENES[scene])
+    sizes, decoded, exchanged = both_ways(SCENES[scene])
     assert decoded.any() == (scene != "silence")
-    assert lengths[0] == lengths[1]
+    assert sizes[0] == sizes[1]
     np.testing.assert_array_equal(decoded, exchanged)
 
 
-def test_all_that_efforts_do_is_alike_for_both_channels():
-    lengths, decoded, exchanged = both_ways(SCENES["unlike"], effort=7)
-    assert lengths[0] == lengths[1]
+def test_high_efforts_treat_both_channels_alike():
+    sizes, decoded, exchanged = both_ways(SCENES["unlike"], effort=7)
+    assert sizes[0] == sizes[1]
     np.testing.assert_array_equal(decoded, exchanged)
 
 
@@ -99,26 +99,26 @@ def test_all_that_efforts_do_is_alike_for_both_channels():
 def test_exchanged_noise_comes_back_exchanged(seed, n):
     generator = np.random.default_rng(seed)
     samples = generator.normal(0, 0.1, (n, 2)) @ generator.normal(0, 1, (2, 2))
-    lengths, decoded, exchanged = both_ways(samples)
-    assert lengths[0] == lengths[1]
+    sizes, decoded, exchanged = both_ways(samples)
+    assert sizes[0] == sizes[1]
     np.testing.assert_array_equal(decoded, exchanged)
 
 
 def assert_no_copy(samples):
-    """Hold what is decoded where one channel is silent against what the other one has there."""
+    """Check that a channel decodes to silence where it was silent."""
     decoded = luxvox.decompress_speech(compress(samples, quality=50))[0]
-    middle = slice(1000, -1000)  # sounds do not end within a frame
+    middle = slice(1000, -1000)  # without the ends, which spread over a frame
     for side in range(2):
-        alone = samples[:, 1 - side] == 0
-        if alone.any():
-            heard, copy = decoded[alone, side], decoded[alone, 1 - side]
+        is_alone = samples[:, 1 - side] == 0
+        if is_alone.any():
+            heard, copy = decoded[is_alone, side], decoded[is_alone, 1 - side]
             assert decibels(copy[middle]) < decibels(heard) - 30
-            assert abs(decibels(heard) - decibels(samples[alone, side])) < 2
+            assert abs(decibels(heard) - decibels(samples[is_alone, side])) < 2
 
 
 @pytest.mark.parametrize("scene", ["left", "right", "interview"])
 def test_a_voice_leaves_no_copy_on_the_other_side(scene, monkeypatch):
-    monkeypatch.undo()  # the weights that ship
+    monkeypatch.undo()  # use the shipped weights
     assert_no_copy(SCENES[scene])
 
 
@@ -140,7 +140,7 @@ def test_how_channels_are_coded(scene, modes):
     assert mode(compress(SCENES[scene], quality=10)) in modes
 
 
-def test_half_a_second_aside_is_enough_to_part_the_channels():
+def test_half_a_second_on_one_side_separates_the_channels():
     assert mode(compress(middle_then_right())) == LEFT_AND_RIGHT
 
 
@@ -149,5 +149,5 @@ def test_one_channel_has_no_mode():
 
 
 def test_a_voice_in_the_middle_costs_little_more_than_one_channel():
-    one, both = (len(compress(samples)) for samples in (voice(), pan(1, 1)))
-    assert both < 1.1 * one + 12
+    mono, stereo = (len(compress(samples)) for samples in (voice(), pan(1, 1)))
+    assert stereo < 1.1 * mono + 12
