@@ -43,18 +43,18 @@ def export_run(
     """Write `MODEL_ID.safetensors` and `MODEL_ID.json` from a run folder.
 
     Args:
-        run: folder of a run that has been through the joint phase (pictures), or the joint
-            and context phases (voices).
+        run: folder of a run whose joint phase (pictures), or joint and context phases
+            (voices), have been trained.
         weights_dir: where to write; the package's own weights folder by default.
         model_id: KIND-NUMBER; picture-1 or voice-1 by default.
-        overwrite: replace weights of that name; otherwise only identical ones may be written again.
+        overwrite: replace weights of this name; otherwise only identical ones may be written again.
 
     Returns:
         The path of the model card.
 
     Raises:
         InputError: if a part of the run is missing or unreadable, or the id has a different form.
-        UsageError: if there are other weights of that name.
+        UsageError: if there are other weights of this name.
         ModelError: if an accumulator of the context model could overflow.
     """
     kind, number = _check_identity(run, model_id)
@@ -79,7 +79,7 @@ def export_run(
 
 
 def _write_model(path: Path, card: Mapping[str, Any], data: bytes, overwrite: bool) -> None:
-    """Write a card and its weights, unless there are others of that name."""
+    """Write a card and its weights, unless other weights have this name."""
     text = (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()
     if not overwrite and path.exists() and path.read_bytes() != text:
         raise UsageError(f"{path} exists; name another model, or replace it with --overwrite")
@@ -117,7 +117,7 @@ def _check_identity(run: Path, model_id: str | None) -> tuple[str, str]:
 
 
 Parts = tuple[dict[str, Any], dict[str, Tensor]]
-"""The configuration of a model, and its tensors as the weights file holds them."""
+"""The configuration of a model, and its tensors in the form of the weights file."""
 
 
 def _picture_parts(run: Path) -> Parts:

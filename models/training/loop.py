@@ -4,10 +4,10 @@ A run folder holds
 
 * `parts.safetensors` (pictures), or `model.safetensors` and `context.safetensors` (voices): the
   parts of the codec, each written whole by a phase that trains it,
-* `phase-P.safetensors` and `phase-P.json`: what is needed to resume phase P,
+* `phase-P.safetensors` and `phase-P.json`: the state from which phase P resumes,
 * `phase-P.csv`: the log; `phase-P/`: samples of decoded voices,
 * `summary-P.json`: command, steps, minutes and machine of phase P, for the model card,
-* `run.json`: configuration, sources of the data, and what training started from.
+* `run.json`: configuration, sources of the data, and the hours and phases of earlier training.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class Phase(Protocol):
-    """What the loop needs of a phase."""
+    """A phase as the loop uses it."""
 
     name: str
     learning_rate: float
@@ -55,10 +55,10 @@ class Phase(Protocol):
         """Return a scalar loss on a fresh batch and figures to log."""
 
     def memory(self) -> dict[str, Tensor]:
-        """Return what training changes without a gradient; a resume writes into it."""
+        """Return the tensors that change without gradients; a resume writes into them."""
 
     def validate(self, folder: Path) -> dict[str, float]:
-        """Measure on data that is held back; write samples to `folder`, if there are any."""
+        """Measure on held-back data; write samples to `folder`, if there are any."""
 
     def finish(self, run: Path) -> None:
         """Write the trained part of the codec into the run folder."""
@@ -66,7 +66,7 @@ class Phase(Protocol):
 
 @dataclass(frozen=True)
 class Learner:
-    """Everything a phase changes: parameters, their running means, and what else it remembers."""
+    """Everything a phase changes: parameters, their running means, and its own memory."""
 
     parameters: dict[str, nn.Parameter]
     means: dict[str, Tensor]
@@ -76,7 +76,7 @@ class Learner:
 
 @dataclass
 class PhaseState:
-    """How far a phase has come; all of it is saved for a resume."""
+    """How far a phase has come; saved for a resume."""
 
     step: int = 0
     elapsed_s: float = 0.0
@@ -97,7 +97,7 @@ def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) 
     sums: dict[str, float] = {}
     n_sums = 0
     while state.elapsed_s < minutes * 60.0:
-        # The schedule follows the clock: the rate has fallen when the minutes are over.
+        # The schedule follows the clock: the rate reaches its end when the minutes are over.
         rate = _schedule(state.step, state.elapsed_s / (minutes * 60.0))
         for group in learner.optimiser.param_groups:
             group["lr"] = phase.learning_rate * rate * group["factor"]
@@ -144,7 +144,7 @@ def _learn(
 
 
 def _update_means(learner: Learner, step: int) -> None:
-    """Move the running means towards the parameters as they are after a number of steps."""
+    """Move the running means towards the parameters after a number of steps."""
     # Early means forget faster, or they would keep the values that training started from.
     decay = min(EMA_DECAY, step / (step + 20.0))
     with torch.no_grad():
@@ -169,7 +169,7 @@ def _agree_on_clock(seconds: float) -> float:
 
 
 def process_rank() -> int:
-    """Return the number of this process among those that train together."""
+    """Return the rank of this process among all that train together."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
@@ -251,12 +251,12 @@ def _schedule(step: int, share: float) -> float:
 def _checkpoint(
     phase: Phase, run: Path, state: PhaseState, learner: Learner, minutes: float
 ) -> None:
-    """Save all, and write and validate the averaged weights as this phase's part of the codec."""
+    """Save the state; write and validate the averaged weights as this phase's part of the codec."""
     if process_rank() > 0:
         return
     _save_state(run / f"phase-{phase.name}", state, learner)
 
-    # The phase validates and writes its own module, so the means are put into it meanwhile.
+    # The phase validates and writes its own module, so the means replace the weights meanwhile.
     live = {name: p.detach().clone() for name, p in learner.parameters.items()}
     with torch.no_grad():
         for name, mean in learner.means.items():
@@ -273,14 +273,14 @@ def _checkpoint(
 def _save_state(path: Path, state: PhaseState, learner: Learner) -> None:
     tensors = {f"memory/{name}": tensor.contiguous() for name, tensor in learner.memory.items()}
 
-    # What Adam remembers is kept by name: its own numbers depend on the groups.
+    # The state of Adam is stored by name, since its own numbering depends on the groups.
     for name, parameter in learner.parameters.items():
         tensors[f"live/{name}"] = parameter.detach().contiguous()
         tensors[f"mean/{name}"] = learner.means[name].contiguous()
         for key, value in learner.optimiser.state[parameter].items():
             tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
-    # Steps and seconds lie in the same file, so a kill cannot part them from the weights. The JSON
-    # is for people, and says that there is something to resume.
+    # Steps and seconds are in the same file, so a kill cannot separate them from the weights. The
+    # JSON is for people, and shows that there is something to resume.
     tensors["step"] = torch.tensor(state.step)
     tensors["elapsed_s"] = torch.tensor(state.elapsed_s, dtype=torch.float64)
     save_atomically(tensors, path.with_suffix(".safetensors"))
@@ -290,7 +290,7 @@ def _save_state(path: Path, state: PhaseState, learner: Learner) -> None:
 def _load_state(path: Path, learner: Learner) -> PhaseState:
     tensors = load_file(path.with_suffix(".safetensors"))
     with torch.no_grad():
-        # State that a checkpoint lacks stays as the phase initialises it.
+        # State that a checkpoint lacks keeps the initial values of the phase.
         for name, tensor in learner.memory.items():
             if f"memory/{name}" in tensors:
                 tensor.copy_(tensors[f"memory/{name}"])
@@ -346,7 +346,7 @@ def _report(
 
 
 def record_phase(run: Path, name: str, state: PhaseState) -> None:
-    """Write to `summary-NAME.json` what a phase has done so far, how, and as which of the run."""
+    """Write to `summary-NAME.json` the work of a phase so far, and its place in the run."""
     path = run / f"summary-{name}.json"
     number = len(list(run.glob("summary-*.json")))
     if path.exists():
@@ -368,8 +368,8 @@ def record_phase(run: Path, name: str, state: PhaseState) -> None:
 def training_command(argv: Sequence[str]) -> str:
     """Return the command line with folders reduced to their names."""
     # The command goes into model cards, where the location of folders is of no use to others.
-    words = ["luxvox", *(Path(word).name if "/" in word else word for word in argv[1:])]
-    return shlex.join(words)
+    arguments = (Path(argument).name if "/" in argument else argument for argument in argv[1:])
+    return shlex.join(["luxvox", *arguments])
 
 
 def log_to_stderr() -> None:

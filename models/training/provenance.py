@@ -11,24 +11,24 @@ from typing import Any
 from luxvox.models.cards import read_card
 
 Phases = list[dict[str, Any]]
-"""What each phase was: its name, steps, minutes, threads, command and machine."""
+"""The phases of a run: name, steps, minutes, threads, command and machine of each."""
 
 
 def core_hours(run: Path) -> float:
-    """Return the core-hours of a run folder, and of what it started from."""
-    # Minutes of all threads: what a phase would take on one core.
+    """Return the core-hours of a run folder, including the training that it started from."""
+    # Minutes times threads: the time that a phase would take on one core.
     own: float = sum(phase["minutes"] * phase["threads"] for phase in _own_phases(run)) / 60.0
     return earlier_core_hours(run) + own
 
 
 def earlier_core_hours(run: Path) -> float:
-    """Return the core-hours of what a run folder started from."""
+    """Return the core-hours of the training that a run folder started from."""
     earlier: float = json.loads((run / "run.json").read_text()).get("earlier_core_hours", 0.0)
     return earlier
 
 
 def phases(run: Path) -> Phases:
-    """Return the phases of what a run folder started from, and its own."""
+    """Return the phases of a run folder, after the phases that it started from."""
     earlier: Phases = json.loads((run / "run.json").read_text()).get("earlier_phases", [])
     return [*earlier, *_own_phases(run)]
 

@@ -1,7 +1,7 @@
 """A training run: the phases of a kind in order; each reads the run folder's parts and writes them.
 
-What differs between kinds is in a `Recipe`. Several processes train together under `torchrun`; each
-draws its own batches.
+A `Recipe` holds the differences between kinds. Under `torchrun` several processes train together;
+each draws its own batches.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _TIMEOUT = timedelta(minutes=30)  # for processes waiting for the first one to v
 
 Data = TypeVar("Data")
 Fit = Callable[[], None]
-"""A phase without gradients, which takes as long as it needs."""
+"""A phase without gradients, which has no limit of time."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a training run is asked for.
+    """A training run as requested.
 
     Attributes:
         data: folders of pictures, or of recordings at 16 kHz.
@@ -86,20 +86,20 @@ class Recipe(Protocol[Data]):
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """Return the phases after `START` in order, and what share of the minutes each gets.
+        """Return the phases after `START` in order, and the share of the minutes that each gets.
 
         Phases without a share take as long as they need.
         """
 
     def read(self, folders: Sequence[Path]) -> tuple[Data, Data]:
-        """Return the data to train on, and those held back.
+        """Return the data to train on, and the held-back data.
 
         Raises:
             InputError: if there are too few.
         """
 
     def start(self, job: Job, training: Data) -> Any:
-        """Write the parts to start from into the run folder; nothing of an earlier run remains.
+        """Write the initial parts into the run folder; nothing of an earlier run remains.
 
         Returns:
             The configuration of the model, a dataclass.
@@ -109,7 +109,7 @@ class Recipe(Protocol[Data]):
         """Return a phase after `START`.
 
         Raises:
-            UsageError: if the run folder lacks what it needs.
+            UsageError: if the run folder lacks something that it needs.
         """
 
 
@@ -117,7 +117,7 @@ def train_model(recipe: Recipe[Data], job: Job) -> None:
     """Train a model by a recipe.
 
     Raises:
-        UsageError: if phase, minutes or the state of the run folder do not allow it.
+        UsageError: if phase or minutes are illegal, or the run folder does not allow it.
         InputError: if there are no data.
     """
     _check(recipe, job)
@@ -138,7 +138,7 @@ def train_model(recipe: Recipe[Data], job: Job) -> None:
         if job.phase in (None, name):
             minutes = job.minutes * (share if job.phase is None else 1.0)
             _run(recipe, dataclasses.replace(job, phase=name, minutes=minutes), data)
-    _say_what_is_next(recipe, job)
+    _log_next_command(recipe, job)
 
 
 def _check(recipe: Recipe[Data], job: Job) -> None:
@@ -148,7 +148,7 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
     if not job.minutes > 0:
         raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
 
-    # Hours of training must not be lost because a command is given twice.
+    # A command given twice must not destroy hours of training.
     if job.resume or job.overwrite:
         return
     names = phases if job.phase is None else (job.phase,)
@@ -167,7 +167,7 @@ def _join_processes(device: str) -> None:
 
 
 def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
-    """Write the parts to start from, and the run's description; one process does this alone."""
+    """Write the initial parts and the run's description, in one process."""
     if process_rank() == 0:
         start = time.monotonic()
         torch.manual_seed(SEED)
@@ -176,8 +176,8 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
 
         # Checkpoints and summaries of an earlier run would be mistaken for this one's. They are
         # removed once the start is made, which may fail, or count the hours of this very folder.
-        for stale in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
-            stale.unlink(missing_ok=True)
+        for old_file in [*job.run.glob("phase-*.*"), *job.run.glob("summary-*")]:
+            old_file.unlink(missing_ok=True)
         record = {
             "config": dataclasses.asdict(config),
             "sources": sources(list(job.data), recipe.noun),
@@ -194,7 +194,7 @@ def _begin(recipe: Recipe[Data], job: Job, training: Data) -> None:
 def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
     """Train one phase."""
     assert job.phase is not None
-    # The first process may still be writing the parts of the phase before.
+    # The first process may still be writing the parts of the previous phase.
     wait_for_all()
     torch.manual_seed(SEED)
     phase = recipe.phase(job.phase, job, data)
@@ -208,11 +208,11 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
         record_phase(job.run, job.phase, PhaseState(elapsed_s=time.monotonic() - start))
 
 
-def _say_what_is_next(recipe: Recipe[Data], job: Job) -> None:
+def _log_next_command(recipe: Recipe[Data], job: Job) -> None:
     if process_rank() > 0:
         return
 
-    # After the last phase only the export is left.
+    # After the last phase only the export remains.
     phases = [START, *recipe.shares]
     number = len(phases) - 1 if job.phase is None else phases.index(job.phase)
     if number + 1 < len(phases):

@@ -1,7 +1,7 @@
-"""Training of the context model alone, on the codes of networks that no longer change.
+"""Training of the context model alone, on the codes of fixed networks.
 
-In joint training the rate is that of latents with noise, since codes have no gradient. Here it is
-that of the codes, and only the context model learns.
+In joint training the rate is measured on latents with noise, since codes have no gradient. Here it
+is measured on the codes, and only the context model learns.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class ContextPhase(CropPhase):
     """The context model, trained by gradients of the bits of codes.
 
     Args:
-        parts: of the codec; the networks stay as they are.
-        data: pictures to train on, and those held back.
+        parts: of the codec; the networks do not change.
+        data: pictures to train on, and held-back ones.
         settings: how the phase runs; all weights learn alike.
     """
 
@@ -45,7 +45,7 @@ class ContextPhase(CropPhase):
         settings: PhaseSettings = PhaseSettings(),  # noqa: B008 – frozen
     ) -> None:
         super().__init__(parts, data, settings)
-        # The networks only say which codes there are.
+        # The networks only give the codes.
         parts.model.requires_grad_(False)
 
     def trained_module(self) -> nn.Module:
@@ -80,7 +80,7 @@ class ContextPhase(CropPhase):
         Args:
             pixels: in units.
             at: of each crop.
-            sampled: the passes that stand for others, as `ContextTwin.level_bits` takes them.
+            sampled: the passes that represent others, see `ContextTwin.level_bits`.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What the context model of pictures is before it learns."""
+"""The initial values of the context model of pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def start_of_pass(level: LatticeLevel, pass_: LatticePass, hidden: int) -> dict[
     if pass_.n_known:
         values["own"] = torch.randn(hidden, pass_.n_known, 3, 3) * spread
 
-    # A pass starts with means of zero, and one width for all codes.
+    # A pass starts with means of zero, and the same width for all codes.
     n = pass_.end - pass_.first
     values |= {
         "bias": torch.zeros(hidden),
@@ -38,15 +38,15 @@ def start_of_pass(level: LatticeLevel, pass_: LatticePass, hidden: int) -> dict[
 
 
 def normal(*shape: int) -> Tensor:
-    """Return random weights that keep the power of what they multiply (He et al., 2015)."""
+    """Return random weights that keep the power of their input (He et al., 2015)."""
     return torch.randn(*shape) * math.sqrt(2.0 / math.prod(shape[1:]))
 
 
 def _line_start(pass_: LatticePass, first_level: bool) -> Tensor:
-    """Return taps [n, 9]; the first channel of all starts with the mean of its neighbours."""
+    """Return taps [n, 9]; the very first channel starts with the mean of its neighbours."""
     taps = torch.zeros(min(pass_.end - pass_.first, N_LINES), 9)
 
-    # Where one phase is known its positions lie at the corners, where two are, at the sides.
+    # If one phase is known, its positions are at the corners; if two are, at the sides.
     if first_level and pass_.first == 0:
         corners = len(pass_.known) == 1
         taps[0, [0, 2, 6, 8] if corners else [1, 3, 5, 7]] = 0.25

@@ -1,4 +1,4 @@
-"""What the phases that learn from crops share: settings, draws, and what they validate on."""
+"""The common base of phases that learn from crops: settings, draws and validation crops."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from luxvox.models.tunings import TUNINGS
 
 STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
 N_VALIDATED = 12
-TRAINED_STEPS = 4.5, 160.0  # anything finer than the noise of the training pictures makes no sense
-COARSE_SHARE = 0.75  # exponent below 1: more of the coarse steps, where peers are ahead
+TRAINED_STEPS = 4.5, 160.0  # finer steps would code the noise of the training pictures
+COARSE_SHARE = 0.75  # exponent below 1: draws more coarse steps, where peers are ahead
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PhaseSettings:
     Attributes:
         device: `cpu` or `cuda`.
         bfloat16: whether the networks are computed in bfloat16.
-        learning_rate: the highest; in joint training that of the blocks of the synthesis.
+        learning_rate: the highest; in joint training, the rate of the synthesis blocks.
         crop, batch: side in pixels of the crops of a step, and their number.
     """
 
@@ -48,7 +48,7 @@ class CropPhase:
 
     Args:
         parts: of the codec.
-        data: pictures to train on, and those held back.
+        data: pictures to train on, and held-back ones.
         settings: how the phase runs.
     """
 
@@ -83,12 +83,12 @@ def draw_settings(
     n: int, config: PictureConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw steps [n] in 8-bit levels, and tunings [n] as numbers, each as often as the others."""
-    # Each batch has steps from the whole range, so what fine ones need is not forgotten meanwhile.
+    # Each batch has steps from the whole range, so the networks do not forget the fine ones.
     low, high = TRAINED_STEPS
     share = (torch.arange(n) + torch.rand(n, generator=generator)) / n
     step = low * (high / low) ** (share**COARSE_SHARE)
 
-    # Whatever their steps.
+    # Tunings do not depend on steps.
     numbers = torch.tensor([TUNINGS[tune] for tune in config.tunings])
     tune = numbers[torch.randperm(n, generator=generator) % len(numbers)]
 
@@ -101,7 +101,7 @@ def draw_settings(
 
 
 def draw_passes(generator: torch.Generator) -> dict[str, int]:
-    """Draw one pass of each slice, which is enough to estimate the rate, for the large levels."""
+    """Draw one pass per slice of the large levels, which is enough to estimate the rate."""
     return {level: int(torch.randint(2, (), generator=generator)) for level in ("base", "detail")}
 
 

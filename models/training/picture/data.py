@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".avif", ".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm")
 MIN_SIDE = 256
-N_DRAWINGS = 128  # rendered text, flat graphics and shades among the training pictures
+N_DRAWINGS = 128  # of rendered text, flat graphics and shades, added to the training pictures
 DRAWING_SHARE = 0.065  # of all crops
 
 # Camera pictures are not sharp: some of the crops are enlarged, and some get noise.
@@ -33,7 +33,7 @@ NOISY_SHARE, MAX_NOISE = 0.25, 4.0
 
 
 class Pictures:
-    """The pictures of some folders in memory, as uint8 [3, H, W] tensors.
+    """The pictures of folders in memory, as uint8 [3, H, W] tensors.
 
     Raises:
         InputError: if the folders hold no picture with both sides of at least 256 pixels, or a file
@@ -78,14 +78,14 @@ class Pictures:
         return torch.stack([self._crop(size, generator) for _ in range(n)])
 
     def _crop(self, size: int, generator: torch.Generator) -> Tensor:
-        # In turn: a drawing, enlarged, how much, flipped, noisy, how much.
+        # In order: whether a drawing, enlarged, by how much, flipped, noisy, how much.
         chances = torch.rand(6, generator=generator).tolist()
-        drawn = bool(self.drawings) and chances[0] < DRAWING_SHARE
-        source = self.drawings if drawn else self.pictures
+        is_drawing = bool(self.drawings) and chances[0] < DRAWING_SHARE
+        source = self.drawings if is_drawing else self.pictures
         picture = source[int(torch.randint(len(source), (1,), generator=generator))]
 
         # Drawings stay as sharp and clean as they are rendered.
-        enlarged = not drawn and chances[1] < ENLARGED_SHARE
+        enlarged = not is_drawing and chances[1] < ENLARGED_SHARE
         factor = 1.2 + (MAX_ENLARGEMENT - 1.2) * chances[2] if enlarged else 1.0
 
         # [3, H, W] -> [3, part, part]
@@ -102,7 +102,7 @@ class Pictures:
             crop = crop.flip(2)
 
         # The square makes faint noise more frequent than strong noise.
-        if not drawn and chances[4] < NOISY_SHARE:
+        if not is_drawing and chances[4] < NOISY_SHARE:
             noise = torch.randn(crop.shape, generator=generator)
             noise = noise * (0.5 + MAX_NOISE * chances[5] ** 2)
             crop = (crop + noise).clamp(0.0, 255.0)

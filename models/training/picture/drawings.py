@@ -34,10 +34,10 @@ def drawing(seed: int) -> Tensor:
 
 
 def _shade(chance: random.Random) -> Tensor:
-    """Return one colour everywhere, or one that turns into another from border to border."""
+    """Return one colour everywhere, or a gradient between two from border to border."""
     begin, end = (torch.tensor(_colour(chance), dtype=torch.float32) for _ in range(2))
 
-    # Most shades of skies and walls are faint; half of these drawings have none at all.
+    # Most gradients of skies and walls are faint; half of these drawings have none.
     end = begin + (end - begin) * chance.choice([0.0, 0.0, 0.1, 0.5])
 
     # [384] and [384] -> [384, 384], 0 at one corner and 1 at the opposite one, or along one side.
@@ -67,7 +67,7 @@ def _colour(chance: random.Random) -> tuple[int, int, int]:
 
 def _shapes(canvas: ImageDraw.ImageDraw, chance: random.Random) -> None:
     for _ in range(chance.randint(4, 14)):
-        # Shapes may begin outside, so that some are cut off by the border.
+        # Shapes may begin outside, so the border cuts some off.
         x = chance.randrange(-40, SIZE)
         y = chance.randrange(-40, SIZE)
         box = (x, y, x + chance.randint(8, 220), y + chance.randint(8, 220))
@@ -85,7 +85,7 @@ def _text(canvas: ImageDraw.ImageDraw, chance: random.Random) -> None:
     y = chance.randint(0, 20)
     colour = _colour(chance)
     while y < SIZE:
-        # Spaces are frequent, so that a line falls into words; it crosses most of the drawing.
+        # Frequent spaces divide a line into words; it crosses most of the drawing.
         size = chance.choice([10, 12, 14, 16, 20, 28, 40])
         letters = string.ascii_letters + string.digits + "    .,;:-()"
         line = "".join(chance.choice(letters) for _ in range(600 // size))

@@ -23,7 +23,7 @@ N_MEASURED = 120  # pictures that the order of channels is measured on
 
 
 def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureModel:
-    """Return a model whose networks are the linear start.
+    """Return a model whose networks are linear transforms.
 
     Args:
         pictures: [3, H, W] in units, sides of at least 64.
@@ -48,10 +48,10 @@ def untrained_model(pictures: list[Tensor], config: PictureConfig) -> PictureMod
 
 
 def deepen(model: PictureModel, config: PictureConfig) -> PictureModel:
-    """Return a model with as many blocks per level as a configuration; new ones change nothing yet.
+    """Return a model with the blocks of a configuration; new blocks change nothing yet.
 
     Args:
-        model: may have fewer blocks than `config`, and keeps those that it has.
+        model: may have fewer blocks than `config`, and keeps them.
         config: only its numbers of blocks are used.
     """
     old = model.config
@@ -63,16 +63,16 @@ def deepen(model: PictureModel, config: PictureConfig) -> PictureModel:
         )
     )
 
-    # A new block is the identity, but expects features with the power that the last old one met.
+    # A new block is the identity, but expects features with the power seen by the last old one.
     deep.load_state_dict({**deep.state_dict(), **model.state_dict()})
     with torch.no_grad():
         for new, kept in ((deep.analysis, model.analysis), (deep.synthesis, model.synthesis)):
             for number in range(len(LEVELS)):
-                met = blocks_of(kept, number)
-                added = blocks_of(new, number)[len(met) :]
-                for block in added if met else []:
-                    block.scale.copy_(met[-1].scale)
-                    block.scale_slope.copy_(met[-1].scale_slope)
+                old_blocks = blocks_of(kept, number)
+                added = blocks_of(new, number)[len(old_blocks) :]
+                for block in added if old_blocks else []:
+                    block.scale.copy_(old_blocks[-1].scale)
+                    block.scale_slope.copy_(old_blocks[-1].scale_slope)
     return deep
 
 
@@ -82,7 +82,7 @@ def _set_outer_layers(model: PictureModel, statistics: ChannelStatistics) -> Non
     forward, backward = (lapped_matrix(k, colour_matrix()) for k in lapped_kernels())
     _fill(model.analysis.front, forward[order])
 
-    # A block of samples is the sum of what the four shifted blocks around it give.
+    # A block of samples is the sum over the four shifted blocks around it.
     # [coefficients, samples, 2, 2] -> [samples, coefficients, 2, 2]
     transposed = backward.flip(2, 3).transpose(0, 1)
     _fill(model.synthesis.back, transposed[:, order])
@@ -94,7 +94,7 @@ def _set_outer_layers(model: PictureModel, statistics: ChannelStatistics) -> Non
 
 
 def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
-    """Set the Haar steps between grids for the features that are passed on; others start small."""
+    """Set the Haar steps between grids for the features passed on; the others start small."""
     config = model.config
     generator = torch.Generator().manual_seed(1)
     for number in range(len(LEVELS) - 1):
@@ -113,7 +113,7 @@ def _set_haar_steps(model: PictureModel, statistics: ChannelStatistics) -> None:
         weight[:n, :n_passed] = haar.reshape(n, n_passed, 2, 2)
         _fill(down, weight)
 
-        # The matrix is orthonormal, so its transpose is the way back.
+        # The matrix is orthonormal, so its transpose is its inverse.
         up = _convolution(model.synthesis.up[number])
         weight = torch.zeros(up.weight.shape)
         weight[: 4 * n_passed, :n, 0, 0] = haar.T
@@ -124,8 +124,8 @@ def _set_latents(model: PictureModel) -> None:
     """Let the latents be the features that are not passed on to a coarser grid."""
     config = model.config
     for number, n_channels in enumerate(config.channels):
-        # Features are in order of power, and the first ones are passed on; from the coarsest grid
-        # none.
+        # Features are in order of power, and the first ones are passed on, except from the coarsest
+        # grid.
         first = 0 if number == 0 else config.passed[number - 1]
         matrix = torch.zeros(n_channels, config.widths[number])
         index = torch.arange(n_channels)
@@ -137,7 +137,7 @@ def _set_latents(model: PictureModel) -> None:
 
 
 def _scale_inputs(block: Block, power: Tensor) -> None:
-    """Scale the input of a block to about unit power, so that large coefficients don't dominate."""
+    """Scale the input of a block to about unit power, so large coefficients do not dominate."""
     n = min(len(power), len(block.scale))
     block.scale[:n] = torch.rsqrt(1.0 + power[:n])
 

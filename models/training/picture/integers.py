@@ -1,7 +1,7 @@
-"""What the integer context model computes, with gradients written by hand.
+"""The operations of the integer context model, with gradients written by hand.
 
 Rounding passes gradients straight through (Bengio et al., 2013). Each function is one operation to
-autograd: split up, they take several times as long.
+autograd; split up, it would take several times as long.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def round_half_up(value: Tensor) -> Tensor:
 
 
 class _Companded(torch.autograd.Function):
-    """Compand whole codes; gradients are those of the logarithm that companding follows."""
+    """Compand whole codes, with the gradient of the logarithm that companding follows."""
 
     @staticmethod
     def forward(ctx: Any, codes: Tensor) -> Tensor:
@@ -48,13 +48,13 @@ class _Companded(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         # Companding follows 8 log2(1 + 4 |code|), whose slope is 32 / ln 2 / (1 + 4 |code|).
         (codes,) = ctx.saved_tensors
-        slope = codes.sign().abs_().mul_(32.0 / math.log(2.0))  # none at zero
+        slope = codes.sign().abs_().mul_(32.0 / math.log(2.0))  # 0 at zero
         by_codes: Tensor = gradient * slope / codes.abs().mul_(4.0).add_(1.0)
         return by_codes
 
 
 def compand_codes(codes: Tensor) -> Tensor:
-    """Return companded codes as the integer network takes them; gradients are a logarithm's."""
+    """Return companded codes as the integer network uses them, with gradients."""
     whole: Tensor = _Companded.apply(codes)  # type: ignore[no-untyped-call]
     return whole
 
@@ -68,8 +68,7 @@ class _Activated(torch.autograd.Function):
         y = x + bias[:, None, None].to(x.dtype)
         y.mul_(factor).add_(0.5).floor_()
 
-        # All that the gradient needs to know of the values is which of them the clamp leaves
-        # unchanged.
+        # For the gradient it is enough to know which values the clamp leaves unchanged.
         ctx.factor = factor
         ctx.save_for_backward((y >= 0.0) & (y <= ACTIVATION_MAX))
         return y.clamp_(0.0, ACTIVATION_MAX)
@@ -120,7 +119,7 @@ def at_positions(x: Tensor, positions: Tensor) -> Tensor:
 
 
 class _LogisticBits(torch.autograd.Function):
-    """Bits of values under two logistics; the gradient is worked out in the forward pass."""
+    """Bits of values under two logistics; the forward pass also computes the gradient."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
@@ -135,7 +134,7 @@ class _LogisticBits(torch.autograd.Function):
         by_distance = torch.zeros_like(distance)
         by_width = torch.zeros_like(distance)
         for share, ratio in ((1.0 - TAIL_SHARE, 1.0), (TAIL_SHARE, TAIL_RATIO)):
-            # The probability of a step is the sigmoid at its upper end minus that at its lower end.
+            # The probability of a step is the difference of the sigmoids at its ends.
             pace = inverse if ratio == 1.0 else inverse / ratio
             high = (0.5 - distance).mul_(pace)
             low = (-0.5 - distance).mul_(pace)
@@ -155,7 +154,7 @@ class _LogisticBits(torch.autograd.Function):
         per_total = (-1.0 / math.log(2.0)) / total * legal
         by_value = by_distance.mul_(per_total).mul_(difference.sign())
 
-        # One index more is a quarter of an octave of width; beyond the ends the index is clamped.
+        # One more index is a quarter of an octave of width; beyond the ends the index is clamped.
         in_range = (scale > 0) & (scale < N_SCALES - 1)
         by_scale = by_width.mul_(per_total).mul_(0.25 * math.log(2.0)).mul_(in_range)
 

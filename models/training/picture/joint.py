@@ -33,12 +33,12 @@ from luxvox.models.training.picture.quantise import dead_zone, straight_through
 
 BIT = 0.1155  # 2 ln 2 / 12: squared steps that a bit is worth at high rate
 ANALYSIS_FACTOR, SKELETON_FACTOR = 0.5, 0.15
-# What structural errors are worth, so that a step has about the rate it has by squared error: bits
-# per pixel at a step of one unit, and the exponent of the step. Its share for the eye.
+# The worth of structural errors, chosen so that a step gives about the same rate as with squared
+# error: bits per pixel at a step of one unit, exponent of the step. And their share for the eye.
 STRUCTURE_BITS, STRUCTURE_SLOPE = 80.0, -2.13
 STRUCTURE_SHARE = 0.95
 CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-CHANNEL_SHARE = 1 / 2  # of the structural error: that of one random channel; the rest is luma's
+CHANNEL_SHARE = 1 / 2  # of the structural error is measured on one random channel, the rest on luma
 
 
 class JointPhase(CropPhase):
@@ -57,10 +57,10 @@ class JointPhase(CropPhase):
         return self.parts
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Let the analysis move more slowly than what follows it, and the skeleton least of all.
+        """Train the analysis more slowly than the synthesis, and the linear skeleton most slowly.
 
-        The matrices outside the blocks begin as an exact transform. What fine steps demand of them
-        is lost in the noise of larger updates.
+        The matrices outside the blocks begin as an exact transform. Larger updates would be too
+        noisy for the precision that fine steps need.
         """
         if parameter_name.startswith("context."):
             return 1.4
@@ -83,7 +83,7 @@ class JointPhase(CropPhase):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             decoded, bits = self._code(pixels, at, generator, sampled)
 
-        # Errors [B] are in squared steps, in which a bit is worth the same at every rate.
+        # Errors [B] are in squared steps, so a bit is worth the same at every rate.
         n_pixels = self.crop * self.crop
         total = sum(bits.values(), torch.zeros(()))
         gain = step / PIXELS_PER_UNIT
@@ -137,7 +137,7 @@ class JointPhase(CropPhase):
             values = torch.tensor([[step], [tune]], device=self.device).expand(-1, len(pixels))
             at = model.conditions(*values)
 
-            # All passes count and nothing is drawn, so validations can be compared.
+            # All passes count and nothing is random, so validations can be compared.
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 latents = model.latents(pixels, at)
                 _, quantised, decoded = model.code_latents(latents, at, dead_zone)
@@ -170,11 +170,11 @@ def _error_for_the_eye(
         gain: step [B] in units.
         channel: the mix of R, G and B whose structure counts, too.
     """
-    # Some squared error preserves colours, which the luma errors do not see.
+    # A share of squared error preserves colours, which the luma errors ignore.
     local = (1.0 - EYE_SHARE) * squared_error(decoded, pixels)
     local = local + EYE_SHARE * eye_error(decoded, pixels)
 
-    # Structural errors are counted in the bits that they are worth at this step.
+    # Structural errors are converted to their worth in bits at this step.
     structure = (1.0 - CHANNEL_SHARE) * structural_error(decoded, pixels)
     structure = structure + CHANNEL_SHARE * structural_error(decoded, pixels, channel)
     n_pixels = pixels.shape[2] * pixels.shape[3]

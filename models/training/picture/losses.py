@@ -1,4 +1,4 @@
-"""What training minimises: squared error, and two errors of luma for the eye; PSNR."""
+"""The errors that training minimises: squared error, and two errors of luma for the eye; PSNR."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LUMA = (0.299, 0.587, 0.114)
 # Scale in pixels, contrast in squared units at which errors start to hide, weight.
 EYE_SCALES = ((1, 0.9, 1.0), (4, 0.5, 6.0 * 16), (8, 0.4, 12.0 * 64))
 
-# Scale in pixels, weights of the mean and of the 4-norm of the structural error. They are those of
-# luma in SSIMULACRA2 and MS-SSIM, each counted in the bits that it is worth.
+# Scale in pixels, weights of the mean and of the 4-norm of the structural error: the weights of
+# luma in SSIMULACRA2 and MS-SSIM, converted to their worth in bits.
 STRUCTURE_SCALES = (
     (1, 0.07, 0.10),
     (2, 0.44, 0.08),
@@ -70,7 +70,7 @@ def eye_error(decoded: Tensor, pixels: Tensor) -> Tensor:
 
 def local_variance(plane: Tensor) -> Tensor:
     """Return the variance of a plane [B, 1, H, W] within 5×5 pixels."""
-    # The window has fewer pixels at the borders: none are made up beyond them.
+    # At the borders the window has fewer pixels; there is no padding.
     mean, power = (
         F.avg_pool2d(v, 5, 1, 2, count_include_pad=False) for v in (plane, plane.square())
     )
@@ -83,7 +83,7 @@ def structural_error(
     """Return a weighted sum [B] of 1 − SSIM of one plane at scales of 1 to 16 pixels.
 
     Structural similarity at several scales (Wang et al., 2003); a part of the weight is on the
-    4-norm, which the worst places dominate (SSIMULACRA2, Sneyers, 2022).
+    4-norm, which the worst areas dominate (SSIMULACRA2, Sneyers, 2022).
 
     Args:
         decoded, pixels: [B, 3, H, W] in units; H and W multiples of 16.
@@ -100,7 +100,7 @@ def structural_error(
             plane = F.avg_pool2d(plane, 2)
             original = F.avg_pool2d(original, 2)
 
-        # The finest scale would take most of the time; every other row and column represents all.
+        # The finest scale would take most of the time, so every other row and column is enough.
         error = _dissimilarity(plane, original, stride=2 if size == 1 else 1)
 
         # [B, 1, h, w] -> [B]; the small number keeps the slope of the root finite at zero.
@@ -124,7 +124,7 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
     decoded_variance = decoded_power - decoded_mean.square()
     covariance = product - decoded_mean * mean
 
-    # Contrast and structure as in SSIM; the means only by their distance, as in SSIMULACRA2.
+    # Contrast and structure as in SSIM; the means count only by their distance, as in SSIMULACRA2.
     alike = (2.0 * covariance + STRUCTURE_CONTRAST) / (
         variance + decoded_variance + STRUCTURE_CONTRAST
     )
@@ -133,7 +133,7 @@ def _dissimilarity(plane: Tensor, original: Tensor, stride: int) -> Tensor:
 
 def _blur(planes: Tensor, stride: int) -> Tensor:
     """Blur planes [B, C, H, W] by a Gaussian cut off at the borders; keep every n-th position."""
-    # Products with band matrices: depthwise convolutions of so few channels are four times slower.
+    # Band matrices: depthwise convolutions of so few channels are four times slower.
     rows, columns = (_blur_matrix(n, stride).to(planes.device) for n in planes.shape[2:])
     # [h, H] · [B, C, H, W] · [W, w] -> [B, C, h, w]
     return rows @ planes @ columns.T
@@ -145,5 +145,5 @@ def _blur_matrix(size: int, stride: int) -> Tensor:
     at, of = torch.arange(0, size, stride)[:, None], torch.arange(size)
     taps = torch.exp(-0.5 * ((of - at) / BLUR).square()) * ((of - at).abs() <= BLUR_RADIUS)
 
-    # Beyond the borders there is nothing: the mean is over what lies inside the picture.
+    # At the borders, the mean is over the pixels inside the picture.
     return taps / taps.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""All parts of the picture codec that learn, and how a run folder keeps them."""
+"""All parts of the picture codec that learn, and their files in a run folder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def save_parts(parts: PictureParts, run: Path) -> None:
 
 def parts_of_weights(path: Path) -> PictureParts:
     """Return the parts of a model card's weights."""
-    # Weights are loaded to be run; here they learn again.
+    # Weights are loaded for inference; here they are trained again.
     codec = load_picture_codec(path.with_suffix(".json"))
     parts = PictureParts(codec.model.requires_grad_(True))
     parts.context.start_from_integers(codec.context.tensors)
@@ -52,7 +52,7 @@ def parts_of_weights(path: Path) -> PictureParts:
 
 def load_parts(run: Path) -> PictureParts:
     """Read the parts of a run folder."""
-    # Tensors alone do not say which networks they belong to; the run's configuration does.
+    # The run's configuration tells which networks the tensors belong to.
     config = json.loads((run / "run.json").read_text())["config"]
     parts = PictureParts(PictureModel(config_from_json(config)))
     parts.load_state_dict(load_file(run / PARTS_FILE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-DEAD_ZONE = 0.06  # in steps; the encoder's choice of codes prefers small ones, too
+DEAD_ZONE = 0.06  # in steps; the encoder prefers small codes, too
 
 
 def dead_zone(latents: Tensor) -> Tensor:

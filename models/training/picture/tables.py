@@ -34,20 +34,20 @@ log = logging.getLogger(__name__)
 
 N_CODED = 480  # pictures, each at its own step, alternating between the tunings
 SIDE = 256  # pixels of each that are coded
-N_ROUNDS = 2  # in each, codes are chosen by the tables of the round before
-PRIOR = 200.0  # how many symbols the initial tables count as, for each table
+N_ROUNDS = 2  # in each, codes are chosen by the tables of the previous round
+PRIOR = 200.0  # symbols that each initial table counts as
 
 
 def fit_tables(parts: PictureParts, pictures: Pictures) -> None:
-    """Fit the tables of counts to the codes that the encoder makes from some pictures."""
+    """Fit the tables of counts to the codes that the encoder chooses for these pictures."""
     counts = start_tables()
     for number in range(N_ROUNDS):
         log.info("tables: round %d of %d", number + 1, N_ROUNDS)
-        counts = _smooth(_symbols_seen(parts, pictures, counts))
+        counts = _smooth(_count_symbols(parts, pictures, counts))
     parts.counts.copy_(torch.from_numpy(counts))
 
 
-def _symbols_seen(
+def _count_symbols(
     parts: PictureParts, pictures: Pictures, counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Count the symbols of each table [N_TABLES, 64] in codes chosen by the costs of `counts`."""
@@ -73,7 +73,7 @@ def _symbols_seen(
         shapes = grid_shapes(*pixels.shape[:2])
         walk = Walk(context, shapes, log_step_int, counter)
 
-        # Factors on the steps of a level follow from the codes of the coarser one.
+        # The factors on the steps of a level depend on the codes of the coarser one.
         placement = Placement(model, setting)
         for level in LEVELS:
             choice = RateAwareChoice(LAMBDAS[tune], placement.place(latents[level]))
@@ -84,7 +84,7 @@ def _symbols_seen(
 
 
 def _smooth(seen: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return tables of counts for symbols seen [N_TABLES, 64]."""
+    """Return tables of counts for the numbers of symbols seen [N_TABLES, 64]."""
     # Tables that few codes use stay near the initial ones.
     total = seen + PRIOR * start_tables() / TOTAL
     return counts_from_shares(total / total.sum(axis=1, keepdims=True))
@@ -94,7 +94,7 @@ class _Counter:
     """Visitor that counts the symbols of the codes that a source gives.
 
     Attributes:
-        source: of the codes of the level that the walk is at.
+        source: gives the codes of the level where the walk is.
     """
 
     source: Source

@@ -42,8 +42,8 @@ class PictureRecipe:
     """How pictures are trained.
 
     Attributes:
-        tune: what to train for, `eye` or `psnr`; what the initial weights were trained for by
-            default, or else both.
+        tune: what to train for, `eye` or `psnr`; by default the same as the initial weights, or
+            both if there are none.
         deepen: whether the initial weights get the additional blocks of newer networks, which
             change nothing before training.
         held_back: every n-th picture is used for validation and never for training.
@@ -65,16 +65,16 @@ class PictureRecipe:
 
     @property
     def noun(self) -> str:
-        """Return what pictures are trained on."""
+        """Return the word for training data."""
         return "pictures"
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """Return the phases; the tables take the time they need."""
+        """Return the phases and their shares; the tables have no limit of time."""
         return {JOINT: 0.85, CONTEXT: 0.15, TABLES: 0.0}
 
     def read(self, folders: Sequence[Path]) -> tuple[Pictures, Pictures]:
-        """Return the pictures to train on, and those held back."""
+        """Return the pictures to train on, and the held-back ones."""
         return Pictures(folders).split(self.held_back)
 
     def start(self, job: Job, training: Pictures) -> PictureConfig:
@@ -82,7 +82,7 @@ class PictureRecipe:
         if job.init is None and self.deepen:
             raise UsageError("only weights to start from can be deepened")
 
-        # The linear transform is exact as it is; pictures only show which channels matter most.
+        # The linear transform is exact already; pictures only show which channels matter most.
         if job.init is None:
             log.info("measuring the linear transform on %d pictures", len(training))
             pictures = [to_units(p) for p in training.pictures]
@@ -99,9 +99,9 @@ class PictureRecipe:
         return config if self.tune is None else dataclasses.replace(config, tunings=(self.tune,))
 
     def phase(self, name: str, job: Job, data: tuple[Pictures, Pictures]) -> Phase | Fit:
-        """Return the joint phase, that of the context model, or the fit of the tables."""
+        """Return the joint phase, the context phase, or the fit of the tables."""
         parts = load_parts(job.run)
-        # Counts have no gradient: they are fitted to codes, whatever minutes that takes.
+        # Counts have no gradient: they are fitted to codes, without a limit of time.
         if name == TABLES:
             return lambda: _fit_tables(parts, job.run, data[0])
 

@@ -26,7 +26,7 @@ from luxvox.models.training.picture.integers import (
 )
 
 WEIGHT_MAX = 127.0
-# What one unit of a layer's integer weights is as a learnt value; it sets the pace of learning.
+# The learnt value of one unit of a layer's integer weights; it sets the pace of learning.
 UNITS = {
     "state": 256.0,
     "own": 256.0,
@@ -70,16 +70,16 @@ class LevelTwin(nn.Module):
         """Return a bias as whole numbers in the unit of the accumulator."""
         return round_half_up(self.values[name] * 2.0 ** SHIFTS[layer])
 
-    def next_state(self, comp: Tensor, state: Tensor | None, step: Tensor) -> Tensor:
-        """Return what the next finer level knows of this and all coarser ones.
+    def next_state(self, companded: Tensor, state: Tensor | None, step: Tensor) -> Tensor:
+        """Return the state of the next finer level, made from this and all coarser ones.
 
         Args:
-            comp: companded codes [B, C, H, W].
+            companded: codes [B, C, H, W], companded.
             state: [B, n_state, H, W], or None.
             step: planes of the log-step [B, 2, H, W].
         """
         # [B, C + n_state + 2, H, W] -> [B, n_up, H, W]
-        parts = [comp, step] if state is None else [comp, state, step]
+        parts = [companded, step] if state is None else [companded, state, step]
         x = F.conv2d(_channels_last(torch.cat(parts, 1)), self.whole("spread"), padding=1)
         x = activate(x, self.bias("spreadbias", "spread"), "spread")
 
@@ -93,19 +93,21 @@ class LevelTwin(nn.Module):
 
         Args:
             number: of the pass.
-            inputs: codes that the pass does not know are left out here.
-            positions: numbers of the positions, at least one, to predict at [n].
+            inputs: this method leaves out codes that the pass does not know.
+            positions: numbers of the positions to predict [n], at least one.
         """
         pass_ = self.level.passes[number]
-        own, comp = inputs.own, inputs.companded
+        own, companded = inputs.own, inputs.companded
         state, step = inputs.state, inputs.step
 
         # [B, n_state + 2, H, W] and [B, n_known, H, W] -> [B, hidden, H, W]
-        around = step if state is None else torch.cat([state, step], 1)
-        x = F.conv2d(_channels_last(around), self.whole(f"p{number}_state"))
+        planes = step if state is None else torch.cat([state, step], 1)
+        x = F.conv2d(_channels_last(planes), self.whole(f"p{number}_state"))
         if pass_.n_known:
             x = x + F.conv2d(
-                _channels_last(_known_codes(pass_, comp)), self.whole(f"p{number}_own"), padding=1
+                _channels_last(_known_codes(pass_, companded)),
+                self.whole(f"p{number}_own"),
+                padding=1,
             )
 
         # From here on only where the pass predicts: [B, hidden, H, W] -> [B, hidden, n, 1].
@@ -121,14 +123,13 @@ class LevelTwin(nn.Module):
         x = x + self.bias(f"p{number}_outbias", "out")[:, None, None]
         mean, scale = round_half_up(x * 2.0 ** -SHIFTS["out"]).chunk(2, 1)
 
-        # Companded inputs cannot tell large codes apart: the first channels also use codes as they
-        # are.
+        # Companding makes large codes nearly equal, so the first channels also use plain codes.
         if pass_.known:
             mean = mean + at_positions(self._lean(pass_, number, own), positions)
         return mean, scale
 
     def _lean(self, pass_: LatticePass, number: int, own: Tensor) -> Tensor:
-        """Return what the first channels of a pass take from their own known neighbours."""
+        """Return the part of the first channels' means that depends on their own neighbours."""
         taps = self.whole(f"p{number}_line")
         n = len(taps)
 
@@ -152,7 +153,7 @@ class LevelTwin(nn.Module):
                 tables[f"{prefix}{layer}.bias"] = self.bias(name, layer)
                 continue
 
-            # Taps on codes that are never known only see zeros, and have learnt nothing.
+            # Taps on codes that are never known saw only zeros, and have learnt nothing.
             weight = self.whole(name)
             if layer == "own":
                 pass_ = self.level.passes[int(name.partition("_")[0][1:])]
@@ -167,16 +168,16 @@ class LevelTwin(nn.Module):
     @staticmethod
     def _table_name(name: str) -> tuple[str, str, str]:
         """Return the prefix, the layer and the kind (bias, weight) of the table of a value."""
-        head, _, rest = name.rpartition("_")
+        head, _, layer_name = name.rpartition("_")
         prefix = f"pass{head[1:]}." if head else ""
 
-        # The first layer of a pass has two weights and one bias, which is that of `own`.
-        layer = rest.removesuffix("bias") or "own"
-        return prefix, layer, "bias" if rest.endswith("bias") else "weight"
+        # The first layer of a pass has two weights and one bias, named after `own`.
+        layer = layer_name.removesuffix("bias") or "own"
+        return prefix, layer, "bias" if layer_name.endswith("bias") else "weight"
 
     @torch.no_grad()
     def start_from_integers(self, tables: Mapping[str, Tensor]) -> None:
-        """Take over exported tables; rounding them again gives the same integers."""
+        """Start from exported tables; rounding them again gives the same integers."""
         for name, value in self.values.items():
             prefix, layer, kind = self._table_name(name)
             unit = 2.0 ** SHIFTS[layer] if kind == "bias" else UNITS[layer]
@@ -193,7 +194,7 @@ class ContextTwin(nn.Module):
         super().__init__()
         self.plan = levels
 
-        # A level makes the state of the next one, so it must know how wide that state is.
+        # A level makes the state of the next one, so it needs to know its width.
         states = [level.n_state for level in levels[1:]] + [0]
         self.levels = nn.ModuleDict(
             {level.name: LevelTwin(level, n) for level, n in zip(levels, states, strict=True)}
@@ -209,7 +210,7 @@ class ContextTwin(nn.Module):
         return tables
 
     def start_from_integers(self, tables: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take over exported tables by level and name."""
+        """Start from exported tables by level and name."""
         for level in self.plan:
             twin = self.levels[level.name]
             assert isinstance(twin, LevelTwin)
@@ -226,10 +227,10 @@ class ContextTwin(nn.Module):
 
         Args:
             codes: whole numbers [B, C, H, W] by level (gradients may pass).
-            values: what the bits are counted for: the codes themselves, or latents with noise.
+            values: whose bits are counted: the codes themselves, or latents with noise.
             log_step: log-step [B], −1 … 1.
-            sampled: which of the two passes of each slice to look at, by level; the result is then
-                an unbiased estimate if it is drawn at random. All passes where a level is missing.
+            sampled: which of the two passes of each slice to compute, by level; drawn at random,
+                it gives an unbiased estimate. Levels that are missing get all passes.
         """
         state: Tensor | None = None
         bits = {}
@@ -237,15 +238,16 @@ class ContextTwin(nn.Module):
             twin = self.levels[plan.name]
             assert isinstance(twin, LevelTwin)
             own = codes[plan.name]
-            paid = values[plan.name]
-            comp = compand_codes(own)
+            level_values = values[plan.name]
+            companded = compand_codes(own)
             step = step_planes(log_step, own)
 
             # The state is passed on in float32: the next level may not accept bfloat16.
             with torch.autocast(own.device.type, enabled=_in_bfloat16(plan.name, own)):
-                bits[plan.name] = self._bits(twin, _Inputs(own, comp, state, step), paid, sampled)
+                inputs = _Inputs(own, companded, state, step)
+                bits[plan.name] = self._bits(twin, inputs, level_values, sampled)
                 if plan.n_up:
-                    state = twin.next_state(comp, state, step).float()
+                    state = twin.next_state(companded, state, step).float()
         return bits
 
     def predictions(
@@ -263,9 +265,9 @@ class ContextTwin(nn.Module):
             twin = self.levels[plan.name]
             assert isinstance(twin, LevelTwin)
             own = codes[plan.name]
-            comp = compand_codes(own)
+            companded = compand_codes(own)
             step = step_planes(log_step, own)
-            inputs = _Inputs(own, comp, state, step)
+            inputs = _Inputs(own, companded, state, step)
             means = torch.zeros_like(own)
             scales = torch.zeros_like(own)
 
@@ -279,12 +281,12 @@ class ContextTwin(nn.Module):
                     for whole, part in ((means, mean), (scales, scale.clamp(0, N_SCALES - 1))):
                         whole.flatten(2)[:, pass_.first : pass_.end, positions] = part[..., 0]
                 if plan.n_up:
-                    state = twin.next_state(comp, state, step).float()
+                    state = twin.next_state(companded, state, step).float()
             predicted[plan.name] = means, scales
         return predicted
 
     def _bits(
-        self, twin: LevelTwin, inputs: _Inputs, paid: Tensor, sampled: Mapping[str, int] | None
+        self, twin: LevelTwin, inputs: _Inputs, values: Tensor, sampled: Mapping[str, int] | None
     ) -> Tensor:
         """Return the bits [B] of a level, or their estimate from one pass of each slice."""
         level = twin.level
@@ -294,25 +296,25 @@ class ContextTwin(nn.Module):
         total = own.new_zeros(len(own))
         number = 0
         for order in level.orders:
-            # If only one pass is looked at, it stands for all passes of its slice.
-            n_stood_for = 1 if chosen is None else len(order)
-            for turn, _ in enumerate(order):
+            # A single pass represents all passes of its slice.
+            n_represented = 1 if chosen is None else len(order)
+            for index, _ in enumerate(order):
                 pass_ = level.passes[number]
                 positions = _positions(pass_.phases, own)
-                if chosen in (None, turn) and len(positions):
+                if chosen in (None, index) and len(positions):
                     mean, scale = twin.predict(number, inputs, positions)
 
                     # [B, end − first, H, W] -> [B, end − first, n, 1] -> [B]
-                    part = at_positions(paid[:, pass_.first : pass_.end], positions)
+                    part = at_positions(values[:, pass_.first : pass_.end], positions)
                     cost = logistic_bits(part, mean, scale)
-                    total = total + cost.sum((1, 2, 3)) * n_stood_for
+                    total = total + cost.sum((1, 2, 3)) * n_represented
                 number += 1
         return total
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the twin of a level looks at.
+    """The inputs of a level's twin.
 
     Attributes:
         own, companded: its codes [B, C, H, W], and these companded.
@@ -335,29 +337,29 @@ def step_planes(log_step: Tensor, like: Tensor) -> Tensor:
 
 
 def _in_bfloat16(level: str, like: Tensor) -> bool:
-    """Keep the caller's precision for fine levels; coarse ones are small, with large numbers."""
+    """Allow bfloat16 only for fine levels; coarse ones are small, with large numbers."""
     return level in BFLOAT16_LEVELS and torch.is_autocast_enabled(like.device.type)
 
 
-def _known_codes(pass_: LatticePass, comp: Tensor) -> Tensor:
-    """Return what a pass knows of codes [B, C, H, W] of its level, [B, n_known, H, W]."""
-    before = comp[:, : pass_.first]
+def _known_codes(pass_: LatticePass, codes: Tensor) -> Tensor:
+    """Return those codes [B, C, H, W] of a level that a pass knows, [B, n_known, H, W]."""
+    before = codes[:, : pass_.first]
     if not pass_.known:
         return before
 
-    # Earlier slices are known everywhere, its own one where earlier passes were.
-    own = comp[:, pass_.first : pass_.end] * _mask(pass_.known, comp)
+    # Earlier slices are known everywhere, its own slice at the positions of earlier passes.
+    own = codes[:, pass_.first : pass_.end] * _mask(pass_.known, codes)
     return torch.cat([before, own], 1)
 
 
 def _mask(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
-    """Return 1 where some phases lie, and 0 elsewhere, [1, 1, H, W]."""
+    """Return 1 at the positions of phases, and 0 elsewhere, [1, 1, H, W]."""
     mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
     return mask.to(like.device, like.dtype)[None, None]
 
 
 def _positions(phases: tuple[tuple[int, int], ...], like: Tensor) -> Tensor:
-    """Return where some phases lie, as numbers of positions in row order, int64 [n]."""
+    """Return the positions of phases, numbered in row order, int64 [n]."""
     mask = torch.from_numpy(phase_mask(phases, *like.shape[2:]))
     return mask.flatten().nonzero()[:, 0].to(like.device)
 
