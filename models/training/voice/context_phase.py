@@ -25,7 +25,7 @@ from luxvox.models.voice.spectra import spectrum
 from luxvox.models.voice.tables import shape_of_tables
 from luxvox.timeline import FRAME_SAMPLES
 
-FIRST_RATE, LATER_RATE = 1.5e-3, 7e-4  # learning rates from nothing and of trained tables
+FIRST_RATE, LATER_RATE = 1.5e-3, 7e-4  # learning rates of untrained and of trained tables
 BATCH = 8  # pieces per pass
 PASSES_A_STEP = 6
 N_VALIDATION = 64
@@ -71,7 +71,7 @@ class SpeechContextPhase:
             costs = self.twins.bits(LEVEL, _as_level(pieces), at, index, tensors)
             total = total + torch.stack(list(costs.values())).sum()
 
-        # The chosen passes stand for all. At 50 frames a second, a bit per frame is 0.05 kbit/s.
+        # The chosen passes represent all. At 50 frames a second, a bit per frame is 0.05 kbit/s.
         bits = total * (n_passes / len(chosen) / (BATCH * PIECE_FRAMES))
         return bits, {"kbps": bits.item() * 0.05}
 
@@ -102,13 +102,13 @@ def save_speech_context(twins: ContextTwins, run: Path) -> None:
 def useful_context(model: SpeechModel, run: Path, voices: Recordings) -> Context | None:
     """Return the context model of a run folder, if it saves bits on codes of this model.
 
-    Codebooks change while they learn. A context model of codebooks a little older still chooses
-    well; one that needs more bits than static tables does not.
+    Codebooks change in training. A context model of slightly older codebooks still chooses well,
+    unless it needs more bits than static tables.
     """
     if not (run / CONTEXT_FILE).exists():
         return None
 
-    # The first piece of a few recordings, in the nearest codewords at the middle of the range.
+    # The first piece of a few recordings, in the nearest codewords, at the middle of the range.
     pieces: list[Codes] = []
     for index in range(len(voices.samples)):
         samples = voices.whole(index)[: PIECE_FRAMES * FRAME_SAMPLES]
@@ -130,7 +130,7 @@ def useful_context(model: SpeechModel, run: Path, voices: Recordings) -> Context
 def _bits_by_stage(
     twins: ContextTwins, codes: dict[str, Tensor], log_step_int: Tensor
 ) -> dict[str, float]:
-    """Return bits under the context model, of all pieces together."""
+    """Return the bits of all pieces together under the context model, by stage."""
     # A stage has several passes, whose bits add up.
     figures: dict[str, float] = {}
     for index in range(len(twins.plan[0].passes)):
@@ -141,7 +141,7 @@ def _bits_by_stage(
 
 
 def _static_bits(model: SpeechModel, codes: dict[str, Tensor], log_step_int: Tensor) -> float:
-    """Return bits under static tables, of all pieces together."""
+    """Return the bits of all pieces together under static tables."""
     return float(model.vq.static_bits(codes[LEVEL], log_step_int / 127.0).sum())
 
 
@@ -154,7 +154,7 @@ def load_speech_context(model: SpeechModel, run: Path) -> ContextTwins:
     if not (run / CONTEXT_FILE).exists():
         raise InputError(f"{run}: has no context model yet; train its context phase first")
 
-    # No file says how large the network is, but its tensors do.
+    # The size of the network follows from its tensors.
     state = load_file(run / CONTEXT_FILE)
     prefix = f"levels.{LEVEL}.values."
     tables = {key.removeprefix(prefix).replace("_", "."): table for key, table in state.items()}

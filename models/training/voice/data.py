@@ -19,16 +19,16 @@ from luxvox.timeline import CODED_RATE_HZ, FRAME_SAMPLES
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 JITTER_DB = 4.0  # standard deviation of the level around the common one
-NOISE_SHARE = 0.2  # crops that get a little noise
+NOISE_SHARE = 0.2  # share of crops that get a little noise
 NOISE_DB = (-70.0, -35.0)
-ROOM_SHARE = 0.15  # crops that are heard in a room
+ROOM_SHARE = 0.15  # share of crops that get the reverberation of a room
 DECAY_S = (0.1, 0.5)  # until reverberation is 60 dB down
 ROOM_DB = (-18.0, -4.0)  # reverberation relative to the voice
 SHORTEST_S = 1.0
 
 
 class Recordings:
-    """The voices of some folders in memory: int16 arrays, and the gain of each.
+    """The voices of folders in memory: int16 arrays, and the gain of each.
 
     Raises:
         InputError: if the folders hold no recording at 16 kHz of a second or more.
@@ -72,7 +72,7 @@ class Recordings:
         """Return a recording [T] at the common level, T a multiple of 320."""
         samples = torch.from_numpy(self.samples[index].astype(np.float32)) / 32768.0
 
-        # Silence fills up the last frame.
+        # Silence fills the last frame.
         padding = -len(samples) % FRAME_SAMPLES
         return torch.nn.functional.pad(samples * self.gains[index], (0, padding))
 
@@ -95,7 +95,7 @@ class Recordings:
         part = torch.nn.functional.pad(part, (0, size - len(part)))
         part = part * (self.gains[index] * jitter)
 
-        # Noise is added last, so it has no reverberation.
+        # Noise comes last, so it has no reverberation.
         if _happens(ROOM_SHARE, generator):
             part = _reverberant(part, generator)
         if _happens(NOISE_SHARE, generator):

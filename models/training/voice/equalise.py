@@ -1,11 +1,11 @@
-"""Another basis for the latents of voices, in which errors of all directions are heard alike.
+"""A basis for the latents of voices in which errors in all directions are about equally audible.
 
-Codewords are chosen by distance, and k-means places them by distance, so a basis in which a
-direction that is hardly heard takes as much room as one that is heard well wastes bits. In joint
-training nothing changes that: gradients pass the quantiser straight through.
+Codewords are placed and chosen by distance, so bits are wasted if a hardly audible direction has
+the same scale as a clearly audible one. Joint training does not change that, since gradients pass
+the quantiser straight through.
 
-Near its minimum the distance that is heard, D, grows as eᵀ H e with an error e, and its gradient
-there is g ≈ 2 H e.  The second moments E of errors and G ≈ 4 H E H of gradients give H, up to its
+Near its minimum the audible distance D grows as eᵀ H e with an error e, and its gradient there is
+g ≈ 2 H e.  The second moments E of errors and G ≈ 4 H E H of gradients give H, up to its
 scale, as a geometric mean of matrices (Pusz and Woronowicz, 1975). Latents are multiplied by a
 power of H; with H^(1/2) all directions would be the same near the minimum.
 """
@@ -43,8 +43,8 @@ FLOOR = 1e-9
 def equalise(model: SpeechModel, voices: Recordings, seed: int) -> None:
     """Change the basis of the latents, and fit the codebooks to it.
 
-    All networks compute what they did before, in the new basis. Codes, and what the context model
-    knows of them, change.
+    All networks compute the same as before, in the new basis. Codes change, so the context model no
+    longer fits them.
     """
     generator = torch.Generator().manual_seed(seed)
     sensitivity = _sensitivity(model, voices, generator)
@@ -52,30 +52,30 @@ def equalise(model: SpeechModel, voices: Recordings, seed: int) -> None:
     ratio = float(spread.max() / spread.min().clamp(min=FLOOR)) ** 0.5
     log.info("errors in some directions are heard %.1f times as well as in others", ratio)
 
-    # Columns of an average length of one keep the latents about as long as they were.
+    # Columns with an average length of one keep the lengths of latents about the same.
     basis = _power(sensitivity, POWER / 2.0)
     basis = basis / basis.square().sum(0).mean().sqrt()
     _rebase(model, basis.float(), torch.linalg.inv(basis).float())
 
     latents = latents_of_crops(model, voices, N_FITTED_CROPS, generator)
     model.reference_db.copy_(typical_db(latents))
-    for stage, rest, shares in residuals(model, latents):
+    for stage, vectors, shares in residuals(model, latents):
         is_late = stage >= first_late_stage(model.vq.n_stages)
-        weights = shares / rest.square().sum(1).add(1.0).sqrt() if is_late else shares
+        weights = shares / vectors.square().sum(1).add(1.0).sqrt() if is_late else shares
         model.vq.codebooks[stage, 0], _ = entropy_constrained_lloyd(
-            rest,
+            vectors,
             model.vq.codebooks[stage, 0],
             N_ITERATIONS,
             generator,
             rate_weight=TRIVIAL_RATE_WEIGHT,
             weights=weights,
         )
-        log.info("stage %d: fitted to %d frames", stage + 1, len(rest))
+        log.info("stage %d: fitted to %d frames", stage + 1, len(vectors))
     fit_static_bits(model, latents)
 
 
 def _sensitivity(model: SpeechModel, voices: Recordings, generator: torch.Generator) -> Tensor:
-    """Return how much errors in each direction are heard, float64 [n_channels, n_channels]."""
+    """Return how audible errors in each direction are, float64 [n_channels, n_channels]."""
     n = model.config.n_channels
     of_errors, of_gradients = (torch.zeros(n, n, dtype=torch.float64) for _ in range(2))
     low, high = LOG_STEPS
@@ -103,7 +103,7 @@ def _sensitivity(model: SpeechModel, voices: Recordings, generator: torch.Genera
 
 
 def _moments(vectors: Tensor, coded: Tensor) -> Tensor:
-    """Return the second moments of the frames that are coded, float64, all frames made as long."""
+    """Return the second moments of coded frames, scaled to equal length, float64."""
     # [B, n_channels, 1, F] -> [N, n_channels] -> [n_channels, n_channels]
     rows = vectors[:, :, 0].transpose(1, 2).flatten(0, 1)[coded].double()
     rows = torch.nn.functional.normalize(rows, dim=1)
@@ -119,7 +119,7 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
 
 
 def _rebase(model: SpeechModel, basis: Tensor, inverse: Tensor) -> None:
-    """Multiply the latents that the analysis gives by a basis, and undo it in the synthesis."""
+    """Multiply the latents of the analysis by a basis, and undo it in the synthesis."""
     n = model.config.n_channels
     last, first = [model.analysis.leave], [model.synthesis.enter.weight]
     if model.config.wide_width:

@@ -13,7 +13,7 @@ from torch import Tensor
 from luxvox.models.voice.rvq import N_RATE_BINS, ResidualVQ, rate_bin
 
 FOLLOW_DECAY = 0.99
-PRIOR_COUNT = 4000.0  # positions that the initial codebooks count as
+PRIOR_COUNT = 4000.0  # number of positions that the initial codebooks count as
 MIN_COUNT = 1e-3
 ALIVE_ABOVE = 0.02  # average positions per step above which a codeword counts as alive
 
@@ -27,7 +27,7 @@ def first_late_stage(n_stages: int) -> int:
 
 
 class CodebookFollower:
-    """Keeps the codebooks of one group at the means of what they code, its tables at the counts.
+    """Keeps codebooks of one group at the means of their vectors, and static tables at the counts.
 
     Args:
         vq: residual VQ of one group.
@@ -41,14 +41,14 @@ class CodebookFollower:
         self.restart_share = restart_share
         self.even_from = even_from
 
-        # Codewords count as if they had been chosen already; otherwise the first batch would move
-        # them.
+        # Codewords start with counts, as if already chosen; otherwise the first batch would move
+        # them far.
         self.usage = torch.exp2(-vq.bits) * PRIOR_COUNT  # [bins, stages, groups, K]
         self.counts = self.usage.mean(0)  # [stages, groups, K]
         self.sums = vq.codebooks * self.counts[..., None]  # [stages, groups, K, width]
 
     def memory(self) -> dict[str, Tensor]:
-        """Return the tensors that change as codebooks follow."""
+        """Return the tensors that `learn` changes."""
         return {
             "usage": self.usage,
             "counts": self.counts,
@@ -61,29 +61,29 @@ class CodebookFollower:
     def learn(
         self, latents: Tensor, codes: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> None:
-        """Take in one batch: latents [B, C, 1, F] in steps and their codes."""
+        """Learn from a batch: latents [B, C, 1, F] in steps and their codes."""
         # [B, C, 1, F] -> [1, B · F, C] -> [N, C]
-        rest = self.vq.group(latents)[0].contiguous()
+        residual = self.vq.group(latents)[0].contiguous()
         # [B, stages, 1, 1, F] -> [B, stages, 1, F] -> [stages, N]
         codewords = codes[:, :, 0].permute(1, 0, 2, 3).flatten(1).long()
         # [B] -> [N]
         bins = rate_bin(log_step).repeat_interleave(latents.shape[2] * latents.shape[3])
 
         for stage in range(self.vq.n_stages):
-            if not len(rest):
+            if not len(residual):
                 break
             chosen = codewords[stage]
-            left = rest - self.vq.codebooks[stage, 0].index_select(0, chosen)
+            error = residual - self.vq.codebooks[stage, 0].index_select(0, chosen)
 
-            # Residuals are taken before codewords move: the batch was coded with them as they were.
-            self._learn_means(stage, rest, chosen)
+            # Errors are taken before codewords move, since the batch was coded with the old ones.
+            self._learn_means(stage, residual, chosen)
             self._learn_usage(stage, chosen, bins)
-            restarted = self._restart(stage, rest, chosen, generator)
+            restarted = self._restart(stage, residual, chosen, generator)
             self._publish(stage, torch.cat([chosen, restarted]))
 
-            # A null ends its frame: later stages learn only from the others.
+            # A null ends its frame, so later stages learn only from the others.
             alive = torch.nonzero(chosen)[:, 0]
-            rest = left[alive]
+            residual = error[alive]
             codewords = codewords[:, alive]
             bins = bins[alive]
 
@@ -92,7 +92,7 @@ class CodebookFollower:
         self.vq.bits.copy_(-torch.log2(usage / usage.sum(-1, keepdim=True)))
 
     def _learn_means(self, stage: int, vectors: Tensor, codewords: Tensor) -> None:
-        """Follow what codewords [N] code, vectors [N, C]."""
+        """Move the means of codewords [N] towards the vectors [N, C] that they code."""
         size = self.vq.codebooks.shape[2]
         counts = self.counts[stage, 0]
         sums = self.sums[stage, 0]
@@ -105,7 +105,7 @@ class CodebookFollower:
             sums.index_add_(0, codewords, vectors)
             return
 
-        # Weights average 1: counts stay counts of vectors, whatever their lengths.
+        # The weights average 1, so counts remain numbers of vectors.
         weights = (vectors.square().sum(1) + 1.0).rsqrt()
         weights /= weights.mean()
         counts += torch.bincount(codewords, weights, minlength=size)
@@ -118,7 +118,7 @@ class CodebookFollower:
         joint = torch.bincount(bins * size + codewords, minlength=N_RATE_BINS * size)
         joint = joint.reshape(N_RATE_BINS, size)
 
-        # Ranges that this batch does not touch keep their counts.
+        # Ranges that do not occur in this batch keep their counts.
         decay = torch.where(joint.sum(1, keepdim=True) > 0, FOLLOW_DECAY, 1.0)
         self.usage[:, stage, 0] *= decay
         self.usage[:, stage, 0] += joint
@@ -126,17 +126,17 @@ class CodebookFollower:
     def _restart(
         self, stage: int, vectors: Tensor, codewords: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Put dead codewords next to busy ones, towards vectors [N, C] that the busy ones [N] code.
+        """Move dead codewords next to busy ones [N], towards vectors [N, C] that these code.
 
-        Not on the vectors themselves: the best of K codewords of N random numbers is only
-        √(2 ln K / N) as long as the vectors it codes, and a longer one would not be chosen again.
+        They do not land on the vectors themselves: the best of K codewords of N random numbers is
+        only √(2 ln K / N) as long as the vectors it codes, and a longer one would not be chosen.
 
         Returns the codewords that were dead.
         """
         counts = self.counts[stage, 0]
         sums = self.sums[stage, 0]
 
-        # Null stays as it is, however seldom it is chosen.
+        # Null never restarts, however seldom it is chosen.
         typical = float(counts.mean())
         dead = counts < self.restart_share * typical
         dead[0] = False
@@ -149,20 +149,20 @@ class CodebookFollower:
             busy = int(codewords[pick])
             start = self.vq.codebooks[stage, 0, busy]
 
-            # Both share what the busy one was chosen for.
+            # Both share the counts of the busy one.
             counts[busy] *= 0.5
             sums[busy] *= 0.5
             self.usage[:, stage, 0, busy] *= 0.5
             self.usage[:, stage, 0, codeword] = self.usage[:, stage, 0, busy]
 
-            # It counts as half of the busy one, or as one that is just alive.
+            # The restarted one gets that half, or just enough to be alive.
             counts[codeword] = max(float(counts[busy]), self.restart_share * typical)
             sums[codeword] = counts[codeword] * (start + step * (vectors[pick] - start))
         return numbers
 
     def _publish(self, stage: int, codewords: Tensor) -> None:
-        """Put codewords where their means are; those of all others have not moved."""
-        # Null stays zero; sums over hardly any counts give no mean.
+        """Set these codewords to their means; no other means have changed."""
+        # Null stays zero; too small counts give no mean.
         moved = torch.unique(codewords)
         moved = moved[(moved > 0) & (self.counts[stage, 0, moved] >= MIN_COUNT)]
         means = self.sums[stage, 0, moved] / self.counts[stage, 0, moved, None]

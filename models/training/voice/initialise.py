@@ -31,16 +31,16 @@ N_ITERATIONS = 10
 ENVELOPE_SCALE = 3.5
 LOW_HZ, MIN_WEIGHT = 1500.0, 0.15  # complex spectra count half at the first, at least the second
 TRIVIAL_RATE_WEIGHT = 0.01  # codebooks are fitted to plain distances
-START_SHARE = 0.25  # of the vectors that codewords start from: whole ones are nearest to few others
+START_SHARE = 0.25  # codewords start at vectors times this; whole ones would be used by few others
 
 
 @torch.no_grad()
 def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) -> SpeechModel:
     """Return a model that is a linear codec with codebooks fitted to `voices`.
 
-    A quarter of the latent is principal directions of envelopes, the rest those of complex spectra.
-    A codeword takes what is largest first, so their scale decides what bits are spent on:
-    envelopes, then what is below 1.5 kHz (docs/decisions/031).
+    A quarter of the latent holds principal directions of envelopes, the rest principal directions
+    of complex spectra. Codewords code the largest numbers first, so the scales decide how bits are
+    spent: on envelopes, then on sound below 1.5 kHz (docs/decisions/031).
     """
     generator = torch.Generator().manual_seed(seed)
     model = SpeechModel(config)
@@ -49,12 +49,12 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
     compressed = spectrum(voices.crops(N_CROPS, CROP_FRAMES, generator))
     heard = envelopes(compressed, config.n_bands)
 
-    # Envelopes have no more directions than they have numbers.
+    # Envelopes cannot have more directions than numbers.
     n_envelopes = min(config.n_channels // 4, 2 * config.n_bands)
     model.down.zero_()
     model.down[:n_envelopes, N_REALS:] = ENVELOPE_SCALE * principal_directions(heard, n_envelopes)
 
-    # Directions are found in the weighted spectrum, so they must weight what they are applied to.
+    # Directions are found in the weighted spectrum, so they must include the weights.
     weights = spectrum_weights()
     directions = principal_directions(
         compressed * weights[:, None], config.n_channels - n_envelopes
@@ -64,7 +64,7 @@ def untrained_speech_model(voices: Recordings, config: SpeechConfig, seed: int) 
     # [B, 642, F] -> [B, n_channels, 1, F]; a few at a time, as the side path takes much memory.
     latents = torch.cat([model.latents(part) for part in torch.split(compressed, 50)])
 
-    # Each fit needs those before it: depths need the reference, tables the codebooks, and so on.
+    # Each fit needs the earlier ones: depths need the reference, tables the codebooks, and so on.
     model.reference_db.copy_(typical_db(latents))
     fit_codebooks(model, latents, generator)
     fit_static_bits(model, latents)
@@ -86,7 +86,7 @@ def principal_directions(values: Tensor, n: int) -> Tensor:
     frames = values.transpose(1, 2).flatten(0, 1).double()
     _, vectors = torch.linalg.eigh(frames.T @ frames)
 
-    # Eigenvectors are columns in ascending order: [C, C] -> [n, C].
+    # Eigenvectors are columns in ascending order of eigenvalues: [C, C] -> [n, C].
     directions: Tensor = vectors.flip(1)[:, :n].T.float().contiguous()
     return directions
 
@@ -100,37 +100,37 @@ def fit_synthesis(model: SpeechModel, latents: Tensor, compressed: Tensor) -> No
     )
 
     # [B, n_channels, F] -> [N, n_channels], [B, 642, F] -> [N, 642]
-    known, wanted = (
+    decoded, target = (
         x.transpose(1, 2).flatten(0, 1).double()
         for x in (model.vq.decode(codes).squeeze(2), compressed / model.config.unit)
     )
 
-    # One squared step per frame: directions that the codes leave out are not blown up.
-    ridge = torch.eye(known.shape[1], dtype=torch.float64) * len(known)
+    # A ridge of one squared step per frame keeps directions without codes from being amplified.
+    ridge = torch.eye(decoded.shape[1], dtype=torch.float64) * len(decoded)
 
     # Least squares: [n_channels, 642] -> [642, n_channels]
-    model.up.copy_(torch.linalg.solve(known.T @ known + ridge, known.T @ wanted).T)
+    model.up.copy_(torch.linalg.solve(decoded.T @ decoded + ridge, decoded.T @ target).T)
 
 
 @torch.no_grad()
 def fit_codebooks(model: SpeechModel, latents: Tensor, generator: torch.Generator) -> None:
     """Fit all stages by k-means, each to the residual of the earlier ones."""
     vq = model.vq
-    rest = vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
-    start_power = rest.square().sum(1).mean()
+    residual = vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
+    initial_energy = residual.square().sum(1).mean()
     for stage in range(vq.n_stages):
-        book = _fit_codebook(rest, vq, generator)
+        book = _fit_codebook(residual, vq, generator)
         vq.codebooks[stage, 0] = book
-        rest = rest - book[nearest(rest, book)]
-        left = float(rest.square().sum(1).mean() / start_power)
-        log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * left)
+        residual = residual - book[nearest(residual, book)]
+        share = float(residual.square().sum(1).mean() / initial_energy)
+        log.info("stage %d: %.1f %% of the energy left", stage + 1, 100.0 * share)
 
 
 @torch.no_grad()
 def widen(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
     """Return a model with the wide paths of a configuration, and as many blocks in them.
 
-    What is new changes nothing yet. Paths that a model has keep their widths and blocks.
+    New paths and blocks change nothing yet. Existing paths keep their widths and blocks.
     """
     old = model.config
     names = ["wide_analysis", "wide_synthesis", "fine"]
@@ -145,7 +145,7 @@ def widen(model: SpeechModel, config: SpeechConfig) -> SpeechModel:
         sizes |= {name: getattr(config, name) for name in others}
     wide = SpeechModel(dataclasses.replace(old, **sizes))
 
-    # New paths keep their own initial values, which give zero, and new blocks give nothing.
+    # New paths and blocks keep their initial values, with which they change nothing.
     wide.load_state_dict({**wide.state_dict(), **model.state_dict()})
     for name in names:
         for block in getattr(wide, name).blocks[len(getattr(old, name)) :]:
@@ -160,17 +160,17 @@ def with_stages(
 ) -> tuple[SpeechModel, int]:
     """Return a model with `n_stages` stages: its own first three fifths, and new ones.
 
-    Also returns how many are its own.
+    Also returns the number of its own stages that it keeps.
 
     The new ones are fitted by k-means to the residual, with the error of a frame weighted by the
-    inverse of its length: late stages have seen little but the loudest frames in training, and
-    serve the others badly (docs/decisions/026). Networks stay. Quality is spread over all stages:
+    inverse of its length: in training, late stages saw mostly the loudest frames, and serve the
+    others badly (docs/decisions/026). Networks do not change. Quality is spread over all stages, so
     the same bitrate gives a frame the same number of them.
     """
     generator = torch.Generator().manual_seed(seed)
     more = SpeechModel(_config_of_stages(model.config, n_stages))
 
-    # Everything except the later stages and the static tables is taken over.
+    # Everything except the later stages and the static tables is copied.
     new = more.vq
     kept = min(model.config.n_stages * 3 // 5, n_stages)
     new.codebooks[:kept] = model.vq.codebooks[:kept]
@@ -178,11 +178,11 @@ def with_stages(
     more.load_state_dict({**model.state_dict(), **own})
 
     latents = latents_of_crops(more, voices, N_REFIT_CROPS, generator)
-    for stage, rest, shares in residuals(more, latents):
-        # A frame counts by the share of rates that bring it here, and by the inverse of its length.
+    for stage, vectors, shares in residuals(more, latents):
+        # A frame counts by the share of rates at which it gets here, and by its inverse length.
         if stage >= kept:
-            length = rest.square().sum(1).add(1.0).sqrt()
-            new.codebooks[stage, 0] = _fit_codebook(rest, new, generator, shares / length)
+            length = vectors.square().sum(1).add(1.0).sqrt()
+            new.codebooks[stage, 0] = _fit_codebook(vectors, new, generator, shares / length)
 
     fit_static_bits(more, latents)
     return more, kept
@@ -190,8 +190,8 @@ def with_stages(
 
 def _config_of_stages(config: SpeechConfig, n_stages: int) -> SpeechConfig:
     """Return a configuration with another number of stages, and depths that grow with it."""
-    # A depth is now reached at a fineness that is smaller by growth^(1 / `DEPTH_POWER`); the slope
-    # of a frame of that depth must stay the same.
+    # The same depth now needs a fineness smaller by growth^(1 / `DEPTH_POWER`); the slope at that
+    # depth must not change.
     growth = n_stages / config.n_stages
     return dataclasses.replace(
         config,
@@ -205,40 +205,40 @@ def latents_of_crops(
     model: SpeechModel, voices: Recordings, n: int, generator: torch.Generator
 ) -> Tensor:
     """Return latents [n, n_channels, 1, F] of crops of 2 s."""
-    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], 50 crops at a time; the samples, just as
-    # large, are freed.
+    # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F], 50 crops at a time, so that the
+    # samples, which are as large, can be freed.
     crops = voices.crops(n, CROP_FRAMES, generator)
     return torch.cat([model.latents(spectrum(part)) for part in torch.split(crops, 50)])
 
 
 def residuals(model: SpeechModel, latents: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Go through the stages: yield each, what earlier ones leave, and how often it is reached.
+    """Go through the stages; yield each with its residuals, and how often frames reach it.
 
-    A stage's codebook may be changed before the next one is asked for.
+    The caller may change a stage's codebook before it asks for the next stage.
 
     Args:
         model: its codebooks and the rules of its depths.
         latents: [B, n_channels, 1, F] in steps.
 
     Yields:
-        Stage, residuals [N, n_channels] of the frames that some rate brings here, and the share of
-        all rates that do [N].
+        Stage, residuals [N, n_channels] of the frames that get here at some rate, and the share of
+        all rates at which they do [N].
     """
     depths = _depths_at_all_rates(model, latents)
-    rest = model.vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
+    residual = model.vq.group(latents)[0].contiguous()  # [B, C, 1, F] -> [1, N, C] -> [N, C]
     for stage in range(model.vq.n_stages):
         # [rates, N] -> [N]
         shares = (depths > stage).float().mean(0)
         reached = shares > 0
-        rest, depths = rest[reached], depths[:, reached]
-        yield stage, rest, shares[reached]
+        residual, depths = residual[reached], depths[:, reached]
+        yield stage, residual, shares[reached]
 
         book = model.vq.codebooks[stage, 0]
-        rest = rest - book[nearest(rest, book)]
+        residual = residual - book[nearest(residual, book)]
 
 
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
-    """Return the stages of frames [rates, N], evenly spaced up to the finest for a typical one."""
+    """Return depths [rates, N]; those of a typical frame are evenly spaced up to the finest."""
     # Depths grow as fineness to a power, so evenly spaced depths take the inverse of it.
     fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
 
@@ -248,18 +248,18 @@ def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
 
 
 def _fit_codebook(
-    rest: Tensor, vq: ResidualVQ, generator: torch.Generator, weights: Tensor | None = None
+    vectors: Tensor, vq: ResidualVQ, generator: torch.Generator, weights: Tensor | None = None
 ) -> Tensor:
     """Fit a codebook [K, width] by k-means to vectors [N, width], errors weighted [N].
 
-    In many dimensions, whole vectors are farther from each other than from zero: codewords that
-    start there would stay unused, except by outliers.
+    In many dimensions, vectors are farther from each other than from zero: codewords that start at
+    whole vectors would be used only by outliers.
     """
     size = vq.codebooks.shape[2]
-    book = START_SHARE * rest[torch.randperm(len(rest), generator=generator)[:size]]
+    book = START_SHARE * vectors[torch.randperm(len(vectors), generator=generator)[:size]]
     book[0] = 0.0  # null
     book, _ = entropy_constrained_lloyd(
-        rest,
+        vectors,
         book,
         N_ITERATIONS,
         generator,
@@ -271,7 +271,7 @@ def _fit_codebook(
 
 @torch.no_grad()
 def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> None:
-    """Fit the static tables to the codes that are chosen with them, at log-steps all over."""
+    """Fit the static tables to the codes chosen with them, at log-steps of the whole range."""
     vq = model.vq
     size = vq.codebooks.shape[2]
 
@@ -279,7 +279,7 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
     vq.bits.fill_(9.0)
     vq.bits[..., 0] = 4.0
 
-    # Tables and choices depend on each other, so they take turns.
+    # Tables and choices depend on each other, so they alternate.
     log_step = torch.linspace(-0.999, 0.999, len(latents))
     for _ in range(n_rounds):
         limits = model.depths(latents, log_step)
@@ -288,7 +288,7 @@ def fit_static_bits(model: SpeechModel, latents: Tensor, n_rounds: int = 3) -> N
             in_bin = rate_bin(log_step) == number
             vq.bits[number] = bits_from_counts(codeword_counts(codes[in_bin], size).float())
 
-    # The choices of the last round show how well the codebooks are used.
+    # The choices of the last round show how evenly the codebooks are used.
     for stage, table in enumerate(codeword_counts(codes, size)):
         alive, perplexity = usage(table.float())
         text = "stage %d: %.1f %% of the codewords used, perplexity %.1f, %d places"

@@ -21,16 +21,16 @@ def usage(counts: Tensor) -> tuple[float, float]:
 
 
 def codeword_counts(codes: Tensor, codebook_size: int) -> Tensor:
-    """Count the codewords [stages, groups, K] of codes [B, stages, groups, H, W] that are coded.
+    """Count the codewords [stages, groups, K] in codes [B, stages, groups, H, W].
 
-    Positions that an earlier null ended are neither coded nor counted.
+    Positions after a null are not coded, so they are not counted.
     """
     _, stages, groups, _, _ = codes.shape
 
     # A position is coded in the first stage, and in later ones after a code that is not null.
     reached = torch.cat([torch.ones_like(codes[:, :1]), codes[:, :-1]], 1) != 0
 
-    # Codebooks are numbered consecutively, so that one count covers all of them.
+    # Codewords of all codebooks are numbered consecutively, so one count covers them.
     offsets = torch.arange(stages * groups).reshape(1, stages, groups, 1, 1) * codebook_size
 
     # [B, stages, groups, H, W] -> [n] -> [stages · groups · K] -> [stages, groups, K]
@@ -55,7 +55,7 @@ def entropy_constrained_lloyd(
         book: [K, width] to start from; codeword 0 stays the zero vector.
         n_iterations: passes over the vectors. In all but the last 3, dead codewords are moved to
             badly coded vectors.
-        generator: source of the seeds.
+        generator: source of random numbers.
         rate_weight: worth of a bit in squared steps.
         weights: the weight of the squared error of each vector [N]; one by default.
 
@@ -76,7 +76,7 @@ def entropy_constrained_lloyd(
         _move_to_means(book, vectors, weights, choice, counts)
         bits = -torch.log2((counts + 0.5) / (n + 0.5 * codebook_size))
 
-        # A dead codeword serves best where the error is large.
+        # A dead codeword helps most where the error is large.
         dead = torch.nonzero((counts < 2) & (torch.arange(codebook_size) > 0))[:, 0]
         if len(dead) and iteration < n_iterations - 3:
             errors = (cost * weights).clamp(min=1e-6)
@@ -89,7 +89,7 @@ def entropy_constrained_lloyd(
 def _move_to_means(
     book: Tensor, vectors: Tensor, weights: Tensor, choice: Tensor, counts: Tensor
 ) -> None:
-    """Move the codewords of a book [K, width] to the weighted means of what they code.
+    """Move the codewords of a book [K, width] to the weighted means of their vectors.
 
     Args:
         book: changed in place.

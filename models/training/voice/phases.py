@@ -1,4 +1,4 @@
-"""What each phase of voice training learns, and from what."""
+"""The joint phase of voice training, and parts that other phases share."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class JointSpeechPhase:
         return self.model
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Use one learning rate for all: codebooks that restart can follow the analysis."""
+        """Use one learning rate for all: codebooks with restarts can follow the analysis."""
         return 1.0
 
     def memory(self) -> dict[str, Tensor]:
@@ -88,12 +88,11 @@ class JointSpeechPhase:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             quantised, bits = self._quantise(latents, log_step, generator)
 
-        # [B, n_channels, 1, F] -> [B, T]; the error of quantisation counts as fixed, so gradients
-        # pass it straight through.
+        # [B, n_channels, 1, F] -> [B, T]; the quantisation error counts as constant, so gradients
+        # pass straight through.
         decoded = self.model.samples(latents + (quantised - latents).detach(), bfloat16)
 
-        # Spectra start at a slightly different sample each time, or pulses could hide between
-        # windows.
+        # Spectra start at a random sample; otherwise pulses could hide between windows.
         shift = int(torch.randint(FRAME_SAMPLES // 2, (1,), generator=generator))
         pair = spectra(decoded[:, shift:]), spectra(samples[:, shift:])
         distortion, figures = distortions(*pair)
@@ -110,11 +109,11 @@ class JointSpeechPhase:
     def _quantise(
         self, latents: Tensor, log_step: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, float]:
-        """Return latents as they are decoded, and the bits of all codes by the static tables."""
+        """Return decoded latents, and the bits of all codes by the static tables."""
         vq = self.model.vq
         config = self.model.config
 
-        # Depths are chosen against a typical frame of all processes, which moves with the analysis.
+        # Depths are relative to a typical frame of all processes, which changes with the analysis.
         if self.model.training:
             typical = typical_db(of_all_processes(latents.detach()))
             self.model.reference_db.lerp_(typical, REFERENCE_STEP)
@@ -122,8 +121,8 @@ class JointSpeechPhase:
         codes = vq.encode(latents, torch.zeros(1), config.rate_weight, limits)
         bits = float(vq.static_bits(codes, log_step).sum())
 
-        # Codebooks learn afterwards: codewords that have seen the batch fit it too well. They learn
-        # from the batches of all processes, so they stay the same in all.
+        # Codebooks learn afterwards, since codewords that have seen the batch fit it too well. They
+        # learn from the batches of all processes, so they are the same in all.
         quantised = self._prefixes(codes, generator)
         if self.model.training:
             seen = [of_all_processes(x) for x in (latents.detach(), codes.int(), log_step)]
@@ -131,12 +130,12 @@ class JointSpeechPhase:
         return quantised, bits
 
     def _prefixes(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Decode codes [B, stages, 1, 1, F] to latents, some of them by the first section alone."""
+        """Decode codes [B, stages, 1, 1, F] to latents, some from the first section alone."""
         config = self.model.config
         drops = torch.rand(len(codes), generator=generator) < PREFIX_SHARE
         stages = torch.arange(config.n_stages)[None, :, None, None, None]
 
-        # [B] and [1, stages, 1, 1, 1] -> [B, stages, 1, 1, 1]; null in the stages that are cut.
+        # [B] and [1, stages, 1, 1, 1] -> [B, stages, 1, 1, 1]; the stages that are cut become null.
         cut = drops[:, None, None, None, None] & (stages >= config.first_stages)
         kept = codes * ~cut
         return self.model.vq.decode(kept)
@@ -178,27 +177,27 @@ class JointSpeechPhase:
 def random_log_steps(n: int, config: SpeechConfig, generator: torch.Generator) -> Tensor:
     """Draw log-steps [n] of −1 (finest) … 1 (coarsest) for training.
 
-    One comes from the whole range; the others are stratified so that a typical frame gets from 2
-    stages to nearly all, each equally often: crops with fewer teach little.
+    One comes from the whole range. The others are stratified so that a typical frame gets every
+    number of stages from 2 to nearly all equally often: crops with fewer teach little.
     """
     # One from each of n − 1 equal parts of 0 … 1.
     u = (torch.arange(n - 1) + torch.rand(n - 1, generator=generator)) / max(n - 1, 1)
 
-    # A typical frame has `finest_depth` stages times a power of fineness; here is its inverse.
-    few = 2.0
-    many = 0.9 * config.n_stages
-    depth = few + (many - few) * u
+    # A typical frame has `finest_depth` stages times a power of fineness; this is the inverse.
+    min_depth = 2.0
+    max_depth = 0.9 * config.n_stages
+    depth = min_depth + (max_depth - min_depth) * u
     fineness = (depth / config.finest_depth).pow(1.0 / DEPTH_POWER)
 
     # [n − 1] and [1] -> [n]
-    anything = torch.rand(1, generator=generator)
-    return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), anything])
+    any_fineness = torch.rand(1, generator=generator)
+    return 1.0 - 2.0 * torch.cat([fineness.clamp(max=1.0), any_fineness])
 
 
 def code_samples(
     model: SpeechModel, samples: Tensor, log_step: float
 ) -> tuple[Tensor, Tensor, float]:
-    """Code samples [1, T] by static rates: codes, decoded samples [1, T], bits."""
+    """Code samples [1, T] with static tables; return codes, decoded samples [1, T] and bits."""
     # [1, T] -> [1, n_channels, 1, F] -> [1, stages, 1, 1, F]
     where = torch.tensor([log_step])
     latents = model.latents(spectrum(samples))
@@ -216,7 +215,7 @@ def _scores(samples: Tensor, decoded: Tensor) -> dict[str, float]:
     # Training does not need them, so both are optional.
     pair = samples.numpy(), decoded.numpy()
     scores = {}
-    # PESQ refuses what is silent or too short, by an error that is a RuntimeError.
+    # PESQ refuses silent or short samples with a RuntimeError.
     with contextlib.suppress(ImportError, RuntimeError):
         scores["pesq"] = float(importlib.import_module("pesq").pesq(CODED_RATE_HZ, *pair, "wb"))
     with contextlib.suppress(ImportError):
@@ -244,11 +243,11 @@ def write_sample(samples: Tensor, decoded: Tensor, path: Path) -> None:
 
 
 def load_speech_model(run: Path) -> SpeechModel:
-    """Return the model of a run folder, its codebooks rounded to what a weights file can hold."""
+    """Return the model of a run folder, its codebooks rounded as in a weights file."""
     config = SpeechConfig(**json.loads((run / "run.json").read_text())["config"])
     model = SpeechModel(config)
     model.load_state_dict(load_file(run / MODEL_FILE))
 
-    # Codes and context model must match the codebooks that are shipped.
+    # Codes and context model must match the codebooks of the weights file.
     model.vq.codebooks.copy_(round_codebooks(model.vq.codebooks))
     return model

@@ -1,4 +1,4 @@
-"""Codes of recordings, stored once, and pieces of them that the context model learns from."""
+"""Stored codes of recordings, and the pieces of them that train the context model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from luxvox.timeline import CODED_RATE_HZ
 log = logging.getLogger(__name__)
 
 PIECE_FRAMES = 128
-MAX_CORRECTED_S = 2700.0  # of recordings; coding them takes a sixth of their length
+MAX_CORRECTED_S = 2700.0  # of recordings; coding takes a sixth of their duration
 N_CORRECTIONS = 2  # steps; more shift codes little, and take longer
 FINEST_STEP, COARSEST_STEP = -127, 127
 MADE_BY = "made_by.json"
@@ -53,15 +53,15 @@ def store_speech_codes(
     """Code recordings of 128 frames and more, and write the codes.
 
     At most 45 minutes of them are coded as in the encoder: latents are corrected for the depths of
-    a random rate, and codewords are chosen by the context model's costs, if there is one. The
-    others are too many, and get the nearest codewords, at full depth; they keep the context model
-    from learning the first ones by heart.
+    a random rate, and codewords are chosen by the context model's costs, if there is one. That
+    would take too long for the others, which get the nearest codewords, at full depth; they keep
+    the context model from overfitting.
 
     Writes arrays that hold all recordings one after the other, and `made_by.json`, the digest of
-    what coded them. An existing folder is replaced as a whole.
+    the networks. An existing folder is replaced as a whole.
 
         codes.npy       uint16 [F, stages]
-        power_db.npy    float32 [F], of latents, by which codes at full depth are cut
+        power_db.npy    float32 [F], of latents, for cutting codes from full depth
         log_steps.npy   int64 [F], of corrected codes
         corrected.npy   bool [F]
         starts.npy      bool [F], whether 128 frames of a recording begin here
@@ -97,7 +97,7 @@ def store_speech_codes(
 def _arrays(
     codes: Codes, analysed: _Analysed, log_step_int: int, is_corrected: bool
 ) -> dict[str, NDArray[Any]]:
-    """Return what is stored of a recording, by the name of the array."""
+    """Return the stored arrays of a recording by name."""
     power = power_db(analysed.latents)[0, 0].numpy()  # [1, 1, F] -> [F]
     return {
         "codes": codes.T.astype(np.uint16),
@@ -112,8 +112,8 @@ class StoredCodes:
     """The codes of a folder.
 
     Args:
-        model: what coded them.
-        folder: where they are.
+        model: the one that coded them.
+        folder: holds them.
     """
 
     def __init__(self, model: SpeechModel, folder: Path) -> None:
@@ -124,16 +124,18 @@ class StoredCodes:
         self._power_db, self._log_steps = arrays["power_db"], arrays["log_steps"]
         self._is_corrected, self._starts = arrays["corrected"], np.flatnonzero(arrays["starts"])
 
-        # Of each draw one half is as in files, the other of all the recordings.
+        # Half of each draw is corrected, as in files; the other half is not.
         is_corrected = self._is_corrected[self._starts]
         halves = self._starts[is_corrected], self._starts[~is_corrected]
         self._halves = [half for half in halves if len(half)]
 
     def draw(self, n: int, generator: torch.Generator) -> Pieces:
-        """Draw about n pieces at random; those that were not corrected at random rates."""
+        """Draw about n pieces at random; uncorrected ones get random rates."""
         shape = (n // len(self._halves),)
-        drawn = [torch.randint(len(half), shape, generator=generator) for half in self._halves]
-        starts = [half[picks.numpy()] for half, picks in zip(self._halves, drawn, strict=True)]
+        starts = [
+            half[torch.randint(len(half), shape, generator=generator).numpy()]
+            for half in self._halves
+        ]
         return self._pieces(np.concatenate(starts), generator)
 
     def spread(self, n: int) -> Pieces:
@@ -187,7 +189,7 @@ def _codes_at(
 
 
 def nearest_codes_at(model: SpeechModel, latents: Tensor, log_step_int: int) -> Codes:
-    """Return codes [stages, F] at a log-step, of latents [1, n_channels, 1, F] as they are."""
+    """Return codes [stages, F] at a log-step, of uncorrected latents [1, n_channels, 1, F]."""
     power = power_db(latents)[0, 0].numpy()  # [1, 1, F] -> [F]
     depths = model.depths_of_powers(power, log_step_int / 127.0)
     return _cut(model.choose(latents)[0], depths)
@@ -204,8 +206,8 @@ def _draw_log_step(generator: torch.Generator) -> int:
 
 
 def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
-    """Write arrays, and what coded them, to a folder, replacing an existing one."""
-    # A kill may leave half of a partial or an old folder, but never half of the folder itself.
+    """Write arrays, and the digest of their coder, to a folder, replacing an existing one."""
+    # A kill may leave a partial or an old folder behind, but never an incomplete folder.
     old = folder.with_name(f"{folder.name}.old")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -234,12 +236,12 @@ def _depths(
 
 def _draw_recordings(voices: Recordings, generator: torch.Generator) -> set[int]:
     """Return which recordings are corrected, at random."""
-    drawn = torch.randperm(len(voices.samples), generator=generator)
+    order = torch.randperm(len(voices.samples), generator=generator)
 
-    # Recordings up to the limit, in the order in which they are drawn, and at least one.
+    # Recordings in this order up to the limit, and at least one.
     lengths = torch.tensor([len(s) / CODED_RATE_HZ for s in voices.samples])
-    seconds = lengths[drawn].cumsum(0)
-    return set(drawn[seconds <= max(MAX_CORRECTED_S, float(seconds[0]))].tolist())
+    seconds = lengths[order].cumsum(0)
+    return set(order[seconds <= max(MAX_CORRECTED_S, float(seconds[0]))].tolist())
 
 
 def codes_fit(model: SpeechModel, folder: Path) -> bool:
@@ -249,7 +251,7 @@ def codes_fit(model: SpeechModel, folder: Path) -> bool:
 
 
 def digest(model: SpeechModel) -> str:
-    """Return a hash of everything that codes depend on: all but the synthesis."""
+    """Return a hash of everything that codes depend on: all parts except the synthesis."""
     summed = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         if not name.startswith(SYNTHESIS_PARTS):

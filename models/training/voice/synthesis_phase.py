@@ -1,13 +1,12 @@
 """The synthesis of voices and its codewords, trained on the codes that the encoder makes.
 
-The encoder corrects latents by the gradient of what is heard of their codes
-(`luxvox.models.voice.correction`), and a step of training computes that gradient anyway. So a crop
-stays in the batch for a few steps. After each, its latents are corrected and coded again: the
-synthesis learns from codes of latents that were corrected never, once, twice and three times, which
-is as often as the default effort does, by the gradient of what training counts.
+The encoder corrects latents by the gradient of the audible distance
+(`luxvox.models.voice.correction`), which a training step computes anyway. So a crop stays in the
+batch for four steps, and after each its latents are corrected and coded again. The synthesis
+learns from codes of latents with 0, 1, 2 and 3 corrections; the default effort makes 3. The
+distances have the weights of training here.
 
-Codewords are the first numbers that the synthesis sees, and learn by the same gradient. The encoder
-chooses among them as they are.
+Codewords are the input of the synthesis, and learn by the same gradient.
 """
 
 from __future__ import annotations
@@ -32,11 +31,13 @@ from luxvox.timeline import FRAME_SAMPLES
 
 LEARNING_RATE = 2e-4
 CODEBOOKS = "vq.codebooks"
-CODEBOOKS_FACTOR = 15.0  # on the learning rate: codewords are that much larger than weights
+CODEBOOKS_FACTOR = (
+    15.0  # on the learning rate, since codewords are about that much larger than weights
+)
 CORRECTIONS = 3
-TIMES = CORRECTIONS + 1  # that a crop is decoded
-SHIFTS = FRAME_SAMPLES // 2  # samples by which spectra start later, less one, at most
-CUT_SHARE = TIMES * PREFIX_SHARE  # of crops decoded for the last time: no correction follows
+TIMES = CORRECTIONS + 1  # how often a crop is decoded
+SHIFTS = FRAME_SAMPLES // 2  # spectra start later by fewer samples than this
+CUT_SHARE = TIMES * PREFIX_SHARE  # of crops decoded for the last time, since no correction follows
 
 
 class SpeechSynthesisPhase(JointSpeechPhase):
@@ -61,24 +62,24 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         null = torch.zeros(1, dtype=torch.int64)
         codewords.register_hook(lambda gradient: gradient.index_fill(2, null, 0.0))  # type: ignore[no-untyped-call]
 
-        # The crops in the batch. At first there are none: all have been decoded often enough.
-        of_frames = torch.zeros(BATCH, CROP_FRAMES + 1)
+        # The crops in the batch. At first all count as decoded often enough, so they are replaced.
+        zeros = torch.zeros(BATCH, CROP_FRAMES + 1)
         self.samples = torch.zeros(BATCH, CROP_FRAMES * FRAME_SAMPLES)
         self.log_step = torch.zeros(BATCH, dtype=torch.float64)
         self.latents = torch.zeros(BATCH, model.config.n_channels, 1, CROP_FRAMES + 1)
-        self.power, self.heard_db = of_frames.clone(), of_frames.clone()  # in decibels
+        self.power, self.heard_db = zeros.clone(), zeros.clone()  # in decibels
         self.n_decoded = torch.full((BATCH,), TIMES)
 
-        # What the next correction needs: error of quantisation, its gradient, length of a step.
+        # For the next correction: quantisation error, gradient, and length of a step.
         self.error, self.gradient = (torch.zeros_like(self.latents) for _ in range(2))
         self.length = torch.zeros(BATCH)
 
     def learning_rate_factor(self, parameter_name: str) -> float:
-        """Let codewords move as far, for their size, as weights."""
+        """Let codewords move as far as weights, relative to their size."""
         return CODEBOOKS_FACTOR if parameter_name == CODEBOOKS else 1.0
 
     def memory(self) -> dict[str, Tensor]:
-        """Return the crops in the batch; the reference stays."""
+        """Return the crops in the batch; the reference does not change here."""
         names = (
             "samples",
             "log_step",
@@ -93,7 +94,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         return {name: getattr(self, name) for name in names}
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return the distortion of the crops in the batch, the oldest of them replaced."""
+        """Return the distortion of the crops in the batch, after the oldest are replaced."""
         with torch.no_grad():
             for crop in range(BATCH):
                 self._correct(crop)
@@ -102,13 +103,13 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         self.error.copy_(quantised.detach() - self.latents)
         self.n_decoded += 1
 
-        # Gradients pass the quantiser straight through to the latents, and reach codewords, too.
-        varied = self.latents.clone().requires_grad_(True)
-        varied.register_hook(self.gradient.copy_)  # type: ignore[no-untyped-call]
-        of_codewords = quantised - quantised.detach()
-        decoded = self.model.samples(varied + self.error + of_codewords, self.bfloat16)
+        # Gradients pass the quantiser straight through to the latents, and also reach codewords.
+        latents = self.latents.clone().requires_grad_(True)
+        latents.register_hook(self.gradient.copy_)  # type: ignore[no-untyped-call]
+        zero = quantised - quantised.detach()  # only its gradient counts
+        decoded = self.model.samples(latents + self.error + zero, self.bfloat16)
 
-        # Spectra start at a slightly different sample each time, as in the joint phase.
+        # Spectra start at a random sample, as in the joint phase.
         shift = int(torch.randint(SHIFTS, (1,), generator=generator))
         return distortions(spectra(decoded[:, shift:]), spectra(self.samples[:, shift:]))
 
@@ -128,21 +129,21 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         self.latents[crop] = take_step(self.latents[crop], gradient, self.length[crop], done)
 
     def _replace(self, generator: torch.Generator) -> None:
-        """Put new crops in place of those that have been decoded often enough."""
+        """Replace the crops that have been decoded often enough."""
         old = torch.nonzero(self.n_decoded == TIMES)[:, 0]
         if not len(old):
             return
         samples = self.voices.crops(len(old), CROP_FRAMES, generator)
-        drawn = random_log_steps(BATCH, self.model.config, generator).double()
+        log_steps = random_log_steps(BATCH, self.model.config, generator).double()
 
         # [n, T] -> [n, 642, F] -> [n, n_channels, 1, F]
         latents = self.model.latents(spectrum(samples))
         self.samples[old], self.latents[old] = samples, latents
-        self.log_step[old] = drawn[torch.randperm(BATCH, generator=generator)[: len(old)]]
+        self.log_step[old] = log_steps[torch.randperm(BATCH, generator=generator)[: len(old)]]
         self.power[old], self.heard_db[old] = power_db(latents)[:, 0], 0.0
 
-        # From the start, crops leave a few at a time. Those of the first step that have no length
-        # of a correction stay as they are.
+        # In the first batch crops count as decoded 0 to 3 times, so that a few leave at a time.
+        # Those past their first decoding have no length of corrections, and are not corrected.
         self.length[old] = 0.0
         self.n_decoded[old] = torch.arange(BATCH) % TIMES if len(old) == BATCH else 0
 
@@ -153,13 +154,13 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         return torch.from_numpy(depths)[None]
 
     def _decodable(self, generator: torch.Generator) -> Tensor:
-        """Return latents as they are decoded, with the gradient of codewords."""
+        """Return the latents that are decoded, with the gradient of codewords."""
         model = self.model
         depths = torch.stack([self._depths(crop) for crop in range(BATCH)])
 
         # Crops that leave after this step may be cut to the stages of the first section.
-        drawn = torch.rand(BATCH, generator=generator) < CUT_SHARE
-        cut = drawn & (self.n_decoded == CORRECTIONS)
+        may_be_cut = torch.rand(BATCH, generator=generator) < CUT_SHARE
+        cut = may_be_cut & (self.n_decoded == CORRECTIONS)
         first = depths.clamp(max=model.config.first_stages)
         depths = torch.where(cut[:, None, None], first, depths)
 
@@ -169,7 +170,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
 
 
 def _as_parameter(vq: ResidualVQ) -> Tensor:
-    """Make the codebooks of a residual VQ a parameter under their own name; return them."""
+    """Turn the codebooks of a residual VQ into a parameter of the same name; return it."""
     codebooks = nn.Parameter(vq.codebooks.clone())
     del vq.codebooks
     vq.codebooks = codebooks

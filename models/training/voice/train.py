@@ -7,8 +7,9 @@
 | synthesis | synthesis and codebooks | voices, their codes corrected as by the encoder |
 | context | context model | codes of the final analysis |
 
-Codes depend on all that the other phases change, so the context model comes last. It stores codes;
-when it is trained a second time, some of them are chosen by the context model, as in the encoder.
+Codes depend on everything that the other phases change, so the context model comes last. Its phase
+stores codes first; when it is trained again, the context model chooses some of them, as in the
+encoder.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from luxvox.models.voice.weights import load_voice_codec
 log = logging.getLogger(__name__)
 
 JOINT, CONTEXT, SYNTHESIS = "joint", "context", "synthesis"
-STAGES = range(4, 61)  # no fewer than the first section has, no more than a loader accepts
+STAGES = range(4, 61)  # at least those of the first section, at most those that a loader accepts
 NEW = SpeechConfig(n_stages=28, finest_depth=36.4, slope_rise=3.253808867751506, wide_width=384)
 """The networks of new models."""
 
@@ -57,11 +58,10 @@ class VoiceRecipe:
     """How voices are trained.
 
     Attributes:
-        stages: how many stages of residual VQ to give the initial weights; as many as they have by
-            default.
+        stages: number of stages of residual VQ; unchanged by default.
         widen: whether the initial weights get the wide paths, the blocks, and the taps of the
             context model that they lack, which change nothing before training.
-        equalise: whether the latents get a basis in which errors of all directions are heard alike.
+        equalise: whether the latents get a basis in which all errors are about equally audible.
         config: the networks of new models.
         held_back: every n-th recording is used for validation and never for training.
         first_rate, later_rate: learning rates of the joint phase, from nothing and from trained
@@ -90,7 +90,7 @@ class VoiceRecipe:
 
     @property
     def noun(self) -> str:
-        """Return what voices are trained on."""
+        """Return the word for training data."""
         return "recordings"
 
     @property
@@ -99,7 +99,7 @@ class VoiceRecipe:
         return {JOINT: 0.6, SYNTHESIS: 0.2, CONTEXT: 0.2}
 
     def read(self, folders: Sequence[Path]) -> tuple[Recordings, Recordings]:
-        """Return the recordings to train on, and those held back."""
+        """Return the recordings to train on, and the held-back ones."""
         return Recordings(folders).split(self.held_back)
 
     def start(self, job: Job, training: Recordings) -> SpeechConfig:
@@ -122,8 +122,8 @@ class VoiceRecipe:
 
         # Codes and context models of an earlier run do not belong to this one's networks. They are
         # removed once the start is made, which may fail, or start from this very folder.
-        for stale in job.run.glob("context.*"):
-            stale.unlink()
+        for old_file in job.run.glob("context.*"):
+            old_file.unlink()
         for folder in _codes(job.run):
             shutil.rmtree(folder, ignore_errors=True)
         if twins is not None:
@@ -132,10 +132,10 @@ class VoiceRecipe:
         return model.config
 
     def phase(self, name: str, job: Job, data: tuple[Recordings, Recordings]) -> Phase | Fit:
-        """Return a phase; that of the context model stores codes first."""
+        """Return a phase; the context phase stores codes first."""
         model = load_speech_model(job.run)
 
-        # Trained weights need smaller steps than those of a linear codec.
+        # Trained weights need smaller steps than a linear codec.
         if name == JOINT:
             rate = self.first_rate if earlier_core_hours(job.run) == 0.0 else self.later_rate
             return JointSpeechPhase(model, *data, job.bfloat16, rate)
@@ -143,7 +143,7 @@ class VoiceRecipe:
         if name == SYNTHESIS:
             return SpeechSynthesisPhase(model, *data, job.bfloat16)
 
-        # A resume continues with the codes that it was trained on, unless the analysis has changed.
+        # A resume continues with the stored codes, unless the analysis has changed.
         folders = _codes(job.run)
         if not (job.resume and all(codes_fit(model, folder) for folder in folders)):
             if process_rank() == 0:
@@ -161,7 +161,7 @@ def _load_networks(init: Path) -> tuple[SpeechModel, ContextTwins]:
         model = load_speech_model(init)
         return model, load_speech_context(model, init)
 
-    # Weights have the integers of the context model; its twin starts from these.
+    # A weights file holds the integers of the context model, from which its twin starts.
     codec = load_voice_codec(init.with_suffix(".json"))
     level = codec.context.levels[LEVEL]
     twins = speech_twins(codec.model, level.shape)
@@ -185,7 +185,7 @@ def _codes(run: Path) -> tuple[Path, Path]:
 
 
 def _store(model: SpeechModel, run: Path, data: tuple[Recordings, Recordings]) -> None:
-    """Store codes of all recordings, as the encoder would choose them."""
+    """Store the codes of all recordings, training and held-back."""
     context = useful_context(model, run, data[1])
     for seed, (voices, folder) in enumerate(zip(data, _codes(run), strict=True), start=SEED):
         store_speech_codes(model, voices, folder, seed, context)

@@ -1,7 +1,7 @@
-"""The float twin of the context model: learns what `luxvox.entropy.voice.context` runs.
+"""The float twin of the context model, which learns the tables of `luxvox.entropy.voice.context`.
 
 Weights are kept as floats and rounded to the integers' grid in every forward pass; gradients pass
-the rounding straight through (Bengio et al., 2013).  All arithmetic is the runtime's own.
+the rounding straight through (Bengio et al., 2013).  The arithmetic is the runtime's own code.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class ContextTwin(nn.Module):
         null = probability[..., 0].clamp(1e-4, 1 - 1e-4)
         self.values["flag_bias"].copy_(torch.log2(null / (1.0 - null)))
 
-        # Codewords [stages, 1, K − 1] are coded where the flag says that the code is not null.
+        # Codewords [stages, 1, K − 1] are coded only if the flag says that the code is not null.
         codewords = probability[..., 1:] / (1.0 - null)[..., None]
         self.values["table_bias"].copy_(torch.log2(codewords.clamp(min=2.0**-15)))
 
-        # [K − 1, size] -> [K − 1, 2 · size], of which the first are used, one per feature.
+        # [K − 1, size] -> [K − 1, 2 · size], of which the first `hidden` are used.
         table = self.values["table_weight"]  # [stages, 1, K − 1, hidden]
         for stage in range(self.plan.n_stages):
             features = codeword_features(vq.codebooks[stage, 0, 1:, : vq.n_channels])
@@ -85,9 +85,9 @@ class ContextTwin(nn.Module):
 
     @torch.no_grad()
     def start_from_integers(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over exported tables; rounding them again gives the same integers.
+        """Start from exported tables; rounding them again gives the same integers.
 
-        More taps than theirs start at zero, and change nothing.
+        Additional taps start at zero, and change nothing.
         """
         for name in self.names:
             value, exported = self.values[name.replace(".", "_")], tensors[name]
@@ -100,12 +100,12 @@ class ContextTwin(nn.Module):
     def start_from_stages(
         self, tensors: Mapping[str, Tensor], plan: LevelPlan, n_stages: int
     ) -> None:
-        """Take over the trunk and the first stages of the exported tables of another plan.
+        """Copy the trunk and the first stages from the exported tables of another plan.
 
-        Later passes start from those of its last stage, later heads from the last of the first.
+        Later passes start from the passes of its last stage, later heads from the last copied one.
         """
-        # For each pass, the one in the other plan that it starts from.
-        like = [
+        # For each pass, the pass of the other plan that it starts from.
+        origins = [
             plan.passes.index(replace(pass_, stage=min(pass_.stage, plan.n_stages - 1)))
             for pass_ in self.plan.passes
         ]
@@ -114,11 +114,11 @@ class ContextTwin(nn.Module):
             value = self.values[name.replace(".", "_")]
             exported = tensors[name].float() / _scale(name)
             if name.startswith("conv"):
-                value.copy_(exported[like] if name == "conv1.bias" else exported)
+                value.copy_(exported[origins] if name == "conv1.bias" else exported)
                 continue
 
-            # The embedding has no entry for the last stage, which no other one follows. Tables
-            # belong to codewords, so those of later stages stay as they are.
+            # The embedding has no entry for the last stage, since none follows it. Tables belong to
+            # codewords, so those of later stages do not change.
             n = n_stages - 1 if name == "embedding" else n_stages
             value[:n].copy_(exported[:n])
             if name.startswith(("head", "flag")):
@@ -131,7 +131,7 @@ class ContextTwin(nn.Module):
 
 
 def _scale(name: str) -> float:
-    """Return what one unit of a trained value is as an integer."""
+    """Return the integer value of one unit of a trained value."""
     layer, _, kind = name.partition(".")
     if name == "embedding":
         return 1.0
@@ -152,8 +152,8 @@ def _round(value: Tensor) -> Tensor:
 
 
 def codeword_features(codewords: Tensor) -> Tensor:
-    """Return functions [K, n] of codewords [K, size] whose sums can shape a distribution."""
-    # Logarithms tell apart small numbers that would be lost next to large ones.
+    """Return features [K, n] of codewords [K, size] whose sums can shape a distribution."""
+    # Logarithms keep small numbers apart that would be lost next to large ones.
     scaled = codewords.sign() * torch.log2(1.0 + codewords.abs())
     scaled = scaled / scaled.abs().amax().clamp(min=1e-6)
 
@@ -165,21 +165,21 @@ def codeword_features(codewords: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LevelParts:
-    """What the context model of a level is built from."""
+    """The ingredients of a level's context model."""
 
     shape: LevelShape
     quantiser: ResidualVQ
 
 
 def speech_twins(model: SpeechModel, shape: LevelShape | None = None) -> ContextTwins:
-    """Return the twins of a voice model, untrained, of new models' sizes by default."""
+    """Return untrained twins of a voice model, by default with the sizes of new models."""
     plan = speech_plan_of(model.config)
     shape = shape or LevelShape(model.config.n_channels, WIDTH, HIDDEN, FIRST_TAPS, THIRD_TAPS)
     return ContextTwins(plan, {plan[0].name: LevelParts(shape, model.vq)})
 
 
 def with_new_taps(twins: ContextTwins, model: SpeechModel) -> ContextTwins:
-    """Return the twins of a voice model with as many taps as new ones; more change nothing yet."""
+    """Return twins with as many taps as new models; the additional taps change nothing yet."""
     level = twins.runtime_level(LEVEL)
     taps = {
         "first_taps": max(level.shape.first_taps, FIRST_TAPS),
@@ -211,11 +211,11 @@ class ContextTwins(nn.Module):
         return module
 
     def runtime(self) -> Context:
-        """Return the integer context model as the codec runs it."""
+        """Return the integer context model that the codec runs."""
         return Context(self.plan, {plan.name: self.runtime_level(plan.name) for plan in self.plan})
 
     def runtime_level(self, name: str) -> ContextLevel:
-        """Return the integer tables of a level as the runtime takes them."""
+        """Return the integer tables of a level for the runtime."""
         twin = self.twin(name)
         with torch.no_grad():
             tensors = {key: value.detach().clone() for key, value in twin.integers().items()}
@@ -229,26 +229,26 @@ class ContextTwins(nn.Module):
         index: int,
         tensors: Mapping[str, Tensor] | None = None,
     ) -> dict[int, Tensor]:
-        """Return the summed cost in bits of what one pass predicts, by stage.
+        """Return the summed cost in bits of the codes that one pass predicts, by stage.
 
         Args:
             name: the level.
             codes: int64 [B, stages, 1, 1, F] by level.
             log_step_int: log-step [B], whole numbers −127 … 127.
             index: which pass.
-            tensors: the level's `integers`, where several passes share them.
+            tensors: the level's `integers`, if several passes share them.
         """
         twin = self.twin(name)
         tensors = twin.integers() if tensors is None else tensors
         stage = twin.plan.passes[index].stage
-        whole = codes[name][:, :, 0, 0]  # [B, stages, 1, 1, F] -> [B, stages, F]
-        lines = self._known_lines(name, whole, log_step_int, index)
+        frame_codes = codes[name][:, :, 0, 0]  # [B, stages, 1, 1, F] -> [B, stages, F]
+        lines = self._known_lines(name, frame_codes, log_step_int, index)
 
         # Flat positions that are predicted [N], and their codes [stages, N].
-        positions = lines.mask.expand(len(whole), -1).flatten().nonzero()[:, 0]
-        codewords = whole.transpose(0, 1).flatten(1)[:, positions]
+        positions = lines.mask.expand(len(frame_codes), -1).flatten().nonzero()[:, 0]
+        codewords = frame_codes.transpose(0, 1).flatten(1)[:, positions]
 
-        # After a null nothing is coded: [N] -> those that are alive [n].
+        # After a null nothing is coded: [N] -> the frames that are alive [n].
         previous: Tensor | None = None
         if stage > 0:
             alive = codewords[stage - 1] != 0
@@ -262,13 +262,13 @@ class ContextTwins(nn.Module):
         return {stage: _stage_bits(hidden, tensors, stage, codewords[stage])}
 
     def _known_lines(self, name: str, codes: Tensor, log_step_int: Tensor, index: int) -> Lines:
-        """Return what is known of codes [B, stages, F] before a pass."""
+        """Return the inputs that are known of codes [B, stages, F] before a pass."""
         plan = self.twin(name).plan
         length = codes.shape[2]
         pass_ = plan.passes[index]
         known = codes * known_mask(plan, index, length)
 
-        # [B, stages, F] -> [B · F, stages] -> [B · F, channels]; nothing of later stages is known
+        # [B, stages, F] -> [B · F, stages] -> [B · F, channels]; later stages are unknown
         n = pass_.stage + 1
         codewords = known[:, :n].transpose(1, 2).flatten(0, 1)
         own = codeword_sum(codewords, self.codewords[name][:n, 0])
@@ -294,7 +294,7 @@ def known_mask(plan: LevelPlan, index: int, n_frames: int) -> Tensor:
 
 def _stage_bits(hidden: Tensor, tensors: Mapping[str, Tensor], stage: int, codes: Tensor) -> Tensor:
     """Return the cross-entropy in bits of codes [N] of one stage under hidden vectors."""
-    # Logits in 1/16 bit become natural ones, which torch takes.
+    # torch takes natural logits instead of 1/16 bits.
     unit = math.log(2) / LOGITS_PER_BIT
     logits = flag_logits(hidden, tensors, stage) * unit
     null = (codes == 0).to(logits.dtype)
