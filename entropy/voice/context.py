@@ -1,7 +1,7 @@
-"""The integer context model of voices: predicts every code from what is known, exactly.
+"""The integer context model of voices: it predicts every code from the codes known so far.
 
-`luxvox.entropy.voice.layers` has its arithmetic; here are its predictions for some frames
-(`Prediction`), and what is known in the course of a walk.
+`luxvox.entropy.voice.layers` holds the arithmetic. This module holds the predictions for frames
+(`Prediction`), and the state of a walk.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from luxvox.entropy.voice.layers import (
 )
 from luxvox.entropy.voice.plan import Codes, LevelPlan, code_type
 
-MAX_KEPT = 1 << 20  # logits of codes that are kept, 4 MB
+MAX_KEPT = 1 << 20  # at most this many logits are kept, 4 MB
 
 
 class Prediction:
-    """What the context model predicts about one stage at some frames.
+    """The prediction of the context model for one stage at some frames.
 
     Attributes:
         level, stage, section: where the codes belong.
-        positions: frames predicted [N], ascending; the code of the stage before is not null there.
+        positions: predicted frames [N], ascending; their code of the stage before is not null.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Prediction:
         self._kept: tuple[NDArray[np.int64], NDArray[np.int32]] | None = None
 
     def nulls(self) -> Codes:
-        """Return null codes [N], of the type that holds this level's codes."""
+        """Return null codes [N], of the type of this level's codes."""
         return np.zeros(len(self.positions), code_type(self._tensors["table.bias"].shape[2] + 1))
 
     def pick(self, codes: Codes) -> Codes:
-        """Take the codes [N] that this predicts from those of the level [stages, 1, 1, F]."""
+        """Return the predicted codes [N] out of all codes of the level [stages, 1, 1, F]."""
         own: Codes = codes[self.stage, 0, 0, self.positions]
         return own
 
@@ -68,7 +68,7 @@ class Prediction:
 
         Indices ascend.
         """
-        # Whoever chooses a code by its logits asks for them again to code it.
+        # A source that chooses codes by their logits needs them again for coding.
         if self._kept is not None:
             known, kept = self._kept
             index = np.searchsorted(known, positions).clip(max=len(known) - 1)
@@ -91,7 +91,7 @@ class Prediction:
         return counts_from_logits(np.stack([logits, np.zeros_like(logits)], 1))
 
     def code_counts(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return counts [n, K − 1] of the codewords that are not null, for some of the frames."""
+        """Return counts [n, K − 1] of all codewords except null, for some of the frames."""
         return counts_from_logits(self.code_logits(positions))
 
 
@@ -144,7 +144,7 @@ class Context:
 
 
 class _Walk:
-    """What is known in the course of one walk."""
+    """The state of one walk."""
 
     def __init__(
         self, level: ContextLevel, plan: LevelPlan, codes: Codes, log_step_int: int
@@ -158,7 +158,7 @@ class _Walk:
         )
 
     def predict(self, index: int) -> Prediction | None:
-        """Predict the codes of a pass; None if none of them is left to code."""
+        """Predict the codes of a pass; None if all its frames have ended."""
         pass_, tensors = self._plan.passes[index], self._level.tensors
         mask = pass_.mask(self._codes.shape[1])
         positions = np.flatnonzero(mask)
@@ -173,7 +173,7 @@ class _Walk:
         if not len(positions):
             return None
 
-        # What is known of all frames -> features of the predicted ones [N, width] -> [N, hidden].
+        # Known codes of all frames -> features of the predicted ones [N, width] -> [N, hidden].
         depth = depth_input(torch.from_numpy(self._codes != 0))
         lines = Lines(self._own, depth, torch.from_numpy(mask).float(), self._log_step_int)
         features = line_features(lines, tensors, index, torch.from_numpy(positions))
@@ -183,11 +183,11 @@ class _Walk:
         return Prediction(tensors, cell, positions, hidden)
 
     def learn(self, prediction: Prediction, codes: Codes) -> None:
-        """Add the codes [N] of a prediction to what is known."""
+        """Add the codes [N] of a prediction to the known codes."""
         stage = prediction.stage
         self._codes[stage, prediction.positions] = codes
 
-        # Codewords of the new codes are added to what is known of their frames.
+        # The codewords of the new codes are added to the sums of their frames.
         used = codes != 0
         codewords = torch.from_numpy(codes[used].astype(np.int64))[:, None]
         positions = torch.from_numpy(prediction.positions[used])

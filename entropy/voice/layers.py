@@ -31,7 +31,7 @@ from luxvox.errors import ModelError
 
 CODEWORD_SCALE = 16
 SHIFTS = {"conv1": 8, "conv2": 7, "conv3": 8, "conv4": 7, "head": 7, "flag": 5, "table": 5}
-DEPTH_UNIT = 6  # what a coded stage counts in the depth input
+DEPTH_UNIT = 6  # added to the depth input for each coded stage
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class LevelShape:
     Attributes:
         n_channels: latent channels.
         width: channels of the trunk.
-        hidden: features that the logits are made of.
-        first_taps, third_taps: frames that the first and the third layer look at, odd.
+        hidden: features from which the logits are computed.
+        first_taps, third_taps: number of taps of the first and the third layer, odd.
     """
 
     n_channels: int
@@ -53,7 +53,7 @@ class LevelShape:
 
     @property
     def n_inputs(self) -> int:
-        """Own latents, depth, where to predict, log-step, its square."""
+        """Number of inputs: own latents, depth, mask of the pass, log-step, its square."""
         return self.n_channels + 4
 
 
@@ -71,12 +71,12 @@ def depth_input(is_coded: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Lines:
-    """What is known of lines of frames before a pass.
+    """Lines of frames as they are known before a pass.
 
     Attributes:
         own: sums of known codewords [lines · F, channels] in 1/16 step.
         depth: `depth_input` of the frames [lines · F].
-        mask: 1 where codes are about to be predicted [F].
+        mask: 1 where the pass predicts [F].
         log_step_int: log-step [lines], whole numbers −127 … 127.
     """
 
@@ -104,10 +104,10 @@ class Lines:
 
 @dataclass(frozen=True)
 class LineTaps:
-    """What the trunk looks at for some frames of the lines.
+    """The inputs that the trunk needs for some frames of the lines.
 
     Attributes:
-        frames: flat positions that are looked at, ascending [M].
+        frames: flat positions of the inputs, ascending [M].
         first: indices into `frames` for the first layer, M for silence beyond an end [L, taps].
         third: indices into those L results for the third layer, L beyond an end [N, taps].
     """
@@ -118,12 +118,12 @@ class LineTaps:
 
 
 def line_taps(positions: Tensor, n_lines: int, length: int, n_taps: tuple[int, int]) -> LineTaps:
-    """Find what the trunk looks at for flat positions `positions` [N] of `n_lines` lines.
+    """Find the inputs that the trunk needs at flat positions [N] of `n_lines` lines.
 
     Args:
         positions: flat, of frames.
         n_lines, length: of the lines.
-        n_taps: frames that the first and the third layer look at.
+        n_taps: of the first and the third layer.
     """
     # The trunk has two layers with taps, so its inputs are found from the output backwards.
     middle, third = _neighbours(positions, n_lines, length, n_taps[1])
@@ -132,8 +132,8 @@ def line_taps(positions: Tensor, n_lines: int, length: int, n_taps: tuple[int, i
 
 
 def _neighbours(positions: Tensor, n_lines: int, length: int, n_taps: int) -> tuple[Tensor, Tensor]:
-    """Return the positions within reach of some [M], and where in them each tap is [N, taps]."""
-    # [N] -> [N, taps]: the flat positions that each tap looks at; taps beyond an end are outside.
+    """Return the positions within reach [M], and the index of each tap among them [N, taps]."""
+    # [N] -> [N, taps]: the flat position of each tap; taps beyond an end are outside.
     cell = positions[:, None] + torch.arange(n_taps, device=positions.device) - n_taps // 2
     inside = cell // length == positions[:, None] // length
 
@@ -150,10 +150,10 @@ def _neighbours(positions: Tensor, n_lines: int, length: int, n_taps: int) -> tu
 
 
 def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor) -> Tensor:
-    """Evaluate the trunk at some frames of lines, from only the frames that they depend on.
+    """Evaluate the trunk at some frames of lines, using only the frames that they depend on.
 
     Args:
-        lines: what is known of them.
+        lines: as they are known before the pass.
         tensors: `conv1.weight` … `conv4.bias`; `conv1.bias` is [n_passes, width].
         index: the pass.
         positions: flat positions [N].
@@ -211,7 +211,7 @@ def hidden_features(
     weight, bias = tensors["head.weight"][stage, 0], tensors["head.bias"][stage, 0]
     x = rescale(int8.linear(features, weight, bias), SHIFTS["head"])
 
-    # The code of the stage before tells much about this one.
+    # The code of the previous stage is a strong hint for this one.
     if previous is not None:
         x = x + tensors["embedding"][stage - 1, 0][previous]
 
@@ -226,14 +226,14 @@ def flag_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
 
 
 def code_logits(hidden: Tensor, tensors: Tensors, stage: int) -> Tensor:
-    """Return logits [N, K − 1] in 1/16 bit of the codewords that are not null."""
+    """Return logits [N, K − 1] in 1/16 bit of all codewords except null."""
     # [N, hidden] -> [N, K − 1]
     weight, bias = tensors["table.weight"][stage, 0], tensors["table.bias"][stage, 0]
     return rescale(F.linear(hidden, weight, bias), SHIFTS["table"])
 
 
 def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
-    """Sum the codewords that codes of some stages stand for.
+    """Sum the codewords of codes over stages.
 
     Args:
         codes: int64 [N, stages].
@@ -244,7 +244,7 @@ def codeword_sum(codes: Tensor, codewords: Tensor) -> Tensor:
     """
     stages, n_codewords, n_channels = codewords.shape
 
-    # All codebooks lie one after another, so that one gather sums all stages.
+    # Codebooks are stored one after another, so one gather covers all stages.
     index = codes + torch.arange(stages, device=codes.device) * n_codewords
     return F.embedding_bag(index, codewords.reshape(-1, n_channels), mode="sum")
 
@@ -256,7 +256,7 @@ def check_accumulators(name: str, tensors: Tensors) -> None:
         ModelError: the message names the layer.
     """
     for layer in SHIFTS:
-        # The largest sum is that of all magnitudes, with every input at its largest.
+        # The bound is the sum of all magnitudes, with every input at its largest.
         weight = tensors[f"{layer}.weight"].double().abs()
         bias = tensors[f"{layer}.bias"].double().abs()
         if layer.startswith("conv"):

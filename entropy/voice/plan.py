@@ -1,4 +1,4 @@
-"""The plan of the walk over a voice: which stages are predicted at which frames, in what order."""
+"""The plan of the walk over a voice: which stages are predicted at which frames, and when."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class LevelPlan:
 def voice_plan(n_stages: int, first_stages: int, codebook_size: int) -> tuple[LevelPlan, ...]:
     """Return the walk over a segment of a voice; its only level is called `frames`.
 
-    Each stage goes over the frames in dyadic passes. In the stages of the first section these are
-    every fourth frame, the frames halfway between, and the others; in later stages, where less can
-    be learnt from neighbours, the even and the odd frames.
+    Each stage covers the frames in dyadic passes. In the stages of the first section these are
+    every fourth frame, the frames halfway between, and the others; in later stages, where
+    neighbours help less, the even and the odd frames.
     """
     passes = tuple(
         Pass(stage, phases)

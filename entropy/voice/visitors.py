@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from luxvox.entropy.voice.context import Prediction
 
 Source = Callable[["Prediction"], Codes]
-"""Gives the codes [N] of a prediction: known ones, or chosen there and then."""
+"""Gives the codes [N] of a prediction, either existing ones or new choices."""
 
 
 def fixed_source(codes: Mapping[str, Codes]) -> Source:
-    """Return a source of codes that exist already."""
+    """Return a source of existing codes."""
     return lambda prediction: prediction.pick(codes[prediction.level])
 
 
@@ -50,7 +50,7 @@ class CodesDecoder:
         self._decoders = SectionDecoders(sections, coder)
 
     def wants(self, section: int) -> bool:
-        """Want the sections that hold something."""
+        """Want the sections that are not empty."""
         return section in self._decoders
 
     def visit(self, prediction: Prediction) -> Codes:
@@ -82,7 +82,7 @@ class CodesMeter(CodesChooser["Prediction", Codes]):
 
 
 def push_codes(coder: coders.Encoder, prediction: Prediction, codes: Codes) -> None:
-    """Write the codes [N] of one prediction: flags, then the codewords that are not null."""
+    """Write the codes [N] of one prediction: flags, then all codewords except null."""
     coder.push((codes != 0).astype(np.int64), prediction.flag_counts())
     positions = np.flatnonzero(codes)
     coder.push(codes[positions].astype(np.int64) - 1, prediction.code_counts(positions))

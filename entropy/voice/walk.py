@@ -1,9 +1,9 @@
 """The walk over the codes of a voice: one order, used to encode, decode, measure and choose.
 
-A walk goes over a line of frames in passes. Each evaluates the context network once on everything
-known by then, and predicts the codes of one stage at some frames: flags first (null or not), then
-the codewords of those that are not null. A frame whose code is null in one stage is null in all
-later ones and is not coded again.
+A walk goes over a line of frames in passes. Each pass evaluates the context network once on all
+codes known so far, and predicts the codes of one stage at some frames: first flags (null or not),
+then codewords where the flag is not null. A frame with null in one stage has null in all later
+ones, which are not coded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Visitor(Protocol):
-    """Decides or finds out the codes of each prediction of a walk."""
+    """Chooses or reads the codes of each prediction of a walk."""
 
     def wants(self, section: int) -> bool:
         """Return whether the walk should go into a section."""
@@ -38,10 +38,10 @@ def walk(
         context: the integer context model.
         shapes: (1, number of frames) of its level.
         log_step_int: log-step, −127 (finest) … 127 (coarsest).
-        visitor: decides or finds out the codes.
+        visitor: chooses or reads the codes.
 
     Returns:
-        Codes of the level [stages, 1, 1, F]; null in sections the visitor didn't want.
+        Codes of the level [stages, 1, 1, F]; null in sections that the visitor does not want.
     """
     plan = context.plan[0]
     codes = np.zeros((plan.n_stages, shapes[plan.name][1]), code_type(plan.codebook_size))

@@ -26,7 +26,7 @@ def beam_codes(
         latents: [F, width of the VQ] in steps.
         depths: how many stages each may have, int64 [F].
         width: sequences kept, at least 1.
-        costs_of_bits: what each codeword's bits are worth, in squared steps [stages, K].
+        costs_of_bits: the cost of each codeword's bits, in squared steps [stages, K].
 
     Returns:
         Codes int64 [stages, F]; null where a position has ended.
@@ -46,25 +46,25 @@ def _codes(
 ) -> Tensor:
     """Return codes [stages, n] of latents [n, width of the VQ], as `beam_codes`."""
     n = len(latents)
-    rest = latents[:, None]  # [n, beams, width of the VQ]
-    spent = latents.new_zeros(n, 1)  # what the bits so far are worth
+    residual = latents[:, None]  # [n, beams, width of the VQ]
+    cost = latents.new_zeros(n, 1)  # of the bits so far
     ended = torch.zeros(n, 1, dtype=torch.bool)
     codes = torch.zeros(0, n, 1, dtype=torch.int64)
     for stage in range(vq.n_stages):
-        open_ = ~ended & (depths[:, None] > stage)
-        if not open_.any():
+        is_open = ~ended & (depths[:, None] > stage)
+        if not is_open.any():
             break
 
-        # ‖r − c‖² plus what all bits so far are worth, by beam and codeword [n, beams, K].
+        # ‖r − c‖² plus the cost of all bits so far, by beam and codeword [n, beams, K].
         book = vq.codebooks[stage, 0]
-        lengths = rest.square().sum(-1, keepdim=True)  # [n, beams, 1]
-        left = lengths - 2.0 * rest @ book.T + book.square().sum(-1)
-        total = left + spent[..., None] + costs_of_bits[stage]
+        squares = residual.square().sum(-1, keepdim=True)  # [n, beams, 1]
+        distortion = squares - 2.0 * residual @ book.T + book.square().sum(-1)
+        total = distortion + cost[..., None] + costs_of_bits[stage]
 
-        # Beams that have ended stay as they are: null.
-        stays = torch.full_like(total, torch.inf)
-        stays[..., 0] = rest.square().sum(-1) + spent
-        total = torch.where(open_[..., None], total, stays)
+        # Beams that have ended can only continue with null.
+        if_ended = torch.full_like(total, torch.inf)
+        if_ended[..., 0] = residual.square().sum(-1) + cost
+        total = torch.where(is_open[..., None], total, if_ended)
 
         # [n, beams, K] -> [n, beams · K] -> the best pairs of beam and codeword [n, kept].
         n_kept = min(width, total.shape[1] * total.shape[2])
@@ -72,21 +72,21 @@ def _codes(
         beam = kept.indices // len(book)
         codeword = kept.indices % len(book)
 
-        # Each kept pair takes over what its beam had left: [n, beams, width] -> [n, kept, width].
-        before = rest.gather(1, beam[..., None].expand(-1, -1, rest.shape[2]))
-        rest = before - book[codeword]
+        # Kept pairs continue from their beam's residual: [n, beams, width] -> [n, kept, width].
+        before = residual.gather(1, beam[..., None].expand(-1, -1, residual.shape[2]))
+        residual = before - book[codeword]
 
-        # And what it had spent, and whether it had ended; impossible pairs never win.
-        paid = costs_of_bits[stage][codeword] * open_.gather(1, beam)
-        spent = (spent.gather(1, beam) + paid).where(kept.values.isfinite(), torch.inf)
+        # And from its cost, and whether it has ended; impossible pairs never win.
+        added = costs_of_bits[stage][codeword] * is_open.gather(1, beam)
+        cost = (cost.gather(1, beam) + added).where(kept.values.isfinite(), torch.inf)
         ended = ended.gather(1, beam) | (codeword == 0)
 
         # [stages, n, beams] -> [stages + 1, n, kept]
-        known = codes.gather(2, beam.expand(len(codes), -1, -1))
-        codes = torch.cat([known, codeword[None]])
+        earlier = codes.gather(2, beam.expand(len(codes), -1, -1))
+        codes = torch.cat([earlier, codeword[None]])
 
     # [n, beams] -> [n]; stages after the last one that any frame reached are null.
-    best = (rest.square().sum(-1) + spent).argmin(1)
+    best = (residual.square().sum(-1) + cost).argmin(1)
     chosen = codes[:, torch.arange(n), best]
     missing = chosen.new_zeros(vq.n_stages - len(chosen), n)
     return torch.cat([chosen, missing])

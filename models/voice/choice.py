@@ -12,23 +12,22 @@ from luxvox.entropy.voice.context import Prediction
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.rvq import ResidualVQ
 
-RATE_SHARE = 0.006  # of a frame's residual; what a bit is worth, docs/decisions/025
+RATE_SHARE = 0.006  # cost of a bit, as a share of the frame's residual (docs/decisions/025)
 
 
 class VoiceChoice:
     """Chooses codes by distortion plus rate, in the order in which they are coded.
 
     Each code is argmin ‖r − c‖² + share · ‖r‖² · bits(c), where r is the residual of earlier stages
-    and bits are those that the context model gives at the exact point of coding. The worth of a bit
-    follows ‖r‖², since a stage takes about the same share of it from loud and from quiet frames.
-    Where no codeword reduces the residual, as in digital silence, null ends the
-    position.
+    and bits are the cost under the context model at the very moment of coding. The worth of a bit
+    follows ‖r‖², since a stage removes about the same share of it from loud and quiet frames.
+    Where no codeword reduces the residual, as in digital silence, null ends the position.
 
     Args:
         vq: residual VQ of one group.
         latents: [n_channels, 1, F] in steps.
         depths: how many stages each frame gets [F].
-        share: of ‖r‖² that a bit is worth.
+        share: worth of a bit as a share of ‖r‖².
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class VoiceChoice:
 
             logits = torch.from_numpy(prediction.code_logits(live)).float()
             worth = (self._share / LOGITS_PER_BIT) * vectors.square().sum(1, keepdim=True)
-            # What all codewords of a position have in common changes nothing, so logits serve as
+            # A term that all codewords of a position share changes nothing, so logits can replace
             # bits.
             gain = torch.addmm(-codewords.square().sum(1)[None], vectors, codewords.T, alpha=2.0)
 

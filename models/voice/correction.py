@@ -1,15 +1,15 @@
-"""Correction of a voice's latents by gradient descent on how different the decoded voice sounds.
+"""Correction of a voice's latents by gradient descent on the audible distance of the result.
 
-The analysis network does not know how its latents will be quantised, nor what the synthesis makes
-of the codes. A few steps down the gradient of the training distances, passed straight through the
+The analysis network knows neither how its latents will be quantised, nor how the synthesis will
+decode them. A few steps down the gradient of the training distances, passed straight through the
 quantiser (van den Oord et al., 2017), are semi-amortised inference (Kim et al., 2018; Campos et
 al., 2019, for compression). The length of a step follows the quantisation error of the latents.
-Gradients of frames are brought nearer to one length, so that the few frames with steep distances do
+Gradients of frames are scaled to more equal lengths, so that a few frames with steep distances do
 not take most of the step.
 
-The first gradient also says which frames are heard: near its minimum a distance is half the product
-of error and gradient, and a stage takes about the same share of it from every frame.  Frames
-where that product is large get more stages than their power alone would give them.
+The first gradient also shows which frames are heard best: near its minimum a distance is half the
+product of error and gradient, and a stage removes about the same share of it from every frame.
+Frames where that product is large get more stages than their power alone would give them.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from luxvox.models.voice.distance_weights import FOR_CORRECTION
 from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SpeechModel
 
-EVENNESS = 0.75  # of gradients over frames: 0 as they are, 1 all of one length
+EVENNESS = 0.75  # of gradients over frames: 0 leaves them, 1 makes all lengths equal
 FIRST_STEP = 0.35  # of the quantisation error (root mean squares); divided by √n for n steps
-STEP_LIMIT = 0.25  # of the first: what steps would come to if they went on
+STEP_LIMIT = 0.25  # of the first: the limit that the lengths of steps approach
 FLOOR = 1e-12
 HEARD_SHARE = 0.2  # share of its decibels that is added to a frame's power when depths are chosen
 HEARD_FRAMES = 2  # standard deviation of the averaging window
 HEARD_FLOOR = 0.1  # of the mean
-MIN_SAMPLES = 6720  # fewer are too short to be heard by the distances
+MIN_SAMPLES = 6720  # fewer are too short for the distances
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """Latents corrected by what is heard of their codes.
+    """Latents corrected by the audible error of their codes.
 
     Attributes:
         latents: [n_channels, 1, F] in steps.
-        codes: roughly the codes that these get, int16 [1, stages, 1, 1, F]: the nearest codewords
-            before the last correction.
-        heard_db: how much more each frame is heard than others, in decibels [F].
+        codes: estimate of the final codes, int16 [1, stages, 1, 1, F]: the nearest codewords before
+            the last correction.
+        heard_db: how much better each frame is heard than others, in decibels [F].
     """
 
     latents: Tensor
@@ -69,7 +69,7 @@ def correct_latents(
             return to it.
         latents: [n_channels, 1, F] in steps.
         samples: [320 · (F − 1)] at 16 kHz and the common level.
-        depths_for: gives the stages [F] that each frame will be cut to, from how much it is heard.
+        depths_for: gives the depth of each frame [F] from its `heard_db`.
         n_steps: how often the latents are corrected.
     """
     device = model.device
@@ -81,7 +81,7 @@ def correct_latents(
     if len(samples) < MIN_SAMPLES or not depths.any():
         return Corrected(latents, codes.cpu(), heard_db)
 
-    wanted = spectra(samples[None].to(device))
+    original = spectra(samples[None].to(device))
     for step in range(n_steps):
         if step > 0:
             codes = _nearest_codes(model, corrected, depths)
@@ -91,7 +91,7 @@ def correct_latents(
         if step == 0:
             length = first_length(error[..., depths > 0], n_steps)
 
-        gradient = _gradient(model, corrected, error, wanted)
+        gradient = _gradient(model, corrected, error, original)
         if step == 0:
             products = (error * gradient).sum((0, 1, 2)).cpu()
             heard_db = audibility_db(products, depths > 0)
@@ -103,7 +103,7 @@ def correct_latents(
 
 
 def first_length(error: Tensor, n_steps: int) -> Tensor:
-    """Return the length [] of the first of some corrections, from the error of quantisation."""
+    """Return the length [] of the first of n corrections, from the quantisation error."""
     return FIRST_STEP / math.sqrt(n_steps) * _root_mean_square(error)
 
 
@@ -112,7 +112,7 @@ def take_step(latents: Tensor, gradient: Tensor, length: Tensor, done: float) ->
 
     Args:
         latents: [..., n_channels, 1, F] in steps.
-        gradient: of what is heard, in the latents.
+        gradient: of the audible distance, with respect to the latents.
         length: of the first correction.
         done: share of all corrections that came before.
     """
@@ -125,19 +125,19 @@ def _gradient(
     model: SpeechModel,
     latents: Tensor,
     error: Tensor,
-    wanted: Spectra,
+    original: Spectra,
 ) -> Tensor:
-    """Return the gradient of what is heard, in latents to which a fixed error is added."""
+    """Return the gradient of the audible distance at latents plus a constant error."""
     with torch.enable_grad():
-        varied = latents.detach().requires_grad_(True)
-        decoded = model.samples(varied + error, _in_bfloat16(model.device))
-        loss, _ = distortions(spectra(decoded), wanted, FOR_CORRECTION)
-        (gradient,) = torch.autograd.grad(loss, [varied])
+        variable = latents.detach().requires_grad_(True)
+        decoded = model.samples(variable + error, _in_bfloat16(model.device))
+        loss, _ = distortions(spectra(decoded), original, FOR_CORRECTION)
+        (gradient,) = torch.autograd.grad(loss, [variable])
     return gradient
 
 
 def _nearest_codes(model: SpeechModel, latents: Tensor, depths: NDArray[np.int64]) -> Tensor:
-    """Return the nearest codewords, int16 [1, stages, 1, 1, F], of as many stages as frames get."""
+    """Return the nearest codewords, int16 [1, stages, 1, 1, F], at the depths of the frames."""
     device = model.device
     middle, limits = torch.zeros(1, device=device), torch.from_numpy(depths).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=_in_bfloat16(device)):
@@ -149,17 +149,17 @@ def _in_bfloat16(device: torch.device) -> bool:
 
 
 def _even_out(gradient: Tensor) -> Tensor:
-    """Bring frames' gradients nearer to one length, so that loud ones do not take a whole step."""
+    """Make the lengths of frames' gradients more equal, so that none takes a whole step."""
     lengths = gradient.square().mean(-3, keepdim=True).sqrt().clamp(min=FLOOR)
     return gradient / lengths.pow(EVENNESS)
 
 
 def audibility_db(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how much more each frame is heard than others, in decibels [F], 0 on average.
+    """Return how much better each frame is heard than others, in decibels [F], 0 on average.
 
     Args:
         products: error times gradient of each frame [F].
-        coded: which frames have codes [F]; nothing is known of the others, which get 0.
+        coded: which frames have codes [F]; the others are unknown and get 0.
     """
     reach = 3 * HEARD_FRAMES
     # A Gaussian window over neighbouring frames.
@@ -170,10 +170,11 @@ def audibility_db(products: Tensor, coded: NDArray[np.bool_]) -> NDArray[np.floa
     smooth = functional.conv1d(padded, (kernel / kernel.sum())[None, None])[0, 0].clamp(min=0.0)
 
     # In decibels above the mean of the frames that have codes.
-    known = torch.from_numpy(coded)
-    floor = HEARD_FLOOR * smooth[known].mean() + FLOOR
+    has_codes = torch.from_numpy(coded)
+    floor = HEARD_FLOOR * smooth[has_codes].mean() + FLOOR
     decibels = 10.0 * torch.log10(smooth + floor)
-    heard: NDArray[np.float32] = (decibels - decibels[known].mean()).where(known, 0.0).numpy()
+    relative = decibels - decibels[has_codes].mean()
+    heard: NDArray[np.float32] = relative.where(has_codes, 0.0).numpy()
     return heard
 
 

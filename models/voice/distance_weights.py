@@ -1,6 +1,6 @@
-"""What each distance of a decoded voice counts (`luxvox.models.voice.losses`).
+"""The weight of each distance of a decoded voice (`luxvox.models.voice.losses`).
 
-Corrections have other weights than training (docs/decisions/052).
+Corrections use other weights than training (docs/decisions/052).
 """
 
 from __future__ import annotations

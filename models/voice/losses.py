@@ -1,6 +1,6 @@
-"""How far a decoded voice is from the recording: what training and correction minimise.
+"""The distances between a decoded voice and the recording that training and correction minimise.
 
-Distances of short-time spectra, of loudness and of envelopes.
+They compare short-time spectra, loudness and envelopes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SYLLABLE_FRAMES, SYLLABLE_HOP, SYLLABLE_POWER = 20, 10, 6
 
 @dataclass(frozen=True)
 class Spectra:
-    """Short-time spectra of samples [B, T] that the distances share, and what derives from them.
+    """Short-time spectra of samples [B, T] that the distances share, and derived quantities.
 
     Attributes:
         powers: [B, bins, frames] by window length.
@@ -97,15 +97,15 @@ def spectra(samples: Tensor) -> Spectra:
 
 
 def distortions(
-    decoded: Spectra, wanted: Spectra, weights: Mapping[str, float] = FOR_TRAINING
+    decoded: Spectra, original: Spectra, weights: Mapping[str, float] = FOR_TRAINING
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return how far decoded voices are from recordings, and the parts of that, not weighted.
+    """Return the weighted distance of decoded voices from recordings, and its parts, unweighted.
 
     Args:
-        decoded, wanted: of the voices.
-        weights: what each part counts.
+        decoded, original: spectra of the voices.
+        weights: of each part.
     """
-    pair = decoded, wanted
+    pair = decoded, original
     parts = {
         "magnitude": magnitude_distance(*pair),
         **{f"mel_{window}": mel_distance(*pair, window) for window in N_MELS},
@@ -118,82 +118,84 @@ def distortions(
     return total, {name: value.item() for name, value in parts.items()}
 
 
-def magnitude_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
+def magnitude_distance(decoded: Spectra, original: Spectra) -> Tensor:
     """Return the squared difference of |X|^½ at four window lengths, relative."""
-    # Short windows see when a sound begins, long ones which harmonics it has.
+    # Short windows show when a sound begins, long ones which harmonics it has.
     total = torch.zeros(())
     for window in HOPS:
-        ours, theirs = (x.magnitudes[window] for x in (decoded, wanted))
-        total = total + (ours - theirs).square().mean() / theirs.square().mean()
+        magnitude, target = (x.magnitudes[window] for x in (decoded, original))
+        total = total + (magnitude - target).square().mean() / target.square().mean()
     return total / len(HOPS)
 
 
-def mel_distance(decoded: Spectra, wanted: Spectra, window: int) -> Tensor:
+def mel_distance(decoded: Spectra, original: Spectra, window: int) -> Tensor:
     """Return the mean difference in bels of the powers of mel bands.
 
     Down to 55 dB below the loudest band of each voice. The logarithm gives consonants as much
     weight as vowels; a distance relative to total power would neglect them.
     """
-    power, target = (x.mels[window] for x in (decoded, wanted))
+    power, target = (x.mels[window] for x in (decoded, original))
 
     # [B, mels, frames] -> [B, 1, 1]: the floor of a voice follows its loudest band.
     floor = MEL_FLOOR * target.amax((1, 2), keepdim=True) + POWER_FLOOR
     return torch.log10((power + floor) / (target + floor)).abs().mean()
 
 
-def texture_distance(decoded: Spectra, wanted: Spectra) -> Tensor:
-    """Return how far apart fine-grained spectra are, relative, 0 or more.
+def texture_distance(decoded: Spectra, original: Spectra) -> Tensor:
+    """Return the relative distance of fine-grained spectra, 0 or more.
 
     Squared difference of powers to the power 0.15, averaged over 3 bins (75 Hz) and 9 frames (0.1
-    s): bands of loudness are wide at high frequencies, and would accept a few lines in place of
+    s). The bands of loudness are wide at high frequencies, and would accept a few tones instead of
     noise.
     """
-    ours, theirs = decoded.texture, wanted.texture
-    return (ours - theirs).square().mean() / theirs.square().mean()
+    target = original.texture
+    return (decoded.texture - target).square().mean() / target.square().mean()
 
 
 def loudness_distance(decoded: Spectra, original: Spectra) -> Tensor:
     """Return how different two voices sound, about 4.5 minus their raw PESQ score.
 
     The disturbances of ITU-T P.862 (Rix et al., 2001) without its alignment in time and with bands
-    of half a Bark: loudness differences beyond what is masked, after compensation for level, linear
-    filtering and gain; added sound counts once more. Samples at an RMS of 0.1 are played at the
+    of half a Bark: unmasked differences of loudness, after compensation for level, linear filtering
+    and gain; added sound counts once more. Samples at an RMS of 0.1 are played at the
     standard's level.
     """
     threshold = _thresholds().to(decoded.barks.device)[None, :, None]  # [42] -> [1, 42, 1]
     added = _level_to(decoded.barks, original.barks)
-    wanted = original.barks
+    reference = original.barks
 
     # A filter is compensated in the original: one factor per band, [B, 42, F] -> [B, 42, 1].
-    average, reference = (x.mean(2, keepdim=True) for x in (added, wanted))
-    filtered = (average + AVERAGE_FLOOR) / (reference + AVERAGE_FLOOR)
-    wanted = wanted * filtered.clamp(0.01, 100.0)
+    average, target = (x.mean(2, keepdim=True) for x in (added, reference))
+    filtered = (average + AVERAGE_FLOOR) / (target + AVERAGE_FLOOR)
+    reference = reference * filtered.clamp(0.01, 100.0)
 
     # A gain is compensated in the decoded voice: one factor per frame, smoothed, [B, 1, F].
-    frame_power = _audible(wanted, threshold)
+    frame_power = _audible(reference, threshold)
     gain = (frame_power + 5e3) / (_audible(added, threshold) + 5e3)
     before = functional.pad(gain, (1, 0), mode="replicate")[:, :, :-1]
     added = added * (0.8 * gain + 0.2 * before).clamp(3e-4, 5.0)
-    symmetric, asymmetric = _disturbances(added, wanted, threshold)
+    symmetric, asymmetric = _disturbances(added, reference, threshold)
 
-    # Disturbances are heard less in loud frames: [B, 1, F] -> [B, F].
+    # Disturbances are less audible in loud frames: [B, 1, F] -> [B, F].
     weight = ((frame_power[:, 0] + 1e5) / 1e7).pow(-0.04)
     total = SYMMETRIC_WEIGHT * _overall(symmetric * weight)
     return total + ASYMMETRIC_WEIGHT * _overall(asymmetric * weight)
 
 
-def _disturbances(added: Tensor, wanted: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how disturbed frames are [B, F]: by all differences, and by what was added.
+def _disturbances(decoded: Tensor, original: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the disturbances of frames [B, F] by all differences, and by added sound.
 
-    Powers [B, 42, F] are those of the decoded voice and of the original, compensated.
+    Args:
+        decoded, original: compensated powers [B, 42, F] of the voices.
+        threshold: of hearing [1, 42, 1].
     """
     # Differences within a share of the softer sound are masked.
-    ours, theirs = (_loudness(p, threshold) for p in (added, wanted))
-    masked = MASKED_SHARE * torch.minimum(ours, theirs)
-    difference = functional.relu((ours - theirs).abs() - masked)
+    loudness, target = (_loudness(p, threshold) for p in (decoded, original))
+    masked = MASKED_SHARE * torch.minimum(loudness, target)
+    difference = functional.relu((loudness - target).abs() - masked)
 
-    # Added sound has a ratio above 1: below the range it does not count, above it no more.
-    ratio = ((added + AUDIBLE_POWER) / (wanted + AUDIBLE_POWER)).pow(ASYMMETRY_POWER)
+    # Added sound has a ratio above 1, which counts within a range.
+    ratio = ((decoded + AUDIBLE_POWER) / (original + AUDIBLE_POWER)).pow(ASYMMETRY_POWER)
     low, high = ASYMMETRY_RANGE
     asymmetry = torch.where(ratio < low, 0.0, ratio.clamp(max=high))
 
@@ -210,22 +212,22 @@ def timbre_distance(decoded: Spectra, original: Spectra) -> Tensor:
     `loudness_distance` forgives a gain and a filter, as its standard does; listeners do not.
     """
     # [B, 42, F] -> [B, 42]
-    added, wanted = (x.barks.mean(2) + AVERAGE_FLOOR for x in (decoded, original))
-    return torch.log10(added / wanted).square().mean()
+    power, target = (x.barks.mean(2) + AVERAGE_FLOOR for x in (decoded, original))
+    return torch.log10(power / target).square().mean()
 
 
 def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
     """Return one minus the short-time objective intelligibility, approximately: 0 or more.
 
-    As in Taal et al. (2011): correlation of the envelopes of 15 third octaves over 0.4 s, the
-    decoded ones brought to the energy of the others and clipped at an SDR of −15 dB. Here it is at
-    16 kHz with a window of 40 ms, and silence counts little instead of being cut out.
+    As in Taal et al. (2011): correlation of the envelopes of 15 third octaves over 0.4 s, where the
+    decoded ones are scaled to the energy of the originals and clipped at an SDR of −15 dB. Here the
+    rate is 16 kHz and the window 40 ms, and silence counts little instead of being cut out.
     """
     # Envelopes [B, 15, segments, 38], energies [B, 15, segments, 1].
     part, target = (x.third_octaves for x in (decoded, original))
     energy = target.square().sum(3, keepdim=True)
 
-    # Clipping bounds how much one bad frame can change the correlation of a stretch.
+    # Clipping limits the influence of one bad frame on the correlation of a stretch.
     scaled = part * (energy / part.square().sum(3, keepdim=True)).sqrt()
     clipped = torch.minimum(scaled, target * STOI_CLIP)
 
@@ -234,7 +236,7 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
     norms = ours.square().sum(3) * theirs.square().sum(3)
     correlation = (ours * theirs).sum(3) / (norms + 1e-10 * energy[..., 0].square()).sqrt()
 
-    # [B, 15, segments, 1] -> [B, segments]: stretches in which something is said share the weight.
+    # [B, 15, segments, 1] -> [B, segments]: stretches with speech share the weight.
     stretch = energy.sum((1, 3))
     weight = stretch > STOI_SILENCE * stretch.amax(1, keepdim=True)
     heard = weight.float() / weight.sum(1, keepdim=True)
@@ -242,7 +244,7 @@ def intelligibility_distance(decoded: Spectra, original: Spectra) -> Tensor:
 
 
 def _overall(disturbance: Tensor) -> Tensor:
-    """Average the disturbances of frames [B, F]: the worst of each syllable, then all."""
+    """Average the disturbances of frames [B, F]: the worst of each syllable, then all syllables."""
     frames = (disturbance + 1e-3).clamp(max=45.0)
 
     # [B, F] -> [B, syllables, 20] -> [B, syllables]: a 6-norm, which the worst frames dominate.
@@ -251,16 +253,16 @@ def _overall(disturbance: Tensor) -> Tensor:
     return worst.square().mean(1).sqrt().mean()
 
 
-def _level_to(added: Tensor, wanted: Tensor) -> Tensor:
-    """Bring powers [B, 42, F] to the level of the other ones in the speech band.
+def _level_to(powers: Tensor, target: Tensor) -> Tensor:
+    """Bring powers [B, 42, F] to the level of a target in the speech band.
 
-    Without this, a voice that is too soft is disturbed less, and training makes it soft.
+    Otherwise a soft voice would have less disturbance, and training would make voices soft.
     """
     # [B, 42, F] -> [B, 1, 1]
     level, reference = (
-        x[:, LEVEL_BANDS].mean(dim=(1, 2), keepdim=True) + AVERAGE_FLOOR for x in (added, wanted)
+        x[:, LEVEL_BANDS].mean(dim=(1, 2), keepdim=True) + AVERAGE_FLOOR for x in (powers, target)
     )
-    return added * (reference / level)
+    return powers * (reference / level)
 
 
 def _audible(powers: Tensor, threshold: Tensor) -> Tensor:
@@ -288,7 +290,7 @@ def _loudness(powers: Tensor, threshold: Tensor) -> Tensor:
 
 
 def _powers(samples: Tensor, window: int, hop: int) -> Tensor:
-    """Return |X|² [B, bins, frames] of samples [B, T] in Hann windows, the hop a part of them."""
+    """Return |X|² [B, bins, frames] of samples [B, T] in overlapping Hann windows."""
     powers: Tensor = PowerSpectrum.apply(samples, window, hop)  # type: ignore[no-untyped-call]
     return powers.transpose(1, 2)  # [B, frames, bins] -> [B, bins, frames]
 
@@ -314,7 +316,7 @@ def _third_octaves() -> Tensor:
     thirds = torch.arange(N_THIRDS, dtype=torch.float32) / 3.0
     centres = LOWEST_THIRD_HZ * torch.exp2(thirds)[:, None]  # [15] -> [15, 1]
 
-    # A band reaches half of a third to either side: [15, 1] and [321] -> [15, 321].
+    # A band reaches a sixth of an octave to either side: [15, 1] and [321] -> [15, 321].
     low = centres * 2.0 ** (-1.0 / 6.0)
     high = centres * 2.0 ** (1.0 / 6.0)
     inside: Tensor = (hertz >= low) & (hertz < high)
@@ -353,7 +355,7 @@ def _mel_bands(n_bins: int) -> Tensor:
     mels = torch.linspace(low, high, n_mels + 2, dtype=torch.float32)
     edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
 
-    # A band rises from the edge before its middle and falls to the one after: [mels, n_bins].
+    # A band rises from the previous edge to its middle, and falls to the next: [mels, n_bins].
     hertz = _hertz(window)
     rise = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]

@@ -1,4 +1,4 @@
-"""How loud a voice is where it speaks."""
+"""The loudness of a voice while it speaks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from luxvox.timeline import FRAME_SAMPLES
 
-ACTIVE_RANGE_DB = 30.0  # frames that are quieter than the loud ones by more than this are pauses
+ACTIVE_RANGE_DB = 30.0  # frames more than this below the loud ones are pauses
 LOUD_SHARE = 0.95
-SILENCE = 1e-5  # what digital silence counts as: −100 dB of full scale
+SILENCE = 1e-5  # the RMS that digital silence counts as: −100 dB of full scale
 REFERENCE = 0.1  # RMS at which voices are coded
 
 
 def frame_powers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the mean power of each 320 samples of [T]; a shorter rest is left out."""
+    """Return the mean power of each frame of 320 samples of [T]; a shorter rest is left out."""
     whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
     frames = samples[:whole].reshape(-1, FRAME_SAMPLES).astype(np.float64)
     powers: NDArray[np.float64] = np.square(frames).mean(axis=1)

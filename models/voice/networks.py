@@ -2,15 +2,15 @@
 
 Samples at 16 kHz become frames, 50 a second, of a power-law compressed short-time spectrum:
 X·|X|^(p−1) with p = 1/2, 642 real numbers.  The latent of a frame is linear in it and in the
-envelopes of both halves of the frame, powers of mel bands compressed; the synthesis sums its
-directions again.  Both are linear codecs before any training; ConvNeXt blocks (Liu et al., 2022; in
+envelopes of both halves of the frame (compressed powers of mel bands); the synthesis sums its
+directions again.  Untrained, both are a linear codec; ConvNeXt blocks (Liu et al., 2022; in
 one dimension as in Vocos, Siuzdak, 2023) are added on side paths whose last matrix starts at zero.
-The side path of the synthesis also gives magnitudes and phases, for sound whose envelope the
-latents hold but not its phases.
+The side path of the synthesis also gives magnitudes and phases, for sound of which the latents hold
+only the envelope.
 
 Wide paths (`luxvox.models.voice.paths`) correct both again, from frames and the features of the
 side paths. The last one works on short-time spectra of the decoded samples, 200 a second in windows
-of 10 ms, so it can place what is shorter than a frame in time.
+of 10 ms, so it can place sounds that are shorter than a frame.
 
 Whole latent vectors, in steps (`SpeechConfig.unit` of the compressed spectrum), are quantised
 stage after stage (residual VQ, `luxvox.models.voice.rvq`).
@@ -53,7 +53,7 @@ SYNTHESIS_PARTS = ("up", "synthesis.", "wide_synthesis.", "spread.", "fine.")
 
 @dataclass(frozen=True)
 class SpeechConfig:
-    """Shape of the voice networks; everything needed to build them.
+    """Sizes of the voice networks; everything needed to build them.
 
     Attributes:
         n_channels: principal directions, the width of a latent.
@@ -67,11 +67,11 @@ class SpeechConfig:
         fine_width: of the path on short-time spectra.
         fine: dilations of its blocks, in fine frames.
         unit: how much of the compressed spectrum one step of the latents is worth.
-        rate_weight: what a bit is worth in squared steps when codewords are chosen.
-        finest_depth: stages that a frame of the reference power would get at quality 100, if there
-            were this many; none at quality 1, and in between by `DEPTH_POWER`.
+        rate_weight: worth of a bit in squared steps when codewords are chosen.
+        finest_depth: stages that a frame of the reference power would get at quality 100 if there
+            were enough; none at quality 1, and in between by `DEPTH_POWER`.
         coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
-            latent's power: at quality 1, at most, and how much more at quality 100 without that
+            latent's power: at quality 1, at most, and the increase up to quality 100 without that
             limit.
     """
 
@@ -100,7 +100,7 @@ class SpeechConfig:
 
     @property
     def n_inputs(self) -> int:
-        """The real numbers that a frame is analysed from."""
+        """Real numbers per frame at the input of the analysis."""
         return N_REALS + len(HALF_STARTS) * self.n_bands
 
 
@@ -171,7 +171,7 @@ class SidePath(nn.Module):
             nn.init.zeros_(self.polar.bias[: n_outputs // 2])
 
     def forward(self, x: Tensor, bfloat16: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the correction and the features [B, F, width] that it is made from."""
+        """Return the correction, and the features [B, F, width] of its last layer."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16):
             y = self.enter(x).transpose(1, 2).contiguous()  # [B, width, F] -> [B, F, width]
             for block in self.blocks:
@@ -184,8 +184,8 @@ class SidePath(nn.Module):
 
         # [B, outputs, F] -> magnitudes and phases [B, outputs / 2, F] -> real and imaginary parts
         magnitude, phase = polar.chunk(2, dim=1)
-        made = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
-        return correction + made, y
+        polar = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], 1)
+        return correction + polar, y
 
 
 class SpeechModel(nn.Module):
@@ -241,7 +241,7 @@ class SpeechModel(nn.Module):
         The latents of digital silence are zero.
 
         Args:
-            compressed: as `spectrum` makes them.
+            compressed: see `spectrum`.
             bfloat16: compute all paths in bfloat16, as training may do.
         """
         x = compressed / self.config.unit
@@ -288,17 +288,17 @@ class SpeechModel(nn.Module):
         fine = compress_spectra(F.pad(samples, (FINE_HOP, FINE_HOP)), FINE_WINDOW) / unit
         with torch.autocast(samples.device.type, torch.bfloat16, enabled=bfloat16):
             # [B, F, 4 · fine_width] -> [B, 4 · F, fine_width]
-            known = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
-        known = known[:, : fine.shape[1]]
+            context = self.spread(features).unflatten(2, (FINE_A_FRAME, -1)).flatten(1, 2)
+        context = context[:, : fine.shape[1]]
 
-        corrections, _ = self.fine(fine, known, bfloat16=bfloat16)
+        corrections, _ = self.fine(fine, context, bfloat16=bfloat16)
         return samples_from_spectra(correct_spectra(fine, corrections) * unit, FINE_WINDOW)
 
     def depths(self, latents: Tensor, log_step: Tensor) -> Tensor:
         """Return how many stages each frame gets, int64 [B, 1, F].
 
-        Loud frames get more, but far fewer than the least squared error would give them: quiet
-        sounds are heard, too (docs/decisions/018).
+        Loud frames get more, but far fewer than would minimise the squared error: quiet sounds are
+        heard, too (docs/decisions/018).
 
         Args:
             latents: [B, n_channels, 1, F] in steps.
@@ -322,26 +322,26 @@ class SpeechModel(nn.Module):
         slope = config.coarsest_slope + config.slope_rise * fineness
         slope = slope.clamp(max=config.finest_slope)
 
-        wanted = typical + slope * (power - self.reference_db)
-        limits: Tensor = torch.floor(wanted + 0.5).long().clamp(0, config.n_stages)
+        depths = typical + slope * (power - self.reference_db)
+        limits: Tensor = torch.floor(depths + 0.5).long().clamp(0, config.n_stages)
         return limits
 
     def choose(self, latents: Tensor) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         """Choose codes [stages, F] at full depth for latents [1, n_channels, 1, F].
 
-        For fewer stages, the choice is a prefix of this one. Also returns what each code costs in
-        bits by the static tables [stages, F].
+        For fewer stages, the choice is a prefix of this one. Also returns the bits of each code by
+        the static tables [stages, F].
         """
         codes = self.vq.encode(latents, torch.zeros(1), self.config.rate_weight)
         return codes[0, :, 0, 0].numpy().astype(np.uint16), self.static_bits(codes)
 
     def static_bits(self, codes: Tensor) -> NDArray[np.float32]:
-        """Return what codes [1, stages, 1, 1, F] cost by the static tables [stages, F]."""
+        """Return the bits [stages, F] of codes [1, stages, 1, 1, F] by the static tables."""
         costs: NDArray[np.float32] = self.vq.static_bits(codes, torch.zeros(1))[0, :, 0, 0].numpy()
         return costs
 
     def expected_bits(self) -> NDArray[np.float32]:
-        """Return what a code of each stage costs on average by the static tables [stages]."""
+        """Return the average bits of a code of each stage by the static tables [stages]."""
         bits = self.vq.bits[int(rate_bin(torch.zeros(1))), :, 0]
         shares = torch.exp2(-bits)
         mean: NDArray[np.float32] = ((shares * bits).sum(1) / shares.sum(1)).numpy()

@@ -2,8 +2,8 @@
 
 Inside, frames come before channels, [B, F, C].  Blocks are those of ConvNeXt (Liu et al., 2022)
 with ReLU, and with dilated convolutions in time, so that a few of them see a second of context. A
-path whose last matrix is zero changes nothing: weights without wide paths can be given them without
-changing what they do, and continue learning from there.
+path whose last matrix is zero changes nothing, so weights without wide paths can get them without
+any change of the output, and continue learning from there.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def depthwise(x: Tensor, taps: Tensor, dilation: int) -> Tensor:
 
 
 class _Depthwise(torch.autograd.Function):
-    """Sums of shifted frames: several times faster than a grouped convolution of so few frames."""
+    """Sum shifted frames, several times faster than a grouped convolution of so few frames."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, taps: Tensor, dilation: int) -> Tensor:
         reach = len(taps) // 2 * dilation
         padded = F.pad(x, (0, 0, reach, reach))
-        learns = ctx.needs_input_grad[1]  # corrections do not change the networks
+        learns = ctx.needs_input_grad[1]  # False for corrections, which do not change the networks
         ctx.save_for_backward(padded if learns else None, taps)
         ctx.dilation = dilation
         return _sum_shifted(padded, taps, dilation, x.shape[1])
@@ -85,7 +85,7 @@ def _sum_shifted(padded: Tensor, taps: Tensor, dilation: int, n_frames: int) -> 
 
 
 class WidePath(nn.Module):
-    """Corrections [B, F, outputs] that start at zero, from frames and a path's features of them."""
+    """Corrections [B, F, outputs] from frames and features of another path; they start at zero."""
 
     def __init__(
         self, n_inputs: int, n_outputs: int, width: int, expansion: int, dilations: Sequence[int]
@@ -99,7 +99,7 @@ class WidePath(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, *inputs: Tensor, bfloat16: bool = False) -> tuple[Tensor, Tensor]:
-        """Return the corrections and the features [B, F, width] that they are made from.
+        """Return the corrections, and the features [B, F, width] of the last layer.
 
         Args:
             inputs: [B, F, …], n_inputs channels in all.

@@ -1,4 +1,4 @@
-"""Powers of short-time spectra, with a gradient of its own."""
+"""Powers of short-time spectra, with a fast gradient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 class PowerSpectrum(torch.autograd.Function):
     """Powers [B, frames, bins] of short-time spectra.
 
-    Its gradient takes an inverse real transform: half of what that of `torch.fft.rfft` does.
+    The gradient uses an inverse real transform, half the work of the gradient of `torch.fft.rfft`.
     """
 
     @staticmethod
@@ -34,7 +34,7 @@ class PowerSpectrum(torch.autograd.Function):
         (bins,) = ctx.saved_tensors
         window, hop, n_samples = ctx.sizes
 
-        # The slope of |X|² is 2 X. The inverse counts all bins twice but the first and the last.
+        # The slope of |X|² is 2 X. The inverse counts all bins twice except the first and the last.
         weighted = bins * gradient
         weighted[:, :, [0, -1]] *= 2.0
 

@@ -2,7 +2,7 @@
 
 The channels of a level are divided into groups of at most 8 neighbouring channels. Each group of
 each position is quantised stage by stage (residual VQ; Juang and Gray, 1982; Zeghidour et al.,
-2021), each stage coding what the earlier ones left.  Codeword 0 of every codebook is the zero
+2021); each stage codes the residual of the earlier ones.  Codeword 0 of every codebook is the zero
 vector, "null".  A null ends its position: all later stages are null too, and cost nothing.
 Codewords are chosen by distortion plus rate (entropy-constrained VQ; Chou, Lookabaugh and Gray,
 1989).
@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 GROUP_WIDTH = 8
-RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: what one bit is worth in squared steps at high rate
-POSITIONS_AT_ONCE = 1 << 10  # positions whose costs of all codewords are held at a time
+RATE_WEIGHT = 0.1155  # 2 ln 2 / 12: worth of a bit in squared steps at high rate
+POSITIONS_AT_ONCE = (
+    1 << 10
+)  # positions coded at a time, since the costs of all codewords take much memory
 N_RATE_BINS = 8  # static tables are kept for this many ranges of the log-step
 
 
@@ -27,8 +29,8 @@ class ResidualVQ(nn.Module):
     Attributes:
         codebooks: float [stages, groups, K, width]; channels past a group's size are zero. The
             width is 8, or the size of the largest group.
-        bits: float [N_RATE_BINS, stages, groups, K]: static cost of each codeword where the
-            earlier stages were not null, by range of the log-step.
+        bits: float [N_RATE_BINS, stages, groups, K]: static cost of each codeword, by range of the
+            log-step, where the earlier stages were not null.
     """
 
     codebooks: Tensor
@@ -47,7 +49,7 @@ class ResidualVQ(nn.Module):
 
     @property
     def slots(self) -> Tensor:
-        """The channel of each component, int64 [groups, width]; padding points at channel C."""
+        """The channel of each component, int64 [groups, width]; padding refers to channel C."""
         return group_slots(self._group_sizes, self.width)
 
     @property
@@ -57,7 +59,7 @@ class ResidualVQ(nn.Module):
 
     def group(self, latents: Tensor) -> Tensor:
         """Map [B, C, H, W] to vectors [groups, B·H·W, width]."""
-        # [B, C, H, W] -> [C, B·H·W], and a channel of zeros that padding points at.
+        # [B, C, H, W] -> [C, B·H·W], and a channel of zeros for padding.
         flat = latents.permute(1, 0, 2, 3).reshape(self.n_channels, -1)
         padded = torch.cat([flat, flat.new_zeros(1, flat.shape[1])])
 
@@ -70,7 +72,7 @@ class ResidualVQ(nn.Module):
         flat = vectors.new_zeros(self.n_channels + 1, vectors.shape[1])
         flat[self.slots.reshape(-1)] = vectors.transpose(1, 2).reshape(-1, vectors.shape[1])
 
-        # [C, B·H·W] -> [B, C, H, W]; what padding held is dropped.
+        # [C, B·H·W] -> [B, C, H, W]; the padding is dropped.
         batch, channels, height, width = shape
         return flat[:channels].reshape(channels, batch, height, width).permute(1, 0, 2, 3)
 
@@ -111,11 +113,12 @@ class ResidualVQ(nn.Module):
         # A limited number of positions at a time, since the costs of all codewords take much
         # memory.
         for rows in torch.split(torch.arange(shape[2], device=device), POSITIONS_AT_ONCE):
-            left = _Positions(rows, vectors[:, rows], item, depth)
+            open_positions = _Positions(rows, vectors[:, rows], item, depth)
             for stage in range(self.n_stages):
-                if not left.keep_alive(stage):
+                if not open_positions.keep_alive(stage):
                     break
-                codes[stage][:, left.rows] = left.choose(self.codebooks[stage], costs[:, stage])
+                choice = open_positions.choose(self.codebooks[stage], costs[:, stage])
+                codes[stage][:, open_positions.rows] = choice
 
         # [stages, groups, B·H·W] -> [B, stages, groups, H, W]
         return codes.reshape(*shape[:2], batch, height, width).permute(2, 0, 1, 3, 4).contiguous()
@@ -131,7 +134,7 @@ class ResidualVQ(nn.Module):
         return self.ungroup(total, torch.Size((batch, self.n_channels, height, width)))
 
     def static_bits(self, codes: Tensor, log_step: Tensor) -> Tensor:
-        """Return what each code costs by the static tables; codes after a null cost nothing.
+        """Return the cost of each code by the static tables; codes after a null cost nothing.
 
         Args:
             codes: [B, stages, groups, H, W].
@@ -149,7 +152,7 @@ class ResidualVQ(nn.Module):
 
 
 def _gather_codewords(books: Tensor, choice: Tensor) -> Tensor:
-    """Return the codewords [groups, N, width] of codebooks [groups, K, width] that are chosen."""
+    """Return the chosen codewords [groups, N, width] of codebooks [groups, K, width]."""
     if len(books) == 1:  # whole rows are copied faster than single numbers
         return books[0].index_select(0, choice[0])[None]
     return books.gather(1, choice[..., None].expand(-1, -1, books.shape[2]))
@@ -168,48 +171,48 @@ def group_slots(group_sizes: tuple[int, ...], width: int = GROUP_WIDTH) -> Tenso
 
 
 class _Positions:
-    """Positions that are quantised together: which of them remain, and their residuals.
+    """Positions that are quantised together: those that remain, and their residuals.
 
     Args:
         rows: of the positions among all.
-        rest: their residual vectors [groups, N, width].
+        residuals: their residual vectors [groups, N, width].
         item: the sample that each of all positions belongs to.
         depth: how many stages each of all positions may have.
     """
 
-    def __init__(self, rows: Tensor, rest: Tensor, item: Tensor, depth: Tensor) -> None:
+    def __init__(self, rows: Tensor, residuals: Tensor, item: Tensor, depth: Tensor) -> None:
         self.rows = rows
-        self._rest = rest
+        self._residuals = residuals
         self._item = item
         self._depth = depth
-        self._alive = torch.ones(rest.shape[:2], dtype=torch.bool, device=rest.device)
+        self._alive = torch.ones(residuals.shape[:2], dtype=torch.bool, device=residuals.device)
 
     def keep_alive(self, stage: int) -> bool:
-        """Drop the positions that have no such stage; return whether any remain."""
+        """Drop the positions that do not reach a stage; return whether any remain."""
         self._alive = self._alive & (self._depth[self.rows] > stage)
 
         # Positions at which all groups have ended are dropped.
         any_alive = self._alive.any(0)
-        self.rows, self._rest = self.rows[any_alive], self._rest[:, any_alive]
+        self.rows, self._residuals = self.rows[any_alive], self._residuals[:, any_alive]
         self._alive = self._alive[:, any_alive]
         return len(self.rows) > 0
 
     def choose(self, books: Tensor, costs: Tensor) -> Tensor:
-        """Choose codes [groups, N] of a stage, and keep what they leave.
+        """Choose codes [groups, N] of a stage, and keep their residuals.
 
         Args:
             books: codewords [groups, K, width].
             costs: squared length and cost in bits of each codeword, [B, groups, K].
         """
         # Under autocast only the products are in half precision.
-        products = torch.bmm(self._rest, books.transpose(1, 2))
+        products = torch.bmm(self._residuals, books.transpose(1, 2))
         own = costs if len(costs) == 1 else costs[self._item[self.rows]]
         cost = torch.add(own.transpose(0, 1), products, alpha=-2.0)
 
-        # ‖r − c‖² less ‖r‖², which all have in common: [groups, N, K] -> [groups, N].
+        # ‖r − c‖² less ‖r‖², which is the same for all: [groups, N, K] -> [groups, N].
         choice = cost.argmin(-1) * self._alive
         self._alive = choice != 0
-        self._rest = self._rest - _gather_codewords(books, choice)
+        self._residuals = self._residuals - _gather_codewords(books, choice)
         return choice.to(torch.uint8 if books.shape[1] <= 256 else torch.int16)
 
 

@@ -33,7 +33,7 @@ def analysis_window(device: torch.device | None = None, size: int = WINDOW) -> T
 def spectrum(samples: Tensor) -> Tensor:
     """Map samples [B, T], T a multiple of 320, to compressed spectra [B, 642, T / 320 + 1].
 
-    Frame f is centred on sample 320·f; the signal is silent outside.
+    Frame f is centred on sample 320·f; there is silence outside.
     """
     return spectrum_of_padded(F.pad(samples, (FRAME_SAMPLES, FRAME_SAMPLES)))
 

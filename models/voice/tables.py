@@ -1,4 +1,4 @@
-"""The tables of the context model of voices: their walk, their shapes, and their check at load."""
+"""The tables of the context model of voices: their walk, their shapes, and checks on loading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def speech_plan_of(config: SpeechConfig) -> tuple[LevelPlan, ...]:
 
 
 def shape_of_tables(n_channels: int, tables: Mapping[str, Tensor]) -> LevelShape:
-    """Return the sizes of a context network, which its tables show."""
+    """Return the sizes of a context network, derived from its tables."""
     width, _, _, first_taps = tables["conv1.weight"].shape
     hidden, third_taps = tables["head.weight"].shape[2], tables["conv3.weight"].shape[3]
     return LevelShape(n_channels, width, hidden, first_taps, third_taps)

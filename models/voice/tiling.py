@@ -1,7 +1,7 @@
-"""Running the voice networks in bounded memory: chunk by chunk, with the result of the whole.
+"""Run the voice networks in bounded memory: chunk by chunk, with the same result as in one piece.
 
-Each chunk is computed with as many frames on both sides as its result depends on; at the ends of
-the recording there are none, just as for the whole.
+Each chunk includes as many frames on both sides as its result depends on, except at the ends of the
+recording.
 """
 
 from __future__ import annotations

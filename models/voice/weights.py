@@ -1,8 +1,9 @@
-"""Voice weights: how they are packed into a file, verified and loaded.
+"""Voice weights: packed into a file, verified and loaded.
 
 The codebooks are stored once, as the integer codewords of the context model: the float codec uses
 exactly the same numbers. They are rounded to int8 times a power of two for each stage and channel,
-which is far finer than what a stage leaves. So are the matrices of the widest path, row by row.
+which is far finer than the residual of a stage. The matrices of the widest path are rounded
+similarly, with a scale for each row.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ GROUPS = "groups"
 MAX_CODEWORD, MAX_EXPONENT = 127, 8  # together below 2^15
 SCALES = ".scales"  # of the rows of a matrix in int8
 _IN_INT8, _MATRICES = "wide_synthesis.blocks.", ("expand.weight", "project.weight")
-_MIN_SCALE = 2.0**-14  # the least normal float16
+_MIN_SCALE = 2.0**-14  # the smallest normal float16
 _CODEBOOKS = "vq.codebooks"
 _BITS = "vq.bits"
 
@@ -118,7 +119,7 @@ def _shapes(config: SpeechConfig) -> dict[str, tuple[int, ...]]:
 
 
 def round_codebooks(codebooks: Tensor) -> Tensor:
-    """Round codebooks [stages, 1, K, channels] in steps to what a weights file can hold."""
+    """Round codebooks [stages, 1, K, channels] in steps as a weights file stores them."""
     codewords, exponents = _narrow(torch.floor(codebooks[:, 0] * CODEWORD_SCALE + 0.5))
     return _widen(codewords, exponents)[:, None] / CODEWORD_SCALE
 
@@ -165,11 +166,11 @@ def _matrix_in_int8(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def context_level(model: SpeechModel, tensors: Mapping[str, Tensor]) -> ContextLevel:
-    """Return the integer tables of a weights file as the runtime takes them."""
+    """Return the integer tables of a weights file for the runtime."""
     prefix = f"{CONTEXT_PREFIX}{LEVEL}."
     raw = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
     if raw.pop(GROUPS).tolist() != [model.config.n_channels]:
-        raise ModelError("the channels of the card are not those of the weights")
+        raise ModelError("card and weights differ in their number of channels")
     if EXPONENTS in raw:  # the first models held int16
         raw[CODEWORDS] = _codewords(raw[CODEWORDS], raw.pop(EXPONENTS))
     shape = shape_of_tables(model.config.n_channels, raw)
