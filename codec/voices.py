@@ -87,11 +87,11 @@ def compress_speech(  # noqa: PLR0913 – one argument for each thing a caller m
             list of these, an array [B, T, C] or a tensor [B, C, T] is a batch.
         sample_rate: 8000 … 96000 Hz of samples; files say their own. What lies above 8 kHz in the
             recording is not kept.
-        bitrate: kbit/s of the whole file, on average, 0.3 … 12; 3 unless something else is asked.
-            One beyond what this recording can use gives the nearest it can, and a
-            `TargetWarning` that says what it takes.
-        size: bytes of the whole file, instead; never more, at most 2 % (or 3 bytes) less, or a
-            `TargetWarning`.
+        bitrate: kbit/s of the whole file, on average, 0.3 … 12; 3 if neither bitrate, size nor
+            quality is given. If this recording cannot use a bitrate, it gets the nearest one
+            possible, and a `TargetWarning` that states its range.
+        size: bytes of the whole file, instead; it is never exceeded, and missed by at most 2 % (or
+            3 bytes), or else there is a `TargetWarning`.
         quality: 1 … 100, instead.
         effort: 1 (fast) to 9 (best); never changes how files decode.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
@@ -102,8 +102,8 @@ def compress_speech(  # noqa: PLR0913 – one argument for each thing a caller m
 
     Raises:
         UsageError: if an argument or the array's shape or type is not legal, more than one of
-            bitrate, size and quality is given, or the size is out of reach; the message says what
-            is not.
+            bitrate, size and quality is given, or the size is out of reach; the message gives the
+            range within reach.
         InputError: if there are no samples, some are NaN or infinite, or rate or number of
             channels cannot be coded; if its file cannot be decoded.
         ModelError: if no intact weights are installed.
@@ -111,10 +111,10 @@ def compress_speech(  # noqa: PLR0913 – one argument for each thing a caller m
     """
     check_types(progress=progress)
     request = _Request(bitrate, size, quality, effort, device, sample_rate)
-    made, is_batch = _compress_all(samples, request, progress or silent)
-    for _, cautions in made:
+    results, is_batch = _compress_all(samples, request, progress or silent)
+    for _, cautions in results:
         warn_all(cautions, stacklevel=2)
-    return [data for data, _ in made] if is_batch else made[0][0]
+    return [data for data, _ in results] if is_batch else results[0][0]
 
 
 def compress_recording(
@@ -127,7 +127,7 @@ def compress_recording(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> bytes:
-    """Compress an opened recording, which is read twice, in blocks; see `compress_speech`."""
+    """Compress an open recording, which is read twice, in blocks; see `compress_speech`."""
     request = _Request(bitrate, size, quality, effort, device)
     data, cautions = _compress(recording, request, progress)
     warn_all(cautions, stacklevel=2)
@@ -136,7 +136,7 @@ def compress_recording(
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked of a voice's file; see `compress_speech`."""
+    """The requested properties of a voice's file; see `compress_speech`."""
 
     bitrate: float | None
     size: float | None
@@ -147,27 +147,27 @@ class _Request:
 
 
 def _compress_all(
-    samples: Voice | list[Voice] | tuple[Voice, ...], asked: _Request, progress: Progress
+    samples: Voice | list[Voice] | tuple[Voice, ...], request: _Request, progress: Progress
 ) -> tuple[list[tuple[bytes, tuple[Warning, ...]]], bool]:
-    """Code a voice, or each of a batch; return whether it is one, too."""
+    """Code a voice, or each voice of a batch; also return whether it was a batch."""
     load(*FOR_VOICES)
     from luxvox.codec.voice.inputs import recording_of_input, split_batch
     from luxvox.torch_state import usual_state
 
     items, is_batch = split_batch(samples)
     share = 1 / max(len(items), 1)
-    made = []
+    results = []
     for number, item in enumerate(items):
         with usual_state():
-            recording = recording_of_input(item, asked.sample_rate_hz)
-        made.append(_compress(recording, asked, part_of(progress, number * share, share)))
-    return made, is_batch
+            recording = recording_of_input(item, request.sample_rate_hz)
+        results.append(_compress(recording, request, part_of(progress, number * share, share)))
+    return results, is_batch
 
 
 def _compress(
-    recording: OpenRecording, asked: _Request, progress: Progress | None
+    recording: OpenRecording, request: _Request, progress: Progress | None
 ) -> tuple[bytes, tuple[Warning, ...]]:
-    """Code a recording as requested; also return what to warn the caller of."""
+    """Code a recording as requested; also return the warnings for the caller."""
     load(*FOR_VOICES)
     from luxvox.codec.voice.calibration import with_level_of
     from luxvox.codec.voice.encoding import VoiceEncoder, networks_on
@@ -175,20 +175,20 @@ def _compress(
     from luxvox.models.voice.weights import voice_codec
     from luxvox.torch_state import usual_state
 
-    check_types(bitrate=asked.bitrate, size=asked.size, quality=asked.quality)
-    check_types(effort=asked.effort, progress=progress)
-    check_device(asked.device)
-    target = voice_target(asked.quality, asked.bitrate, asked.size)
-    work, progress = VOICE_WORK[check_effort(asked.effort)], progress or silent
+    check_types(bitrate=request.bitrate, size=request.size, quality=request.quality)
+    check_types(effort=request.effort, progress=progress)
+    check_device(request.device)
+    target = voice_target(request.quality, request.bitrate, request.size)
+    work, progress = VOICE_WORK[check_effort(request.effort)], progress or silent
     with usual_state():
         codec = voice_codec(None)
-        networks = networks_on(codec, asked.device)
+        networks = networks_on(codec, request.device)
         encoder = VoiceEncoder(codec, recording, work, networks, progress)
         data, missed = at_target(encoder, target)
         data = with_level_of(encoder.codec, data, encoder.level)
     progress(1.0)
     lost = loss_warnings(recording.notes)
-    if missed and (asked.bitrate or asked.size):  # of the default nobody asked for
+    if missed and (request.bitrate or request.size):  # the default is no request
         return data, (TargetWarning(missed), *lost)
     return data, tuple(lost)
 
@@ -256,7 +256,7 @@ def stream_speech(
 
 @dataclass(frozen=True)
 class VoiceReading:
-    """What is asked of decoding a voice; see `decompress_speech`."""
+    """The options of decoding a voice; see `decompress_speech`."""
 
     sections: int | None = None
     strict: bool = False
@@ -269,7 +269,7 @@ class VoiceReading:
         check_types(max_seconds=self.max_seconds, progress=self.progress)
 
     def open(self, data: bytes) -> tuple[VoiceStream, tuple[Warning, ...]]:
-        """Open a file; return its samples, decoded on demand, and what to warn the caller of."""
+        """Open a file; return its samples, decoded on demand, and the warnings for the caller."""
         from luxvox.torch_state import steps_in_usual_state, usual_state
 
         with usual_state():
@@ -279,13 +279,13 @@ class VoiceReading:
             )
             stream = voice_stream(voice, self.sections, self.progress or silent)
 
-        # Blocks are decoded later, when the caller's settings are in force again.
+        # Blocks are decoded later, when the caller's settings apply again.
         stream = replace(stream, blocks=steps_in_usual_state(stream.blocks))
         return stream, (*cautions, *voice.cautions)
 
 
 def codes_of(file: container.OpenFile, max_seconds: float) -> tuple[Codes, tuple[Warning, ...]]:
-    """Return the codes, uint16 [stages, frames] (mono) or [2, stages, frames], and cautions."""
+    """Return the codes, uint16 [stages, frames] (mono) or [2, stages, frames], and warnings."""
     load(*FOR_VOICES)
     from luxvox.torch_state import usual_state
 
@@ -300,11 +300,11 @@ def codes_of(file: container.OpenFile, max_seconds: float) -> tuple[Codes, tuple
 
 
 def samples_of_codes(codes: NDArray[Any] | torch.Tensor, model: int | None = None) -> Samples:
-    """Return the samples float32 [T] at 16 kHz and the common level that codes stand for.
+    """Decode codes to samples float32 [T] at 16 kHz and the common level.
 
     Args:
-        codes: whole numbers [stages, frames], 0 … 1023; 0 is null, and ends its frame. Fewer
-            stages than the model has are taken for a prefix.
+        codes: whole numbers [stages, frames], 0 … 1023; 0 is null, and ends its frame. If
+            there are fewer stages than in the model, they are its first ones.
         model: number of the voice model; the newest by default.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A recording before its codes are cut to a rate: blocks, latents, codes at full depth."""
+"""The analysis of a recording, before its codes are cut to a rate: blocks, latents, full codes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Frames:
     """Frames of a channel, before their codes are cut to a rate.
 
     Attributes:
-        codes: [stages, F] at full depth; empty if they are still to be chosen.
+        codes: [stages, F] at full depth; empty if they will be chosen later.
         power_db: power of the latents [F].
-        static_bits: what the codes cost by the static tables [stages, F].
+        static_bits: cost of the codes by the static tables [stages, F].
         latents: float16 [n_channels, 1, F]; empty if no codes will be chosen.
     """
 
@@ -72,7 +72,7 @@ def code_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) 
 
 
 def leave_uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
-    """Keep latents that will be corrected before codes are chosen, with the expected cost."""
+    """Keep latents for correction, without codes, but with their expected cost."""
     expected = codec.model.expected_bits()[:, None]
     power = power_db(latents[None])[0, 0].numpy()
     return uncoded_frames(latents, power, np.repeat(expected, latents.shape[2], axis=1))
@@ -81,7 +81,7 @@ def leave_uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
 def uncoded_frames(
     latents: Tensor, power: NDArray[np.float32], bits: NDArray[np.float32]
 ) -> Frames:
-    """Return frames whose codes are still to be chosen."""
+    """Return frames whose codes will be chosen later."""
     return Frames(np.zeros((len(bits), 0), np.uint16), power, bits, latents.half())
 
 

@@ -1,7 +1,7 @@
 """The gain of a file, set so that the voice comes back as loud as it was.
 
-The networks draw some voices up to 2 dB too loud. The gain in the header, by which a decoder
-divides, undoes that in steps of half a decibel.
+Decoded voices can be up to 2 dB too loud. The gain in the header, by which a decoder divides,
+corrects that in steps of half a decibel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 if TYPE_CHECKING:
     from luxvox.models.voice.weights import VoiceCodec
 
-_MAX_SEGMENTS: Final = 2  # half a minute shows how loud the whole is drawn
+_MAX_SEGMENTS: Final = 2  # half a minute is enough to measure the level
 _MAX_STEPS: Final = 12  # 6 dB: anything that differs by more is a different sound
 _LOUD_SHARE: Final = 0.25  # of the energy of the loudest segment; pauses would mislead
 
@@ -37,16 +37,16 @@ def with_level_of(codec: VoiceCodec, data: bytes, level: Level) -> bytes:
     floor = _LOUD_SHARE * max(energies)
     loud = [segment for segment, energy in enumerate(energies) if energy >= floor]
     n_chosen = min(len(loud), _MAX_SEGMENTS)
-    # Spread evenly.
+    # The chosen segments are spread evenly.
     chosen = [loud[(2 * n + 1) * len(loud) // (2 * n_chosen)] for n in range(n_chosen)]
     cells = [(segment, channel) for segment in chosen for channel in range(header.channels)]
-    drawn = sum(side_by_side(lambda cell: _decoded_energy(voice, *cell), cells, len(cells)))
+    decoded = sum(side_by_side(lambda cell: _decoded_energy(voice, *cell), cells, len(cells)))
     recorded = sum(energies[segment] for segment in chosen)
-    if not drawn or not recorded:
+    if not decoded or not recorded:
         return data
 
     low, high = max(header.gain - _MAX_STEPS, 0), min(header.gain + _MAX_STEPS, 255)
-    gain = min(max(gain_between(drawn, recorded), low), high)
+    gain = min(max(gain_between(decoded, recorded), low), high)
     return container.write(replace(header, gain=gain), content.sections)
 
 

@@ -57,9 +57,9 @@ class OpenedVoice:
 
     Attributes:
         header: its header.
-        content: everything in it that is intact.
+        content: its intact parts.
         codec: its weights.
-        cautions: what to warn the caller of.
+        cautions: warnings for the caller.
     """
 
     header: VoiceHeader
@@ -125,7 +125,7 @@ def open_voice_file(
     Args:
         file: with its header already read.
         max_seconds: refuse longer recordings.
-        strict: refuse cut files, instead of giving a caution.
+        strict: refuse cut files, instead of warning.
         conceal: read altered files, too; the sections of a segment count as empty from the first
             altered one on.
     """
@@ -154,7 +154,7 @@ def open_voice_file(
 
 
 def _without_lost(content: Container, altered: frozenset[int]) -> tuple[Section, ...]:
-    """Empty the second sections whose first one is altered, since they were predicted from it."""
+    """Empty second sections if their first section is altered, since they depend on it."""
     n_codes = len(content.codes)
     sections = []
     for n, section in enumerate(content.sections):
@@ -208,10 +208,10 @@ def channel_blocks(
     from luxvox.models.voice.tiling import synthesise
 
     total = n_frames(n_samples)
-    drawn = (
+    segments = (
         (np.logical_and.reduce(codes == 0, axis=0), dequantise(codec, codes)) for codes in stretches
     )
-    frames = FrameStream(drawn, total, min_silent_frames(quality, total))
+    frames = FrameStream(segments, total, min_silent_frames(quality, total))
     return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
 
 

@@ -1,4 +1,4 @@
-"""Encoding a voice: its channels are analysed once, and then coded at any quality."""
+"""Encoding a voice: its channels are analysed once, then coded at any quality."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and
     True: (0.88, 0.881, 0.878, 0.827, 0.791),
     False: (0.843, 0.84, 0.836, 0.815, 0.809),
 }
-_ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with correction of latents, and without
+_ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with and without correction of latents
 _CORRECTION_SHARE = 0.7  # of the remaining work
-_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 4)  # at a time: a quarter of the memory
+_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 4)  # at a time, to save three quarters of the memory
 _MAX_NEIGHBOURS = 16  # frames on each side, a third of a second
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of each
 _ALL = slice(None)
@@ -73,16 +73,16 @@ class VoiceEncoder:
     """Makes several files of one recording, without analysing it twice.
 
     Codes at full depth are kept, and every quality is cut from them. Latents (19 kB a second in
-    half precision, which is far finer than the codewords) are kept where there is more work to do.
-    With a beam wider than 1, or by the context model's costs, codes are chosen again for the depth
-    that each frame has at a quality. Correction reads the recording again, and corrects the latents
-    for that depth first.
+    half precision, which is far finer than the codewords) are kept if higher efforts need them.
+    With a beam wider than 1, or with the context model's costs, codes are chosen again for the
+    depths of frames at a quality. Correction reads the recording again, and first corrects the
+    latents for these depths.
 
     Args:
         codec: the networks, on the CPU.
         recording: the recording to read and analyse.
         work: how much effort goes into the codes.
-        networks: a copy of the networks on the device that is to analyse and correct.
+        networks: a copy of the networks on the device for analysis and correction.
         progress: called with the share of the work done.
 
     Attributes:
@@ -144,7 +144,7 @@ class VoiceEncoder:
         return tuple(channels)
 
     def prepare(self, quality: Quality) -> None:
-        """Correct the latents for a quality, if that is part of the work; done only once."""
+        """Correct the latents for a quality, once, if that is part of the work."""
         if not self._is_to_be_corrected:
             return
         channels = []
@@ -161,11 +161,11 @@ class VoiceEncoder:
         self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
 
     def at(self, quality: Quality, begin: float = 0.0, share: float = 1.0) -> bytes:
-        """Return the file at a quality; the first call decides what the latents are corrected for.
+        """Return the file at a quality; latents are corrected for that of the first call.
 
         Args:
             quality: beyond `FINEST`, soft frames get as many stages as loud ones.
-            begin, share: which part of the remaining work this is, for progress.
+            begin, share: the part of the remaining work that this is, for progress.
         """
         self.prepare(quality)
         header = replace(self.header, quality=min(quality, FINEST))
@@ -183,7 +183,7 @@ class VoiceEncoder:
 
     @property
     def overhead(self) -> int:
-        """Return about how many bytes of a file are not codes."""
+        """Return roughly how many bytes of a file are not codes."""
         n_sections = self.n_segments * PARTS * self.header.channels
         return _FILE_BYTES + n_sections * _SECTION_BYTES
 
@@ -202,7 +202,7 @@ class VoiceEncoder:
         return self.codec.model.depths_of_powers(power_db, quality.log_step)
 
     def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
-        """Yield frames that are corrected together, neighbours included, and their samples."""
+        """Yield frames that are corrected together, with their neighbours and samples."""
         halo, window = self._neighbours, SampleWindow(self._blocks[channel]())
         for start in range(0, total, _CORRECTED_FRAMES):
             low, high = max(start - halo, 0), min(start + _CORRECTED_FRAMES + halo, total)
@@ -211,13 +211,13 @@ class VoiceEncoder:
 
     @property
     def _neighbours(self) -> int:
-        """How many frames on each side are decoded along with corrected ones; more would matter."""
+        """Frames on each side that are decoded with corrected ones; more would matter little."""
         return min(self.codec.model.halo, _MAX_NEIGHBOURS)
 
     def _correct(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
-        """Correct the latents of some frames, and their powers by how much they are heard.
+        """Correct the latents of some frames, and adjust their powers by audibility.
 
-        Neighbours are decoded along with them, but stay as they are.
+        Neighbours are decoded with them, but not changed.
         """
         model, (frames, samples) = self.codec.model, window
         heard = slice(frames.start, frames.stop)
@@ -230,7 +230,7 @@ class VoiceEncoder:
             self._work.n_corrections,
         )
 
-        # Frames that are heard more get more stages; codes beyond the depth are only estimated.
+        # More audible frames get more stages; codes beyond the depth are only estimated.
         power = power + np.float32(HEARD_SHARE) * corrected.heard_db
         depths = self._depths(power, quality)
         coded = np.arange(corrected.codes.shape[1])[:, None] < depths

@@ -15,7 +15,7 @@ from luxvox.codec.voice.limiter import limit_blocks
 from luxvox.codec.voice.recordings import resample_blocks, to_pcm16, wav_header
 from luxvox.errors import LossWarning, UsageError
 
-# Container and coding in libsndfile's terms; WAV is written without it, so that it can go to pipes.
+# Container and coding in libsndfile's terms; WAV is written without libsndfile, for pipes.
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "wav": ("WAV", "PCM_16"),
     "flac": ("FLAC", "PCM_16"),
@@ -26,12 +26,12 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "aiff": ("AIFF", "PCM_16"),
 }
 
-# The sample rates that a coding supports, where it does not support all.
+# The sample rates of codings that do not support all rates.
 _RATES_HZ: Final[Mapping[str, tuple[int, ...]]] = {
     "OPUS": (8_000, 12_000, 16_000, 24_000, 48_000),
     "MPEG_LAYER_III": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
 }
-# libvorbis keeps each block it is given on the stack, which may be small.
+# libvorbis puts each block on the stack, which may be small.
 _SAMPLES_AT_ONCE: Final = 4096
 
 
@@ -57,7 +57,7 @@ def write_blocks(
     """Write float32 blocks [n, C], limited to −1 … 1, as an audio file.
 
     Args:
-        stream: where to; need not be seekable.
+        stream: to write to; need not be seekable.
         ending: one of `FORMATS`.
         shape: samples per channel in all blocks together, and channels.
         sample_rate_hz: of the blocks, and of the file if the format supports it; otherwise the
@@ -108,7 +108,7 @@ def _write_all_of(
 
 
 def _rate_in(coding: str, sample_rate_hz: int) -> int:
-    """Return the lowest rate of a coding that loses nothing, or else its highest."""
+    """Return the lowest rate of a coding that loses nothing, or its highest if there is none."""
     rates_hz = _RATES_HZ.get(coding, (sample_rate_hz,))
     return next((rate_hz for rate_hz in rates_hz if rate_hz >= sample_rate_hz), rates_hz[-1])
 

@@ -1,4 +1,4 @@
-"""What callers may pass as voices: arrays, tensors and files; one or a batch."""
+"""Voices as callers may pass them: arrays, tensors and files; one or a batch."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def recording_of_input(voice: Voice, sample_rate: int | None) -> OpenRecording:
 
     Args:
         voice: see `Voice`.
-        sample_rate: of samples, in Hz; None for a file, which states its own.
+        sample_rate: of samples, in Hz; None for a file, which has its own.
 
     Raises:
-        UsageError: samples of an unsupported type, shape or scale, or a rate that is missing or not
-            wanted.
+        UsageError: samples of an unsupported type, shape or scale; a rate is missing, or given for
+            a file.
         InputError: a file that is not a recording, or a rate or channels that cannot be coded.
         SystemFailure: an optional package is needed to read it, or its URL cannot be read.
         OSError: the file cannot be opened or read.

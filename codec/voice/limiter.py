@@ -1,9 +1,9 @@
-"""A soft limiter for files that hold samples of −1 … 1 only.
+"""A soft limiter for files that can hold only samples of −1 … 1.
 
-Decoded peaks may overshoot those of the recording. Cutting them off would be heard as a click, so
-the half wave of such a peak is bent instead, as libopus does (`opus_pcm_soft_clip`): x becomes
-x − a·x·|x|, with a such that the peak lands on full scale. Nothing moves at the zeros on both
-sides, and waves that need no limit stay as they are.
+Decoded peaks may be higher than in the recording. Clipping them would be audible as clicks, so the
+half wave of such a peak is bent instead, as in libopus (`opus_pcm_soft_clip`): x becomes
+x − a·x·|x|, with a such that the peak lands on full scale. The zeros on both sides do not move,
+and waves within the limit do not change.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from numpy.typing import NDArray
 
 from luxvox.codec.voice.files.readers import Samples
 
-_HARD_LIMIT = 2.0  # the curve turns downwards above; what is beyond is cut off first
-_LONGEST_WAVE = 2048  # samples; a longer half wave may be limited in parts
+_HARD_LIMIT = 2.0  # the curve turns downwards above this, so higher peaks are clipped first
+_LONGEST_WAVE = 2048  # samples; longer half waves may be limited in parts
 
 
 def limit_blocks(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """Yield blocks [n, C] limited to −1 … 1, the same however the sound is cut into blocks.
+    """Yield blocks [n, C] limited to −1 … 1; the result does not depend on the size of blocks.
 
-    Blocks may come out shorter or longer than they went in; all together are as long.
+    Blocks may come out shorter or longer than they went in; the total length stays.
     """
-    known: Samples | None = None
-    n_done = 0  # of the known samples have been yielded
+    pending: Samples | None = None
+    n_done = 0  # pending samples that have been yielded
     for block in blocks:
-        known = block if known is None else np.concatenate([known, block])
-        first = max(len(known) - _LONGEST_WAVE, 0)
-        waves = [first + _starts(channel) for channel in known[first:].T]
+        pending = block if pending is None else np.concatenate([pending, block])
+        first = max(len(pending) - _LONGEST_WAVE, 0)
+        waves = [first + _starts(channel) for channel in pending[first:].T]
 
-        # The last half wave of a channel may go on in the next block.
+        # The last half wave of a channel may continue in the next block.
         end = max(min(int(starts[-1]) for starts in waves), n_done)
-        yield _limit(known)[n_done:end]
+        yield _limit(pending)[n_done:end]
 
         # Other channels may be in the middle of one, whose beginning is needed again.
-        kept = min(int(starts[starts <= end].max(initial=first)) for starts in waves)
-        known, n_done = known[kept:], end - kept
-    if known is not None and n_done < len(known):
-        yield _limit(known)[n_done:]
+        kept_from = min(int(starts[starts <= end].max(initial=first)) for starts in waves)
+        pending, n_done = pending[kept_from:], end - kept_from
+    if pending is not None and n_done < len(pending):
+        yield _limit(pending)[n_done:]
 
 
 def _limit(samples: Samples) -> Samples:
@@ -56,8 +56,8 @@ def _bend(channel: Samples) -> Samples:
     bends = np.where(peaks > 1.0, (peaks - 1.0) / np.square(peaks), np.float32(0.0))
 
     # [half waves] -> [n]
-    of_samples = np.repeat(bends, np.diff(starts, append=len(channel)))
-    limited: Samples = np.clip(channel - of_samples * channel * np.abs(channel), -1.0, 1.0)
+    sample_bends = np.repeat(bends, np.diff(starts, append=len(channel)))
+    limited: Samples = np.clip(channel - sample_bends * channel * np.abs(channel), -1.0, 1.0)
     return limited
 
 

@@ -22,11 +22,11 @@ from luxvox.timeline import FRAME_SAMPLES
 
 @dataclass(frozen=True)
 class Level:
-    """What `measure` finds.
+    """The result of `measure`.
 
     Attributes:
         mean: of each coded channel [C], the offset that is removed before coding.
-        active: RMS of all coded channels together where there is sound, in units of the reference.
+        active: RMS of all coded channels together, without pauses, in units of the reference.
         stereo_mode: how two channels are coded, see `stereo.py`; 0 for one.
         powers: of each frame [F], all coded channels together.
     """
@@ -40,7 +40,7 @@ class Level:
 _GAIN_ZERO = 128
 _GAIN_STEPS = 40.0  # a decade of amplitude
 _MAX_GAIN = 255
-_ROOM = 4  # 2 dB, by which the gain may have to be raised after coding
+_ROOM = 4  # 2 dB for raising the gain after coding
 
 
 def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
@@ -78,7 +78,7 @@ def _views(block: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
-    """Work out the level of one channel, or of left and right, mid and side."""
+    """Return the level of one channel, or of left and right, mid and side."""
     if powers.shape[1] == 1:
         return Level(mean, rms_of_active(powers[:, 0]), MID_AND_SIDE, powers[:, 0])
     mode = stereo_mode(powers, mean)
@@ -88,9 +88,9 @@ def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
 
 
 def gain_of(level: Level) -> int:
-    """Return the gain of the header that brings a recording to the common level.
+    """Return the gain in the header that brings a recording to the common level.
 
-    It leaves room for a correction, so the faintest recordings stay below that level.
+    It leaves room for a correction, so very faint recordings stay below that level.
     """
     exponent = -_GAIN_STEPS * math.log10(level.active)
     return min(max(_GAIN_ZERO + math.floor(exponent + 0.5), 0), _MAX_GAIN - _ROOM)
@@ -103,5 +103,5 @@ def gain_between(coded: float, recorded: float) -> int:
 
 
 def amplitude_of(gain: int) -> float:
-    """Return the factor on samples that a gain in the header stands for."""
+    """Return the factor on samples of a gain in the header."""
     return float(10.0 ** ((gain - _GAIN_ZERO) / _GAIN_STEPS))

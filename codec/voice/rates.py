@@ -1,7 +1,7 @@
 """Voices of a given quality, size or bitrate, found with few codings.
 
-The cost of codes under the static tables predicts roughly how long a file will be, so a search
-seldom codes a recording more than twice.
+The cost of codes under the static tables roughly predicts the size of a file, so a search seldom
+codes a recording more than twice.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _MAX_SCALE = 3.0
 
 
 def at_target(encoder: VoiceEncoder, target: Target) -> tuple[bytes, str | None]:
-    """Return the file that comes nearest to a target, and how it misses the target, if it does.
+    """Return the file nearest to a target, and a message if it misses the target.
 
     Args:
         encoder: of the recording.
         target: quality, size in bytes, or bitrate in kbit/s.
 
     Raises:
-        UsageError: if a quality is out of range, or no file is as small as a size; the message says
-            what is possible.
+        UsageError: if a quality is out of range, or a size is out of reach; the message gives the
+            legal range.
     """
     if target.what == "quality":
         return encoder.at(Quality.of(target.value)), None
@@ -47,13 +47,13 @@ def _at_bitrate(encoder: VoiceEncoder, bitrate: float) -> tuple[bytes, str | Non
     data = _nearest(encoder, _around(bitrate / to_kbps, SIZE_TOLERANCE))
     if _around(bitrate / to_kbps, SIZE_TOLERANCE).holds(len(data)):
         return data, None
-    asked = f"{bitrate:g} kbit/s"
+    request = f"{bitrate:g} kbit/s"
     smallest, *_, largest = (len(file) * to_kbps for file in _reach(encoder, data))
     if smallest <= bitrate <= largest:
-        made = f"{len(data) * to_kbps:.2f}"
-        return data, f"{asked} is asked for, the nearest found is {made}"
+        nearest = f"{len(data) * to_kbps:.2f}"
+        return data, f"{request} is asked for, the nearest found is {nearest}"
     reach = f"which takes {smallest:.2f} to {largest:.2f}"
-    return data, f"{asked} is out of reach for this recording, {reach}"
+    return data, f"{request} is out of reach for this recording, {reach}"
 
 
 def _at_size(encoder: VoiceEncoder, size: float) -> tuple[bytes, str | None]:
@@ -72,7 +72,7 @@ def _at_size(encoder: VoiceEncoder, size: float) -> tuple[bytes, str | None]:
 
 
 def _reach(encoder: VoiceEncoder, data: bytes) -> list[bytes]:
-    """Return a file and those at both ends of quality, the smallest first."""
+    """Return a file and the files at both ends of quality, the smallest first."""
     ends = encoder.at(COARSEST, 0.98, 0.01), encoder.at(_BEYOND, 0.99, 0.01)
     return sorted([data, *ends], key=len)
 
@@ -98,11 +98,11 @@ def _nearest(encoder: VoiceEncoder, window: Window) -> bytes:
 
 
 class _TableForecast:
-    """Forecasts sizes from the static tables, and from the ratio to them of codes so far.
+    """Forecasts sizes from the static tables, corrected by the size of earlier tries.
 
     Args:
         encoder: of the recording.
-        aim: the size in bytes to begin with.
+        aim: the first size in bytes to forecast.
     """
 
     def __init__(self, encoder: VoiceEncoder, aim: float) -> None:
@@ -122,17 +122,17 @@ class _TableForecast:
         self._scale = _ratio(sum(8.0 * len(section.payload) for section in sections), expected)
 
     def first(self) -> int:
-        """Return the first quality, in hundredths, at which that size is expected."""
-        return self._reaching(self._aim)
+        """Return the lowest quality, in hundredths, at which the first size is expected."""
+        return self._quality_for(self._aim)
 
     def next(self, tried: Mapping[int, float], left: range, aim: float) -> int:
-        """Return that quality if codes are as long, relative to the tables, as in the last try."""
+        """Return the quality for a size if codes relate to the tables as in the last try."""
         *_, last = tried
-        taken = 8.0 * (tried[last] - self._encoder.overhead)
-        self._scale = _ratio(taken, self._encoder.expected_code_bits(Quality(last)))
-        return self._reaching(aim)
+        n_bits = 8.0 * (tried[last] - self._encoder.overhead)
+        self._scale = _ratio(n_bits, self._encoder.expected_code_bits(Quality(last)))
+        return self._quality_for(aim)
 
-    def _reaching(self, n_bytes: float) -> int:
+    def _quality_for(self, n_bytes: float) -> int:
         low, high = _NUMBERS[0], _NUMBERS[-1]
         while low < high:
             middle = (low + high) // 2
@@ -144,14 +144,14 @@ class _TableForecast:
         return low
 
 
-def _ratio(taken: float, expected: float) -> float:
-    """Return how many times the usual some codes take, within what any do: silence says nothing."""
-    if taken <= 0.0 or expected <= 0.0:
+def _ratio(n_bits: float, expected: float) -> float:
+    """Return the ratio of bits to expected bits, within sane bounds; 1 for silence."""
+    if n_bits <= 0.0 or expected <= 0.0:
         return 1.0
-    return min(max(taken / expected, 1.0 / _MAX_SCALE), _MAX_SCALE)
+    return min(max(n_bits / expected, 1.0 / _MAX_SCALE), _MAX_SCALE)
 
 
 def _around(aim: float, tolerance: float) -> Window:
-    """Return a window around some bytes, at least as wide as the steps in which sizes come."""
+    """Return a window around a size in bytes, at least as wide as the steps of sizes."""
     reach = max(aim * tolerance, SIZE_STEP / 2)
     return Window(aim - reach, aim, aim + reach)

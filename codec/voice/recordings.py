@@ -28,9 +28,9 @@ MIN_RATE_HZ: Final = 8_000
 MAX_RATE_HZ: Final = 96_000
 MAX_CHANNELS: Final = 2
 
-# Full scale is 1. Floats beyond this are on another scale, such as that of 16-bit integers.
+# Full scale is 1. Floats beyond this have another scale, for example 16-bit integers.
 _MAX_PEAK: Final = 16.0
-_LOUD_PEAK: Final = 2.0  # what overshoots by less is seldom heard to be clipped
+_LOUD_PEAK: Final = 2.0  # clipping of lower peaks is seldom audible
 _BAND_FRAME: Final = 1024
 _BAND_FRAMES_A_BLOCK: Final = 64
 _AUDIBLE_SHARE: Final = 1e-5  # of all power, −50 dB
@@ -46,8 +46,8 @@ class OpenRecording:
         channels: 1 or 2.
         n_samples: per channel.
         blocks: returns an iterator of float32 [n, C] of about −1 … 1.
-        n_bytes: of the file it comes from, or of the array.
-        notes: what is missing from it, or will not be kept, one line each.
+        n_bytes: of its file, or of the array.
+        notes: on parts that are missing or will not be kept, one line each.
     """
 
     sample_rate_hz: int
@@ -61,10 +61,10 @@ class OpenRecording:
 def open_recording(source: bytes | str | Path) -> OpenRecording:
     """Open an audio file, or the bytes of one.
 
-    The file is read through once, since headers may state the wrong length.
+    The whole file is read once, since headers may state a wrong length.
 
     Raises:
-        InputError: if it is not such a file, is empty, has samples that are not numbers or on
+        InputError: if it is not such a file, is empty, has samples that are NaN, infinite or of
             another scale, or has a rate or a number of channels that cannot be coded.
         SystemFailure: if an optional package is needed to read it.
         OSError: if the file cannot be opened.
@@ -104,7 +104,7 @@ def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
         sample_rate_hz: 8000 … 96000.
 
     Raises:
-        UsageError: if it is not such an array, or is on another scale.
+        UsageError: if it is not such an array, or has another scale.
         InputError: as for `open_recording`.
     """
     array = np.asarray(samples)
@@ -116,7 +116,7 @@ def recording_of(samples: NDArray[Any], sample_rate_hz: int) -> OpenRecording:
             "legal: float32, float64 or int16, [T] or [T, C]"
         )
     scale = np.float32(1 / 32768 if array.dtype == np.int16 else 1)
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+    with np.errstate(over="ignore"):  # infinite results are refused below
         matrix: Samples = (array if array.ndim == 2 else array[:, None]).astype(np.float32) * scale
     check_format(sample_rate_hz, matrix.shape[1])
     if not len(matrix):
@@ -184,29 +184,29 @@ def _matrix(samples: NDArray[Any], channels: int) -> Samples:
 
 
 class _Survey:
-    """What one pass through a recording finds out about it."""
+    """The result of one pass through a recording."""
 
     def __init__(self) -> None:
         self.n_samples = 0
         self.peak = 0.0
         self._power = 0.0
         self._power_above = 0.0
-        self._rest: Samples | None = None  # at the end of a block, less than a frame
+        self._rest: Samples | None = None  # the end of the last block, less than a frame
 
     def add(self, block: Samples, rate_hz: int) -> None:
-        """Take in a block float32 [n, C]."""
+        """Add a block float32 [n, C]."""
         if not np.isfinite(block).all():
             raise InputError("the recording has samples that are NaN or infinite")
         self.n_samples += len(block)
         self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-        if rate_hz > CODED_RATE_HZ and self.peak <= _MAX_PEAK:  # else it is refused
+        if rate_hz > CODED_RATE_HZ and self.peak <= _MAX_PEAK:  # otherwise it is refused
             # Some readers give blocks shorter than a frame.
             joined = block if self._rest is None else np.concatenate([self._rest, block])
             self._add_bands(joined, rate_hz)
             self._rest = joined[len(joined) // _BAND_FRAME * _BAND_FRAME :].copy()
 
     def notes(self) -> list[str]:
-        """Say what can be heard in the recording and will not be kept, or not in all files."""
+        """Name the audible parts of the recording that will not be kept, or not in all files."""
         notes = []
         if self._power_above > _AUDIBLE_SHARE * self._power:
             notes.append(
@@ -217,7 +217,7 @@ class _Survey:
         return notes
 
     def _add_bands(self, block: Samples, rate_hz: int) -> None:
-        # [n, C] -> [frames, 1024, C], spread over the block; windowed, or edges would look bright
+        # [n, C] -> [frames, 1024, C], spread over the block; windowed against edges
         n_frames = len(block) // _BAND_FRAME
         frames = block[: n_frames * _BAND_FRAME].reshape(n_frames, _BAND_FRAME, block.shape[1])
         frames = frames[:: max(1, n_frames // _BAND_FRAMES_A_BLOCK)]
@@ -240,17 +240,17 @@ def _out_of_scale(peak: float) -> str:
 
 
 def _notes_on_length(sound: Sound, n_samples: int) -> tuple[str, ...]:
-    """Say that a file is cut, where it has fewer samples than it states."""
+    """Add a note that a file is cut, if it has fewer samples than it states."""
     n_missing = 0 if sound.n_stated is None else sound.n_stated - n_samples
     if n_missing <= _MIN_CUT_S * sound.sample_rate_hz:
         return sound.notes
-    stated_s, there_s = ((n_samples + n) / sound.sample_rate_hz for n in (n_missing, 0))
-    cut = f"the file is cut: {there_s:.1f} of {stated_s:.1f} s are there"
+    stated_s, present_s = ((n_samples + n) / sound.sample_rate_hz for n in (n_missing, 0))
+    cut = f"the file is cut: {present_s:.1f} of {stated_s:.1f} s are there"
     return (*sound.notes, PartNote(cut))
 
 
 def is_recording(head: bytes) -> bool:
-    """Return whether the first bytes of a file (16 are enough) are those of an audio file."""
+    """Return whether a file is an audio file, by its first bytes (16 are enough)."""
     return kind_of(head) is not None
 
 

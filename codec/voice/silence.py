@@ -1,8 +1,8 @@
 """Silence where a voice has no codes for a long time (FORMAT.md, Samples).
 
-The networks draw a hum from null codes, some 25 dB below the voice. It would be heard in long
-pauses, and in a channel that is silent. Coarsely coded voices have no codes in most pauses, and
-there the hum stands in for the noise of the room: only very long pauses are silent.
+From null codes the networks make a hum, some 25 dB below the voice. It would be audible in long
+pauses, and in a silent channel. Coarsely coded voices have no codes in most pauses, where the hum
+replaces the noise of the room; there only very long pauses become silent.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ COARSE: Final = Quality(3500)  # below this only long runs are silent
 
 
 def min_silent_frames(quality: Quality, n_frames: int) -> int:
-    """Return how long a run without codes has to be; a channel without any codes is silent."""
+    """Return the shortest run without codes that is silent; without any codes all frames are."""
     return SILENT_FRAMES if quality >= COARSE else min(LONG_FRAMES, n_frames)
 
 
 class FrameStream:
-    """The frames of a channel, stretch by stretch: their latents, and which of them have no codes.
+    """The frames of a channel, stretch by stretch: their latents, and whether they have codes.
 
     Args:
-        stretches: for each, which frames have no codes, and the latents.
+        stretches: pairs of flags for frames without codes, and latents.
         n_frames: in all.
-        min_run: how many frames without codes in a row are silent. If it is `SILENT_FRAMES`, frames
-            outside the recording count as having no codes; otherwise they do not lengthen a run.
+        min_run: shortest run of frames without codes that is silent. If it is `SILENT_FRAMES`,
+            frames outside the recording count as having no codes; otherwise they do not lengthen a
+            run.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class FrameStream:
         self._waiting: deque[Tensor] = deque()
         self._run = min_run
         self._without_codes = np.full(n_frames + 2 * min_run, min_run == SILENT_FRAMES)
-        self._end = min_run  # of what is read
+        self._end = min_run  # of the frames read so far
 
     def latents(self) -> Iterator[Tensor]:
         """Yield latents [n_channels, 1, frames] in order."""
@@ -81,14 +82,15 @@ class FrameStream:
 def with_silence(blocks: Iterable[Samples], frames: FrameStream) -> Iterator[Samples]:
     """Yield consecutive blocks [n], faded out where frames are silent."""
     start = 0
-    for drawn in blocks:
-        block, stop = drawn, start + len(drawn)
-        around = np.arange(start // FRAME_SAMPLES, -(-stop // FRAME_SAMPLES) + 1)
-        gains = frames.gains(around[0], around[-1] + 1)
+    for block in blocks:
+        stop = start + len(block)
+        boundaries = np.arange(start // FRAME_SAMPLES, -(-stop // FRAME_SAMPLES) + 1)
+        gains = frames.gains(boundaries[0], boundaries[-1] + 1)
         if not gains.all():
-            gain = np.interp(np.arange(start, stop), FRAME_SAMPLES * around, gains)
-            block = drawn * gain.astype(np.float32)
-        yield block
+            gain = np.interp(np.arange(start, stop), FRAME_SAMPLES * boundaries, gains)
+            yield block * gain.astype(np.float32)
+        else:
+            yield block
         start = stop
 
 

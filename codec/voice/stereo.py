@@ -1,8 +1,8 @@
 """Two channels of a voice: as mid and side, or as left and right.
 
-Mid and side cost less where both channels hold nearly the same. But each has a coding error of its
-own, and in left and right these add up: a voice on one side would leave a garbled copy on the
-other. So channels that differ are coded separately. The difference is taken from the louder
+Mid and side cost less if both channels are nearly the same. But each has its own coding error, and
+in left and right the errors add up: a voice on one side would leave a garbled copy on the other.
+So channels that differ are coded separately. The difference is taken from the louder
 channel, so that exchanged channels come back exchanged.
 """
 
@@ -34,7 +34,7 @@ def stereo_mode(powers: NDArray[np.float64], mean: NDArray[np.float32]) -> int:
 
     Args:
         powers: of left, right, mid and side in each frame [F, 4], as `views_of` gives them.
-        mean: of each of them [4]; decides which of two channels of the same power comes first.
+        mean: of each of them [4]; decides which channel comes first if both have the same power.
     """
     left, right, mid, side = powers.T  # [F] each
     total = left + right
@@ -77,5 +77,5 @@ def from_coded(first: Samples, second: Samples, mode: int) -> Samples:
 
 
 def _cost(first: NDArray[np.float64], second: NDArray[np.float64], floor: float) -> float:
-    """Return roughly how many bits a pair of channels takes at the same error, up to a constant."""
+    """Return the approximate bits of a pair of channels at equal error, up to a constant."""
     return float(np.log2((first + floor) * (second + floor)).sum())

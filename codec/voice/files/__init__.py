@@ -1,1 +1,1 @@
-"""Audio files of other formats: how they are read to their true end, and written."""
+"""Audio files of other formats, read to their true end."""

@@ -1,6 +1,6 @@
 """The frames of an MP3 or MP2 file, found one by one, since its headers only estimate its length.
 
-A file begins and may end with tags, which are left out. A frame says its own length, so walking
+A file may begin and end with tags, which are left out. Each frame states its own length, so walking
 from one to the next finds all of them. Source: ISO/IEC 11172-3 and 13818-3, clause 2.4.
 """
 
@@ -22,11 +22,11 @@ _RATES_KBPS: Final = {
 _SAMPLE_RATES_HZ: Final = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000)}
 _LAYERS: Final = {1: 3, 2: 2}
 _MONO: Final = 3
-_CERTAIN_RUN: Final = 4  # frames in a row that no accident makes
+_CERTAIN_RUN: Final = 4  # frames in a row that cannot be an accident
 
 
 class Kind(NamedTuple):
-    """What all frames of a recording have in common."""
+    """The properties that all frames of a recording share."""
 
     version: int
     layer: int
@@ -40,10 +40,10 @@ class MpegAudio:
 
     Attributes:
         kind: of all frames.
-        spans: where frames stand in the file, those that touch joined.
-        n_frames: how many there are, those that only describe the others left out.
-        n_described: how many the header in the first frame counts; None without such a header.
-        n_skipped: bytes between frames that belong to none.
+        spans: ranges of bytes with frames; adjacent frames are joined.
+        n_frames: number of frames, without those that only describe the others.
+        n_described: number of frames by the header in the first one; None without such a header.
+        n_skipped: bytes between frames.
     """
 
     kind: Kind
@@ -53,7 +53,7 @@ class MpegAudio:
     n_skipped: int
 
     def samples_in(self, n_frames: int) -> int:
-        """Return how many samples per channel n frames hold."""
+        """Return how many samples per channel are in n frames."""
         is_short = self.kind.layer == 3 and self.kind.version != 1
         return n_frames * (576 if is_short else 1152)
 
@@ -62,7 +62,7 @@ def find_frames(data: bytes) -> MpegAudio | None:
     """Find the frames of a file.
 
     Returns:
-        The frames, or None when there are no two in a row, or their bit rate is free.
+        The frames; None if no two are in a row, or if their bit rate is free.
 
     Raises:
         InputError: frames of different sample rates or channels are joined.
@@ -86,7 +86,7 @@ def find_frames(data: bytes) -> MpegAudio | None:
             position = following
             continue
         end = position + found[1]
-        # A frame that counts the others is silence; the recording has it only where it leads.
+        # A frame that counts the others holds silence, and is kept only at the start.
         if _read_frame_count(data, position, kind) is None:
             n_frames += 1
             _append(spans, range(position, end))
@@ -113,14 +113,14 @@ def _append(spans: list[range], span: range) -> None:
 
 
 def _check_kind(data: bytes, position: int, kind: Kind) -> None:
-    """Refuse a run of frames that the library would not decode together with the others."""
+    """Refuse a run of frames of another kind, which the library would not decode with the rest."""
     found_kind, size = _frame_at(data, position) or (kind, 0)
     if found_kind[2:] == kind[2:]:
         return
     for _ in range(_CERTAIN_RUN):
         found = _frame_at(data, position)
         if found is None or found[0] != found_kind:
-            return  # bytes of something else that look like frames
+            return  # other bytes that look like frames
         position += found[1]
     raise InputError(
         f"parts of {kind.sample_rate_hz} Hz, {kind.channels} channel(s) and of "
@@ -150,7 +150,7 @@ def _frame_at(data: bytes, position: int) -> tuple[Kind, int] | None:
 
 
 def _first_frame(data: bytes, position: int) -> int | None:
-    """Find a frame from a position on that another of its kind follows, or the file's end."""
+    """Find a frame, from a position on, that precedes another of its kind or the file's end."""
     while (position := data.find(b"\xff", position)) >= 0:
         found = _frame_at(data, position)
         if found is not None:
@@ -174,7 +174,7 @@ def _end_of_tags(data: bytes) -> int:
 
 
 def _read_frame_count(data: bytes, position: int, kind: Kind) -> int | None:
-    """Return how many frames a Xing, Info or VBRI header counts; None without such a header."""
+    """Return the number of frames in a Xing, Info or VBRI header; None without such a header."""
     if kind.layer != 3:
         return None
     if data[position + 36 : position + 40] == b"VBRI":

@@ -1,4 +1,4 @@
-"""The links of an Ogg file: recordings that follow one another in it (RFC 3533, clause 4)."""
+"""The links of an Ogg file: recordings one after the other (RFC 3533, clause 4)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True)
 class OggLinks:
-    """Where the links of a file stand.
+    """The positions of the links in a file.
 
     Attributes:
         spans: of each link.
-        note: what the file lacks; None when it is whole.
+        note: on missing parts; None if the file is whole.
     """
 
     spans: tuple[range, ...]
@@ -46,7 +46,7 @@ def find_links(file: BinaryIO, file_size: int) -> OggLinks:
             position = following
             continue
         begins = bool(head[5] & _BEGINS_STREAM)
-        # The streams of one link all begin before any of them goes on.
+        # All streams of a link begin before any of them continues.
         if begins and not was_beginning:
             starts.append(position)
         was_beginning = begins
@@ -67,17 +67,17 @@ def find_links(file: BinaryIO, file_size: int) -> OggLinks:
 
 
 class _Pages:
-    """Count pages that are damaged or missing; the library leaves them out without a word."""
+    """Count damaged and missing pages, which the library leaves out silently."""
 
     def __init__(self) -> None:
         self._n_damaged = 0
         self._n_gaps = 0
         self._n_unfinished = 0
-        self._next_numbers: dict[bytes, int] = {}  # by the stream
+        self._next_numbers: dict[bytes, int] = {}  # by stream
         self._open_streams: set[bytes] = set()
 
     def add(self, page: bytes) -> None:
-        """Take in a page that is all there."""
+        """Add a complete page."""
         if _checksum(page) != int.from_bytes(page[_CHECKSUM], "little"):
             self._n_damaged += 1
         stream, number = page[14:18], int.from_bytes(page[18:22], "little")
@@ -91,7 +91,7 @@ class _Pages:
             self._open_streams.discard(stream)
 
     def note(self) -> str | None:
-        """Say what is damaged or missing, or nothing."""
+        """Return a note on damaged or missing pages, or None."""
         if self._n_damaged:
             return f"{self._n_damaged:,} of its pages are damaged and left out"
         if self._n_gaps:

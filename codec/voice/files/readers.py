@@ -1,6 +1,6 @@
 """Audio files read by libsndfile, or by FFmpeg where PyAV is installed, always to their true end.
 
-What a header says of the length is not believed: samples are read until there are no more.
+The length in a header is not trusted: samples are read until there are no more.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ Open = Callable[[], BinaryIO]
 BLOCK_SAMPLES: Final = 1 << 18
 EXTRA: Final = "luxvox[formats]"
 
-# What FFmpeg reads and libsndfile does not.
+# Kinds that FFmpeg reads and libsndfile does not.
 _READ_BY_AV: Final = frozenset(
     "MPEG-4 (m4a, mp4)|AAC|AMR|Windows Media|Matroska or WebM|WavPack|Monkey's Audio|TTA|Musepack|"
     "DSD|AVI video|Flash video|AC-3|MPEG film".split("|")
 )
-_MATROSKA: Final = "Matroska or WebM"  # its header says how long it is
+_MATROSKA: Final = "Matroska or WebM"  # its header states its length
 _FFMPEG_TICKS: Final = 1_000_000  # a second
-_FARTHEST_BYTES: Final = 1 << 48  # of a file that has no length, for libmpg123's estimate
-_LONGEST_BELIEVED: Final = 1 << 62  # libsndfile's length of a file that says none is beyond
+_FARTHEST_BYTES: Final = 1 << 48  # size of a file without a length, for libmpg123's estimate
+_LONGEST_BELIEVED: Final = 1 << 62  # libsndfile gives more than this if a file states no length
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Sound:
         sample_rate_hz: of the file.
         channels: of the file.
         blocks: returns an iterator of float32 [n, C].
-        n_stated: samples a channel that the file says it has; None where it says nothing.
-        notes: what the file lacks.
+        n_stated: stated samples per channel; None if the file states none.
+        notes: on missing parts.
     """
 
     sample_rate_hz: int
@@ -70,12 +70,12 @@ def open_sound(open_file: Open, file_size: int) -> Sound:
     """Open an audio file with whichever library reads it.
 
     Args:
-        open_file: opens the file again each time, at its start.
-        file_size: its bytes.
+        open_file: opens the file again at each call, at its start.
+        file_size: in bytes.
 
     Raises:
         InputError: no library reads it.
-        SystemFailure: it takes PyAV, which is not installed.
+        SystemFailure: it needs PyAV, which is not installed.
     """
     with open_file() as file:
         kind = kind_of(file.read(HEAD_BYTES))
@@ -103,7 +103,7 @@ def _open_with_libsndfile(open_file: Open, file_size: int, kind: str | None) -> 
         return _open_ogg(open_file, file_size)
     with open_file() as file:
         end = end_without_tags(file, file_size) if kind == "FLAC" else file_size
-    if end < file_size:  # libFLAC takes what follows for a damaged frame
+    if end < file_size:  # libFLAC mistakes following bytes for a damaged frame
         sound = _open_one(_splice(open_file, (range(end),)))
         return replace(sound, notes=("its tags are not kept",))
     with open_file() as file:
@@ -125,12 +125,12 @@ def _open_mpeg(open_file: Open) -> Sound:
         return _open_one(open_file)
     notes = tags_in_mpeg(data)
     if audio.n_skipped:
-        notes = (f"{audio.n_skipped:,} bytes in it are no sound", *notes)
+        notes = (f"{audio.n_skipped:,} bytes in it are not sound", *notes)
     is_described = audio.n_described is not None and abs(audio.n_described - audio.n_frames) <= 1
     if is_described:
         opened = _splice(open_file, audio.spans)
     else:
-        # Of a file so long, the estimated length is never less than the true one.
+        # With such a size, the estimated length is never below the true one.
         opened = _splice(open_file, without_description(audio, data), _FARTHEST_BYTES)
     sound = _open_one(opened)
     n_frames = max(audio.n_frames, audio.n_described or 0)
@@ -163,15 +163,15 @@ def _open_ogg(open_file: Open, file_size: int) -> Sound:
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is read from its start to its end, wherever it says that its end is."""
+    """A file that is read to its true end, whatever end it states."""
 
     def seekable(self) -> bool:
-        """Return False, or soundfile would seek after each block and trust the stated length."""
+        """Return False, since soundfile would seek after each block and trust the stated length."""
         return False
 
 
 def _open_one(open_file: Open) -> Sound:
-    """Open a file as libsndfile takes it; libmpg123 is kept quiet where it takes part."""
+    """Open a file with libsndfile; silence libmpg123 if it is used."""
     with open_file() as stream, contextlib.ExitStack() as stack:
         with quiet(LIBMPG123):
             file = stack.enter_context(_SequentialFile(stream))
@@ -238,9 +238,9 @@ def _open_with_av(open_file: Open, kind: str) -> Sound:
 
 
 def _stated_seconds(container: Any) -> float | None:
-    """Return how long a file says its sound is; FFmpeg ends without an error where it is cut.
+    """Return the stated duration of sound; FFmpeg ends without an error if it is cut.
 
-    Of a film that is unknown, for its pictures may last longer.
+    It is unknown for films, whose pictures may last longer.
     """
     if container.duration is None or container.streams.video:
         return None

@@ -1,4 +1,4 @@
-"""A file made of parts of another one and of bytes of our own, without copying it."""
+"""A file made of parts of another file and of new bytes, without copying it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 Part = bytes | range
-"""Bytes, or the range of offsets in the other file that stands there."""
+"""Bytes, or a range of offsets in the other file."""
 
 
 class SplicedFile(io.RawIOBase):
@@ -15,9 +15,9 @@ class SplicedFile(io.RawIOBase):
 
     Args:
         base: the file that ranges refer to; closed with this one.
-        parts: what the file is made of.
-        claimed_size: the position that `seek` to the very end reports, where a library should
-            believe in more than there is; None for the true one.
+        parts: contents of the file, in order.
+        claimed_size: the position that `seek` to the very end reports, if a library should expect
+            more than there is; None for the true one.
     """
 
     def __init__(

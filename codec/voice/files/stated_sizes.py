@@ -1,6 +1,6 @@
-"""How many bytes of samples AU, CAF, Wave64, NIST and VOC files say they hold.
+"""The stated number of bytes of samples in AU, CAF, Wave64, NIST and VOC files.
 
-libsndfile shortens a file that is cut without a word.
+libsndfile silently shortens a file that is cut.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _UNKNOWN: Final = 0xFFFFFFFF
 _MAX_CHUNKS: Final = 1000
 _END_OF_VOC: Final = 0
 _NIST_BYTES: Final = 1024
-_EDIT_COUNT_BYTES: Final = 4  # in front of the samples of a CAF file
+_EDIT_COUNT_BYTES: Final = 4  # before the samples of a CAF file
 
 
 def note_on_cut(file: BinaryIO, file_size: int, kind: str | None) -> str | None:
-    """Return a note if a file has fewer bytes of samples than it says, or None."""
+    """Return a note if a file has fewer bytes of samples than it states, or None."""
     find = _FINDERS.get(kind or "")
     try:
         found = None if find is None else find(file, file_size)

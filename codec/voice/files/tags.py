@@ -1,4 +1,4 @@
-"""Titles, names and other tags of recordings, none of which is kept."""
+"""Titles, names and other tags of recordings, which are not kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CHUNKS: Final = {
 
 
 def note_on_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a note that names the tags that say something of a recording, or none."""
+    """Return a note that names the tags describing a recording, or none."""
     names = [name.lower() for name, text in tags.items() if text and name.lower() in _NAMES]
     return (f"its tags are not kept: {', '.join(sorted(names))}",) if names else ()
 
@@ -51,7 +51,7 @@ def tags_in_chunks(file: BinaryIO, file_size: int) -> tuple[str, ...]:
 
 
 def end_without_tags(file: BinaryIO, file_size: int) -> int:
-    """Return where the tags begin that some programs put after the end of a file."""
+    """Return the position of tags that some programs append to a file, or its end."""
     end = file_size
     file.seek(max(end - _TAG_BYTES, 0))
     if file.read(3) == b"TAG":

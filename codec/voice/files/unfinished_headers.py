@@ -1,7 +1,7 @@
-"""WAV and AIFF files whose header does not say how long they are, as recorders and pipes leave it.
+"""WAV and AIFF files with unfinished headers, as recorders and pipes leave them.
 
-Sizes of 0 or 0xFFFFFFFF, sizes beyond the end of the file, and sizes that stop before it are
-replaced by the true ones.
+Sizes of 0 or 0xFFFFFFFF, and sizes that do not match the end of the file, are replaced by the true
+ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CHUNK_HEADER_BYTES: Final = 8
 _FORMS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 _MAX_CHUNKS: Final = 1000
 _LARGEST_SIZE: Final = 0xFFFFFFFF
-# Sizes from here on are what writers put where they do not know the size.
+# Writers that do not know the size put a number from here on.
 _UNKNOWN_FROM: Final = 0x7FFF0000
 _SSND_FRONT_BYTES: Final = 8
 _UNCOMPRESSED_AIFC: Final = (b"NONE", b"twos", b"sowt", b"fl32", b"FL32", b"fl64", b"FL64")
@@ -35,11 +35,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Mended:
-    """What a file is to be read as.
+    """A file with corrected sizes.
 
     Attributes:
-        parts: the file with true sizes; None when its own are right.
-        note: what it lacks; None when it is whole.
+        parts: the file with true sizes; None if its own are right.
+        note: on missing parts; None if it is whole.
     """
 
     parts: tuple[Part, ...] | None = None
@@ -47,7 +47,7 @@ class Mended:
 
 
 def mend(file: BinaryIO, file_size: int) -> Mended:
-    """Find the true sizes of a WAV or AIFF file; any other file is left as it is."""
+    """Find the true sizes of a WAV or AIFF file; other files are not changed."""
     file.seek(0)
     form = file.read(_FORM_BYTES)
     try:
@@ -55,7 +55,7 @@ def mend(file: BinaryIO, file_size: int) -> Mended:
             return _mend(file, file_size, ">" if form[:4] == b"RIFX" else "<", b"data")
         if form[:4] == b"FORM" and form[8:] in (b"AIFF", b"AIFC"):
             return _mend(file, file_size, ">", b"SSND")
-    except struct.error:  # a chunk is too short for what belongs in it
+    except struct.error:  # a chunk is too short for its contents
         pass
     return Mended()
 
@@ -82,7 +82,7 @@ def _mend(file: BinaryIO, file_size: int, order: Literal["<", ">"], name: bytes)
 def _without_later_parts(
     file: BinaryIO, file_size: int, order: Literal["<", ">"], samples: Chunk
 ) -> Mended:
-    """Leave out more samples and whole recordings that follow, of which the library takes one."""
+    """Leave out what follows the first part of the sound, since the library reads only one."""
     names = [chunk.name for chunk in list_chunks(file, file_size, order)]
     n_parts = sum(name in (b"data", b"SSND", *_FORMS) for name in names)
     if n_parts == 1:
@@ -98,7 +98,7 @@ def _without_later_parts(
 def list_chunks(
     file: BinaryIO, file_size: int, order: Literal["<", ">"], last: bytes | None = None
 ) -> list[Chunk]:
-    """List the chunks of a WAV or AIFF file, up to the one that is named `last`."""
+    """List the chunks of a WAV or AIFF file, up to the one named `last`."""
     chunks: list[Chunk] = []
     position = _FORM_BYTES
     while position + _CHUNK_HEADER_BYTES <= file_size and len(chunks) < _MAX_CHUNKS:
@@ -112,7 +112,7 @@ def list_chunks(
 
 
 def _stated_size(file: BinaryIO, chunks: list[Chunk]) -> int:
-    """Return the size of the samples; a 64-bit one stands in a chunk of its own."""
+    """Return the size of the samples; a 64-bit size has its own chunk."""
     samples = chunks[-1]
     if samples.size != _LARGEST_SIZE or chunks[0].name != b"ds64":
         return samples.size
@@ -123,7 +123,7 @@ def _stated_size(file: BinaryIO, chunks: list[Chunk]) -> int:
 def _ends_at(
     file: BinaryIO, file_size: int, order: Literal["<", ">"], position: int, is_stated: bool
 ) -> bool:
-    """Return whether samples end there: chunks follow, or no more than padding would be."""
+    """Return whether samples end there: chunks follow, or no more bytes than padding."""
     position += position % 2
     rest = file_size - position
     if rest < (_MIN_BYTES if is_stated else 1):
@@ -155,7 +155,7 @@ def _with_sizes(
 
 
 def _set_frames(front: bytearray, layout: Chunk, n_bytes: int) -> bool:
-    """Set the number of frames of an AIFF file, where its samples are not compressed."""
+    """Set the number of frames of an AIFF file, if its samples are not compressed."""
     channels, _, bits = struct.unpack_from(">HIH", front, layout.start)
     is_aifc = bytes(front[8:12]) == b"AIFC"
     coding = bytes(front[layout.start + 18 : layout.start + 22])

@@ -202,7 +202,7 @@ def test_tags_and_junk_in_an_mp3_are_not_sound():
     tagged = tag + data + b"TAG" + bytes(125)
     assert open_recording(tagged).n_samples == 4 * RATE_HZ
     middle = len(data) // 2
-    assert "no sound" in open_recording(data[:middle] + bytes(5000) + data[middle:]).notes[0]
+    assert "not sound" in open_recording(data[:middle] + bytes(5000) + data[middle:]).notes[0]
 
 
 def test_damaged_mp3_writes_nothing_to_stderr(tmp_path):
