@@ -161,7 +161,7 @@ class VoiceEncoder:
         self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
 
     def at(self, quality: Quality, begin: float = 0.0, share: float = 1.0) -> bytes:
-        """Return the file at a quality; latents are corrected for that of the first call.
+        """Return the file at a quality; latents are corrected for the first call's quality.
 
         Args:
             quality: beyond `FINEST`, soft frames get as many stages as loud ones.

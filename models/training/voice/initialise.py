@@ -238,7 +238,7 @@ def residuals(model: SpeechModel, latents: Tensor) -> Iterator[tuple[int, Tensor
 
 
 def _depths_at_all_rates(model: SpeechModel, latents: Tensor) -> Tensor:
-    """Return depths [rates, N]; those of a typical frame are evenly spaced up to the finest."""
+    """Return depths [rates, N], evenly spaced for a typical frame up to its finest depth."""
     # Depths grow as fineness to a power, so evenly spaced depths take the inverse of it.
     fineness = ((torch.arange(N_RATES) + 0.5) / N_RATES).pow(1.0 / DEPTH_POWER)
 

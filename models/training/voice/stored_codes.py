@@ -207,7 +207,7 @@ def _draw_log_step(generator: torch.Generator) -> int:
 
 def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str) -> None:
     """Write arrays, and the digest of their coder, to a folder, replacing an existing one."""
-    # A kill may leave a partial or an old folder behind, but never an incomplete folder.
+    # A kill may leave a partial or an old folder, but never half of the folder itself.
     old = folder.with_name(f"{folder.name}.old")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -48,7 +48,7 @@ from luxvox.models.voice.weights import load_voice_codec
 log = logging.getLogger(__name__)
 
 JOINT, CONTEXT, SYNTHESIS = "joint", "context", "synthesis"
-STAGES = range(4, 61)  # at least those of the first section, at most those that a loader accepts
+STAGES = range(4, 61)  # at least the first section, at most the limit of the loader
 NEW = SpeechConfig(n_stages=28, finest_depth=36.4, slope_rise=3.253808867751506, wide_width=384)
 """The networks of new models."""
 
