@@ -103,9 +103,9 @@ def follow(latents, codes, log_step):
     vq.codebooks.copy_(torch.randn(vq.codebooks.shape))
     vq.bits.fill_(4.0)
     follower = CodebookFollower(vq, 0.05, 2)
-    gathered = [loop.of_all_processes(x) for x in (latents, codes.int(), log_step)]
+    latents, codes, log_step = map(loop.of_all_processes, (latents, codes.int(), log_step))
     generator = torch.Generator().manual_seed(loop.process_rank())
-    follower.learn(*gathered, loop.share_generator(generator))
+    follower.learn(latents, codes, log_step, loop.share_generator(generator))
     return follower.memory()
 
 
