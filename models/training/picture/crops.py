@@ -22,6 +22,7 @@ from luxvox.models.tunings import TUNINGS
 STEP_WEIGHT = 0.85  # exponent of the step that makes all rates count about the same
 N_VALIDATED = 12
 TRAINED_STEPS = 4.5, 160.0  # finer steps would code the noise of the training pictures
+FADING_SHARE = 0.25  # of crops, for weights for the eye: qualities where the tuning fades
 COARSE_SHARE = 0.75  # exponent below 1: draws more coarse steps, where peers are ahead
 
 
@@ -94,9 +95,11 @@ def draw_settings(
 
     # At the highest qualities the tuning for the eye turns to the least squared error, which
     # weights that are trained for the eye alone would forget.
-    if n > 1 and config.tunings == ("eye",):
-        quality = EYE_UNTIL + (100.0 - EYE_UNTIL) * float(torch.rand(1, generator=generator))
-        step[0], tune[0] = max(quality_to_step(quality, config), low), tune_for_eye(quality)
+    if config.tunings == ("eye",):
+        for crop in range(int(FADING_SHARE * n)):
+            quality = EYE_UNTIL + (100.0 - EYE_UNTIL) * float(torch.rand(1, generator=generator))
+            step[crop] = max(quality_to_step(quality, config), low)
+            tune[crop] = tune_for_eye(quality)
     return step, tune
 
 

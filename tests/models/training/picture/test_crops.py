@@ -15,11 +15,13 @@ def test_tunings_are_drawn_equally_often(tunings, n_for_eye):
     assert step.min() >= low and step.max() <= high
 
 
-def test_weights_for_the_eye_learn_what_the_finest_qualities_ask_for():
-    """One of the crops has a tuning between both, and a step as fine as files with that tuning."""
+def test_weights_for_the_eye_learn_what_the_finest_qualities_need():
+    """A quarter of the crops have tunings in between, and steps as fine as files with these."""
     config = PictureConfig(tunings=("eye",))
     for seed in range(20):
-        step, tune = draw_settings(8, config, torch.Generator().manual_seed(seed))
-        assert (tune[1:] == 1.0).all() and 0.0 < tune[0] < 1.0
-        setting = setting_of(100.0 - 15.0 * float(tune[0]), True, config)
-        assert float(step[0]) == pytest.approx(max(setting.step, TRAINED_STEPS[0]), rel=1e-5)
+        steps, tunes = draw_settings(8, config, torch.Generator().manual_seed(seed))
+        assert (tunes[2:] == 1.0).all()
+        for step, tune in zip(steps[:2].tolist(), tunes[:2].tolist(), strict=True):
+            assert 0.0 < tune < 1.0
+            fine = setting_of(100.0 - 15.0 * tune, True, config).step
+            assert step == pytest.approx(max(fine, TRAINED_STEPS[0]), rel=1e-5)
