@@ -70,10 +70,10 @@ def compress(  # noqa: PLR0913 – one argument for each thing a caller may want
         target: one of `quality`, `size`, `bpp` and `psnr` (pictures), and `bitrate` (voices).
 
     Raises:
-        UsageError: if more than one target is given, or an option is unknown.
+        UsageError: if more than one target is given, an option is unknown, or `paths` is one path.
     """
     _refuse_unknown(target, _TARGETS)
-    sources = [Source(os.fspath(path)) for path in paths]
+    sources = _sources(paths)
     request = CompressRequest(only_target(target), effort, tune, device, strip, overwrite)
     endings = [names.COMPRESSED_ENDING] * len(sources)
     work = functools.partial(compress_file, request=request)
@@ -98,9 +98,9 @@ def decompress(
             as in `luxvox.decompress_image` and `decompress_speech`.
 
     Raises:
-        UsageError: if an option is unknown.
+        UsageError: if an option is unknown, or `paths` is one path.
     """
-    sources = [Source(os.fspath(path)) for path in paths]
+    sources = _sources(paths)
     _refuse_unknown(options, _DECOMPRESSING)
     format = bare_ending(format)
     request = DecompressRequest(**options, force=overwrite)
@@ -109,6 +109,12 @@ def decompress(
     endings = [f".{ending}" for ending in chosen]
     work = functools.partial(decompress_file, held={}, ending=format, request=request)
     return _run(_jobs(sources, out, endings), work, executor)
+
+
+def _sources(paths: Iterable[PathLike]) -> list[Source]:
+    if isinstance(paths, str | os.PathLike):
+        raise UsageError(f"paths is a list of paths, not the single path {os.fspath(paths)!r}")
+    return [Source(os.fspath(path)) for path in paths]
 
 
 def _jobs(sources: list[Source], out: PathLike | None, endings: list[str]) -> list[Job]:

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from luxvox.codec import files
+from luxvox.codec.arguments import check_device
 from luxvox.errors import SystemFailure
 from luxvox.late_imports import module
 
@@ -90,17 +91,18 @@ device_option = click.option(
 
 
 def choose_device(device: str) -> str:
-    """Return the device of an option's value, `cpu` or `cuda`.
+    """Return the device of an option's value: `cpu`, `cuda`, or one of several, `cuda:1`.
 
     Raises:
-        SystemFailure: if a GPU was asked for and there is no GPU.
+        SystemFailure: if a GPU was asked for that is not available.
+        UsageError: if there is no device of that name.
     """
-    if device == "cpu":
-        return device
-    has_gpu = module("torch").cuda.is_available()
-    if device == "cuda" and not has_gpu:
+    if device == "auto":
+        return "cuda" if module("torch").cuda.is_available() else "cpu"
+    if device == "cuda" and not module("torch").cuda.is_available():
         raise SystemFailure("no CUDA device is available; use --device cpu or auto")
-    return "cuda" if has_gpu else "cpu"
+    check_device(device)
+    return device
 
 
 def _prefer(context: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:

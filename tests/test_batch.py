@@ -44,6 +44,19 @@ def test_targets_are_numbers(tmp_path, target):
     assert (tmp_path / "new" / "noise.lvx").read_bytes() == luxvox.compress_image(noise, **target)
 
 
+def test_devices_are_checked(pictures, tmp_path):
+    (outcome,) = batch.compress(pictures[:1], tmp_path / "new", device="gpu")
+    assert outcome.exit_code == 2 and "device 'gpu' is unknown" in outcome.lines[0]
+    (outcome,) = batch.compress(pictures[:1], tmp_path / "new", device="auto")
+    assert outcome.exit_code == 0
+
+
+@pytest.mark.parametrize("work", [batch.compress, batch.decompress])
+def test_a_single_path_is_refused(work, tmp_path):
+    with pytest.raises(UsageError, match=r"a list of paths, not the single path '.*a\.png'"):
+        list(work(tmp_path / "a.png"))
+
+
 def test_endings_are_taken_as_on_the_command_line(pictures, tmp_path):
     list(batch.compress(pictures[:1], tmp_path / "new"))
     (outcome,) = batch.decompress([tmp_path / "new" / "a.lvx"], tmp_path, format=".JPG")
