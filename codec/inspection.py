@@ -23,6 +23,7 @@ class FileInfo:
         width, height: in pixels.
         channels: 1 to 4, of the array that decoding gives.
         quality: 1 … 100.
+        tune: what it was tuned for, `eye` or `psnr`.
         model: id number of the weights.
         fingerprint: of the model's integer tables, hexadecimal.
         weights: name of the installed weights that decode the file, empty if there are none.
@@ -40,6 +41,7 @@ class FileInfo:
     height: int
     channels: int
     quality: float
+    tune: str
     model: int
     fingerprint: str
     weights: str
@@ -145,6 +147,7 @@ def _of_picture(listing: Listing, header: PictureHeader, n_bytes: int) -> FileIn
         height=header.height,
         channels=(3 if header.colour else 1) + header.alpha,
         quality=header.quality.value,
+        tune="eye" if header.eye else "psnr",
         model=header.model_number,
         fingerprint=header.fingerprint.hex(),
         weights=_find_model_name(listing.header),

@@ -15,7 +15,6 @@ from luxvox.codec.container import VoiceHeader
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS, DEFAULT_MAX_SECONDS
 from luxvox.errors import LuxvoxError, UsageError
 from luxvox.late_imports import load
-from luxvox.models.tunings import DEFAULT_TUNE
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +104,7 @@ def from_codes(
     codes: list[PictureCodes] | tuple[PictureCodes, ...],
     *,
     quality: float,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     model: int | None = None,
 ) -> list[NDArray[np.uint8]]: ...
 
@@ -119,7 +118,7 @@ def from_codes(
     codes: PictureCodes,
     *,
     quality: float,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     model: int | None = None,
 ) -> NDArray[np.uint8]: ...
 
@@ -128,7 +127,7 @@ def from_codes(
     codes: Any,
     *,
     quality: float | None = None,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     model: int | None = None,
 ) -> Any:
     """Return what codes stand for: the samples of a voice, or the pixels of a picture.
@@ -140,7 +139,8 @@ def from_codes(
             list of these, or one more dimension in front, is a batch; so are the two channels of a
             stereo voice.
         quality: pictures only: the quality of the file that the codes are from, 1 … 100.
-        tune: pictures only: `eye` or `psnr`, as the file was made.
+        tune: pictures only: `eye` or `psnr`, as the file was made (`FileInfo.tune`); by default
+            what the model was trained for, `eye` if for both.
         model: number of the model; by default the newest, of pictures for this tuning.
 
     Returns:
@@ -148,7 +148,8 @@ def from_codes(
         sides that are multiples of 64. Of a batch a list of these.
 
     Raises:
-        UsageError: if the shape or a code is not legal, or a picture has no quality.
+        UsageError: if the shape or a code is not legal, a picture has no quality, or the model was
+            not trained for the tuning.
     """
     load("luxvox.codec.pictures", "luxvox.codec.voices")
     from luxvox.codec import voices
@@ -160,7 +161,7 @@ def from_codes(
         return [from_codes(item, **options, tune=tune, model=model) for item in batch]
     if isinstance(codes, Mapping):
         return pixels_of_codes(codes, quality, tune, model)
-    if quality is not None or tune != DEFAULT_TUNE:
+    if quality is not None or tune is not None:
         name = "tune" if quality is None else "quality"
         raise UsageError(f"{name} is for the codes of pictures, and these are of a voice")
     return voices.samples_of_codes(codes, model)

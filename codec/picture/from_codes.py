@@ -13,14 +13,19 @@ from luxvox.codec.container.header_fields import CELL
 from luxvox.codec.effort import DEFAULT_EFFORT, picture_work
 from luxvox.errors import UsageError
 from luxvox.late_imports import FOR_PICTURES, load
+from luxvox.models.tunings import DEFAULT_TUNE, TUNINGS
 
 if TYPE_CHECKING:
     from luxvox.entropy.picture.prediction import LatticeCodes
+    from luxvox.models.cards import ModelCard
     from luxvox.models.picture.conditions import PictureConfig
 
 
 def pixels_of_codes(
-    codes: Mapping[str, NDArray[Any]], quality: float | None, tune: str, model: int | None = None
+    codes: Mapping[str, NDArray[Any]],
+    quality: float | None,
+    tune: str | None = None,
+    model: int | None = None,
 ) -> NDArray[np.uint8]:
     """Return the pixels that codes stand for; see `luxvox.from_codes`."""
     load(*FOR_PICTURES)
@@ -29,12 +34,14 @@ def pixels_of_codes(
     from luxvox.models.picture.weights import picture_codec
     from luxvox.torch_state import usual_state
 
-    check_types(quality=quality, tune=tune, model=model)
+    check_types(quality=quality, model=model)
     if quality is None:
         raise UsageError("codes of pictures need the quality that they were made at")
-    work = picture_work(DEFAULT_EFFORT, tune)
+    if tune is not None:
+        picture_work(DEFAULT_EFFORT, tune)
     with usual_state():
-        codec = picture_codec(model, tune=tune)
+        codec = picture_codec(model, tune=tune or DEFAULT_TUNE)
+        tune = _check_tune(codec.card, tune)
         whole = _check_codes(codes, codec.model.config)
         height, width = (CELL * n for n in whole["apex"].shape[1:])
         canvas = Canvas(
@@ -42,9 +49,19 @@ def pixels_of_codes(
             height=height,
             colour=True,
             quality=Quality.of(plain_number(quality)),
-            eye=work.is_for_eye,
+            eye=tune == DEFAULT_TUNE,
         )
         return draw_codes(codec, canvas, whole)
+
+
+def _check_tune(card: ModelCard, tune: str | None) -> str:
+    """Return the tuning that codes of a model have."""
+    served = [name for name in TUNINGS if card.serves(name)]
+    if tune is None:
+        return served[0]
+    if tune not in served:
+        raise UsageError(f"{card.id} is for tune {' and '.join(served)}, not {tune}")
+    return tune
 
 
 def _check_codes(

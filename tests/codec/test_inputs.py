@@ -173,3 +173,17 @@ def test_files_are_named_in_their_errors(folder):
     broken.write_bytes((folder / "photo.png").read_bytes()[:60])
     with pytest.raises(InputError, match="broken.png: "):
         luxvox.compress_image(broken)
+
+
+def test_codes_are_drawn_by_the_tuning_they_were_made_for():
+    rows, columns = np.mgrid[:64, :128]
+    picture = np.stack([rows * 3, columns, 128 + 60 * np.sin(rows / 9)], 2).astype(np.uint8)
+    data = luxvox.compress_image(picture, quality=50, tune="psnr")
+    facts, codes = luxvox.inspect(data), luxvox.codes(data)
+    assert facts.tune == "psnr" and luxvox.inspect(luxvox.compress_image(picture)).tune == "eye"
+    pixels = luxvox.from_codes(codes, quality=facts.quality, tune=facts.tune)
+    assert np.array_equal(pixels, luxvox.decompress_image(data))
+    again = luxvox.from_codes(codes, quality=facts.quality, model=facts.model)
+    assert np.array_equal(again, pixels)
+    with pytest.raises(UsageError, match="picture-3 is for tune psnr, not eye"):
+        luxvox.from_codes(codes, quality=facts.quality, tune="eye", model=facts.model)
