@@ -157,6 +157,9 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     # A copy forgets its file: the tags of a TIFF, and the frames that are not kept.
     picture = image.copy() if given or is_object else image
     picture.info.update(given)
+    for name in _METADATA:
+        if not picture.info.get(name, True):  # Pillow's way to leave it out
+            del picture.info[name]
     if isinstance(picture.info.get("exif"), Image.Exif):
         picture.info["exif"] = picture.info["exif"].tobytes()
     try:

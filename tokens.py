@@ -12,6 +12,7 @@ numbers of quantiser steps around 0. Arrays may be tensors everywhere; what come
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -181,7 +182,7 @@ def unflatten_picture(tokens: Numbers, height: int, width: int) -> dict[str, NDA
     _check_range("tokens", tokens, -CODE_MAX, CODE_MAX)
     levels = {level["name"]: level["channels"] for level in vocabulary("picture")["levels"]}
     shapes = {level: (*grid_shapes(height, width)[level], n) for level, n in levels.items()}
-    sizes = {level: int(np.prod(shape)) for level, shape in shapes.items()}
+    sizes = {level: math.prod(shape) for level, shape in shapes.items()}
     array = as_array("tokens", tokens)
     if array.shape != (sum(sizes.values()),):
         legal = f"[{sum(sizes.values())}] for {width}×{height} pixels"

@@ -171,7 +171,8 @@ def _check_ending(ending: str | None) -> None:
     from luxvox.codec.voice.formats import FORMATS
 
     if ending not in FORMATS:
-        formats.find_format(ending)
+        written = ", ".join(f".{name}" for name in (*formats.FORMATS, *FORMATS))
+        raise UsageError(f"nothing is written as .{ending}; write one of {written}")
 
 
 def _ending_of(target: str) -> str | None:

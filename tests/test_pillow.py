@@ -140,3 +140,12 @@ def test_tags_of_a_tiff_and_lost_frames_are_not_forgotten(tmp_path: Path) -> Non
         pytest.warns(luxvox.LossWarning, match="only frame 1 of 2"),
     ):
         image.save(tmp_path / "a.lvx")
+
+
+@pytest.mark.parametrize("nothing", [None, b""])
+def test_a_profile_can_be_left_out(picture: Image.Image, nothing: bytes | None) -> None:
+    colourful = picture.copy()
+    colourful.info["icc_profile"] = b"damaged, but nobody reads it"
+    stream = io.BytesIO()
+    colourful.save(stream, "LVX", icc_profile=nothing)
+    assert "icc_profile" not in Image.open(stream).info

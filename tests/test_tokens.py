@@ -154,3 +154,8 @@ def test_tokens_may_be_unsigned():
     codes = np.zeros((28, 2), np.uint16)
     sequence = tokens.flatten_voice(codes).astype(np.uint64)
     assert np.array_equal(tokens.unflatten_voice(sequence, 28), codes)
+
+
+def test_sizes_of_pictures_do_not_overflow():
+    with pytest.raises(UsageError, match=r"legal: \[\d{20,}\] for"):
+        tokens.unflatten_picture(np.zeros(5, np.int64), 10**12, 10**12)

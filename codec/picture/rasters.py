@@ -26,13 +26,14 @@ from luxvox.codec.picture.files.metadata import (
     orientation_of,
     turn_upright,
 )
-from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of
+from luxvox.codec.picture.files.modes import NOTE_ON_DEPTH, Samples, colour_key, samples_of
 from luxvox.codec.picture.files.texts import notes_on_texts
 from luxvox.errors import InputError, LuxvoxError, UsageError
 from luxvox.rounding import round_to_uint8
 
 _RGB = 3
 _PLANES_WITH_ALPHA = (2, 4)
+_LEVELS_A_LEVEL = 257  # of 16 bits in one of 8: 65535 / 255
 _DARK = 4096  # a sixteenth of full scale
 _SAME_RESOLUTION = 0.005
 _SAME_COLOUR = 2
@@ -69,7 +70,9 @@ def as_raster(pixels: NDArray[Any] | Image.Image | Raster) -> Raster:
     if isinstance(pixels, Raster):
         return pixels
     if isinstance(pixels, np.ndarray):
-        return from_array(pixels)
+        raster = from_array(pixels)
+        is_rounded = pixels.dtype != np.uint8 and (pixels % _LEVELS_A_LEVEL).any()
+        return replace(raster, notes=(NOTE_ON_DEPTH, *raster.notes)) if is_rounded else raster
     if hasattr(pixels, "getbands"):
         return from_pil(pixels)
     raise UsageError(f"a picture is an array or a PIL image, not {type(pixels).__name__}")
@@ -262,7 +265,7 @@ def to_bytes(raster: Raster, format: str) -> bytes:
 def _to_eight_bits(samples: NDArray[Any]) -> NDArray[np.uint8]:
     if samples.dtype == np.uint8:
         return samples
-    return round_to_uint8(samples.astype(np.float32) / 257)  # 257 = 65535 / 255
+    return round_to_uint8(samples.astype(np.float32) / _LEVELS_A_LEVEL)
 
 
 def _notes_on_darkness(samples: NDArray[Any]) -> tuple[str, ...]:

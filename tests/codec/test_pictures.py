@@ -44,6 +44,12 @@ def test_the_same_pixels_give_the_same_bytes(photograph):
     assert luxvox.compress_image(pixels[:, :, :1]) == grey
 
 
+def test_what_sixteen_bits_lose_is_said():
+    samples = np.random.default_rng(0).integers(0, 65_536, (20, 30, 3)).astype(np.uint16)
+    with pytest.warns(luxvox.LossWarning, match="samples of more than 8 bits are rounded to 8"):
+        luxvox.compress_image(samples)
+
+
 def test_input_is_left_alone(photograph):
     pixels = photograph[:33, :31].copy()
     pixels.flags.writeable = False
