@@ -228,7 +228,7 @@ def _evaluate(request: EvaluateRequest) -> int:
     from luxvox.evaluate.results import to_json
 
     layout = pages.Layout(request.anchors, request.page_set)
-    results = evaluation.evaluate(request.plan(), _watch)
+    results = evaluation.evaluate(request.plan(), _watch, _tell_reason)
     for result in results:
         _tell(result)
 
@@ -313,6 +313,10 @@ def _watch(label: str) -> Iterator[Callable[[float], None]]:
         yield progress
     finally:
         progress.close()
+
+
+def _tell_reason(reason: str) -> None:
+    click.echo(f"luxvox: {reason}", err=True)
 
 
 def _tell(result: Result) -> None:

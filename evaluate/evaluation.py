@@ -78,19 +78,20 @@ class Result:
     folder: Path
 
 
-def evaluate(plan: Plan, watch: Watch) -> list[Result]:
+def evaluate(plan: Plan, watch: Watch, tell: Callable[[str], None]) -> list[Result]:
     """Measure, and write report.html, results.json and results.csv.
 
     Args:
         plan: what is asked for.
         watch: makes a progress bar with a label.
+        tell: called with one line if nothing of a kind could be measured, but something of another.
 
     Returns:
-        A result for each kind that was found: pictures, voices.
+        A result for each kind, pictures and voices, of which anything could be measured.
 
     Raises:
         UsageError: a name or an input that does not exist.
-        InputError: nothing could be measured.
+        InputError: nothing at all could be measured.
         SystemFailure: no codec can run, or the folder cannot be written.
     """
     foreign = [c for path in plan.against for c in against.read(path, plan.against_names)]
@@ -102,10 +103,15 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
         raise InputError("; ".join(f"{f.file}: {f.reason}" for f in found.failures))
     _make(plan.out)
     prepared = [_prepare(plan, kind, of_kind[kind], specs) for kind in kinds]
-    results_of_kinds = []
+    results_of_kinds: list[Result] = []
+    reasons: list[str] = []
     for part in prepared:
         folder = plan.out / part.kind if len(prepared) > 1 else plan.out
-        study = _measure(plan, part, found, watch)
+        try:
+            study = _measure(plan, part, found, watch)
+        except InputError as error:
+            reasons.append(f"{part.kind}: {error}" if len(prepared) > 1 else str(error))
+            continue
         run = results.Run(plan.command, _data(plan, study), timing.machine())
         record = results.collect(study, run, [c for c in foreign if c.kind == part.kind])
         _make(folder)
@@ -115,6 +121,10 @@ def evaluate(plan: Plan, watch: Watch) -> list[Result]:
             shown = samples(study, plan.shown_files, progress)
             write(folder / "report.html", page(record, shown).encode(errors="backslashreplace"))
         results_of_kinds.append(Result(study, record, folder))
+    if not results_of_kinds:
+        raise InputError("; ".join(reasons))
+    for reason in reasons:
+        tell(reason)
     return results_of_kinds
 
 

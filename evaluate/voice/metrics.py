@@ -32,6 +32,7 @@ def pesq_wb(original: Samples, decoded: Samples, test_file: TestFile, setting: S
 
 def stoi(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return STOI (Taal et al., 2011), up to 1, by the package pystoi."""
+    _refuse_silence(original)
     package = importlib.import_module("pystoi")
     with warnings.catch_warnings():
         # Of too little speech it returns 0.00001, whatever was decoded, and only warns.
@@ -46,6 +47,7 @@ def si_sdr_db(original: Samples, decoded: Samples, test_file: TestFile, setting:
     """Return SI-SDR in dB (Le Roux et al., 2019), at most 100, by torchmetrics."""
     import torch
 
+    _refuse_silence(original)
     audio = importlib.import_module("torchmetrics.functional.audio")
     pair = (torch.from_numpy(x.astype(np.float64)) for x in (decoded, original))
     ratio = float(audio.scale_invariant_signal_distortion_ratio(*pair))
@@ -81,6 +83,12 @@ def word_error_rate(
     )
     text = _words("".join(segment.text for segment in segments))
     return 100.0 * float(importlib.import_module("jiwer").wer(reference, text))
+
+
+def _refuse_silence(original: Samples) -> None:
+    """Refuse an original that is silent: whatever was decoded has no score next to it."""
+    if not original.any():
+        raise NotApplicable("the recording is silent")
 
 
 def _words(text: str) -> str:

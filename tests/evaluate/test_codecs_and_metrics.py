@@ -112,6 +112,12 @@ def test_si_sdr_of_added_noise():
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["stoi", "si_sdr"])
+def test_a_silent_recording_has_no_figure(name):
+    with pytest.raises(NotApplicable, match="the recording is silent"):
+        measure(name, VOICE, original=np.zeros_like(VOICE))
+
+
 def test_pesq_has_no_figure_for_silence():
     with pytest.raises(NotApplicable):
         measure("pesq", np.zeros_like(VOICE))

@@ -118,6 +118,16 @@ def test_both_kinds_give_two_reports(pictures, voice, evaluate, tmp_path):
     assert (tmp_path / "report/voices/results.csv").is_file()
 
 
+def test_a_kind_that_cannot_be_measured_does_not_cost_the_other(
+    pictures, voice, evaluate, tmp_path, capsys
+):
+    """40 is a quality, but not a bitrate."""
+    words = ["--peers", "none", "--points", "luxvox=40", "--metrics", "psnr,stoi"]
+    code, records = evaluate(pictures, voice / "hum.flac", *words)
+    assert (code, sorted(records)) == (0, ["pictures"])
+    assert "voices: nothing could be measured" in capsys.readouterr().err
+
+
 def test_damaged_files_are_reported_and_skipped(pictures, evaluate, capsys):
     (pictures / "cut.png").write_bytes((pictures / "b.png").read_bytes()[:3000])
     (pictures / "empty.png").touch()
