@@ -130,8 +130,8 @@ class StoredCodes:
         self._halves = [half for half in halves if len(half)]
 
     def draw(self, n: int, generator: torch.Generator) -> Pieces:
-        """Draw about n pieces at random; uncorrected ones get random rates."""
-        shape = (n // len(self._halves),)
+        """Draw n pieces at random, one of each half at least; uncorrected ones at random rates."""
+        shape = (max(n // len(self._halves), 1),)
         starts = [
             half[torch.randint(len(half), shape, generator=generator).numpy()]
             for half in self._halves
@@ -247,7 +247,7 @@ def _draw_recordings(voices: Recordings, generator: torch.Generator) -> set[int]
 def codes_fit(model: SpeechModel, folder: Path) -> bool:
     """Return whether stored codes come from a model's analysis and codebooks."""
     path = folder / MADE_BY
-    return path.exists() and json.loads(path.read_text())["coder"] == digest(model)
+    return path.exists() and json.loads(path.read_text()).get("coder") == digest(model)
 
 
 def digest(model: SpeechModel) -> str:
