@@ -94,7 +94,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         size: bytes of the whole file, instead; never more, at most 2 % (or 3 bytes) less.
         psnr: dB over all samples but alpha, instead; met within 0.1 dB, or a `TargetWarning`.
         effort: 1 to 9, all alike for pictures so far.
-        tune: `eye`, or `psnr` for the least squared error.
+        tune: `eye`, or `psnr` for the least squared error; at a quality of 95 or more always that.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         strip: leave out ICC profile, EXIF and XMP.
         coder: `constriction` or `torchac` (extra `luxvox[torchac]`).
@@ -112,7 +112,8 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     """
     check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort, progress=progress)
     target = picture_target(quality, bpp, size, psnr)
-    request = _Request(target, picture_work(effort, tune), device, strip, coder)
+    asked = target.value if target.what == "quality" else None
+    request = _Request(target, picture_work(effort, tune, asked), device, strip, coder)
     files, is_batch = _compress_all(pixels, request, progress or silent)
     for file in files:
         warn_all(file.cautions, stacklevel=2)

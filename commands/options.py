@@ -10,7 +10,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from luxvox.codec import files
-from luxvox.codec.arguments import check_device
 from luxvox.errors import SystemFailure
 from luxvox.late_imports import module
 
@@ -101,6 +100,8 @@ def choose_device(device: str) -> str:
         return "cuda" if module("torch").cuda.is_available() else "cpu"
     if device == "cuda" and not module("torch").cuda.is_available():
         raise SystemFailure("no CUDA device is available; use --device cpu or auto")
+    from luxvox.codec.arguments import check_device
+
     check_device(device)
     return device
 

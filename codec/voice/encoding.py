@@ -47,8 +47,8 @@ Item = TypeVar("Item")
 
 _FINENESS = 0.2, 0.3, 0.45, 0.7, 0.85  # of qualities, 0 … 1
 _TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and by `by_context`
-    True: (0.88, 0.881, 0.878, 0.827, 0.791),
-    False: (0.843, 0.84, 0.836, 0.815, 0.809),
+    True: (0.817, 0.835, 0.842, 0.816, 0.794),
+    False: (0.858, 0.873, 0.871, 0.853, 0.83),
 }
 _ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with and without correction of latents
 _CORRECTION_SHARE = 0.7  # of the remaining work
