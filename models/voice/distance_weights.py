@@ -23,6 +23,6 @@ FOR_CORRECTION: Final[Mapping[str, float]] = {
     "mel_640": 0.3,
     "texture": 0.25,
     "timbre": 1.0,
-    "intelligibility": 2.67,
-    "loudness": 0.533,
+    "intelligibility": 5.34,
+    "loudness": 0.69,
 }
