@@ -51,7 +51,7 @@ def assert_same(codes_by_level, expected):
         np.testing.assert_array_equal(codes, expected[level], err_msg=level)
 
 
-@pytest.mark.parametrize(("size", "quality"), [((33, 40), 60), ((20, 75), 5), ((30, 30), 97)])
+@pytest.mark.parametrize(("size", "quality"), [((33, 40), 60), ((20, 75), 5), ((30, 30), 94)])
 def test_both_read_the_same_codes(tensors, size, quality):
     data = luxvox.compress_image(waves(*size), quality)
     codes = luxvox.codes(data)
@@ -60,7 +60,7 @@ def test_both_read_the_same_codes(tensors, size, quality):
 
 
 def test_both_read_the_same_codes_of_a_cut_file(tensors):
-    data = luxvox.compress_image(waves(150, 140), 97)
+    data = luxvox.compress_image(waves(150, 140), 94)
     last = container.list_sections(data).entries[-1]
     cut = data[: last.offset + last.size // 2]
     with pytest.warns(luxvox.TruncatedWarning):
