@@ -134,12 +134,7 @@ VARIANTS = (
 
 
 @click.command()
-@click.argument(
-    "folders",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-)
+@click.argument("folders", nargs=-1, required=True, type=FOLDER)
 @click.option("--steps", default=1500, show_default=True, type=click.IntRange(1))
 @click.option("--crop", default=128, show_default=True, type=click.IntRange(64))
 @click.option("--docs", default=DOCS, type=FOLDER)

@@ -56,8 +56,7 @@ def picture_work(
     Raises:
         UsageError: if the effort is not a whole number of 1 … 9, or the tuning is unknown.
     """
-    if not isinstance(tune, str) or tune not in TUNINGS:
-        raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
+    check_tune(tune)
     check_effort(effort)
     if quality is not None and quality >= EYE_BELOW:
         tune = "psnr"
@@ -96,6 +95,16 @@ VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     8: VoiceWork(1, 16, True),
     9: VoiceWork(1, 32, True),
 }
+
+
+def check_tune(tune: str) -> None:
+    """Check a tuning.
+
+    Raises:
+        UsageError: if it is unknown.
+    """
+    if not isinstance(tune, str) or tune not in TUNINGS:
+        raise UsageError(f"tune {tune!r} is unknown, legal: {', '.join(TUNINGS)}")
 
 
 def check_effort(effort: int) -> int:

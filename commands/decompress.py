@@ -172,7 +172,7 @@ def _check_ending(ending: str | None) -> None:
 
     if ending not in FORMATS:
         written = ", ".join(f".{name}" for name in (*formats.FORMATS, *FORMATS))
-        raise UsageError(f"nothing is written as .{ending}; write one of {written}")
+        raise UsageError(f"files cannot be written as .{ending}; write one of {written}")
 
 
 def _ending_of(target: str) -> str | None:

@@ -103,7 +103,7 @@ def train_image(device: str, tune: str | None, deepen: bool, as_json: bool, **op
 @click.option(
     "--widen",
     is_flag=True,
-    help="Add the wide paths and blocks of newer networks to the initial weights.",
+    help="Add the wide paths, blocks and taps of newer networks to the initial weights.",
 )
 @click.option(
     "--equalise",

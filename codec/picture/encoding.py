@@ -145,14 +145,10 @@ class PictureEncoder:
             prepared = self._prepare_near(quality, part_of(progress, 0.0, 0.5), is_exact)
         header = self._header(quality)
         bands = self._bands(header, part_of(progress, 0.5, 0.5))
-        lambda_ = 0.0 if prepared.saved else self._lambda(prepared.setting) * lambda_factor
+        lambda_ = 0.0 if prepared.saved else self.work.lambda_ * lambda_factor
         begin = self._make_begin_level(prepared, bands, lambda_, is_last)
         codes, parts = encode_codes(bands, begin, keeps_codes=not is_last)
         return CodedPicture(header, codes, container.write(header, self._others, parts))
-
-    def _lambda(self, setting: Setting) -> float:
-        """Return λ: for the eye less and less where its tuning fades, so that 100 is the best."""
-        return self.work.lambda_ * (setting.tune if self.work.is_for_eye else 1.0)
 
     def _setting(self, quality: Quality) -> Setting:
         return setting_of(quality.value, self.work.is_for_eye, self.codec.model.config)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from luxvox.codec.arguments import as_array, check_types, plain_number
 from luxvox.codec.container.header_fields import CELL
-from luxvox.codec.effort import DEFAULT_EFFORT, picture_work
+from luxvox.codec.effort import check_tune
 from luxvox.errors import UsageError
 from luxvox.late_imports import FOR_PICTURES, load
 from luxvox.models.tunings import DEFAULT_TUNE, TUNINGS
@@ -38,10 +38,10 @@ def pixels_of_codes(
     if quality is None:
         raise UsageError("codes of pictures need the quality that they were made at")
     if tune is not None:
-        picture_work(DEFAULT_EFFORT, tune)
+        check_tune(tune)
     with usual_state():
         codec = picture_codec(model, tune=tune or DEFAULT_TUNE)
-        tune = _check_tune(codec.card, tune)
+        tune = _served_tune(codec.card, tune)
         whole = _check_codes(codes, codec.model.config)
         height, width = (CELL * n for n in whole["apex"].shape[1:])
         canvas = Canvas(
@@ -54,8 +54,8 @@ def pixels_of_codes(
         return draw_codes(codec, canvas, whole)
 
 
-def _check_tune(card: ModelCard, tune: str | None) -> str:
-    """Return the tuning that codes of a model have."""
+def _served_tune(card: ModelCard, tune: str | None) -> str:
+    """Return a tuning if a model serves it, or the model's own if none is given."""
     served = [name for name in TUNINGS if card.serves(name)]
     if tune is None:
         return served[0]

@@ -251,7 +251,7 @@ def codes_fit(model: SpeechModel, folder: Path) -> bool:
 
 
 def digest(model: SpeechModel) -> str:
-    """Return a hash of everything that codes depend on: all parts except the synthesis."""
+    """Return a hash of the analysis and the codebooks, which say what codes mean."""
     summed = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         if not name.startswith(SYNTHESIS_PARTS):

@@ -91,7 +91,7 @@ class ContextTwin(nn.Module):
         """
         for name in self.names:
             value, exported = self.values[name.replace(".", "_")], tensors[name]
-            if exported.ndim == value.ndim == 4 and name.startswith("conv"):
+            if name.startswith("conv") and name.endswith("weight"):
                 more = (value.shape[3] - exported.shape[3]) // 2
                 exported = nn.functional.pad(exported, (more, more))
             value.copy_(exported.float() / _scale(name))
