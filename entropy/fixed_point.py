@@ -32,5 +32,6 @@ def compand(values: Tensor) -> Tensor:
 def rescale(accumulator: Tensor, shift: int) -> Tensor:
     """Return floor(accumulator / 2^shift + 1/2); gradients pass straight through."""
     scaled = accumulator * 2.0**-shift
-    rounded = torch.floor(scaled + 0.5)
-    return scaled + (rounded - scaled).detach() if scaled.requires_grad else rounded
+    if not scaled.requires_grad:
+        return scaled.add_(0.5).floor_()
+    return scaled + (torch.floor(scaled + 0.5) - scaled).detach()

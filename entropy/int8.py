@@ -13,23 +13,43 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from luxvox.entropy.fixed_point import rescale
+
 MIN_ROWS = 16  # rows or terms of a sum: for fewer the conversions take longer than they save
 _TRIED = ((1, 64, 16), (16, 256, 48), (17, 588, 256), (200, 768, 256))  # rows, sum, columns
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return x · weightᵀ + bias [N, M], exactly.
+def rescaled_linear(x: Tensor, weight: Tensor, bias: Tensor, shift: int) -> Tensor:
+    """Return floor((x · weightᵀ + bias) / 2^shift + 1/2) [N, M], exactly.
+
+    Gradients pass straight through the rounding.
 
     Args:
-        x: whole numbers −127 … 127 [N, K], float32 or int8.
-        weight: whole numbers −127 … 127 [M, K].
-        bias: whole numbers [M]; no sum reaches 2²⁴ in magnitude.
+        x: whole numbers −127 … 127 [N, K], of a float type or a type of whole numbers.
+        weight: whole numbers −127 … 127 [M, K], float.
+        bias: whole numbers [M], float; no sum reaches 2²⁴ in magnitude.
+        shift: 1 or more.
+
+    Returns:
+        Whole numbers, int32 from the int8 units, otherwise of the type of the weight.
     """
+    if not _is_for_units(x, weight):
+        return rescale(F.linear(x.to(weight.dtype), weight, bias), shift)
+    half = 1 << (shift - 1)
+    products = _int8_products(x, weight).add_(bias.to(torch.int32) + half)
+    return products.bitwise_right_shift_(shift)
+
+
+def _is_for_units(x: Tensor, weight: Tensor) -> bool:
     learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    plain = x.dtype in (torch.float32, torch.int8) and x.device.type == "cpu"
-    if learns or not plain or min(x.shape) < MIN_ROWS or not has_exact_int8():
-        return F.linear(x.to(weight.dtype), weight, bias)
-    return _int8_products(x, weight).float().add_(bias)
+    plain = not x.is_floating_point() or x.dtype == torch.float32
+    return (
+        plain
+        and not learns
+        and x.device.type == "cpu"
+        and min(x.shape) >= MIN_ROWS
+        and has_exact_int8()
+    )
 
 
 @functools.cache

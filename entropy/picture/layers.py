@@ -1,7 +1,7 @@
 """The integer network that predicts the codes of pictures: exact, on any machine.
 
 All values are whole numbers held in float32 and every sum stays below 2²⁴ in magnitude, as in
-`luxvox.entropy.voice.layers`; only the linear predictors are summed in float64. A layer computes
+`luxvox.entropy.voice.layers`; only the linear predictors are summed in int32. A layer computes
 clamp(floor((Σ w·a + b) / 2^shift + 1/2), 0, 127).
 
     Q-formats    codes               whole steps, −32767 … 32767
@@ -15,15 +15,15 @@ clamp(floor((Σ w·a + b) / 2^shift + 1/2), 0, 127).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from luxvox.entropy import int8
-from luxvox.entropy.fixed_point import ACCUMULATOR_LIMIT, ACTIVATION_MAX, compand
+from luxvox.entropy.fixed_point import ACCUMULATOR_LIMIT, ACTIVATION_MAX, compand, rescale
 from luxvox.entropy.picture.lattice import LatticeLevel, LatticePass
 from luxvox.errors import ModelError
 
@@ -135,11 +135,11 @@ def next_state(
         level: sizes of the level.
         tensors: of the level.
         codes: all codes of the level [C, H, W].
-        state: what it knows of the coarser ones, int8 [n_state, H, W], or None.
+        state: what it knows of the coarser ones, int8 [H, W, n_state], or None.
         step: the inputs of `step_inputs`.
 
     Returns:
-        int8 [n_next, 2 H, 2 W], 0 … 127.
+        int8 [2 H, 2 W, n_next], 0 … 127.
     """
     # Codes, state and step at each position, with a border of zeros.
     n_codes, height, width = codes.shape
@@ -152,22 +152,47 @@ def next_state(
     companded = torch.from_numpy(COMPANDED[codes.astype(np.int32) + CODE_MAX])
     inner[:, :, :n_codes] = companded.permute(1, 2, 0)
     if state is not None:
-        inner[:, :, n_codes:-N_STEP_INPUTS] = state.permute(1, 2, 0)
+        inner[:, :, n_codes:-N_STEP_INPUTS] = state
     inner[:, :, -N_STEP_INPUTS:] = step.to(torch.int8)
 
-    # 3×3 to n_up features, then four features of n_next for each position.
+    # 3×3 to n_up features, then n_next features for each of four positions.
     spread = tensors["spread.weight"].flatten(2).transpose(1, 2).flatten(1)
+    grow, grow_bias = (
+        torch.cat([tensors[f"grow.{part}"][n::4] for n in range(4)]) for part in ("weight", "bias")
+    )
     flat = plane.flatten(0, 1)
     parts = []
     for positions in torch.arange(height * width, device="cpu").split(_SPREAD_AT_ONCE):  # type: ignore[no-untyped-call]
         x = neighbours(flat, positions, width, ALL_TAPS).flatten(1)
-        x = _activate(int8.linear(x, spread, tensors["spread.bias"]), "spread")
-        x = _activate(int8.linear(x, tensors["grow.weight"], tensors["grow.bias"]), "grow")
-        parts.append(x.to(torch.int8))
+        x = _layer(x, spread, tensors["spread.bias"], "spread")
+        parts.append(_layer(x, grow, grow_bias, "grow").to(torch.int8))
 
-    # [H · W, 4 · n_next] -> [4 · n_next, H, W] -> [n_next, 2 H, 2 W]
-    grown = torch.cat(parts).reshape(height, width, -1).permute(2, 0, 1)
-    return F.pixel_shuffle(grown, 2)
+    # [H · W, 4 · n_next] -> [H, 2, W, 2, n_next] -> [2 H, 2 W, n_next]
+    grown = torch.cat(parts).reshape(height, width, 2, 2, -1).transpose(1, 2)
+    return grown.reshape(2 * height, 2 * width, -1)
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """The first layer of a pass at a log-step.
+
+    Attributes:
+        weight: for state and known codes [hidden, terms], without any if nothing is known.
+        bias: with the log-step in it [hidden].
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+def first_layer(pass_: LatticePass, tensors: Tensors, number: int, step: Tensor) -> FirstLayer:
+    """Return the first layer of a pass; `step` are the inputs of `step_inputs`."""
+    of_state = tensors[f"pass{number}.state.weight"]
+    weights = [of_state[:, :-N_STEP_INPUTS]]
+    if pass_.n_known:
+        weights.append(own_matrix(pass_, tensors[f"pass{number}.own.weight"]))
+    of_step = (of_state[:, -N_STEP_INPUTS:] * step).sum(1)
+    return FirstLayer(torch.cat(weights, 1), tensors[f"pass{number}.own.bias"] + of_step)
 
 
 def predict(
@@ -175,7 +200,7 @@ def predict(
     tensors: Tensors,
     number: int,
     inputs: tuple[Tensor | None, Tensor | None, Tensor | None],
-    bias: Tensor,
+    first: FirstLayer,
 ) -> tuple[Tensor, Tensor]:
     """Return means in eighths of a step and scale indices at some positions, [N, channels].
 
@@ -185,46 +210,33 @@ def predict(
         number: of the pass.
         inputs: state at the positions [N, n_state] and companded codes around them
             [N, 9 · first + taps · (end − first)], both int8 or float32; codes of the channels that
-            lean on their neighbours [N, n, 9]. None where nothing leans.
-        bias: of the first layer, with the log-step in it.
+            lean on their neighbours, int32 [N, 9, n]. None where nothing leans.
+        first: layer of the pass.
     """
     state, around, leaning = inputs
     name = f"pass{number}"
 
     # [N, terms] -> [N, hidden]
-    weights = {}
-    if state is not None:
-        weights["state"] = tensors[f"{name}.state.weight"][:, : state.shape[1]]
-    if around is not None:
-        weights["own"] = own_matrix(pass_, tensors[f"{name}.own.weight"])
-    x = _first_layer([part for part in (state, around) if part is not None], weights, bias)
-
-    x = int8.linear(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"])
-    x = _activate(x, "mid")
+    terms = [part for part in (state, around) if part is not None]
+    if terms:
+        x = _layer(torch.cat(terms, 1), first.weight, first.bias, "own")
+    else:
+        x = rescale(first.bias[None], SHIFTS["own"]).clamp_(0, ACTIVATION_MAX)
+    x = _layer(x, tensors[f"{name}.mid.weight"], tensors[f"{name}.mid.bias"], "mid")
 
     # [N, hidden] -> [N, 2 · n] -> means [N, n], scales [N, n]
-    x = int8.linear(x, tensors[f"{name}.out.weight"], tensors[f"{name}.out.bias"])
-    mean, scale = _rescale(x, SHIFTS["out"]).chunk(2, 1)
+    weight, offset = tensors[f"{name}.out.weight"], tensors[f"{name}.out.bias"]
+    mean, scale = int8.rescaled_linear(x, weight, offset, SHIFTS["out"]).chunk(2, 1)
 
     # Companded inputs cannot tell large means apart: the first channels also use codes as they are.
     if leaning is not None:
-        taps = tensors[f"{name}.line.weight"]
-        lean = (leaning.double() * taps.double()).sum(2)
-        lean = _rescale(lean, SHIFTS["line"]).to(mean.dtype)
-        mean = mean + F.pad(lean, (0, mean.shape[1] - lean.shape[1]))
+        taps = tensors[f"{name}.line.weight"].T.to(torch.int32)
+        lean = (leaning * taps).sum(1, dtype=torch.int32).add_(1 << (SHIFTS["line"] - 1))
+        mean[:, : lean.shape[1]] += lean.bitwise_right_shift_(SHIFTS["line"])
 
     # A rounded mean is itself a legal code, so silent codes are legal and no escape is too long.
     reach = MEAN_UNITS * CODE_MAX
     return mean.clamp(-reach, reach), scale.clamp(0, N_SCALES - 1)
-
-
-def _first_layer(positions: list[Tensor], weights: Mapping[str, Tensor], bias: Tensor) -> Tensor:
-    """Return the hidden features [N, hidden] of a pass; state and own codes may not exist."""
-    if not positions:
-        return _activate(bias[None].clone(), "own")
-    return _activate(
-        int8.linear(torch.cat(positions, 1), torch.cat([*weights.values()], 1), bias), "own"
-    )
 
 
 def own_matrix(pass_: LatticePass, weight: Tensor) -> Tensor:
@@ -238,12 +250,6 @@ def own_matrix(pass_: LatticePass, weight: Tensor) -> Tensor:
     # Of its own channels a pass sees only the known taps: [hidden, taps · (end − first)].
     own = weight[:, pass_.first :].flatten(2)[:, :, list(known_taps(pass_))]
     return torch.cat([before, own.transpose(1, 2).flatten(1)], 1)
-
-
-def first_bias(tensors: Tensors, number: int, n_state: int, step: Tensor) -> Tensor:
-    """Return the bias of a pass's first layer with the log-step added, [hidden]."""
-    weight = tensors[f"pass{number}.state.weight"][:, n_state:]
-    return tensors[f"pass{number}.own.bias"] + (weight * step).sum(1)
 
 
 def neighbours(plane: Tensor, positions: Tensor, width: int, taps: tuple[int, ...]) -> Tensor:
@@ -266,10 +272,6 @@ def neighbours(plane: Tensor, positions: Tensor, width: int, taps: tuple[int, ..
     return plane.index_select(0, index.flatten()).reshape(len(positions), len(taps), plane.shape[1])
 
 
-def _rescale(accumulator: Tensor, shift: int) -> Tensor:
-    """Divide by 2^shift and round; the accumulator is not used afterwards."""
-    return accumulator.mul_(2.0**-shift).add_(0.5).floor_()
-
-
-def _activate(accumulator: Tensor, layer: str) -> Tensor:
-    return _rescale(accumulator, SHIFTS[layer]).clamp_(0, ACTIVATION_MAX)
+def _layer(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
+    """Return the activations [N, M] of a layer, 0 … 127."""
+    return int8.rescaled_linear(x, weight, bias, SHIFTS[name]).clamp_(0, ACTIVATION_MAX)

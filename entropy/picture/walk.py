@@ -22,7 +22,7 @@ from luxvox.entropy.picture.layers import (
     N_LINES,
     Tensors,
     check_sums,
-    first_bias,
+    first_layer,
     known_taps,
     neighbours,
     next_state,
@@ -32,7 +32,7 @@ from luxvox.entropy.picture.layers import (
 from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.tables import check_counts, coding_of
 
-POSITIONS_AT_ONCE = 1 << 13  # positions that the network is evaluated at together, to bound memory
+POSITIONS_AT_ONCE = 1 << 11  # positions that the network is evaluated at together, to bound memory
 
 
 class Visitor(Protocol):
@@ -97,7 +97,7 @@ class Walk:
         self.codes: dict[str, LatticeCodes] = {}
         self._context, self._visitor, self._grids = context, visitor, grids
         self._step = step_inputs(log_step_int)
-        # What the level before the next one knows of coarser ones, int8 [n_state, H, W].
+        # What the level before the next one knows of coarser ones, int8 [H, W, n_state].
         self._state: Tensor | None = None
         levels = context.levels
         self._sections = {
@@ -171,24 +171,24 @@ class _LevelWalk:
         self._codes = codes
         height, width = codes.shape[1:]
         self._width = width
-        # [n_state, H, W] -> [H · W, n_state]
-        self._state = None if state is None else state.flatten(1).T.contiguous()
+        # [H, W, n_state] -> [H · W, n_state]
+        self._state = None if state is None else state.flatten(0, 1)
         # Known codes with a border of zeros, [(H + 2) · (W + 2), C].
         size = (height + 2) * (width + 2), len(codes)
-        self._known = torch.zeros(size, dtype=torch.float32, device="cpu")
+        self._known = torch.zeros(size, dtype=torch.int32, device="cpu")
         self._companded = torch.zeros(size, dtype=torch.int8, device="cpu")
 
     def look(self, number: int, section: int, counts: NDArray[np.int64]) -> Prediction:
         """Predict a pass."""
         pass_ = self._level.passes[number]
         positions = np.flatnonzero(pass_.mask(*self._codes.shape[1:]))
-        bias = first_bias(self._tensors, number, self._level.n_state, self._step)
+        first = first_layer(pass_, self._tensors, number, self._step)
         means = np.zeros((len(positions), pass_.end - pass_.first), np.int32)
         scales = np.zeros_like(means)
         for start in range(0, len(positions), POSITIONS_AT_ONCE):
             batch = slice(start, start + POSITIONS_AT_ONCE)
             inputs = self._inputs(pass_, torch.from_numpy(positions[batch]))
-            mean, scale = predict(pass_, self._tensors, number, inputs, bias)
+            mean, scale = predict(pass_, self._tensors, number, inputs, first)
             means[batch], scales[batch] = mean.numpy(), scale.numpy()
         coding = coding_of(means, scales)
         return Prediction(
@@ -209,7 +209,7 @@ class _LevelWalk:
             around.append(neighbours(own, positions, self._width, known_taps(pass_)).flatten(1))
             n = min(pass_.end - pass_.first, N_LINES)
             lines = self._known[:, pass_.first : pass_.first + n]
-            leaning = neighbours(lines, positions, self._width, ALL_TAPS).transpose(1, 2)
+            leaning = neighbours(lines, positions, self._width, ALL_TAPS)
         return state, torch.cat(around, 1) if around else None, leaning
 
     def learn(self, prediction: Prediction, codes: NDArray[np.int32]) -> None:
@@ -220,5 +220,5 @@ class _LevelWalk:
         positions = torch.from_numpy(prediction.positions)
         padded = (positions // self._width + 1) * (self._width + 2) + positions % self._width + 1
         leaning = slice(prediction.first, min(prediction.first + N_LINES, prediction.end))
-        self._known[padded, leaning] = torch.from_numpy(codes[:, :N_LINES]).float()
+        self._known[padded, leaning] = torch.from_numpy(codes[:, :N_LINES])
         self._companded[padded, channels] = torch.from_numpy(COMPANDED[codes + CODE_MAX])

@@ -166,13 +166,13 @@ def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor)
 
     # [M, n_inputs] -> [L, taps · n_inputs] -> [L, width]
     x = _windows(lines.inputs(taps.frames), taps.first)
-    x = _activate(_linear(x, tensors["conv1.weight"], tensors["conv1.bias"][index]), "conv1")
-    x = _activate(_linear(x, tensors["conv2.weight"], tensors["conv2.bias"]), "conv2")
+    x = _layer(x, tensors["conv1.weight"], tensors["conv1.bias"][index], "conv1")
+    x = _layer(x, tensors["conv2.weight"], tensors["conv2.bias"], "conv2")
 
     # [L, width] -> [N, taps · width] -> [N, width]
     x = _windows(x, taps.third)
-    x = _activate(_linear(x, tensors["conv3.weight"], tensors["conv3.bias"]), "conv3")
-    return _activate(_linear(x, tensors["conv4.weight"], tensors["conv4.bias"]), "conv4")
+    x = _layer(x, tensors["conv3.weight"], tensors["conv3.bias"], "conv3")
+    return _layer(x, tensors["conv4.weight"], tensors["conv4.bias"], "conv4")
 
 
 def _windows(positions: Tensor, taps: Tensor) -> Tensor:
@@ -185,14 +185,11 @@ def _windows(positions: Tensor, taps: Tensor) -> Tensor:
     return windows.reshape(len(taps), taps.shape[1] * positions.shape[1])
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Apply a kernel [width, channels, 1, taps] to windows [N, taps · channels]."""
+def _layer(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
+    """Apply a kernel [width, channels, 1, taps] to windows [N, taps · channels], 0 … 127."""
     # [width, channels, 1, taps] -> [width, taps · channels], as windows are laid out.
-    return int8.linear(x, weight[:, :, 0].transpose(1, 2).flatten(1), bias)
-
-
-def _activate(accumulator: Tensor, layer: str) -> Tensor:
-    return rescale(accumulator, SHIFTS[layer]).clamp(0, ACTIVATION_MAX)
+    matrix = weight[:, :, 0].transpose(1, 2).flatten(1)
+    return int8.rescaled_linear(x, matrix, bias, SHIFTS[name]).clamp(0, ACTIVATION_MAX)
 
 
 def hidden_features(
@@ -209,7 +206,7 @@ def hidden_features(
     """
     # [N, width] -> [N, hidden]
     weight, bias = tensors["head.weight"][stage, 0], tensors["head.bias"][stage, 0]
-    x = rescale(int8.linear(features, weight, bias), SHIFTS["head"])
+    x = int8.rescaled_linear(features, weight, bias, SHIFTS["head"]).to(weight.dtype)
 
     # The code of the previous stage is a strong hint for this one.
     if previous is not None:

@@ -162,7 +162,7 @@ class FoldedSynthesis:
             (layer.weight * model.scale(level, at), layer.bias)
             for level, layer in zip(LEVELS, _convolutions(synthesis.from_latents), strict=True)
         ]
-        self._up = [(layer.weight, layer.bias) for layer in _convolutions(synthesis.up)]
+        self._up = [_squares_first(layer, 2) for layer in _convolutions(synthesis.up)]
         self.blocks = [
             [FoldedBlock(block, at) for block in blocks_of(synthesis, n)]
             if n < _LEVELS_WITH_BLOCKS[factor]
@@ -226,7 +226,7 @@ class FoldedSynthesis:
                 latents = latents * coarser.inner(self._step_factors(number, coarser.rows), 2)
             x = F.conv2d(_channels_last(latents), weight, bias)
         if coarser is not None:
-            x = x + F.pixel_shuffle(F.conv2d(coarser.chunk, *self._up[number - 1]), 2)
+            x = _spread(F.conv2d(coarser.chunk, *self._up[number - 1]), 2).add_(x)
         return _channels_last(x)
 
     def pixels(self, window: Window) -> Tensor:
@@ -240,17 +240,43 @@ class FoldedSynthesis:
         parts += [x] if window.has_below else [x, x[:, :, -1:] * rows]
         x = torch.cat(parts, 2)
         x = torch.cat([x[..., :1] * columns, x, x[..., -1:] * columns], 3)
-        x = F.pixel_shuffle(F.conv2d(_channels_last(x), *self._back), BLOCK // self._factor)
+        x = _spread(F.conv2d(_channels_last(x), *self._back), BLOCK // self._factor)
         cut = BLOCK // 2 // self._factor  # the rows and columns beyond the borders
         return x[:, :, cut:-cut, cut:-cut]
 
 
 def _reduce(weight: Tensor, bias: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """Average the kernels [192, V, 2, 2] of the samples of a block within squares."""
+    """Average the kernels [192, V, 2, 2] of the samples of a block within squares.
+
+    The samples of a block come row by row, each with its three channels, as `_spread` takes them.
+    """
     n = BLOCK // factor
     split = (3, n, factor, n, factor)
     kernels = weight.reshape(*split, *weight.shape[1:]).mean((2, 4))
-    return kernels.flatten(0, 2), bias.reshape(split).mean((2, 4)).flatten()
+    offsets = bias.reshape(split).mean((2, 4))
+    return kernels.movedim(0, 2).flatten(0, 2), offsets.movedim(0, 2).flatten()
+
+
+def _squares_first(layer: nn.Conv2d, side: int) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a layer with its outputs in the order that `_spread` takes."""
+    assert layer.bias is not None
+    n = side**2
+    weight, bias = (
+        torch.cat([part[start::n] for start in range(n)]) for part in (layer.weight, layer.bias)
+    )
+    return weight, bias
+
+
+def _spread(x: Tensor, side: int) -> Tensor:
+    """Spread features [1, side² · V, h, w] over squares: [1, V, side · h, side · w].
+
+    `F.pixel_shuffle` does the same to features in another order, but takes several times as long:
+    here V features of a position stay together.
+    """
+    height, width = x.shape[2:]
+    squares = _channels_last(x).permute(0, 2, 3, 1).reshape(height, width, side, side, -1)
+    whole = squares.transpose(1, 2).reshape(1, side * height, side * width, -1)
+    return whole.permute(0, 3, 1, 2)
 
 
 def _convolutions(layers: nn.ModuleList) -> list[nn.Conv2d]:

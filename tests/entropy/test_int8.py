@@ -23,9 +23,10 @@ def use_int8(int8):
 @given(
     sizes=st.tuples(st.integers(1, 80), st.integers(1, 800), st.integers(1, 60)),
     values=st.sampled_from([[-127, 127], [-127, 0, 127], range(-127, 128)]),
+    shift=st.integers(1, 9),
     seed=st.integers(0, 1 << 32),
 )
-def test_products_are_exact(int8, sizes, values, seed):
+def test_products_are_exact(int8, sizes, values, shift, seed):
     n_rows, n_sum, n_columns = sizes
     generator = np.random.default_rng(seed)
     x, weight = (
@@ -34,18 +35,18 @@ def test_products_are_exact(int8, sizes, values, seed):
     )
     bias = torch.from_numpy(generator.integers(-(1 << 20), 1 << 20, n_columns)).float()
     with use_int8(int8):
-        result = products.linear(x, weight, bias)
-    assert result.dtype == torch.float32
-    assert torch.equal(result.double(), x.double() @ weight.double().T + bias.double())
+        result = products.rescaled_linear(x, weight, bias, shift)
+    exact_sums = (x.double() @ weight.double().T + bias.double()).long()
+    assert torch.equal(result.long(), (exact_sums + (1 << (shift - 1))) >> shift)
 
 
 @pytest.mark.parametrize("int8", [True, False])
 def test_gradients_pass_the_product(int8):
     x, weight = torch.ones(20, 4, requires_grad=True), torch.ones(3, 4, requires_grad=True)
     with use_int8(int8):
-        products.linear(x, weight, torch.zeros(3)).sum().backward()
-    torch.testing.assert_close(x.grad, torch.full((20, 4), 3.0), rtol=0.0, atol=0.0)
-    torch.testing.assert_close(weight.grad, torch.full((3, 4), 20.0), rtol=0.0, atol=0.0)
+        products.rescaled_linear(x, weight, torch.zeros(3), 2).sum().backward()
+    torch.testing.assert_close(x.grad, torch.full((20, 4), 0.75), rtol=0.0, atol=0.0)
+    torch.testing.assert_close(weight.grad, torch.full((3, 4), 5.0), rtol=0.0, atol=0.0)
 
 
 def saturating(x, weight):

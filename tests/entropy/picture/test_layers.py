@@ -15,7 +15,7 @@ from luxvox.entropy.picture.layers import (
     N_LINES,
     N_SCALES,
     check_sums,
-    first_bias,
+    first_layer,
     neighbours,
     next_state,
     own_matrix,
@@ -158,13 +158,13 @@ def test_sums_near_the_limit_are_exact():
     }
     state = torch.full((33, 898), 127.0)
     near = torch.full((33, 9 * 2 + 4 * 2), 104.0)
-    line_codes = torch.full((33, 2, 9), float(CODE_MAX))
-    line_codes[::2, 1] *= -1
-    bias = first_bias(tensors, 0, 898, step_inputs(-127))
-    mean, scale = predict(pass_, tensors, 0, (state, near, line_codes), bias)
+    line_codes = torch.full((33, 9, 2), CODE_MAX, dtype=torch.int32)
+    line_codes[::2, :, 1] *= -1
+    first = first_layer(pass_, tensors, 0, step_inputs(-127))
+    mean, scale = predict(pass_, tensors, 0, (state, near, line_codes), first)
 
-    first = signs[:, :2].sum((1, 2)) + signs[:, 2:, 1::2].sum((1, 2))
-    total = 127 * (898 * 127 + 104 * first) + 127 * (-127 + 126) - (1 << 23)
+    near_sum = signs[:, :2].sum((1, 2)) + signs[:, 2:, 1::2].sum((1, 2))
+    total = 127 * (898 * 127 + 104 * near_sum) + 127 * (-127 + 126) - (1 << 23)
     x = ((total + 128) >> 8).clamp(0, 127)
     x = ((3 * x.sum() + 64) >> 7).clamp(0, 127).expand(40)
     out = (100 * x.sum() + tensors["pass0.out.bias"].long() + 256) >> 9
@@ -182,9 +182,9 @@ def test_the_first_pass_knows_only_the_step():
     tensors["pass0.own.bias"] = torch.arange(8) * 256.0
     tensors["pass0.mid.weight"] = torch.eye(8) * 128.0
     tensors["pass0.out.bias"] = torch.tensor([0.0, -512.0, 512.0 * 60, -512.0 * 9])
-    bias = first_bias(tensors, 0, 0, step_inputs(16))
-    assert bias.tolist() == [18.0 + 256 * n for n in range(8)]  # 16 and 16² / 128
-    mean, scale = predict(level.passes[0], tensors, 0, (None, None, None), bias)
+    first = first_layer(level.passes[0], tensors, 0, step_inputs(16))
+    assert first.bias.tolist() == [18.0 + 256 * n for n in range(8)]  # 16 and 16² / 128
+    mean, scale = predict(level.passes[0], tensors, 0, (None, None, None), first)
     assert mean.tolist() == [[0.0, -1.0]]  # the sum of activations, 28, is less than half of 512
     assert scale.tolist() == [[N_SCALES - 1.0, 0.0]]
 
@@ -228,8 +228,8 @@ def test_states_grow_to_the_next_grid():
     tensors = {name: torch.zeros(size) for name, size in table_shapes(level, 6).items()}
     tensors["grow.bias"] = torch.arange(24) * 128.0
     state = next_state(level, tensors, np.zeros((5, 1, 2), np.int16), None, step_inputs(3))
-    assert state.shape == (6, 2, 4)
-    assert state[1].tolist() == [[4.0, 5.0, 4.0, 5.0], [6.0, 7.0, 6.0, 7.0]]
+    assert state.shape == (2, 4, 6)
+    assert state[:, :, 1].tolist() == [[4, 5, 4, 5], [6, 7, 6, 7]]
 
 
 def test_shapes_of_line_weights():
