@@ -185,7 +185,7 @@ def _compress(
         networks = networks_on(codec, request.device)
         encoder = VoiceEncoder(codec, recording, work, networks, progress)
         data, missed = at_target(encoder, target)
-        data = with_level_of(encoder.codec, data, encoder.level)
+        data = with_level_of(encoder, data)
     progress(1.0)
     lost = loss_warnings(recording.notes)
     if missed and (request.bitrate or request.size):  # the default is no request

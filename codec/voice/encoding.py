@@ -26,7 +26,7 @@ from luxvox.codec.voice.analysis import (
     leave_uncoded,
     uncoded_frames,
 )
-from luxvox.codec.voice.loudness import amplitude_of, gain_of, measure
+from luxvox.codec.voice.loudness import amplitude_of, gain_of, measure, measured_segments
 from luxvox.codec.workers import in_one_thread, side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, fixed_source
@@ -111,6 +111,8 @@ class VoiceEncoder:
             coder=1,
             stereo_mode=self.level.stereo_mode,
         )
+        self._measured = measured_segments(self.level)
+        self._measured_codes: dict[tuple[Quality, int, int], Codes] = {}
 
         scale = np.float32(amplitude_of(self.header.gain))
         self._blocks = tuple(
@@ -180,6 +182,15 @@ class VoiceEncoder:
         coded = side_by_side(lambda pair: self._segment(*pair, quality), pairs, len(pairs))
         watched = _report_items(coded, len(pairs), progress)
         return [section for sections in watched for section in sections]
+
+    def measured_codes(self, quality: Quality) -> list[Codes]:
+        """Return the last codes [stages, frames] of the segments whose level is compared.
+
+        Args:
+            quality: in the header of the file.
+        """
+        channels = range(self.header.channels)
+        return [self._measured_codes[quality, n, c] for n in self._measured for c in channels]
 
     @property
     def overhead(self) -> int:
@@ -259,8 +270,12 @@ class VoiceEncoder:
         frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES)
         depths = self._depths(self._channels[channel].power_db[frames], quality)
         encoder = CodesEncoder(self._source(channel, frames, depths), self.header.coder)
-        shape = {self.codec.context.plan[0].name: (1, len(depths))}
-        walk(self.codec.context, shape, min(quality, FINEST).log_step_int, encoder)
+        level = self.codec.context.plan[0].name
+        shape = {level: (1, len(depths))}
+        quality = min(quality, FINEST)
+        codes = walk(self.codec.context, shape, quality.log_step_int, encoder)
+        if segment in self._measured:
+            self._measured_codes[quality, segment, channel] = codes[level][:, 0, 0]
         coded = encoder.sections()
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 

@@ -17,7 +17,7 @@ from luxvox.codec.voice.stereo import (
     views_of,
 )
 from luxvox.models.voice.loudness import frame_powers, rms_of_active
-from luxvox.timeline import FRAME_SAMPLES
+from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ _GAIN_ZERO = 128
 _GAIN_STEPS = 40.0  # a decade of amplitude
 _MAX_GAIN = 255
 _ROOM = 4  # 2 dB for raising the gain after coding
+_MAX_MEASURED = 2  # segments: half a minute is enough to measure the level
+_LOUD_SHARE = 0.25  # of the energy of the loudest segment; pauses would mislead
 
 
 def measure(blocks: Iterable[NDArray[np.float32]]) -> Level:
@@ -85,6 +87,22 @@ def _level(mean: NDArray[np.float32], powers: NDArray[np.float64]) -> Level:
     share = 1.0 if mode == LEFT_AND_RIGHT else 0.5  # mid and side are halves of sums
     total = share * (powers[:, 0] + powers[:, 1])
     return Level(to_coded(mean[None, :2], mode)[0], rms_of_active(total), mode, total)
+
+
+def measured_segments(level: Level) -> tuple[int, ...]:
+    """Return the segments whose level is compared after coding: loud ones, spread evenly."""
+    n_segments = -(-len(level.powers) // SEGMENT_FRAMES)
+    energies = [energy_of_segment(level, segment) for segment in range(n_segments)]
+    floor = _LOUD_SHARE * max(energies)
+    loud = [segment for segment, energy in enumerate(energies) if energy >= floor]
+    n_chosen = min(len(loud), _MAX_MEASURED)
+    return tuple(loud[(2 * n + 1) * len(loud) // (2 * n_chosen)] for n in range(n_chosen))
+
+
+def energy_of_segment(level: Level, segment: int) -> float:
+    """Return the energy of a segment of the recording, all channels together."""
+    frames = slice(segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES - 1)
+    return float(level.powers[frames].sum()) * FRAME_SAMPLES
 
 
 def gain_of(level: Level) -> int:

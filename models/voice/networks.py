@@ -130,7 +130,7 @@ class ConvNeXtBlock(nn.Module):
         # [width, 1, kernel] -> [kernel, width]
         taps = self.depthwise.weight[:, 0].T
         bias: Any = self.depthwise.bias
-        y = depthwise(x, taps, 1) + bias.to(x.dtype)
+        y = depthwise(x, taps, 1) + bias
         # [B, F, width] -> [B, F, expansion · width] -> [B, F, width]
         y = self.project(F.gelu(self.expand(self.norm(y)), approximate="tanh"))
         changed: Tensor = x + y * self.scale.to(y.dtype)

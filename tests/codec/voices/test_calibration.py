@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import luxvox
-from luxvox.models.voice import tiling
+from luxvox.models.voice.networks import SpeechModel
 from luxvox.tests.codec.voices.conftest import tone
 
 
@@ -19,13 +19,15 @@ def level_change(samples, rate_hz=16_000, quality=100):
     return decibels(luxvox.decompress_speech(data)[0]) - decibels(samples)
 
 
+def play_louder(monkeypatch, factor):
+    original = SpeechModel.samples
+    monkeypatch.setattr(SpeechModel, "samples", lambda *args: factor * original(*args))
+
+
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.3])
 @pytest.mark.parametrize("peak", [0.001, 0.1, 1.0])
 def test_levels_stay(factor, peak, monkeypatch):
-    original = tiling.synthesise
-    monkeypatch.setattr(
-        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in original(*args))
-    )
+    play_louder(monkeypatch, factor)
     samples = tone(32_000)
     assert abs(level_change(samples * np.float32(peak / np.abs(samples).max()))) < 0.5
 
@@ -55,10 +57,7 @@ def test_sounds_too_short_or_too_quiet_to_measure_are_coded(n):
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])
 def test_levels_do_not_follow_pauses(factor, monkeypatch):
-    original = tiling.synthesise
-    monkeypatch.setattr(
-        tiling, "synthesise", lambda *args: (np.float32(factor) * part for part in original(*args))
-    )
+    play_louder(monkeypatch, factor)
     samples = np.random.default_rng(0).normal(0, 1e-5, 3 * 240_000 - 320).astype(np.float32)
     spoken = slice(240_000, 480_000)  # the second of three segments
     samples[spoken] += tone(240_000)
