@@ -1,8 +1,8 @@
 """Silence where a voice has no codes for a long time (FORMAT.md, Samples).
 
-From null codes the networks make a hum, some 25 dB below the voice. It would be audible in long
-pauses, and in a silent channel. Coarsely coded voices have no codes in most pauses, where the hum
-replaces the noise of the room; there only very long pauses become silent.
+From null codes the networks make noise, some 25 dB below the voice. It would be audible where a
+recording is silent for long, and in a silent channel. Coarsely coded voices have no codes in most
+pauses, where it replaces the noise of the room; there only very long pauses become silent.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from luxvox.models.voice.beam import beam_codes
 from luxvox.models.voice.paths import WidePath, correct_spectra, depthwise
+from luxvox.models.voice.pauses import scatter_phases
 from luxvox.models.voice.rvq import ResidualVQ, rate_bin
 from luxvox.models.voice.spectra import (
     FINE_A_FRAME,
@@ -261,26 +262,31 @@ class SpeechModel(nn.Module):
         latents: Tensor = (total * audible).unsqueeze(2)
         return latents
 
-    def samples(self, latents: Tensor, bfloat16: bool = False) -> Tensor:
+    def samples(
+        self, latents: Tensor, bfloat16: bool = False, first_frame: int | None = None
+    ) -> Tensor:
         """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)].
 
         Args:
             latents: sums of codewords.
             bfloat16: compute all paths in bfloat16, as training and corrections may do.
+            first_frame: number of the first frame in its recording, if pauses are to sound like
+                noise; None in training and corrections, which compare waveforms.
         """
         # [B, n_channels, 1, F] -> [B, n_channels, F]
         x, unit = latents.squeeze(2), self.config.unit
         correction, features = self.synthesis(x, bfloat16)
         # [B, n_channels, F] -> [B, F, 642]
         frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
-        if not self.config.wide_width:
-            return samples_from_spectra(frames * unit, WINDOW)
-
-        # The wide path corrects each bin of the spectra by a gain and an added complex number.
-        corrections, features = self.wide_synthesis(x.transpose(1, 2), features, bfloat16=bfloat16)
-
-        samples = samples_from_spectra(correct_spectra(frames, corrections) * unit, WINDOW)
-        return self._finer(samples, features, bfloat16)
+        if self.config.wide_width:
+            # The wide path corrects each bin of the spectra by a gain and an added complex number.
+            wide = self.wide_synthesis(x.transpose(1, 2), features, bfloat16=bfloat16)
+            corrections, features = wide
+            frames = correct_spectra(frames, corrections)
+        if first_frame is not None:
+            frames = scatter_phases(frames, (x == 0.0).all(1), first_frame)
+        samples = samples_from_spectra(frames * unit, WINDOW)
+        return self._finer(samples, features, bfloat16) if self.config.wide_width else samples
 
     def _finer(self, samples: Tensor, features: Tensor, bfloat16: bool) -> Tensor:
         """Correct samples [B, 320 · (F − 1)] in fine frames, by features [B, F, wide_width]."""

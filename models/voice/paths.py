@@ -58,18 +58,18 @@ class _Depthwise(torch.autograd.Function):
         learns = ctx.needs_input_grad[1]  # False for corrections, which do not change the networks
         ctx.save_for_backward(x if learns else None, taps)
         ctx.dilation, ctx.kind = dilation, x.dtype
-        return _sum_shifted(_padded(x, taps, dilation), taps, dilation, x.shape[1])
+        return _sum_shifted(_pad_ends(x, taps, dilation), taps, dilation, x.shape[1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x, taps = ctx.saved_tensors
         n_frames = gradient.shape[1]
-        back = _padded(gradient, taps, ctx.dilation)
+        back = _pad_ends(gradient, taps, ctx.dilation)
         of_inputs = _sum_shifted(back, taps.flip(0), ctx.dilation, n_frames).to(ctx.kind)
         if x is None:
             return of_inputs, None, None
-        padded = _padded(x, taps, ctx.dilation)
+        padded = _pad_ends(x, taps, ctx.dilation)
         of_taps = torch.stack(
             [
                 (padded[:, n * ctx.dilation :][:, :n_frames] * gradient).sum((0, 1))
@@ -79,7 +79,7 @@ class _Depthwise(torch.autograd.Function):
         return of_inputs, of_taps, None
 
 
-def _padded(x: Tensor, taps: Tensor, dilation: int) -> Tensor:
+def _pad_ends(x: Tensor, taps: Tensor, dilation: int) -> Tensor:
     """Return [B, F, C] in the precision of the taps, with the zeros that they reach."""
     reach = len(taps) // 2 * dilation
     return F.pad(x.to(torch.promote_types(x.dtype, taps.dtype)), (0, 0, reach, reach))

@@ -96,7 +96,7 @@ def synthesise(
             return
         low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
         held, held_start = held[:, :, low - held_start :], low
-        samples = model.samples(held[None, :, :, : high - low])[0]
+        samples = model.samples(held[None, :, :, : high - low], first_frame=low)[0]
         own = samples[(start - low) * FRAME_SAMPLES : (stop - low) * FRAME_SAMPLES]
         yield own[: n_samples - start * FRAME_SAMPLES].numpy()
         start = stop

@@ -21,7 +21,9 @@ def level_change(samples, rate_hz=16_000, quality=100):
 
 def play_louder(monkeypatch, factor):
     original = SpeechModel.samples
-    monkeypatch.setattr(SpeechModel, "samples", lambda *args: factor * original(*args))
+    monkeypatch.setattr(
+        SpeechModel, "samples", lambda *args, **options: factor * original(*args, **options)
+    )
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.3])
