@@ -187,7 +187,10 @@ def _compress(
         data, missed = at_target(encoder, target)
         data = with_level_of(encoder, data)
     progress(1.0)
-    lost = loss_warnings(recording.notes)
+    notes = list(recording.notes)
+    if encoder.level.powers.any() and not any(container.read(data).codes):
+        notes.append("at this quality it keeps no codes, and comes back silent")
+    lost = loss_warnings(notes)
     if missed and (request.bitrate or request.size):  # the default is no request
         return data, (TargetWarning(missed), *lost)
     return data, tuple(lost)

@@ -307,3 +307,10 @@ def test_bad_input_is_refused(samples, rate, error):
 def test_bad_options_are_refused(options):
     with pytest.raises(UsageError):
         voices.compress_speech(tone(100), 16_000, **options)
+
+
+def test_a_voice_without_codes_is_named():
+    with pytest.warns(luxvox.LossWarning, match="keeps no codes, and comes back silent"):
+        data = luxvox.compress_speech(tone(32_000), 16_000, quality=1, effort=1)
+    assert not luxvox.codes(data).any()
+    assert not luxvox.decompress_speech(data)[0].any()
