@@ -20,7 +20,12 @@ from luxvox.codec.container import (
 )
 from luxvox.codec.quality import Quality
 from luxvox.codec.voice.loudness import amplitude_of
-from luxvox.codec.voice.silence import FrameStream, min_silent_frames, with_silence
+from luxvox.codec.voice.silence import (
+    FrameStream,
+    min_silent_frames,
+    quiet_frames,
+    with_silence,
+)
 from luxvox.codec.voice.stereo import from_coded
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import (
@@ -205,14 +210,21 @@ def channel_blocks(
     codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int, quality: Quality
 ) -> Iterator[Samples]:
     """Yield the samples [n] of a channel from its codes [stages, frames], stretch by stretch."""
+    import torch
+
+    from luxvox.models.voice.pauses import Stretch
     from luxvox.models.voice.tiling import synthesise
+
+    def stretch_of(codes: Codes) -> Stretch:
+        quiet = torch.from_numpy(quiet_frames(codes, quality))
+        return Stretch(dequantise(codec, codes), quiet)
 
     total = n_frames(n_samples)
     segments = (
-        (np.logical_and.reduce(codes == 0, axis=0), dequantise(codec, codes)) for codes in stretches
+        (np.logical_and.reduce(codes == 0, axis=0), stretch_of(codes)) for codes in stretches
     )
     frames = FrameStream(segments, total, min_silent_frames(quality, total))
-    return with_silence(synthesise(codec.model, frames.latents(), n_samples), frames)
+    return with_silence(synthesise(codec.model, frames.stretches(), n_samples), frames)
 
 
 def dequantise(codec: VoiceCodec, codes: Codes) -> Any:

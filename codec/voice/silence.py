@@ -18,12 +18,14 @@ from luxvox.codec.quality import Quality
 from luxvox.timeline import FRAME_SAMPLES
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from luxvox.entropy.voice.plan import Codes
+    from luxvox.models.voice.pauses import Stretch
 
 Samples = NDArray[np.float32]
 SILENT_FRAMES: Final = 25
 LONG_FRAMES: Final = 150
 COARSE: Final = Quality(3500)  # below this only long runs are silent
+QUIET_STAGES: Final = 2  # at most, of frames that sound like noise
 
 
 def min_silent_frames(quality: Quality, n_frames: int) -> int:
@@ -31,11 +33,21 @@ def min_silent_frames(quality: Quality, n_frames: int) -> int:
     return SILENT_FRAMES if quality >= COARSE else min(LONG_FRAMES, n_frames)
 
 
+def quiet_frames(codes: Codes, quality: Quality) -> NDArray[np.bool_]:
+    """Return which frames [F] of codes [stages, F] have so few that they may sound like noise.
+
+    Coarsely coded consonants have few codes, too, so there only frames without any are quiet.
+    """
+    limit = QUIET_STAGES if quality >= COARSE else 0
+    quiet: NDArray[np.bool_] = np.count_nonzero(codes, axis=0) <= limit
+    return quiet
+
+
 class FrameStream:
-    """The frames of a channel, stretch by stretch: their latents, and whether they have codes.
+    """The frames of a channel, stretch by stretch, and whether they have codes.
 
     Args:
-        stretches: pairs of flags for frames without codes, and latents.
+        stretches: pairs of flags for frames without codes, and the frames.
         n_frames: in all.
         min_run: shortest run of frames without codes that is silent. If it is `SILENT_FRAMES`,
             frames outside the recording count as having no codes; otherwise they do not lengthen a
@@ -44,18 +56,18 @@ class FrameStream:
 
     def __init__(
         self,
-        stretches: Iterable[tuple[NDArray[np.bool_], Tensor]],
+        stretches: Iterable[tuple[NDArray[np.bool_], Stretch]],
         n_frames: int,
         min_run: int = SILENT_FRAMES,
     ) -> None:
         self._stretches = iter(stretches)
-        self._waiting: deque[Tensor] = deque()
+        self._waiting: deque[Stretch] = deque()
         self._run = min_run
         self._without_codes = np.full(n_frames + 2 * min_run, min_run == SILENT_FRAMES)
         self._end = min_run  # of the frames read so far
 
-    def latents(self) -> Iterator[Tensor]:
-        """Yield latents [n_channels, 1, frames] in order."""
+    def stretches(self) -> Iterator[Stretch]:
+        """Yield the frames in order."""
         while self._waiting or self._reads_on():
             yield self._waiting.popleft()
 
@@ -72,10 +84,10 @@ class FrameStream:
         stretch = next(self._stretches, None)
         if stretch is None:
             return False
-        flags, latents = stretch
+        flags, frames = stretch
         self._without_codes[self._end : self._end + len(flags)] = flags
         self._end += len(flags)
-        self._waiting.append(latents)
+        self._waiting.append(frames)
         return True
 
 

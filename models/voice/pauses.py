@@ -1,13 +1,15 @@
-"""Noise in pauses: frames far from any codes get random phases (FORMAT.md, Samples).
+"""Noise in pauses: quiet frames far from others get random phases (FORMAT.md, Samples).
 
-From null codes the networks make the same spectrum in every frame, so its waveform repeats 50 times
-a second, and pauses hum. With other phases in each frame the same spectrum sounds like the noise of
-a room. The phases follow from the numbers of frames, so a file always sounds the same.
+From null codes the networks make the same spectrum in every frame, and from few codes nearly the
+same, so its waveform repeats 50 times a second, and pauses hum. With other phases in each frame the
+same spectrum sounds like the noise of a room. The phases follow from the numbers of frames, so a
+file always sounds the same.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,19 +18,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-NEAR_FRAMES: Final = 3  # frames as near as this to one with codes keep their phases
+NEAR_FRAMES: Final = 3  # frames as near as this to one that is not quiet keep their phases
 
 
-def scatter_phases(spectra: Tensor, empty: Tensor, first_frame: int) -> Tensor:
-    """Turn the phases of frames far from any codes by pseudo-random angles.
+@dataclass(frozen=True)
+class Stretch:
+    """Some frames of a voice to be decoded.
+
+    Attributes:
+        latents: sums of codewords in steps [n_channels, 1, F].
+        quiet: which of the frames are quiet, bool [F].
+    """
+
+    latents: Tensor
+    quiet: Tensor
+
+
+def scatter_phases(spectra: Tensor, quiet: Tensor, first_frame: int) -> Tensor:
+    """Turn the phases of quiet frames far from others by pseudo-random angles.
 
     Args:
         spectra: [B, F, 2 · bins], real parts, then imaginary parts.
-        empty: frames without codes, bool [B, F]; those outside count as empty.
+        quiet: bool [B, F]; frames outside count as quiet.
         first_frame: number of the first of these frames in the recording.
     """
-    has_codes = (~empty)[:, None].to(spectra.dtype)
-    near = F.max_pool1d(has_codes, 2 * NEAR_FRAMES + 1, 1, NEAR_FRAMES)[:, 0] > 0.0
+    others = (~quiet)[:, None].to(spectra.dtype)
+    near = F.max_pool1d(others, 2 * NEAR_FRAMES + 1, 1, NEAR_FRAMES)[:, 0] > 0.0
     if near.all():
         return spectra
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luxvox.models.voice.networks import SpeechModel
+from luxvox.models.voice.pauses import Stretch
 from luxvox.models.voice.spectra import spectrum_of_padded
 from luxvox.timeline import FRAME_SAMPLES, n_frames
 
@@ -69,20 +70,21 @@ class SampleWindow:
 
 @torch.no_grad()
 def synthesise(
-    model: SpeechModel, latents: Iterable[Tensor], n_samples: int, chunk: int = CHUNK_FRAMES
+    model: SpeechModel, stretches: Iterable[Stretch], n_samples: int, chunk: int = CHUNK_FRAMES
 ) -> Iterator[Samples]:
     """Yield samples [n] at 16 kHz, `n_samples` in all, or fewer if there are fewer latents.
 
     Args:
         model: the networks.
-        latents: quantised latents [n_channels, 1, frames] in steps, one stretch after the other.
+        stretches: frames to decode, one stretch after the other.
         n_samples: how many samples there are in all.
         chunk: frames per chunk.
     """
     held = torch.zeros(model.config.n_channels, 1, 0, dtype=torch.float32)
+    held_quiet = torch.zeros(0, dtype=torch.bool)
     held_start = 0
     start, end = 0, 0
-    source, total = iter(latents), n_frames(n_samples)
+    source, total = iter(stretches), n_frames(n_samples)
     open_ = True
     while start < total - 1:
         stop = min(start + chunk, total - 1)  # samples 320·start … 320·stop
@@ -90,13 +92,16 @@ def synthesise(
             part = next(source, None)
             open_ = part is not None
             if part is not None:
-                held, end = torch.cat([held, part], 2), end + part.shape[2]
+                held, end = torch.cat([held, part.latents], 2), end + part.latents.shape[2]
+                held_quiet = torch.cat([held_quiet, part.quiet])
         stop = min(stop, end - 1)
         if stop <= start:
             return
         low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
-        held, held_start = held[:, :, low - held_start :], low
-        samples = model.samples(held[None, :, :, : high - low], first_frame=low)[0]
+        held, held_quiet = held[:, :, low - held_start :], held_quiet[low - held_start :]
+        held_start, n = low, high - low
+        quiet = held_quiet[None, :n]
+        samples = model.samples(held[None, :, :, :n], quiet=quiet, first_frame=low)[0]
         own = samples[(start - low) * FRAME_SAMPLES : (stop - low) * FRAME_SAMPLES]
         yield own[: n_samples - start * FRAME_SAMPLES].numpy()
         start = stop

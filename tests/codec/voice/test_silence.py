@@ -12,13 +12,19 @@ from luxvox.codec.voice.silence import (
     SILENT_FRAMES,
     FrameStream,
     min_silent_frames,
+    quiet_frames,
     with_silence,
 )
+from luxvox.models.voice.pauses import Stretch
 
 
 def stream(flags, width):
     pieces = [flags[start : start + width] for start in range(0, len(flags), width)]
-    return FrameStream(((piece, torch.zeros(3, 1, len(piece))) for piece in pieces), len(flags))
+    return FrameStream(((piece, stretch(len(piece))) for piece in pieces), len(flags))
+
+
+def stretch(n_frames):
+    return Stretch(torch.zeros(3, 1, n_frames), torch.zeros(n_frames, dtype=torch.bool))
 
 
 def gains(flags, width=750):
@@ -51,11 +57,11 @@ def test_sound_fades_within_a_frame(cuts):
     assert (faded[35 * 320 : 40 * 320] == 1).all()
 
 
-def test_latents_come_in_their_order_after_gains_were_asked_for():
+def test_frames_come_in_their_order_after_gains_were_asked_for():
     flags = frames(("codes", 90))
     source = stream(flags, 8)
     assert source.gains(0, 30).all()
-    assert sum(latents.shape[2] for latents in source.latents()) == 90
+    assert sum(len(part.quiet) for part in source.stretches()) == 90
     assert source.gains(89, 90).all() and not source.gains(90, 90 + SILENT_FRAMES).any()
 
 
@@ -63,7 +69,7 @@ def test_coarse_voices_are_silent_in_long_runs_only():
     flags = frames(("none", 140), ("codes", 1), ("none", 150), ("codes", 1))
     n_frames = len(flags)
     run = min_silent_frames(Quality(2000), n_frames)
-    source = FrameStream([(flags, torch.zeros(3, 1, n_frames))], n_frames, run)
+    source = FrameStream([(flags, stretch(n_frames))], n_frames, run)
     assert source.gains(0, n_frames).tolist() == [1.0] * 141 + [0.0] * 150 + [1.0]
 
 
@@ -71,7 +77,7 @@ def test_coarse_voices_are_silent_in_long_runs_only():
 def test_a_channel_without_codes_is_silent_at_any_quality(n_frames):
     flags = np.ones(n_frames, np.bool_)
     run = min_silent_frames(Quality(2000), n_frames)
-    source = FrameStream([(flags, torch.zeros(3, 1, n_frames))], n_frames, run)
+    source = FrameStream([(flags, stretch(n_frames))], n_frames, run)
     assert not source.gains(0, n_frames).any()
 
 
@@ -83,3 +89,9 @@ def test_digital_silence_between_words_stays_silent():
     data = luxvox.compress_speech(samples, 16_000, quality=40, effort=1)
     decoded = luxvox.decompress_speech(data)[0]
     assert np.abs(decoded[12_000:28_000]).max() < 1e-3 * np.abs(word).max()
+
+
+def test_frames_with_few_codes_are_quiet_in_fine_voices():
+    codes = np.array([[0, 5, 5, 5], [0, 0, 5, 5], [0, 0, 0, 5]], np.uint16)
+    assert quiet_frames(codes, Quality(3500)).tolist() == [True, True, True, False]
+    assert quiet_frames(codes, Quality(3499)).tolist() == [True, False, False, False]

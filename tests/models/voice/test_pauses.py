@@ -1,4 +1,4 @@
-"""Pauses sound like noise: the phases of frames far from codes are scattered."""
+"""Pauses sound like noise: the phases of quiet frames are scattered."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from luxvox.models.voice.pauses import NEAR_FRAMES, phase_angles, scatter_phases
+from luxvox.models.voice.pauses import NEAR_FRAMES, Stretch, phase_angles, scatter_phases
 from luxvox.models.voice.tiling import synthesise
 from luxvox.models.voice.weights import voice_codec
 from luxvox.timeline import FRAME_SAMPLES
@@ -23,12 +23,12 @@ def powers(values):
     return values[..., :N_BINS] ** 2 + values[..., N_BINS:] ** 2
 
 
-def test_frames_near_codes_keep_their_phases():
+def test_frames_near_others_keep_their_phases():
     before = spectra(30)
-    empty = torch.ones(2, 30, dtype=torch.bool)
-    empty[0, 10] = False
-    empty[1, :] = False
-    after = scatter_phases(before, empty, 100)
+    quiet = torch.ones(2, 30, dtype=torch.bool)
+    quiet[0, 10] = False
+    quiet[1, :] = False
+    after = scatter_phases(before, quiet, 100)
     near = slice(10 - NEAR_FRAMES, 11 + NEAR_FRAMES)
     assert torch.equal(after[0, near], before[0, near])
     assert torch.equal(after[1], before[1])
@@ -38,9 +38,9 @@ def test_frames_near_codes_keep_their_phases():
 
 
 def test_phases_follow_from_the_number_of_a_frame():
-    before, empty = spectra(40), torch.ones(2, 40, dtype=torch.bool)
-    whole = scatter_phases(before, empty, 100)
-    assert torch.equal(scatter_phases(before[:, 7:], empty[:, 7:], 107), whole[:, 7:])
+    before, quiet = spectra(40), torch.ones(2, 40, dtype=torch.bool)
+    whole = scatter_phases(before, quiet, 100)
+    assert torch.equal(scatter_phases(before[:, 7:], quiet[:, 7:], 107), whole[:, 7:])
 
 
 def test_angles_are_those_of_murmurhash():
@@ -58,30 +58,30 @@ def repetition(samples):
 
 
 @pytest.fixture(scope="module")
-def latents():
-    """Return latents of a second of voice, a second without codes, and half a second of voice."""
+def voice():
+    """Return a second of voice, a second without codes, and half a second of voice."""
     codec = voice_codec(None)
     generator = np.random.default_rng(0)
     codes = torch.from_numpy(generator.integers(1, 1024, (1, 4, 1, 1, 125)))
     codes[..., 50:100] = 0
-    return codec.model, codec.model.vq.decode(codes)[0]
+    return codec.model, Stretch(codec.model.vq.decode(codes)[0], (codes == 0).all(1)[0, 0, 0])
 
 
-def test_pauses_do_not_hum(latents):
-    model, y = latents
+def test_pauses_do_not_hum(voice):
+    model, stretch = voice
     pause = slice(58 * FRAME_SAMPLES, 92 * FRAME_SAMPLES)
     with torch.no_grad():
-        hum = model.samples(y[None])[0, pause].numpy()
-    noise = np.concatenate(list(synthesise(model, [y], 124 * FRAME_SAMPLES)))[pause]
+        hum = model.samples(stretch.latents[None])[0, pause].numpy()
+    noise = np.concatenate(list(synthesise(model, [stretch], 124 * FRAME_SAMPLES)))[pause]
     assert repetition(hum) > 0.9
     assert abs(repetition(noise)) < 0.2
     assert abs(10.0 * np.log10(np.square(noise).sum() / np.square(hum).sum())) < 1.0
 
 
 @pytest.mark.parametrize("chunk", [33, 60])
-def test_chunks_make_no_difference(latents, chunk):
-    model, y = latents
+def test_chunks_make_no_difference(voice, chunk):
+    model, stretch = voice
     n_samples = 124 * FRAME_SAMPLES
-    whole = np.concatenate(list(synthesise(model, [y], n_samples)))
-    parts = np.concatenate(list(synthesise(model, [y], n_samples, chunk)))
+    whole = np.concatenate(list(synthesise(model, [stretch], n_samples)))
+    parts = np.concatenate(list(synthesise(model, [stretch], n_samples, chunk)))
     np.testing.assert_allclose(parts, whole, atol=2e-4 * np.abs(whole).max())
