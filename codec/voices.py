@@ -16,7 +16,6 @@ from luxvox.codec.container.limits import DEFAULT_MAX_SECONDS
 from luxvox.codec.container.repair import open_repaired
 from luxvox.codec.effort import DEFAULT_EFFORT, VOICE_WORK, check_effort
 from luxvox.codec.notes import loss_warnings
-from luxvox.codec.quality import FINEST
 from luxvox.codec.targets import voice_target
 from luxvox.codec.voice.decoding import (
     Samples,
@@ -323,7 +322,7 @@ def samples_of_codes(codes: NDArray[Any] | torch.Tensor, model: int | None = Non
         codec = voice_codec(model)
         whole = _check_codes(array, codec.model.config)
         n_samples = (array.shape[1] - 1) * FRAME_SAMPLES
-        blocks = list(channel_blocks(codec, [whole], n_samples, FINEST))
+        blocks = list(channel_blocks(codec, [whole], n_samples, None))
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 

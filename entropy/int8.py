@@ -33,15 +33,15 @@ def rescaled_linear(x: Tensor, weight: Tensor, bias: Tensor, shift: int) -> Tens
     Returns:
         Whole numbers, int32 from the int8 units, otherwise of the type of the weight.
     """
-    if not _is_for_units(x, weight):
+    if not _runs_on_units(x, weight, bias):
         return rescale(F.linear(x.to(weight.dtype), weight, bias), shift)
     half = 1 << (shift - 1)
     products = _int8_products(x, weight).add_(bias.to(torch.int32) + half)
     return products.bitwise_right_shift_(shift)
 
 
-def _is_for_units(x: Tensor, weight: Tensor) -> bool:
-    learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+def _runs_on_units(x: Tensor, weight: Tensor, bias: Tensor) -> bool:
+    learns = torch.is_grad_enabled() and any(part.requires_grad for part in (x, weight, bias))
     plain = not x.is_floating_point() or x.dtype == torch.float32
     return (
         plain

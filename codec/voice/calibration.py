@@ -14,7 +14,7 @@ import torch
 from luxvox.codec import container
 from luxvox.codec.container import VoiceHeader
 from luxvox.codec.voice.decoding import dequantise
-from luxvox.codec.voice.loudness import energy_of_segment, gain_between, measured_segments
+from luxvox.codec.voice.loudness import energy_of_segment, gain_between
 from luxvox.codec.workers import side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.processor import has_bfloat16
@@ -32,11 +32,12 @@ def with_level_of(encoder: VoiceEncoder, data: bytes) -> bytes:
     header = content.header
     if not isinstance(header, VoiceHeader):
         return data
-    codes = encoder.measured_codes(header.quality)
-    energies = side_by_side(lambda own: _decoded_energy(encoder.codec, own), codes, len(codes))
+    segments = encoder.measured_codes(data)
+    energies = side_by_side(
+        lambda codes: _decoded_energy(encoder.codec, codes), segments, len(segments)
+    )
     decoded = sum(energies)
-    level = encoder.level
-    recorded = sum(energy_of_segment(level, segment) for segment in measured_segments(level))
+    recorded = sum(energy_of_segment(encoder.level, segment) for segment in encoder.measured)
     if not decoded or not recorded:
         return data
 

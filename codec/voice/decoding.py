@@ -23,10 +23,10 @@ from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.codec.voice.silence import (
     FrameStream,
     min_silent_frames,
-    quiet_frames,
+    noise_numbers,
     with_silence,
 )
-from luxvox.codec.voice.stereo import from_coded
+from luxvox.codec.voice.stereo import LEFT_AND_RIGHT, from_coded
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import (
     DamageWarning,
@@ -51,6 +51,7 @@ from luxvox.timeline import (
 )
 
 if TYPE_CHECKING:
+    from luxvox.models.voice.pauses import Stretch
     from luxvox.models.voice.weights import VoiceCodec
 
 Samples = NDArray[np.float32]
@@ -107,10 +108,12 @@ def voice_stream(
         raise UsageError(f"{sections} sections asked for, legal: 1 or more")
     header, codec = voice.header, voice.codec
     n_coded = coded_length(header.n_samples, header.sample_rate_hz)
-    streams = [
-        channel_blocks(codec, segment_codes(voice, channel, sections), n_coded, header.quality)
-        for channel in range(header.channels)
-    ]
+    has_side = header.stereo_mode != LEFT_AND_RIGHT
+    streams = []
+    for channel in range(header.channels):
+        codes = segment_codes(voice, channel, sections)
+        is_side = has_side and channel == 1
+        streams.append(channel_blocks(codec, codes, n_coded, header.quality, is_side))
     whole = voice.n_whole_segments
     total = n_segments(header.n_samples, header.sample_rate_hz)
     n_samples, n_reached = header.n_samples, n_coded
@@ -207,24 +210,43 @@ def codes_of_segment(
 
 
 def channel_blocks(
-    codec: VoiceCodec, stretches: Iterable[Codes], n_samples: int, quality: Quality
+    codec: VoiceCodec,
+    stretches: Iterable[Codes],
+    n_samples: int,
+    quality: Quality | None,
+    is_side: bool = False,
 ) -> Iterator[Samples]:
-    """Yield the samples [n] of a channel from its codes [stages, frames], stretch by stretch."""
+    """Yield the samples [n] of a channel from its codes [stages, frames], stretch by stretch.
+
+    Args:
+        codec: the networks.
+        stretches: of codes.
+        n_samples: how many samples there are in all.
+        quality: of the file; None if it is not known.
+        is_side: whether it is the side of two channels, whose noise is not that of mid.
+    """
+    from luxvox.models.voice.tiling import synthesise
+
+    total = n_frames(n_samples)
+    parts = _parts_of(codec, stretches, quality, is_side)
+    frames = FrameStream(parts, total, min_silent_frames(quality, total))
+    return with_silence(synthesise(codec.model, frames.stretches(), n_samples), frames)
+
+
+def _parts_of(
+    codec: VoiceCodec, stretches: Iterable[Codes], quality: Quality | None, is_side: bool
+) -> Iterator[tuple[NDArray[np.bool_], Stretch]]:
+    """Yield which frames of each stretch have no codes, and what is to be decoded."""
     import torch
 
     from luxvox.models.voice.pauses import Stretch
-    from luxvox.models.voice.tiling import synthesise
 
-    def stretch_of(codes: Codes) -> Stretch:
-        quiet = torch.from_numpy(quiet_frames(codes, quality))
-        return Stretch(dequantise(codec, codes), quiet)
-
-    total = n_frames(n_samples)
-    segments = (
-        (np.logical_and.reduce(codes == 0, axis=0), stretch_of(codes)) for codes in stretches
-    )
-    frames = FrameStream(segments, total, min_silent_frames(quality, total))
-    return with_silence(synthesise(codec.model, frames.stretches(), n_samples), frames)
+    first = 0
+    for codes in stretches:
+        noise = torch.from_numpy(noise_numbers(codes, quality, first, is_side))
+        is_empty = np.logical_and.reduce(codes == 0, axis=0)
+        yield is_empty, Stretch(dequantise(codec, codes), noise)
+        first += codes.shape[1]
 
 
 def dequantise(codec: VoiceCodec, codes: Codes) -> Any:

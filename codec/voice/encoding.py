@@ -88,6 +88,7 @@ class VoiceEncoder:
     Attributes:
         header: of its files, for the finest quality.
         level: how loud the recording is.
+        measured: segments whose level is compared after coding.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class VoiceEncoder:
     ) -> None:
         self.codec, self._work, self._networks = codec, work, networks
         self.level = measure(blocks_at_coded_rate(recording))
+        self.measured = measured_segments(self.level)
         self.header = VoiceHeader(
             model_number=codec.card.number,
             fingerprint=codec.fingerprint,
@@ -111,8 +113,8 @@ class VoiceEncoder:
             coder=1,
             stereo_mode=self.level.stereo_mode,
         )
-        self._measured = measured_segments(self.level)
-        self._measured_codes: dict[tuple[Quality, int, int], Codes] = {}
+        self._newest_codes: dict[tuple[int, int], Codes] = {}
+        self._measured_codes: dict[bytes, list[Codes]] = {}
 
         scale = np.float32(amplitude_of(self.header.gain))
         self._blocks = tuple(
@@ -172,7 +174,14 @@ class VoiceEncoder:
         self.prepare(quality)
         header = replace(self.header, quality=min(quality, FINEST))
         progress = part_of(self._progress, begin, share)
-        return container.write(header, self.sections(range(self.n_segments), quality, progress))
+        data = container.write(header, self.sections(range(self.n_segments), quality, progress))
+        channels = range(header.channels)
+        self._measured_codes[data] = [
+            self._newest_codes[segment, channel]
+            for segment in self.measured
+            for channel in channels
+        ]
+        return data
 
     def sections(
         self, segments: range, quality: Quality, progress: Progress = silent
@@ -183,14 +192,9 @@ class VoiceEncoder:
         watched = _report_items(coded, len(pairs), progress)
         return [section for sections in watched for section in sections]
 
-    def measured_codes(self, quality: Quality) -> list[Codes]:
-        """Return the last codes [stages, frames] of the segments whose level is compared.
-
-        Args:
-            quality: in the header of the file.
-        """
-        channels = range(self.header.channels)
-        return [self._measured_codes[quality, n, c] for n in self._measured for c in channels]
+    def measured_codes(self, data: bytes) -> list[Codes]:
+        """Return the codes [stages, frames] of measured segments in one of the encoder's files."""
+        return self._measured_codes[data]
 
     @property
     def overhead(self) -> int:
@@ -272,10 +276,9 @@ class VoiceEncoder:
         encoder = CodesEncoder(self._source(channel, frames, depths), self.header.coder)
         level = self.codec.context.plan[0].name
         shape = {level: (1, len(depths))}
-        quality = min(quality, FINEST)
-        codes = walk(self.codec.context, shape, quality.log_step_int, encoder)
-        if segment in self._measured:
-            self._measured_codes[quality, segment, channel] = codes[level][:, 0, 0]
+        codes = walk(self.codec.context, shape, min(quality, FINEST).log_step_int, encoder)
+        if segment in self.measured:
+            self._newest_codes[segment, channel] = codes[level][:, 0, 0]
         coded = encoder.sections()
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
 

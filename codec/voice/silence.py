@@ -1,8 +1,8 @@
 """Silence where a voice has no codes for a long time (FORMAT.md, Samples).
 
-From null codes the networks make noise, some 25 dB below the voice. It would be audible where a
-recording is silent for long, and in a silent channel. Coarsely coded voices have no codes in most
-pauses, where it replaces the noise of the room; there only very long pauses become silent.
+Null codes give noise some 25 dB below the voice. It would be audible where a recording is silent
+for long, and in a silent channel. Coarsely coded voices have no codes in most pauses, and there the
+noise stands in for that of the room; so only very long pauses of theirs become silent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luxvox.codec.quality import Quality
-from luxvox.timeline import FRAME_SAMPLES
+from luxvox.timeline import FRAME_SAMPLES, SEGMENT_FRAMES
 
 if TYPE_CHECKING:
     from luxvox.entropy.voice.plan import Codes
@@ -25,22 +25,34 @@ Samples = NDArray[np.float32]
 SILENT_FRAMES: Final = 25
 LONG_FRAMES: Final = 150
 COARSE: Final = Quality(3500)  # below this only long runs are silent
-QUIET_STAGES: Final = 2  # at most, of frames that sound like noise
+QUIET_STAGES: Final = 2  # a frame with more codes keeps its phases
 
 
-def min_silent_frames(quality: Quality, n_frames: int) -> int:
+def min_silent_frames(quality: Quality | None, n_frames: int) -> int:
     """Return the shortest run without codes that is silent; without any codes all frames are."""
-    return SILENT_FRAMES if quality >= COARSE else min(LONG_FRAMES, n_frames)
+    is_coarse = quality is not None and quality < COARSE
+    return min(LONG_FRAMES, n_frames) if is_coarse else SILENT_FRAMES
 
 
-def quiet_frames(codes: Codes, quality: Quality) -> NDArray[np.bool_]:
-    """Return which frames [F] of codes [stages, F] have so few that they may sound like noise.
+def noise_numbers(
+    codes: Codes, quality: Quality | None, first_frame: int, is_side: bool = False
+) -> NDArray[np.int64]:
+    """Return the number of the noise that each quiet frame becomes, −1 for all others [F].
 
-    Coarsely coded consonants have few codes, too, so there only frames without any are quiet.
+    Coarsely coded consonants have as few codes as pauses; there, and where the quality is not
+    known, only frames without any codes are quiet.
+
+    Args:
+        codes: [stages, F].
+        quality: of the file.
+        first_frame: number of the first frame in the recording.
+        is_side: whether the channel is the side of two. With the noise of mid, left or right would
+            have none.
     """
-    limit = QUIET_STAGES if quality >= COARSE else 0
-    quiet: NDArray[np.bool_] = np.count_nonzero(codes, axis=0) <= limit
-    return quiet
+    limit = QUIET_STAGES if quality is not None and quality >= COARSE else 0
+    frames = np.arange(first_frame, first_frame + codes.shape[1])
+    numbers = frames % SEGMENT_FRAMES + SEGMENT_FRAMES * is_side
+    return np.where(np.count_nonzero(codes, axis=0) <= limit, numbers, -1)
 
 
 class FrameStream:

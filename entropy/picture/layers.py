@@ -1,8 +1,8 @@
 """The integer network that predicts the codes of pictures: exact, on any machine.
 
-All values are whole numbers held in float32 and every sum stays below 2²⁴ in magnitude, as in
-`luxvox.entropy.voice.layers`; only the linear predictors are summed in int32. A layer computes
-clamp(floor((Σ w·a + b) / 2^shift + 1/2), 0, 127).
+All values are whole numbers and every sum stays below 2²⁴ in magnitude, so float32 holds it
+exactly, as in `luxvox.entropy.voice.layers`; int8 units and linear predictors sum in int32. A layer
+computes clamp(floor((Σ w·a + b) / 2^shift + 1/2), 0, 127).
 
     Q-formats    codes               whole steps, −32767 … 32767
                  companded codes     −104 … 104
@@ -203,6 +203,8 @@ def predict(
     first: FirstLayer,
 ) -> tuple[Tensor, Tensor]:
     """Return means in eighths of a step and scale indices at some positions, [N, channels].
+
+    Their type is int32 if int8 units multiplied, else float32.
 
     Args:
         pass_: the pass.

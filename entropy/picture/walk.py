@@ -32,7 +32,9 @@ from luxvox.entropy.picture.layers import (
 from luxvox.entropy.picture.prediction import LatticeCodes, Prediction
 from luxvox.entropy.picture.tables import check_counts, coding_of
 
-POSITIONS_AT_ONCE = 1 << 11  # positions that the network is evaluated at together, to bound memory
+POSITIONS_AT_ONCE = (
+    1 << 11
+)  # positions that the network is evaluated at together: they fit in the cache
 
 
 class Visitor(Protocol):

@@ -1,8 +1,8 @@
 """The integer layers of the context model of voices: exact, on any machine.
 
-All values are whole numbers held in float32; every accumulator stays below 2²⁴ in magnitude, so
-float32 sums are exact in any order, with any number of threads, in any memory layout. Factors stay
-within −127 … 127 wherever a library multiplies matrices, so that they are exact even in half
+All values are whole numbers, held in float32 or int32; every accumulator stays below 2²⁴ in
+magnitude, so sums are exact in any order, with any number of threads, in any memory layout. Factors
+stay within −127 … 127 wherever a library multiplies matrices, so that they are exact even in half
 precision, if a caller allows that.
 
     Q-formats    codewords           int16, 1/16 step
@@ -159,7 +159,7 @@ def line_features(lines: Lines, tensors: Tensors, index: int, positions: Tensor)
         positions: flat positions [N].
 
     Returns:
-        Features [N, width], whole numbers 0 … 127.
+        Features [N, width], whole numbers 0 … 127, int32 if int8 units multiplied, else float.
     """
     n_taps = tensors["conv1.weight"].shape[3], tensors["conv3.weight"].shape[3]
     taps = line_taps(positions, len(lines.log_step_int), len(lines.mask), n_taps)

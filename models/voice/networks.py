@@ -263,20 +263,15 @@ class SpeechModel(nn.Module):
         return latents
 
     def samples(
-        self,
-        latents: Tensor,
-        bfloat16: bool = False,
-        quiet: Tensor | None = None,
-        first_frame: int = 0,
+        self, latents: Tensor, bfloat16: bool = False, noise: Tensor | None = None
     ) -> Tensor:
         """Map latents [B, n_channels, 1, F] in steps to samples [B, 320 · (F − 1)].
 
         Args:
             latents: sums of codewords.
             bfloat16: compute all paths in bfloat16, as training and corrections may do.
-            quiet: frames with few codes, bool [B, F], which are to sound like noise; None in
-                training and corrections, which compare waveforms.
-            first_frame: number of the first frame in its recording.
+            noise: which frames are to sound like noise, [B, F] as in `pauses.Stretch`; None where
+                waveforms are compared, as in training and corrections.
         """
         # [B, n_channels, 1, F] -> [B, n_channels, F]
         x, unit = latents.squeeze(2), self.config.unit
@@ -288,8 +283,8 @@ class SpeechModel(nn.Module):
             wide = self.wide_synthesis(x.transpose(1, 2), features, bfloat16=bfloat16)
             corrections, features = wide
             frames = correct_spectra(frames, corrections)
-        if quiet is not None:
-            frames = scatter_phases(frames, quiet, first_frame)
+        if noise is not None:
+            frames = scatter_phases(frames, noise)
         samples = samples_from_spectra(frames * unit, WINDOW)
         return self._finer(samples, features, bfloat16) if self.config.wide_width else samples
 

@@ -81,7 +81,7 @@ def synthesise(
         chunk: frames per chunk.
     """
     held = torch.zeros(model.config.n_channels, 1, 0, dtype=torch.float32)
-    held_quiet = torch.zeros(0, dtype=torch.bool)
+    held_noise = torch.zeros(0, dtype=torch.int64)
     held_start = 0
     start, end = 0, 0
     source, total = iter(stretches), n_frames(n_samples)
@@ -93,15 +93,14 @@ def synthesise(
             open_ = part is not None
             if part is not None:
                 held, end = torch.cat([held, part.latents], 2), end + part.latents.shape[2]
-                held_quiet = torch.cat([held_quiet, part.quiet])
+                held_noise = torch.cat([held_noise, part.noise])
         stop = min(stop, end - 1)
         if stop <= start:
             return
         low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
-        held, held_quiet = held[:, :, low - held_start :], held_quiet[low - held_start :]
+        held, held_noise = held[:, :, low - held_start :], held_noise[low - held_start :]
         held_start, n = low, high - low
-        quiet = held_quiet[None, :n]
-        samples = model.samples(held[None, :, :, :n], quiet=quiet, first_frame=low)[0]
+        samples = model.samples(held[None, :, :, :n], noise=held_noise[None, :n])[0]
         own = samples[(start - low) * FRAME_SAMPLES : (stop - low) * FRAME_SAMPLES]
         yield own[: n_samples - start * FRAME_SAMPLES].numpy()
         start = stop

@@ -16,7 +16,8 @@ RATE_HZ = 12_000
 def tone(n_samples, channels):
     time = np.arange(n_samples) / RATE_HZ
     bend = time * (1 + time / 90)
-    waves = [0.3 * np.sin(2 * np.pi * (200 + 90 * c) * bend) for c in range(channels)]
+    loud = 0.3 * (np.abs(time % 2 - 1) > 0.4)  # with pauses, which come back as noise
+    waves = [loud * np.sin(2 * np.pi * (200 + 90 * c) * bend) for c in range(channels)]
     return np.stack(waves, 1).astype(np.float32)
 
 

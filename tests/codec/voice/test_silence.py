@@ -12,7 +12,7 @@ from luxvox.codec.voice.silence import (
     SILENT_FRAMES,
     FrameStream,
     min_silent_frames,
-    quiet_frames,
+    noise_numbers,
     with_silence,
 )
 from luxvox.models.voice.pauses import Stretch
@@ -24,7 +24,7 @@ def stream(flags, width):
 
 
 def stretch(n_frames):
-    return Stretch(torch.zeros(3, 1, n_frames), torch.zeros(n_frames, dtype=torch.bool))
+    return Stretch(torch.zeros(3, 1, n_frames), torch.full((n_frames,), -1))
 
 
 def gains(flags, width=750):
@@ -61,7 +61,7 @@ def test_frames_come_in_their_order_after_gains_were_asked_for():
     flags = frames(("codes", 90))
     source = stream(flags, 8)
     assert source.gains(0, 30).all()
-    assert sum(len(part.quiet) for part in source.stretches()) == 90
+    assert sum(len(part.noise) for part in source.stretches()) == 90
     assert source.gains(89, 90).all() and not source.gains(90, 90 + SILENT_FRAMES).any()
 
 
@@ -91,7 +91,14 @@ def test_digital_silence_between_words_stays_silent():
     assert np.abs(decoded[12_000:28_000]).max() < 1e-3 * np.abs(word).max()
 
 
-def test_frames_with_few_codes_are_quiet_in_fine_voices():
+def test_frames_with_few_codes_become_noise_in_fine_voices():
     codes = np.array([[0, 5, 5, 5], [0, 0, 5, 5], [0, 0, 0, 5]], np.uint16)
-    assert quiet_frames(codes, Quality(3500)).tolist() == [True, True, True, False]
-    assert quiet_frames(codes, Quality(3499)).tolist() == [True, False, False, False]
+    assert noise_numbers(codes, Quality(3500), 0).tolist() == [0, 1, 2, -1]
+    for quality in (Quality(3499), None):
+        assert noise_numbers(codes, quality, 0).tolist() == [0, -1, -1, -1]
+
+
+def test_noise_is_numbered_within_segments_and_differs_for_side():
+    codes = np.zeros((3, 4), np.uint16)
+    assert noise_numbers(codes, None, 748).tolist() == [748, 749, 0, 1]
+    assert noise_numbers(codes, None, 748, is_side=True).tolist() == [1498, 1499, 750, 751]
