@@ -21,9 +21,6 @@ DEFAULT_EFFORT: Final = 5
 EFFORTS: Final = range(1, 10)
 
 
-EYE_BELOW: Final = 95.0  # quality from which on nothing is tuned for the eye
-
-
 @dataclass(frozen=True)
 class PictureWork:
     """The work on the codes of a picture.
@@ -42,24 +39,18 @@ class PictureWork:
         return TUNINGS[self.tune] > 0.0
 
 
-def picture_work(
-    effort: int, tune: str = DEFAULT_TUNE, quality: float | None = None
-) -> PictureWork:
+def picture_work(effort: int, tune: str = DEFAULT_TUNE) -> PictureWork:
     """Return what an effort does for a picture.
 
     Args:
         effort: 1 … 9.
-        tune: `eye` or `psnr`; at the highest qualities the eye sees no difference, and pictures
-            are coded for the least squared error.
-        quality: of the file, if it is known beforehand.
+        tune: `eye` or `psnr`.
 
     Raises:
         UsageError: if the effort is not a whole number of 1 … 9, or the tuning is unknown.
     """
     check_tune(tune)
     check_effort(effort)
-    if quality is not None and quality >= EYE_BELOW:
-        tune = "psnr"
     return PictureWork(tune, LAMBDAS[tune])
 
 

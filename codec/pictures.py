@@ -94,7 +94,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
         size: bytes of the whole file, instead; never more, at most 2 % (or 3 bytes) less.
         psnr: dB over all samples but alpha, instead; met within 0.1 dB, or a `TargetWarning`.
         effort: 1 to 9, all alike for pictures so far.
-        tune: `eye`, or `psnr` for the least squared error; at a quality of 95 or more always that.
+        tune: `eye`, or `psnr` for the least squared error.
         device: where the networks run, `cpu` or `cuda`; never changes how files decode.
         strip: leave out ICC profile, EXIF and XMP.
         coder: `constriction` or `torchac` (extra `luxvox[torchac]`).
@@ -112,8 +112,7 @@ def compress_image(  # noqa: PLR0913 – one argument for each thing a caller ma
     """
     check_types(quality=quality, bpp=bpp, size=size, psnr=psnr, effort=effort, progress=progress)
     target = picture_target(quality, bpp, size, psnr)
-    asked = target.value if target.what == "quality" else None
-    request = _Request(target, picture_work(effort, tune, asked), device, strip, coder)
+    request = _Request(target, picture_work(effort, tune), device, strip, coder)
     files, is_batch = _compress_all(pixels, request, progress or silent)
     for file in files:
         warn_all(file.cautions, stacklevel=2)
@@ -163,7 +162,7 @@ def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
     """Code a picture as requested."""
     from luxvox.codec.picture.encoding import PictureEncoder, codec_on, sections_after_codes
     from luxvox.codec.picture.inputs import raster_of
-    from luxvox.codec.picture.rates import at_target, is_finest
+    from luxvox.codec.picture.rates import at_target
     from luxvox.entropy.coders import CODER_NUMBERS
     from luxvox.torch_state import usual_state
 
@@ -183,15 +182,10 @@ def _compress(picture: Picture, request: _Request, progress: Progress) -> _File:
             seen = without_hidden_colours(raster.pixels, raster.alpha)
             raster = dataclasses.replace(raster, pixels=seen)
 
-        def code(work: PictureWork, progress: Progress) -> tuple[bytes, str | None]:
-            codec = codec_on(request.device, work.tune)
-            encoder = PictureEncoder(codec, raster, others, CODER_NUMBERS[request.coder], work)
-            return at_target(encoder, request.target, progress)
-
-        data, missed = code(request.work, progress)
-        if missed and request.work.is_for_eye and is_finest(data):
-            # As at quality 100, nothing is tuned for the eye in the finest file of all.
-            data, missed = code(picture_work(DEFAULT_EFFORT, "psnr"), silent)
+        codec = codec_on(request.device, request.work.tune)
+        coder = CODER_NUMBERS[request.coder]
+        encoder = PictureEncoder(codec, raster, others, coder, request.work)
+        data, missed = at_target(encoder, request.target, progress)
     progress(1.0)
 
     lost = loss_warnings((*left_out, *raster.notes))

@@ -90,7 +90,7 @@ class CompressRequest:
     type=click.Choice(list(TUNINGS)),
     default=DEFAULT_TUNE,
     show_default=True,
-    help="Pictures only: code for the eye, or (always from -q 95 on) for the least squared error.",
+    help="Pictures only: code for the eye, or for the least squared error.",
 )
 @device_option
 @weights_option

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from luxvox.codec.container import open_file
 from luxvox.codec.picture.decoding import Canvas, draw_codes
 from luxvox.codec.picture.encoding import CodedPicture, PictureEncoder
 from luxvox.codec.picture.plateau import (
@@ -70,11 +69,6 @@ def at_target(
     chosen = find(search.measure, search.window, PICTURE_NUMBERS, search.forecast)
     kept, missed = _nearest(search, chosen)
     return search.best_instead_of(kept, missed)
-
-
-def is_finest(data: bytes) -> bool:
-    """Return whether a file has the highest quality."""
-    return open_file(data).header.quality == FINEST
 
 
 def _nearest(search: _Search, chosen: int) -> tuple[_Try, str | None]:
