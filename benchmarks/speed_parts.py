@@ -26,10 +26,10 @@ from luxvox.evaluate.timing import machine
 Function = tuple[str, str]
 """The end of a module's path, and a function in it."""
 
-TILING, DRAWING = "models/picture/tiling.py", "models/picture/drawing.py"
+ANALYSING, DRAWING = "models/picture/analysing.py", "models/picture/drawing.py"
 WALK, SYMBOLS = "entropy/picture/walk.py", "entropy/picture/symbols.py"
 PARTS: dict[str, tuple[Function, ...]] = {
-    "analysis network": ((TILING, "analyse"),),
+    "analysis network": ((ANALYSING, "analyse"),),
     "context network": ((WALK, "look"), ("entropy/picture/layers.py", "next_state")),
     "choice of codes": (("models/picture/choice.py", "choose"),),
     "range coder": ((SYMBOLS, "push_codes"), (SYMBOLS, "pull_codes")),
