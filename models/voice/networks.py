@@ -280,8 +280,9 @@ class SpeechModel(nn.Module):
         frames = (torch.einsum("ic,bcf->bif", self.up, x) + correction).transpose(1, 2)
         if self.config.wide_width:
             # The wide path corrects each bin of the spectra by a gain and an added complex number.
-            wide = self.wide_synthesis(x.transpose(1, 2), features, bfloat16=bfloat16)
-            corrections, features = wide
+            corrections, features = self.wide_synthesis(
+                x.transpose(1, 2), features, bfloat16=bfloat16
+            )
             frames = correct_spectra(frames, corrections)
         if noise is not None:
             frames = scatter_phases(frames, noise)
