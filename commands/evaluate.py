@@ -58,8 +58,8 @@ def _cores() -> int:
     "--metrics",
     callback=_split,
     metavar="NAME,...",
-    help="psnr, psnr_y, ms_ssim, ssimulacra2, flip, lpips; pesq, stoi, visqol, si_sdr, speaker, "
-    "wer.  [default: all that can run]",
+    help="psnr, psnr_y, ms_ssim, ssimulacra2, flip, lpips; pesq, stoi, visqol, dnsmos, "
+    "si_sdr, speaker, wer.  [default: all that can run]",
 )
 @click.option(
     "--out",

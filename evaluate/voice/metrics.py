@@ -60,6 +60,16 @@ def visqol(original: Samples, decoded: Samples, test_file: TestFile, setting: Se
     return float(_visqol().measure_from_arrays(*pair, VOICE_RATE_HZ).moslqo)
 
 
+def dnsmos(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
+    """Return the overall score of DNSMOS P.835 (Reddy et al., 2022), 1 to 5, by speechmos.
+
+    It only hears the decoded voice; a poor recording scores low, however well it was kept.
+    """
+    _refuse_silence(original)
+    package = importlib.import_module("speechmos.dnsmos")
+    return float(package.run(decoded.clip(-1.0, 1.0), VOICE_RATE_HZ)["ovrl_mos"])
+
+
 def speaker_cosine(
     original: Samples, decoded: Samples, test_file: TestFile, setting: Setting
 ) -> float:
@@ -165,6 +175,7 @@ METRICS: tuple[MetricSpec, ...] = (
     _metric("pesq", "PESQ-WB", pesq_wb, _package("pesq", "pesq")),
     _metric("stoi", "STOI", stoi, _package("pystoi", "pystoi"), digits=3),
     _metric("visqol", "ViSQOL", visqol, _package("visqol", "visqol-python"), is_slow=True),
+    _metric("dnsmos", "DNSMOS", dnsmos, _package("speechmos.dnsmos", "speechmos")),
     _metric(
         "si_sdr", "SI-SDR", si_sdr_db, _package("torchmetrics", "torchmetrics"), unit="dB", digits=1
     ),

@@ -112,7 +112,7 @@ def test_si_sdr_of_added_noise():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["stoi", "si_sdr"])
+@pytest.mark.parametrize("name", ["stoi", "si_sdr", "dnsmos"])
 def test_a_silent_recording_has_no_figure(name):
     with pytest.raises(NotApplicable, match="the recording is silent"):
         measure(name, VOICE, original=np.zeros_like(VOICE))
@@ -127,6 +127,12 @@ def test_words_need_a_text(tmp_path):
     test_file = TestFile(tmp_path / "a.flac", "a.flac", "voices", "0" * 64)
     with pytest.raises(NotApplicable, match="the words spoken are not known"):
         all_metrics()["wer"].measure(VOICE, VOICE, test_file, Setting())
+
+
+def test_dnsmos_falls_when_a_voice_drowns_in_noise():
+    pytest.importorskip("speechmos.dnsmos")
+    noise = np.random.default_rng(0).standard_normal(len(VOICE)).astype(np.float32)
+    assert measure("dnsmos", VOICE + 0.1 * noise) < measure("dnsmos", VOICE) - 0.2
 
 
 def test_stoi_has_no_figure_for_too_little_speech():
