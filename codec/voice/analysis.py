@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from luxvox.codec.voice.loudness import Level
 from luxvox.codec.voice.recordings import resample_blocks
 from luxvox.codec.voice.stereo import to_coded
-from luxvox.codec.workers import in_one_thread
+from luxvox.codec.workers import in_one_thread, side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
-from luxvox.models.voice.tiling import analyse
+from luxvox.models.voice.tiling import ANALYSED_FRAMES, Chunk, analyse
 from luxvox.progress import Progress
 from luxvox.timeline import CODED_RATE_HZ, coded_length, n_frames
 
@@ -51,17 +51,16 @@ def analyse_channel(
 ) -> Iterator[Tensor]:
     """Yield latents [n_channels, 1, frames], and report progress."""
     total = n_frames(n_coded)
+    n_chunks = -(-total // ANALYSED_FRAMES)
+
+    def each(work: Callable[[Chunk], Tensor], chunks: Iterable[Chunk]) -> Iterator[Tensor]:
+        return side_by_side(in_one_thread(work), chunks, n_chunks)
+
     n_done = 0
-    stretches = analyse(networks, blocks, n_coded)
-    following = in_one_thread(_next)
-    while (latents := following(stretches)) is not None:
+    for latents in analyse(networks, blocks, n_coded, each=each):
         yield latents
         n_done += latents.shape[2]
         progress(n_done / total)
-
-
-def _next(stretches: Iterator[Tensor]) -> Tensor | None:
-    return next(stretches, None)
 
 
 def code_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:

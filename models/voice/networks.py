@@ -369,17 +369,14 @@ class SpeechModel(nn.Module):
         return codes.numpy().astype(np.uint16)
 
     @property
-    def halo(self) -> int:
-        """Frames on each side that a frame of analysis or synthesis depends on."""
-        return max(self._analysis_halo, self._synthesis_halo)
-
-    @property
-    def _analysis_halo(self) -> int:
+    def analysis_halo(self) -> int:
+        """Frames on each side that a frame of latents depends on."""
         reach = 1 + self.config.analysis_blocks * (self.config.kernel // 2)
         return reach + self.wide_analysis.reach if self.config.wide_width else reach
 
     @property
-    def _synthesis_halo(self) -> int:
+    def synthesis_halo(self) -> int:
+        """Latents on each side that a frame of samples depends on."""
         reach = 1 + self.config.synthesis_blocks * (self.config.kernel // 2)
         if not self.config.wide_width:
             return reach

@@ -6,7 +6,8 @@ recording.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,11 +21,30 @@ from luxvox.timeline import FRAME_SAMPLES, n_frames
 
 Samples = NDArray[np.float32]
 CHUNK_FRAMES = 1000
+ANALYSED_FRAMES = 500  # at a time, so that a minute is enough for several threads
+Each = Callable[[Callable[["Chunk"], Tensor], Iterable["Chunk"]], Iterable[Tensor]]
+"""Does work on each of some chunks, and gives the results in order: `map`, or more at once."""
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Chunk:
+    """Samples, and which of the frames that they reach are wanted.
+
+    Attributes:
+        samples: [n] with a frame of context on both sides.
+        wanted: among the frames of the samples.
+    """
+
+    samples: Samples
+    wanted: slice
+
+
 def analyse(
-    model: SpeechModel, blocks: Iterable[Samples], n_samples: int, chunk: int = CHUNK_FRAMES
+    model: SpeechModel,
+    blocks: Iterable[Samples],
+    n_samples: int,
+    chunk: int = ANALYSED_FRAMES,
+    each: Each = map,
 ) -> Iterator[Tensor]:
     """Yield latents [n_channels, 1, frames] of a recording, from the first frame to the last.
 
@@ -33,16 +53,28 @@ def analyse(
         blocks: samples [n] at 16 kHz and the common level, one after the other.
         n_samples: how many there are in all.
         chunk: frames per chunk.
+        each: how the chunks are worked on.
     """
-    total = n_frames(n_samples)
-    window = SampleWindow(blocks)
+
+    @torch.no_grad()
+    def latents_of(part: Chunk) -> Tensor:
+        padded = torch.from_numpy(part.samples)[None].to(model.device)
+        latents = model.latents(spectrum_of_padded(padded))[0].cpu()
+        return latents[:, :, part.wanted]
+
+    yield from each(latents_of, _chunks(model, blocks, n_frames(n_samples), chunk))
+
+
+def _chunks(
+    model: SpeechModel, blocks: Iterable[Samples], total: int, chunk: int
+) -> Iterator[Chunk]:
+    """Yield the samples of each `chunk` of a recording's `total` frames."""
+    window, halo = SampleWindow(blocks), model.analysis_halo
     for start in range(0, total, chunk):
         stop = min(start + chunk, total)
-        low, high = max(start - model.halo, 0), min(stop + model.halo, total)
+        low, high = max(start - halo, 0), min(stop + halo, total)
         samples = window.cut((low - 1) * FRAME_SAMPLES, high * FRAME_SAMPLES)
-        padded = torch.from_numpy(samples)[None].to(model.device)
-        latents = model.latents(spectrum_of_padded(padded))[0].cpu()
-        yield latents[:, :, start - low : stop - low]
+        yield Chunk(samples.copy(), slice(start - low, stop - low))
 
 
 class SampleWindow:
@@ -88,7 +120,7 @@ def synthesise(
     open_ = True
     while start < total - 1:
         stop = min(start + chunk, total - 1)  # samples 320·start … 320·stop
-        while open_ and end < min(stop + 1 + model.halo, total):
+        while open_ and end < min(stop + 1 + model.synthesis_halo, total):
             part = next(source, None)
             open_ = part is not None
             if part is not None:
@@ -97,7 +129,7 @@ def synthesise(
         stop = min(stop, end - 1)
         if stop <= start:
             return
-        low, high = max(start - model.halo, 0), min(stop + 1 + model.halo, end)
+        low, high = max(start - model.synthesis_halo, 0), min(stop + 1 + model.synthesis_halo, end)
         held, held_noise = held[:, :, low - held_start :], held_noise[low - held_start :]
         held_start, n = low, high - low
         samples = model.samples(held[None, :, :, :n], noise=held_noise[None, :n])[0]

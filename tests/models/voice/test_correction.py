@@ -1,9 +1,13 @@
 """Latents of a voice are corrected by how their codes sound."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+import luxvox
 from luxvox.models.voice.correction import audibility_db, correct_latents
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.spectra import spectrum
@@ -47,6 +51,20 @@ def test_corrected_codes_sound_closer(model, noise, latents):
     ]
     distances = list(map(distance, corrected))
     assert distances == sorted(distances, reverse=True) and distances[2] < 0.97 * distances[0]
+
+
+def test_files_with_corrections_sound_closer():
+    """In two stretches, which are corrected one after the other."""
+    path = Path(luxvox.__file__).parent / "examples" / "kennedy_1961.flac"
+    voice, rate_hz = soundfile.read(path, dtype="float32")
+    expected = spectra(torch.from_numpy(voice)[None])
+
+    def distance(effort):
+        data = luxvox.compress_speech(voice, rate_hz, quality=60, effort=effort)
+        heard = torch.from_numpy(luxvox.decompress_speech(data)[0])[None]
+        return float(distortions(spectra(heard), expected)[0])
+
+    assert distance(5) < 0.97 * distance(2)
 
 
 def test_corrections_reach_frames_alike(model, noise, latents):

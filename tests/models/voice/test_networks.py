@@ -108,13 +108,14 @@ def test_wide_paths_change_nothing_before_training(narrow):
 def test_a_frame_depends_on_no_more_than_its_halo(narrow):
     """Nor on less, except for the blocks' outermost taps, whose weights may be small."""
     wide = stir(widen(narrow, WIDE)).double()
-    n, middle = 2 * wide.halo + 21, wide.halo + 10
+    halo = wide.synthesis_halo
+    n, middle = 2 * halo + 21, halo + 10
     latents = torch.randn(1, CONFIG.n_channels, 1, n, dtype=torch.float64, requires_grad=True)
     wide.samples(latents)[0, middle * FRAME_SAMPLES].backward()
     assert latents.grad is not None
     reached = torch.nonzero(latents.grad.abs().sum((0, 1, 2)))[:, 0]
-    assert middle - wide.halo <= int(reached.min()) and int(reached.max()) <= middle + wide.halo
-    assert int(reached.max() - reached.min()) > 1.5 * wide.halo
+    assert middle - halo <= int(reached.min()) and int(reached.max()) <= middle + halo
+    assert int(reached.max() - reached.min()) > 1.5 * halo
 
 
 @pytest.mark.parametrize("dilation", [1, 3])
