@@ -43,6 +43,11 @@ def run_options(command: Command) -> Command:
             click.option("--minutes", required=True, type=float, help="How long to train."),
             click.option("--phase", help="The phase to train; otherwise all of them in turn."),
             click.option(
+                "--learning-rate",
+                type=float,
+                help="Highest learning rate of the phase; otherwise the phase's own.",
+            ),
+            click.option(
                 "--init",
                 type=click.Path(exists=True, path_type=Path),
                 help="Folder of another run, or model card of weights, to start from.",
@@ -116,19 +121,33 @@ def train_image(device: str, tune: str | None, deepen: bool, as_json: bool, **op
     help="Change the number of stages of the initial weights; later ones are fitted again.",
 )
 @click.option(
+    "--keep-codebooks",
+    is_flag=True,
+    help="Train the synthesis alone in phase synthesis, so the context model still fits.",
+)
+@click.option(
     "--bfloat16/--float32",
     default=False,
     help="Precision of the networks; bfloat16 is much faster on processors with matrix units.",
 )
 def train_speech(
-    widen: bool, equalise: bool, stages: int | None, as_json: bool, **options: Any
+    as_json: bool,
+    *,
+    widen: bool,
+    equalise: bool,
+    stages: int | None,
+    keep_codebooks: bool,
+    **options: Any,
 ) -> None:
     """Train the voice model."""
     from luxvox.models.training.run import Job, train_model
     from luxvox.models.training.voice.train import VoiceRecipe
 
     job = Job(**options)
-    train_model(VoiceRecipe(stages, widen, equalise), job)
+    recipe = VoiceRecipe(
+        stages=stages, widen=widen, equalise=equalise, keep_codebooks=keep_codebooks
+    )
+    train_model(recipe, job)
     if as_json:
         _write_record(job.run)
 

@@ -57,6 +57,7 @@ class Job:
         resume: continue from the run folder's last checkpoint of the phase.
         device: `cpu` or `cuda`; voices train on `cpu`.
         overwrite: train a finished phase again.
+        learning_rate: of the phase, before it falls; otherwise the phase's own.
         bfloat16: compute the networks in bfloat16.
         compiled: compile the networks' blocks, which needs a C++ compiler; pictures only.
     """
@@ -69,6 +70,7 @@ class Job:
     resume: bool = False
     device: str = "cpu"
     overwrite: bool = False
+    learning_rate: float | None = None
     bfloat16: bool = True
     compiled: bool = False
 
@@ -148,6 +150,12 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
     if not job.minutes > 0:
         raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
 
+    if job.learning_rate is not None:
+        if job.phase in (None, START):
+            raise UsageError("a learning rate is that of one phase: name it (--phase)")
+        if not 0.0 < job.learning_rate <= 1.0:
+            raise UsageError(f"learning rate {job.learning_rate:g}, legal: more than 0, at most 1")
+
     # A command given twice must not destroy hours of training.
     if job.resume or job.overwrite:
         return
@@ -201,7 +209,11 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
 
     # A fit has no batches to share out, so one process does it alone.
     if not callable(phase):
+        if job.learning_rate is not None:
+            phase.learning_rate = job.learning_rate
         train(phase, job.run, job.minutes, job.resume, SEED)
+    elif job.learning_rate is not None:
+        raise UsageError(f"phase {job.phase} has no learning rate")
     elif process_rank() == 0:
         start = time.monotonic()
         phase()

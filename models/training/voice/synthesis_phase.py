@@ -6,7 +6,8 @@ batch for four steps, and after each its latents are corrected and coded again. 
 learns from codes of latents with 0, 1, 2 and 3 corrections; the default effort makes 3. The
 distances have the weights of training here.
 
-Codewords are the input of the synthesis, and learn by the same gradient.
+Codewords are the input of the synthesis, and learn by the same gradient, unless the codes are to
+keep their meaning for the context model.
 """
 
 from __future__ import annotations
@@ -51,16 +52,18 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         voices: Recordings,
         held_back: Recordings,
         bfloat16: bool = False,
+        *,
+        learns_codewords: bool = True,
     ) -> None:
         super().__init__(model.eval(), voices, held_back, bfloat16, LEARNING_RATE)
-        model.requires_grad_(False)
-        codewords = _as_parameter(model.vq)
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS) or name == CODEBOOKS)
+            parameter.requires_grad_(name.startswith(SYNTHESIS_PARTS))
 
-        # Null stays zero.
-        null = torch.zeros(1, dtype=torch.int64)
-        codewords.register_hook(lambda gradient: gradient.index_fill(2, null, 0.0))  # type: ignore[no-untyped-call]
+        if learns_codewords:
+            # Null stays zero.
+            null = torch.zeros(1, dtype=torch.int64)
+            codewords = _as_parameter(model.vq)
+            codewords.register_hook(lambda gradient: gradient.index_fill(2, null, 0.0))  # type: ignore[no-untyped-call]
 
         # The crops in the batch. At first all count as decoded often enough, so they are replaced.
         zeros = torch.zeros(BATCH, CROP_FRAMES + 1)

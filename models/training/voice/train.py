@@ -62,6 +62,7 @@ class VoiceRecipe:
         widen: whether the initial weights get the wide paths, the blocks, and the taps of the
             context model that they lack, which change nothing before training.
         equalise: whether the latents get a basis in which all errors are about equally audible.
+        keep_codebooks: whether the synthesis phase leaves the codebooks as they are.
         config: the networks of new models.
         held_back: every n-th recording is used for validation and never for training.
         first_rate, later_rate: learning rates of the joint phase, from nothing and from trained
@@ -74,6 +75,7 @@ class VoiceRecipe:
     stages: int | None = None
     widen: bool = False
     equalise: bool = False
+    keep_codebooks: bool = False
     config: SpeechConfig = NEW
     held_back: int = 40
     first_rate: float = 5e-4
@@ -106,6 +108,7 @@ class VoiceRecipe:
         """Write a linear codec, or the networks that training continues from."""
         if job.init is None and (self.stages is not None or self.widen or self.equalise):
             raise UsageError("--stages, --widen and --equalise need weights to start from (--init)")
+        self._refuse_to_keep_codebooks()
 
         twins = None
         if job.init is None:
@@ -133,6 +136,8 @@ class VoiceRecipe:
 
     def phase(self, name: str, job: Job, data: tuple[Recordings, Recordings]) -> Phase | Fit:
         """Return a phase; the context phase stores codes first."""
+        if name != SYNTHESIS:
+            self._refuse_to_keep_codebooks()
         model = load_speech_model(job.run)
 
         # Trained weights need smaller steps than a linear codec.
@@ -141,7 +146,10 @@ class VoiceRecipe:
             return JointSpeechPhase(model, *data, job.bfloat16, rate)
 
         if name == SYNTHESIS:
-            return SpeechSynthesisPhase(model, *data, job.bfloat16)
+            learns_codewords = not self.keep_codebooks
+            return SpeechSynthesisPhase(
+                model, *data, job.bfloat16, learns_codewords=learns_codewords
+            )
 
         # A resume continues with the stored codes, unless the analysis has changed.
         folders = _codes(job.run)
@@ -153,6 +161,10 @@ class VoiceRecipe:
         if (job.run / CONTEXT_FILE).exists():
             phase.continue_with(load_speech_context(model, job.run))
         return phase
+
+    def _refuse_to_keep_codebooks(self) -> None:
+        if self.keep_codebooks:
+            raise UsageError("only phase synthesis can keep the codebooks: name it (--phase)")
 
 
 def _load_networks(init: Path) -> tuple[SpeechModel, ContextTwins]:

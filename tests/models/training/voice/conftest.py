@@ -19,7 +19,7 @@ from luxvox.models.training.voice.train import VoiceRecipe
 from luxvox.models.voice.networks import SpeechConfig
 
 A_STEP = 1e-6  # minutes
-RECIPE_OPTIONS = "stages", "widen", "equalise"
+RECIPE_OPTIONS = "stages", "widen", "equalise", "keep_codebooks"
 TINY = SpeechConfig(
     n_channels=12,
     n_stages=4,

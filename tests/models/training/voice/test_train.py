@@ -96,6 +96,25 @@ def test_the_synthesis_phase_does_not_change_the_analysis(run, voices, monkeypat
     assert not after["vq.codebooks"][:, :, 0].any()
 
 
+def test_kept_codebooks_leave_codes_their_meaning(run, voices, monkeypatch):
+    monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 1.0)
+    before = phases.load_speech_model(run).state_dict()
+    train_as(voices, run, A_STEP, "synthesis", keep_codebooks=True)
+    after = load_file(run / "model.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[0] for name in changed} == {"synthesis", "up"}
+
+
+def test_weights_move_as_far_as_the_learning_rate(run, voices, monkeypatch):
+    """The first step of Adam is as long as the rate in every weight that has a gradient."""
+    monkeypatch.setattr("luxvox.models.training.loop._schedule", lambda step, share: 1.0)
+    monkeypatch.setattr("luxvox.models.training.loop.EMA_DECAY", 0.0)
+    before = load_file(run / "model.safetensors")["up"]
+    train_as(voices, run, A_STEP, "synthesis", learning_rate=0.125)
+    moved = (load_file(run / "model.safetensors")["up"] - before).abs()
+    assert float(moved.median()) == pytest.approx(0.125, rel=0.01)
+
+
 def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
     """Correct one crop for fixed networks, as often as the default effort does, by the same steps.
 
@@ -281,6 +300,12 @@ def test_refusals(voices, tmp_path, monkeypatch):
         train_as(voices, tmp_path / "a", 1.0, "joint")
     with pytest.raises(UsageError, match="need weights to start from"):
         train_as(voices, tmp_path / "a", 1.0, stages=8)
+    with pytest.raises(UsageError, match="only phase synthesis can keep the codebooks"):
+        train_as(voices, tmp_path / "a", 1.0, keep_codebooks=True)
+    with pytest.raises(UsageError, match="a learning rate is that of one phase"):
+        train_as(voices, tmp_path / "a", 1.0, learning_rate=1e-4)
+    with pytest.raises(UsageError, match="learning rate 0, legal: more than 0"):
+        train_as(voices, tmp_path / "a", 1.0, "joint", learning_rate=0.0)
     with pytest.raises(UsageError, match="3 stages, legal: 4..60"):
         train_as(voices, tmp_path / "a", 1.0, init=tmp_path, stages=3)
     with pytest.raises(InputError, match="no recording"):
