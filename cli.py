@@ -21,6 +21,7 @@ from luxvox.commands.process import (
     forget_standard_output,
     hide_warnings,
     open_standard_descriptors,
+    seek_garbage_seldom,
 )
 from luxvox.errors import SystemFailure, UsageError
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after `luxvox`; None for those of the process.
     """
+    seek_garbage_seldom()
     open_standard_descriptors()
     hide_warnings()
     try:

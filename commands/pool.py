@@ -16,7 +16,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
-from luxvox.commands.process import EndedBySignal, ending_signals_raised, hide_warnings
+from luxvox.commands.process import (
+    EndedBySignal,
+    ending_signals_raised,
+    hide_warnings,
+    seek_garbage_seldom,
+)
 
 Result = TypeVar("Result")
 
@@ -71,6 +76,7 @@ def _begin_process(n_threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     hide_warnings()
+    seek_garbage_seldom()
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -11,6 +12,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import FrameType
+
+_NEW_OBJECTS = 50_000  # after which garbage is looked for; Python's own number is 700
 
 # Sent by a user, a shell or a service manager to end a process; Python itself handles Ctrl-C.
 _ENDING = tuple(
@@ -69,6 +72,15 @@ def open_standard_descriptors() -> None:
             os.set_inheritable(number, True)  # processes of a pool need one there, too
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def seek_garbage_seldom() -> None:
+    """Let Python look for garbage less often.
+
+    Importing torch makes a million objects, all of which stay. To search them again and again takes
+    a tenth of a second, or two.
+    """
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def hide_warnings() -> None:
