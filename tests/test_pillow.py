@@ -118,6 +118,11 @@ def test_altered_files_are_an_os_error(data: bytes) -> None:
         Image.open(io.BytesIO(bytes(altered))).load()
 
 
+def test_compressed_pictures_are_not_compressed_again(data: bytes) -> None:
+    with pytest.raises(luxvox.InputError, match="an .lvx file, which is compressed already"):
+        luxvox.compress_image(data)
+
+
 def test_voices_are_no_pictures() -> None:
     voice = luxvox.compress_speech(np.zeros(1600, np.float32), 16000, quality=10, effort=1)
     with pytest.raises(UnidentifiedImageError):
