@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,8 +18,8 @@ from luxvox.codec.voice.stereo import to_coded
 from luxvox.codec.workers import in_one_thread, side_by_side
 from luxvox.entropy.voice.plan import Codes
 from luxvox.models.voice.networks import power_db
-from luxvox.models.voice.tiling import ANALYSED_FRAMES, Chunk, analyse
-from luxvox.progress import Progress
+from luxvox.models.voice.tiling import ANALYSED_FRAMES, Chunk, analyse, chunks_of
+from luxvox.progress import Progress, report_items
 from luxvox.timeline import CODED_RATE_HZ, coded_length, n_frames
 
 if TYPE_CHECKING:
@@ -47,20 +48,30 @@ class Frames:
 
 
 def analyse_channel(
-    networks: SpeechModel, blocks: Iterable[Samples], n_coded: int, progress: Progress
-) -> Iterator[Tensor]:
-    """Yield latents [n_channels, 1, frames], and report progress."""
+    networks: SpeechModel,
+    blocks: Iterable[Samples],
+    n_coded: int,
+    code: Callable[[Tensor], Frames],
+    progress: Progress,
+) -> Frames:
+    """Return the frames of a channel.
+
+    Args:
+        networks: on the device that does the work.
+        blocks: the samples [n] of the channel, one after the other.
+        n_coded: how many there are in all.
+        code: makes frames of latents [n_channels, 1, F].
+        progress: called with the share of the work done.
+    """
     total = n_frames(n_coded)
-    n_chunks = -(-total // ANALYSED_FRAMES)
+    chunks, n_chunks = chunks_of(networks, blocks, n_coded), -(-total // ANALYSED_FRAMES)
 
-    def each(work: Callable[[Chunk], Tensor], chunks: Iterable[Chunk]) -> Iterator[Tensor]:
-        return side_by_side(in_one_thread(work), chunks, n_chunks)
+    def frames_of(chunk: Chunk) -> Frames:
+        return code(analyse(networks, chunk))
 
-    n_done = 0
-    for latents in analyse(networks, blocks, n_coded, each=each):
-        yield latents
-        n_done += latents.shape[2]
-        progress(n_done / total)
+    work = in_one_thread(frames_of)
+    with contextlib.closing(side_by_side(work, chunks, n_chunks)) as parts:
+        return join_frames(report_items(parts, n_chunks, progress), total)
 
 
 def code_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
@@ -70,7 +81,7 @@ def code_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) 
     return Frames(codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half())
 
 
-def leave_uncoded(codec: VoiceCodec, latents: Tensor, _: bool) -> Frames:
+def leave_uncoded(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
     """Keep latents for correction, without codes, but with their expected cost."""
     expected = codec.model.expected_bits()[:, None]
     power = power_db(latents[None])[0, 0].numpy()

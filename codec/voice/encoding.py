@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,8 +34,8 @@ from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
 from luxvox.models.voice.tiling import SampleWindow
-from luxvox.progress import Progress, part_of, silent
-from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_frames, n_segments
+from luxvox.progress import Progress, part_of, report_items, silent
+from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_segments
 
 if TYPE_CHECKING:
     from luxvox.codec.voice.recordings import OpenRecording
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from luxvox.models.voice.weights import VoiceCodec
 
 Samples = NDArray[np.float32]
-Item = TypeVar("Item")
 
 _FINENESS = 0.2, 0.3, 0.45, 0.7, 0.85  # of qualities, 0 … 1
 _TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and by `by_context`
@@ -135,17 +134,19 @@ class VoiceEncoder:
         return self._work.n_corrections > 0
 
     def _analyse(self, progress: Progress) -> tuple[Frames, ...]:
-        rate_hz = self.header.sample_rate_hz
-        n_coded = coded_length(self.header.n_samples, rate_hz)
-        code = leave_uncoded if self._is_to_be_corrected else code_at_full_depth
-        channels = []
-        for channel, read in enumerate(self._blocks):
-            share = 1.0 / len(self._blocks)
-            done = part_of(progress, channel * share, share)
-            stretches = analyse_channel(self._networks, read(), n_coded, done)
-            coded = (code(self.codec, stretch, self._work.chooses_again) for stretch in stretches)
-            channels.append(join_frames(coded, n_frames(self.header.n_samples, rate_hz)))
-        return tuple(channels)
+        n_coded = coded_length(self.header.n_samples, self.header.sample_rate_hz)
+        code = functools.partial(
+            leave_uncoded if self._is_to_be_corrected else code_at_full_depth,
+            self.codec,
+            keeps_latents=self._work.chooses_again,
+        )
+        share = 1.0 / len(self._blocks)
+        return tuple(
+            analyse_channel(
+                self._networks, read(), n_coded, code, part_of(progress, channel * share, share)
+            )
+            for channel, read in enumerate(self._blocks)
+        )
 
     def prepare(self, quality: Quality) -> None:
         """Correct the latents for a quality, once, if that is part of the work."""
@@ -159,7 +160,7 @@ class VoiceEncoder:
             windows = side_by_side(correct, self._windows(channel, total), n_windows)
             share = _CORRECTION_SHARE / len(self._channels)
             done = part_of(self._progress, channel * share, share)
-            channels.append(join_frames(_report_items(windows, n_windows, done), total))
+            channels.append(join_frames(report_items(windows, n_windows, done), total))
         self._channels = tuple(channels)
         self._work = replace(self._work, n_corrections=0)
         self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
@@ -189,7 +190,7 @@ class VoiceEncoder:
         """Return the sections of some segments, channel by channel within each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
         coded = side_by_side(lambda pair: self._segment(*pair, quality), pairs, len(pairs))
-        watched = _report_items(coded, len(pairs), progress)
+        watched = report_items(coded, len(pairs), progress)
         return [section for sections in watched for section in sections]
 
     def measured_codes(self, data: bytes) -> list[Codes]:
@@ -281,9 +282,3 @@ class VoiceEncoder:
             self._newest_codes[segment, channel] = codes[level][:, 0, 0]
         coded = encoder.sections()
         return [Section(PARTS * channel + n, coded.get(n, b"")) for n in range(1, PARTS + 1)]
-
-
-def _report_items(items: Iterable[Item], total: int, progress: Progress) -> Iterator[Item]:
-    for n, item in enumerate(items, start=1):
-        yield item
-        progress(n / total)

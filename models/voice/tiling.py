@@ -6,7 +6,7 @@ recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,16 +22,14 @@ from luxvox.timeline import FRAME_SAMPLES, n_frames
 Samples = NDArray[np.float32]
 CHUNK_FRAMES = 1000
 ANALYSED_FRAMES = 500  # at a time, so that a minute is enough for several threads
-Each = Callable[[Callable[["Chunk"], Tensor], Iterable["Chunk"]], Iterable[Tensor]]
-"""Does work on each of some chunks, and gives the results in order: `map`, or more at once."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Samples, and which of the frames that they reach are wanted.
+    """Samples to be analysed, and which of the frames that they reach are wanted.
 
     Attributes:
-        samples: [n] with a frame of context on both sides.
+        samples: [n] at 16 kHz and the common level.
         wanted: among the frames of the samples.
     """
 
@@ -39,42 +37,39 @@ class Chunk:
     wanted: slice
 
 
-def analyse(
+def chunks_of(
     model: SpeechModel,
     blocks: Iterable[Samples],
     n_samples: int,
-    chunk: int = ANALYSED_FRAMES,
-    each: Each = map,
-) -> Iterator[Tensor]:
-    """Yield latents [n_channels, 1, frames] of a recording, from the first frame to the last.
+    n_frames_each: int = ANALYSED_FRAMES,
+) -> Iterator[Chunk]:
+    """Yield the chunks of a recording, from the first frame to the last.
 
     Args:
-        model: the networks, on the device that does the work; latents are on the CPU.
+        model: the networks.
         blocks: samples [n] at 16 kHz and the common level, one after the other.
         n_samples: how many there are in all.
-        chunk: frames per chunk.
-        each: how the chunks are worked on.
+        n_frames_each: frames that are wanted of a chunk.
     """
-
-    @torch.no_grad()
-    def latents_of(part: Chunk) -> Tensor:
-        padded = torch.from_numpy(part.samples)[None].to(model.device)
-        latents = model.latents(spectrum_of_padded(padded))[0].cpu()
-        return latents[:, :, part.wanted]
-
-    yield from each(latents_of, _chunks(model, blocks, n_frames(n_samples), chunk))
-
-
-def _chunks(
-    model: SpeechModel, blocks: Iterable[Samples], total: int, chunk: int
-) -> Iterator[Chunk]:
-    """Yield the samples of each `chunk` of a recording's `total` frames."""
-    window, halo = SampleWindow(blocks), model.analysis_halo
-    for start in range(0, total, chunk):
-        stop = min(start + chunk, total)
+    window, halo, total = SampleWindow(blocks), model.analysis_halo, n_frames(n_samples)
+    for start in range(0, total, n_frames_each):
+        stop = min(start + n_frames_each, total)
         low, high = max(start - halo, 0), min(stop + halo, total)
         samples = window.cut((low - 1) * FRAME_SAMPLES, high * FRAME_SAMPLES)
         yield Chunk(samples.copy(), slice(start - low, stop - low))
+
+
+@torch.no_grad()
+def analyse(model: SpeechModel, chunk: Chunk) -> Tensor:
+    """Return the latents [n_channels, 1, frames] of a chunk, on the CPU.
+
+    Args:
+        model: the networks, on the device that does the work.
+        chunk: a part of a recording.
+    """
+    padded = torch.from_numpy(chunk.samples)[None].to(model.device)
+    latents = model.latents(spectrum_of_padded(padded))[0].cpu()
+    return latents[:, :, chunk.wanted]
 
 
 class SampleWindow:

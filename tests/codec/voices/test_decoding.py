@@ -75,7 +75,8 @@ def test_networks_compute_the_same_in_chunks(codec, chunk):
     samples = tone(200 * FRAME_SAMPLES)
     blocks = np.array_split(samples, 13)
     whole = codec.model.latents(spectrum(torch.from_numpy(samples)[None]))[0]
-    parts = list(tiling.analyse(codec.model, blocks, len(samples), chunk))
+    chunks = tiling.chunks_of(codec.model, blocks, len(samples), chunk)
+    parts = [tiling.analyse(codec.model, part) for part in chunks]
     assert torch.allclose(torch.cat(parts, 2), whole, atol=1e-4)
     numbers = torch.arange(whole.shape[2])
     noise = torch.where(numbers % 40 < 25, numbers, -1)

@@ -124,7 +124,8 @@ def quantisation_error(samples, effort):
     codec = weights.voice_codec(None)
     scale = amplitude_of(voice_header(data).gain)
     blocks = [(samples - samples.mean()).astype(np.float32) * np.float32(scale)]
-    latents = torch.cat(list(tiling.analyse(codec.model, blocks, len(samples))), 2)
+    chunks = tiling.chunks_of(codec.model, blocks, len(samples))
+    latents = torch.cat([tiling.analyse(codec.model, chunk) for chunk in chunks], 2)
     codes = luxvox.codes(data)
     error = latents - dequantise(codec, codes)
     return float(error.square().sum()), codes

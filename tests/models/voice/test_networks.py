@@ -118,6 +118,18 @@ def test_a_frame_depends_on_no_more_than_its_halo(narrow):
     assert int(reached.max() - reached.min()) > 1.5 * halo
 
 
+def test_latents_depend_on_no_more_than_the_halo_of_the_analysis(narrow):
+    wide = stir(widen(narrow, WIDE))
+    halo = wide.analysis_halo
+    n, middle = 2 * halo + 21, halo + 10
+    frames = torch.randn(1, N_REALS, n, requires_grad=True)
+    wide.latents(frames)[0, :, 0, middle].sum().backward()
+    assert frames.grad is not None
+    reached = torch.nonzero(frames.grad.abs().sum((0, 1)))[:, 0]
+    assert middle - halo <= int(reached.min()) and int(reached.max()) <= middle + halo
+    assert int(reached.max() - reached.min()) > 1.5 * halo
+
+
 @pytest.mark.parametrize("dilation", [1, 3])
 def test_the_depthwise_convolution_is_one(dilation):
     generator = torch.Generator().manual_seed(0)
