@@ -22,13 +22,20 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
+
+from luxvox.models.training.checkpoints import (
+    Learner,
+    PhaseState,
+    load_state,
+    rate_of_state,
+    save_state,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,32 +71,17 @@ class Phase(Protocol):
         """Write the trained part of the codec into the run folder."""
 
 
-@dataclass(frozen=True)
-class Learner:
-    """Everything a phase changes: parameters, their running means, and its own memory."""
-
-    parameters: dict[str, nn.Parameter]
-    means: dict[str, Tensor]
-    optimiser: torch.optim.Adam
-    memory: dict[str, Tensor]
-
-
-@dataclass
-class PhaseState:
-    """How far a phase has come; saved for a resume."""
-
-    step: int = 0
-    elapsed_s: float = 0.0
-    figures: dict[str, float] = field(default_factory=dict)
-
-
 def train(phase: Phase, run: Path, minutes: float, resume: bool, seed: int = 0) -> None:
     """Train one phase for `minutes` (counted over resumes) and write its part of the codec."""
+    state_path = run / f"phase-{phase.name}"
+    resumes = resume and state_path.with_suffix(".json").exists()
+    if resumes:
+        # A phase may choose another rate now that it has trained weights.
+        phase.learning_rate = rate_of_state(state_path) or phase.learning_rate
     learner = _learner(phase)
     state = PhaseState()
-    state_path = run / f"phase-{phase.name}"
-    if resume and state_path.with_suffix(".json").exists():
-        state = _load_state(state_path, learner)
+    if resumes:
+        state = load_state(state_path, learner)
         log.info("phase %s: resumed at step %d", phase.name, state.step)
 
     start = time.monotonic() - state.elapsed_s
@@ -254,7 +246,7 @@ def _checkpoint(
     """Save the state; write and validate the averaged weights as this phase's part of the codec."""
     if process_rank() > 0:
         return
-    _save_state(run / f"phase-{phase.name}", state, learner)
+    save_state(run / f"phase-{phase.name}", state, learner)
 
     # The phase validates and writes its own module, so the means replace the weights meanwhile.
     live = {name: p.detach().clone() for name, p in learner.parameters.items()}
@@ -268,65 +260,6 @@ def _checkpoint(
 
     _report(phase, run, state, {f"val_{k}": v for k, v in figures.items()}, minutes)
     record_phase(run, phase.name, state)
-
-
-def _save_state(path: Path, state: PhaseState, learner: Learner) -> None:
-    tensors = {f"memory/{name}": tensor.contiguous() for name, tensor in learner.memory.items()}
-
-    # The state of Adam is stored by name, since its own numbering depends on the groups.
-    for name, parameter in learner.parameters.items():
-        tensors[f"live/{name}"] = parameter.detach().contiguous()
-        tensors[f"mean/{name}"] = learner.means[name].contiguous()
-        for key, value in learner.optimiser.state[parameter].items():
-            tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
-    # Steps and seconds are in the same file, so a kill cannot separate them from the weights. The
-    # JSON is for people, and shows that there is something to resume.
-    tensors["step"] = torch.tensor(state.step)
-    tensors["elapsed_s"] = torch.tensor(state.elapsed_s, dtype=torch.float64)
-    save_atomically(tensors, path.with_suffix(".safetensors"))
-    write_json(path.with_suffix(".json"), {"step": state.step, "elapsed_s": state.elapsed_s})
-
-
-def _load_state(path: Path, learner: Learner) -> PhaseState:
-    tensors = load_file(path.with_suffix(".safetensors"))
-    with torch.no_grad():
-        # State that a checkpoint lacks keeps the initial values of the phase.
-        for name, tensor in learner.memory.items():
-            if f"memory/{name}" in tensors:
-                tensor.copy_(tensors[f"memory/{name}"])
-
-        # Adam has no state for a parameter before its first step.
-        for name, parameter in learner.parameters.items():
-            parameter.copy_(tensors[f"live/{name}"])
-            learner.means[name].copy_(tensors[f"mean/{name}"])
-            learner.optimiser.state[parameter] = {
-                key: _lay_out_as(parameter, tensors[f"adam/{key}/{name}"])
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"adam/{key}/{name}" in tensors
-            }
-
-    return PhaseState(int(tensors["step"]), float(tensors["elapsed_s"]))
-
-
-def _lay_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """Return a value in the memory layout of a parameter, which the fused optimiser relies on."""
-    if value.shape != parameter.shape:
-        return value
-    return torch.empty_like(parameter).copy_(value)
-
-
-def save_atomically(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write a safetensors file so that a kill leaves the old one whole."""
-    partial = path.with_suffix(".partial")
-    save_file({name: t.contiguous() for name, t in tensors.items()}, partial)
-    partial.replace(path)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file so that a kill leaves the old one whole."""
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)
 
 
 def _report(

@@ -19,15 +19,14 @@ import torch
 from torch import distributed
 
 from luxvox.errors import UsageError
+from luxvox.models.training.checkpoints import PhaseState, rate_of_state, write_json
 from luxvox.models.training.loop import (
     Phase,
-    PhaseState,
     log_to_stderr,
     process_rank,
     record_phase,
     train,
     wait_for_all,
-    write_json,
 )
 from luxvox.models.training.provenance import history, sources
 
@@ -209,8 +208,7 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
 
     # A fit has no batches to share out, so one process does it alone.
     if not callable(phase):
-        if job.learning_rate is not None:
-            phase.learning_rate = job.learning_rate
+        _set_learning_rate(phase, job)
         train(phase, job.run, job.minutes, job.resume, SEED)
     elif job.learning_rate is not None:
         raise UsageError(f"phase {job.phase} has no learning rate")
@@ -218,6 +216,18 @@ def _run(recipe: Recipe[Data], job: Job, data: tuple[Data, Data]) -> None:
         start = time.monotonic()
         phase()
         record_phase(job.run, job.phase, PhaseState(elapsed_s=time.monotonic() - start))
+
+
+def _set_learning_rate(phase: Phase, job: Job) -> None:
+    """Give a phase the learning rate that was asked for; a resume keeps its own."""
+    if job.learning_rate is None:
+        return
+    path = job.run / f"phase-{phase.name}"
+    if job.resume and path.with_suffix(".json").exists():
+        before = rate_of_state(path)
+        if before is not None and before != job.learning_rate:
+            raise UsageError(f"phase {phase.name} began with a learning rate of {before:g}")
+    phase.learning_rate = job.learning_rate
 
 
 def _log_next_command(recipe: Recipe[Data], job: Job) -> None:

@@ -13,7 +13,7 @@ from luxvox.entropy.picture.lattice import picture_levels
 from luxvox.entropy.picture.tables import start_tables
 from luxvox.models.picture.networks import PictureModel
 from luxvox.models.picture.weights import config_from_json, load_picture_codec
-from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.checkpoints import save_atomically
 from luxvox.models.training.picture.twin import ContextTwin
 
 PARTS_FILE = "parts.safetensors"

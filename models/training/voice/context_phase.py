@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from luxvox.entropy.voice.context import Context
 from luxvox.entropy.voice.plan import Codes
 from luxvox.errors import InputError
-from luxvox.models.training.loop import save_atomically
+from luxvox.models.training.checkpoints import save_atomically
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.stored_codes import (
     PIECE_FRAMES,

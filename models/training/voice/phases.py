@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from luxvox.models.training.loop import of_all_processes, save_atomically, share_generator
+from luxvox.models.training.checkpoints import save_atomically
+from luxvox.models.training.loop import of_all_processes, share_generator
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.training.voice.follower import CodebookFollower, first_late_stage
 from luxvox.models.training.voice.lloyd import codeword_counts, usage

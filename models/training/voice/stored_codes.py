@@ -22,7 +22,7 @@ from luxvox.entropy.voice.context import Context
 from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import InputError
-from luxvox.models.training.loop import write_json
+from luxvox.models.training.checkpoints import write_json
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.correction import HEARD_SHARE, correct_latents

@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from luxvox.errors import UsageError
-from luxvox.models.training.loop import Phase, process_rank, save_atomically, wait_for_all
+from luxvox.models.training.checkpoints import save_atomically
+from luxvox.models.training.loop import Phase, process_rank, wait_for_all
 from luxvox.models.training.provenance import earlier_core_hours
 from luxvox.models.training.run import SEED, Fit, Job
 from luxvox.models.training.voice.context_phase import (

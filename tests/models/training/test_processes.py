@@ -12,7 +12,7 @@ from torch import distributed, nn
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import spawn
 
-from luxvox.models.training import loop
+from luxvox.models.training import checkpoints, loop
 from luxvox.models.training.voice.follower import CodebookFollower
 from luxvox.models.voice.rvq import ResidualVQ
 
@@ -59,7 +59,7 @@ class Regression:
         return {"norm": float(self.layer.weight.norm())}
 
     def finish(self, run):
-        loop.save_atomically(dict(self.layer.state_dict()), run / "layer.safetensors")
+        checkpoints.save_atomically(dict(self.layer.state_dict()), run / "layer.safetensors")
 
 
 def train_steps(run, n_batches):
@@ -122,7 +122,9 @@ def follow_as_rank(rank, folder):
     store = FileStore(str(folder / "store"), N_RANKS)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=N_RANKS)
     half = slice(2 * rank, 2 * rank + 2)
-    loop.save_atomically(follow(*(x[half] for x in random_batch())), folder / f"{rank}.safetensors")
+    checkpoints.save_atomically(
+        follow(*(x[half] for x in random_batch())), folder / f"{rank}.safetensors"
+    )
     distributed.barrier()  # gloo aborts a process whose peer has gone
     distributed.destroy_process_group()
 
@@ -138,6 +140,6 @@ def test_codebooks_follow_the_batches_of_all_processes(tmp_path):
 
 def test_hours_count_all_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "n_processes", lambda: 2)
-    loop.record_phase(tmp_path, "joint", loop.PhaseState(elapsed_s=60.0))
+    loop.record_phase(tmp_path, "joint", checkpoints.PhaseState(elapsed_s=60.0))
     record = json.loads((tmp_path / "summary-joint.json").read_text())
     assert record["threads"] == 2 * torch.get_num_threads()

@@ -115,6 +115,17 @@ def test_weights_move_as_far_as_the_learning_rate(run, voices, monkeypatch):
     assert float(moved.median()) == pytest.approx(0.125, rel=0.01)
 
 
+def test_a_resume_takes_the_options_of_the_beginning(run, voices):
+    train_as(voices, run, A_STEP, "synthesis", keep_codebooks=True, learning_rate=0.001)
+    options = {"resume": True, "keep_codebooks": True, "learning_rate": 0.001}
+    train_as(voices, run, 1.0 / 60.0, "synthesis", **options)
+    assert steps_of(run, "synthesis") > 1
+    with pytest.raises(UsageError, match="trained other tensors until now"):
+        train_as(voices, run, 1.0, "synthesis", **{**options, "keep_codebooks": False})
+    with pytest.raises(UsageError, match=r"began with a learning rate of 0\.001"):
+        train_as(voices, run, 1.0, "synthesis", **{**options, "learning_rate": 0.002})
+
+
 def test_crops_are_corrected_as_in_the_encoder(run, voices, monkeypatch):
     """Correct one crop for fixed networks, as often as the default effort does, by the same steps.
 
