@@ -12,11 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from luxvox.codec.container import MAGIC
 from luxvox.codec.container.limits import DEFAULT_MAX_PIXELS
 from luxvox.codec.picture.files import cut_jpeg, jpeg_markers, png, tiff
 from luxvox.codec.picture.files.facts import facts_of
-from luxvox.codec.picture.files.kinds import HEAD_BYTES, refusal
+from luxvox.codec.picture.files.kinds import HEAD_BYTES
 from luxvox.codec.picture.files.metadata import Metadata, exif_of_tags, make_true
 from luxvox.codec.picture.files.missing import NOTE_ON_CUT, check_missing
 from luxvox.codec.picture.files.modes import Samples, colour_key, samples_of, with_key
@@ -53,8 +52,6 @@ def from_file(source: Source, max_pixels: int = DEFAULT_MAX_PIXELS) -> Raster:
     """
     with stream_of(source) as stream:
         head = stream.read(HEAD_BYTES)
-    if head.startswith(MAGIC):  # which Pillow can read, too, with luxvox.pillow
-        raise refusal(head)
     try:
         with open_image(source, max_pixels) as image:
             return _with_notes_on_data(_read(image, source, head), image, source)

@@ -28,8 +28,9 @@ from luxvox.late_imports import no_fork_meanwhile
 from luxvox.process_setting import ProcessSetting
 
 # These are not pictures of their own: they call another program, or hold no pixels Pillow can read.
-# It reads FITS without its scale, and as unsigned.
-_NOT_OPENED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "XVTHUMB", "FITS"})
+# It reads FITS without its scale, and as unsigned. Files of luxvox, which it reads with
+# luxvox.pillow, are compressed already.
+_NOT_OPENED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5", "XVTHUMB", "FITS", "LVX"})
 
 # What Pillow's readers raise about a file that is not in their format after all.
 _NOT_MINE = (SyntaxError, IndexError, TypeError, struct.error)
