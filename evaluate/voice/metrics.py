@@ -63,11 +63,13 @@ def visqol(original: Samples, decoded: Samples, test_file: TestFile, setting: Se
 def dnsmos(original: Samples, decoded: Samples, test_file: TestFile, setting: Setting) -> float:
     """Return the overall score of DNSMOS P.835 (Reddy et al., 2022), 1 to 5, by speechmos.
 
-    It only hears the decoded voice; a poor recording scores low, however well it was kept.
+    It only hears the decoded voice: a poor recording scores low, however well it was kept, and
+    silence scores higher than noise.
     """
     _refuse_silence(original)
-    package = importlib.import_module("speechmos.dnsmos")
-    return float(package.run(decoded.clip(-1.0, 1.0), VOICE_RATE_HZ)["ovrl_mos"])
+    if not np.isfinite(decoded).all():
+        raise NotApplicable("the decoded voice has values that are not finite")
+    return float(_dnsmos()(decoded.clip(-1.0, 1.0), VOICE_RATE_HZ, False)["ovrl_mos"])
 
 
 def speaker_cosine(
@@ -116,6 +118,21 @@ def _visqol() -> Any:
     api = importlib.import_module("visqol").VisqolApi()
     api.create(mode="speech")
     return api
+
+
+@functools.lru_cache(maxsize=1)
+def _dnsmos() -> Any:
+    package, runtime = map(importlib.import_module, ("speechmos.dnsmos", "onnxruntime"))
+    models = Path(str(package.__file__)).parent / "dnsmos_models"
+    paths = [str(models / name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
+    scorer = package.DNSMOS(*paths)
+
+    # Its own sessions take all cores, in each of the processes that evaluate.
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    sessions = [runtime.InferenceSession(path, options) for path in paths]
+    scorer.onnx_sess, scorer.p808_onnx_sess = sessions
+    return scorer
 
 
 @functools.lru_cache(maxsize=64)
