@@ -51,7 +51,7 @@ _TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and
 }
 _ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with and without correction of latents
 _CORRECTION_SHARE = 0.7  # of the remaining work
-_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 2)  # at a time, to save half of the memory
+_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 4)  # at a time, to save three quarters of the memory
 _MAX_NEIGHBOURS = 16  # frames on each side, a third of a second
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of each
 _ALL = slice(None)

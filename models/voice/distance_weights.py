@@ -13,9 +13,9 @@ FOR_TRAINING: Final[Mapping[str, float]] = {
     "mel_320": 0.7,
     "mel_640": 0.3,
     "texture": 0.3,
-    "timbre": 2.0,
-    "intelligibility": 6.0,
-    "loudness": 1.6,
+    "timbre": 1.5,
+    "intelligibility": 5.0,
+    "loudness": 1.1,
 }
 FOR_CORRECTION: Final[Mapping[str, float]] = {
     "magnitude": 1.0,

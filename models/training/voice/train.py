@@ -50,7 +50,14 @@ log = logging.getLogger(__name__)
 
 JOINT, CONTEXT, SYNTHESIS = "joint", "context", "synthesis"
 STAGES = range(4, 61)  # at least the first section, at most the limit of the loader
-NEW = SpeechConfig(n_stages=28, finest_depth=36.4, slope_rise=3.253808867751506, wide_width=384)
+NEW = SpeechConfig(
+    n_stages=28,
+    finest_depth=36.4,
+    slope_rise=3.253808867751506,
+    wide_width=384,
+    wide_synthesis=(1, 2, 4, 1, 2, 4, 1, 2, 1, 1, 2, 1, 2),
+    fine=(1, 2, 4, 8, 1, 2, 1),
+)
 """The networks of new models."""
 
 

@@ -186,7 +186,7 @@ def test_progress_covers_corrections_and_search(effort):
     voices.compress_speech(samples, 16_000, bitrate=0.8, effort=effort, progress=shares.append)
     assert shares == sorted(shares) and 0.0 < shares[0] and shares[-1] == 1.0
     if effort == 5:
-        assert sum(0.1 < share < 0.735 for share in shares) == 2 * 7  # channels, halves of segments
+        assert sum(0.1 < share < 0.735 for share in shares) == 2 * 12  # channels, quarters
     search_start = 0.735 if effort == 5 else 0.5
     n_coded = sum(search_start < share < 1.0 for share in shares)
     assert n_coded > 0 and n_coded % (2 * 4) == 0  # channels, segments; any number of tries
