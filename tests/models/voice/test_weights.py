@@ -56,7 +56,8 @@ def test_matrices_in_int8_come_back():
     again = pack_speech(codec.model, level)
     stored = load_file(find_card("voice").path.with_suffix(".safetensors"))
     names = [name.removesuffix(SCALES) for name in stored if name.endswith(SCALES)]
-    assert len(names) == 2 * len(codec.model.config.wide_synthesis)
+    config = codec.model.config
+    assert len(names) == 2 * (config.synthesis_blocks + len(config.wide_synthesis))
     for name in names:
         assert stored[name].dtype == torch.int8
         assert torch.equal(again[name], stored[name])
