@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from types import FrameType
 
-_NEW_OBJECTS = 50_000  # after which garbage is looked for; Python's own number is 700
+_NEW_OBJECTS = 50_000  # after which garbage is looked for; Python's own number is 700 to 2,000
 
 # Sent by a user, a shell or a service manager to end a process; Python itself handles Ctrl-C.
 _ENDING = tuple(

@@ -81,7 +81,7 @@ def code_at_full_depth(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) 
     return Frames(codes, power, bits, (latents if keeps_latents else latents[:, :, :0]).half())
 
 
-def leave_uncoded(codec: VoiceCodec, latents: Tensor, keeps_latents: bool) -> Frames:
+def leave_uncoded(codec: VoiceCodec, latents: Tensor) -> Frames:
     """Keep latents for correction, without codes, but with their expected cost."""
     expected = codec.model.expected_bits()[:, None]
     power = power_db(latents[None])[0, 0].numpy()

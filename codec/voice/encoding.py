@@ -135,11 +135,10 @@ class VoiceEncoder:
 
     def _analyse(self, progress: Progress) -> tuple[Frames, ...]:
         n_coded = coded_length(self.header.n_samples, self.header.sample_rate_hz)
-        code = functools.partial(
-            leave_uncoded if self._is_to_be_corrected else code_at_full_depth,
-            self.codec,
-            keeps_latents=self._work.chooses_again,
-        )
+        code = functools.partial(leave_uncoded, self.codec)
+        if not self._is_to_be_corrected:
+            keeps_latents = self._work.chooses_again
+            code = functools.partial(code_at_full_depth, self.codec, keeps_latents=keeps_latents)
         share = 1.0 / len(self._blocks)
         return tuple(
             analyse_channel(

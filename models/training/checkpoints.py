@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -30,7 +30,6 @@ class PhaseState:
 
     step: int = 0
     elapsed_s: float = 0.0
-    figures: dict[str, float] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: PhaseState, learner: Learner) -> None:
@@ -44,7 +43,7 @@ def save_state(path: Path, state: PhaseState, learner: Learner) -> None:
         for key, value in learner.optimiser.state[parameter].items():
             tensors[f"adam/{key}/{name}"] = torch.as_tensor(value).clone().contiguous()
     # Steps and seconds are in the same file, so a kill cannot separate them from the weights. The
-    # JSON is for people, and shows that there is something to resume.
+    # JSON is for people, shows that there is something to resume, and at which learning rate.
     tensors["step"] = torch.tensor(state.step)
     tensors["elapsed_s"] = torch.tensor(state.elapsed_s, dtype=torch.float64)
     save_atomically(tensors, path.with_suffix(".safetensors"))
