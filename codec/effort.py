@@ -79,11 +79,11 @@ VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
     2: VoiceWork(1, 0, True),
     3: VoiceWork(2, 0),
-    4: VoiceWork(1, 2, True),
-    5: VoiceWork(1, 3, True),
-    6: VoiceWork(1, 6, True),
-    7: VoiceWork(1, 10, True),
-    8: VoiceWork(1, 16, True),
+    4: VoiceWork(1, 3, True),
+    5: VoiceWork(1, 6, True),
+    6: VoiceWork(1, 9, True),
+    7: VoiceWork(1, 12, True),
+    8: VoiceWork(1, 18, True),
     9: VoiceWork(1, 32, True),
 }
 

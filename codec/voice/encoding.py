@@ -32,7 +32,7 @@ from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
-from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
+from luxvox.models.voice.correction import correct_latents, networks_for_correction
 from luxvox.models.voice.tiling import SampleWindow
 from luxvox.progress import Progress, part_of, report_items, silent
 from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_segments
@@ -51,8 +51,8 @@ _TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and
 }
 _ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with and without correction of latents
 _CORRECTION_SHARE = 0.7  # of the remaining work
-_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 4)  # at a time, to save three quarters of the memory
-_MAX_NEIGHBOURS = 16  # frames on each side, a third of a second
+_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 5)  # at a time, to save four fifths of the memory
+_MAX_NEIGHBOURS = 8  # frames on each side, a sixth of a second
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of each
 _ALL = slice(None)
 
@@ -230,24 +230,23 @@ class VoiceEncoder:
         return min(self.codec.model.synthesis_halo, _MAX_NEIGHBOURS)
 
     def _correct(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
-        """Correct the latents of some frames, and adjust their powers by audibility.
+        """Correct the latents of some frames.
 
         Neighbours are decoded with them, but not changed.
         """
         model, (frames, samples) = self.codec.model, window
         heard = slice(frames.start, frames.stop)
         power = self._channels[channel].power_db[heard]
+        depths = self._depths(power, quality)
         corrected = correct_latents(
-            self._networks,
+            networks_for_correction(self._networks),
             self._channels[channel].latents[:, :, heard].float(),
             torch.from_numpy(samples),
-            lambda heard_db: self._depths(power + HEARD_SHARE * heard_db, quality),
+            depths,
             self._work.n_corrections,
         )
 
-        # More audible frames get more stages; codes beyond the depth are only estimated.
-        power = power + np.float32(HEARD_SHARE) * corrected.heard_db
-        depths = self._depths(power, quality)
+        # Codes beyond the depth are only estimated.
         coded = np.arange(corrected.codes.shape[1])[:, None] < depths
         static = model.static_bits(corrected.codes)
         bits = np.where(coded, static, model.expected_bits()[:, None])

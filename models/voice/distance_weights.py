@@ -15,7 +15,7 @@ FOR_TRAINING: Final[Mapping[str, float]] = {
     "texture": 0.3,
     "timbre": 1.5,
     "intelligibility": 5.0,
-    "loudness": 1.1,
+    "loudness": 1.3,
 }
 FOR_CORRECTION: Final[Mapping[str, float]] = {
     "magnitude": 1.0,
@@ -24,5 +24,5 @@ FOR_CORRECTION: Final[Mapping[str, float]] = {
     "texture": 0.25,
     "timbre": 1.0,
     "intelligibility": 5.34,
-    "loudness": 0.69,
+    "loudness": 0.85,
 }

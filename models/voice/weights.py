@@ -2,8 +2,8 @@
 
 The codebooks are stored once, as the integer codewords of the context model: the float codec uses
 exactly the same numbers. They are rounded to int8 times a power of two for each stage and channel,
-which is far finer than the residual of a stage. The matrices in the blocks of the synthesis, but
-for those on short windows, are rounded similarly, with a scale for each row.
+which is far finer than the residual of a stage. The matrices in the blocks of analysis and
+synthesis, but for those on short windows, are rounded similarly, with a scale for each row.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ EXPONENTS = "exponents"
 GROUPS = "groups"
 MAX_CODEWORD, MAX_EXPONENT = 127, 8  # together below 2^15
 SCALES = ".scales"  # of the rows of a matrix in int8
-_IN_INT8 = "synthesis.blocks.", "wide_synthesis.blocks."
+_IN_INT8 = tuple(
+    f"{path}.blocks." for path in ("analysis", "wide_analysis", "synthesis", "wide_synthesis")
+)
 _MATRICES = "expand.weight", "project.weight"
 _MIN_SCALE = 2.0**-14  # the smallest normal float16
 _CODEBOOKS = "vq.codebooks"

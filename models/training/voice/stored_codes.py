@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import logging
@@ -25,7 +24,7 @@ from luxvox.errors import InputError
 from luxvox.models.training.checkpoints import write_json
 from luxvox.models.training.voice.data import Recordings
 from luxvox.models.voice.choice import VoiceChoice
-from luxvox.models.voice.correction import HEARD_SHARE, correct_latents
+from luxvox.models.voice.correction import correct_latents
 from luxvox.models.voice.networks import LEVEL, SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.spectra import spectrum
 from luxvox.timeline import CODED_RATE_HZ
@@ -174,10 +173,9 @@ def _codes_at(
     """Return codes [stages, F] at a log-step, of corrected latents."""
     corrected = voice.latents[0]  # [1, n_channels, 1, F] -> [n_channels, 1, F]
     power = power_db(voice.latents)[0, 0].numpy()  # [1, 1, F] -> [F]
-    depths_of = functools.partial(_depths, model, log_step_int / 127.0, power)
-    result = correct_latents(model, corrected, voice.samples, depths_of, N_CORRECTIONS)
+    depths = model.depths_of_powers(power, log_step_int / 127.0)
+    result = correct_latents(model, corrected, voice.samples, depths, N_CORRECTIONS)
     corrected = result.latents
-    depths = depths_of(result.heard_db)
 
     # [stages, 1, 1, F] -> [stages, F]
     if context is not None:
@@ -222,16 +220,6 @@ def _replace_folder(folder: Path, arrays: Mapping[str, NDArray[Any]], coder: str
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _depths(
-    model: SpeechModel,
-    log_step: float,
-    power: NDArray[np.float32],
-    heard_db: NDArray[np.float32],
-) -> NDArray[np.int64]:
-    """Return the stages of frames as the encoder chooses them."""
-    return model.depths_of_powers(power + HEARD_SHARE * heard_db, log_step)
 
 
 def _draw_recordings(voices: Recordings, generator: torch.Generator) -> set[int]:

@@ -2,9 +2,9 @@
 
 The encoder corrects latents by the gradient of the audible distance
 (`luxvox.models.voice.correction`), which a training step computes anyway. So a crop stays in the
-batch for four steps, and after each its latents are corrected and coded again. The synthesis
-learns from codes of latents with 0, 1, 2 and 3 corrections; the default effort makes 3. The
-distances have the weights of training here.
+batch for seven steps, and after each its latents are corrected and coded again. The synthesis
+learns from codes of latents with 0 to 6 corrections; the default effort makes 6. The distances have
+the weights of training here.
 
 Codewords are the input of the synthesis, and learn by the same gradient, unless the codes are to
 keep their meaning for the context model.
@@ -23,7 +23,7 @@ from luxvox.models.training.voice.phases import (
     JointSpeechPhase,
     random_log_steps,
 )
-from luxvox.models.voice.correction import HEARD_SHARE, audibility_db, first_length, take_step
+from luxvox.models.voice.correction import first_length, take_step
 from luxvox.models.voice.losses import distortions, spectra
 from luxvox.models.voice.networks import SYNTHESIS_PARTS, SpeechModel, power_db
 from luxvox.models.voice.rvq import ResidualVQ
@@ -35,7 +35,7 @@ CODEBOOKS = "vq.codebooks"
 CODEBOOKS_FACTOR = (
     15.0  # on the learning rate, since codewords are about that much larger than weights
 )
-CORRECTIONS = 3
+CORRECTIONS = 6
 TIMES = CORRECTIONS + 1  # how often a crop is decoded
 SHIFTS = FRAME_SAMPLES // 2  # spectra start later by fewer samples than this
 CUT_SHARE = TIMES * PREFIX_SHARE  # of crops decoded for the last time, since no correction follows
@@ -66,11 +66,10 @@ class SpeechSynthesisPhase(JointSpeechPhase):
             codewords.register_hook(lambda gradient: gradient.index_fill(2, null, 0.0))  # type: ignore[no-untyped-call]
 
         # The crops in the batch. At first all count as decoded often enough, so they are replaced.
-        zeros = torch.zeros(BATCH, CROP_FRAMES + 1)
         self.samples = torch.zeros(BATCH, CROP_FRAMES * FRAME_SAMPLES)
         self.log_step = torch.zeros(BATCH, dtype=torch.float64)
         self.latents = torch.zeros(BATCH, model.config.n_channels, 1, CROP_FRAMES + 1)
-        self.power, self.heard_db = zeros.clone(), zeros.clone()  # in decibels
+        self.power = torch.zeros(BATCH, CROP_FRAMES + 1)  # in decibels
         self.n_decoded = torch.full((BATCH,), TIMES)
 
         # For the next correction: quantisation error, gradient, and length of a step.
@@ -88,7 +87,6 @@ class SpeechSynthesisPhase(JointSpeechPhase):
             "log_step",
             "latents",
             "power",
-            "heard_db",
             "n_decoded",
             "error",
             "gradient",
@@ -125,8 +123,6 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         coded = self._depths(crop)[0] > 0
         if n_corrected == 0 and coded.any():
             self.length[crop] = first_length(error[..., coded], CORRECTIONS)
-            products = (error * gradient).sum((0, 1))
-            self.heard_db[crop] = torch.from_numpy(audibility_db(products, coded.numpy()))
 
         done = n_corrected / CORRECTIONS
         self.latents[crop] = take_step(self.latents[crop], gradient, self.length[crop], done)
@@ -143,17 +139,17 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         latents = self.model.latents(spectrum(samples))
         self.samples[old], self.latents[old] = samples, latents
         self.log_step[old] = log_steps[torch.randperm(BATCH, generator=generator)[: len(old)]]
-        self.power[old], self.heard_db[old] = power_db(latents)[:, 0], 0.0
+        self.power[old] = power_db(latents)[:, 0]
 
-        # In the first batch crops count as decoded 0 to 3 times, so that a few leave at a time.
+        # In the first batch crops count as decoded 0 to 6 times, so that a few leave at a time.
         # Those past their first decoding have no length of corrections, and are not corrected.
         self.length[old] = 0.0
         self.n_decoded[old] = torch.arange(BATCH) % TIMES if len(old) == BATCH else 0
 
     def _depths(self, crop: int) -> Tensor:
         """Return how many stages each frame of a crop gets, int64 [1, F]."""
-        power = self.power[crop] + HEARD_SHARE * self.heard_db[crop]
-        depths = self.model.depths_of_powers(power.numpy(), float(self.log_step[crop]))
+        power, log_step = self.power[crop].numpy(), float(self.log_step[crop])
+        depths = self.model.depths_of_powers(power, log_step)
         return torch.from_numpy(depths)[None]
 
     def _decodable(self, generator: torch.Generator) -> Tensor:

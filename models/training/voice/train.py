@@ -55,8 +55,8 @@ NEW = SpeechConfig(
     finest_depth=36.4,
     slope_rise=3.253808867751506,
     wide_width=384,
-    wide_synthesis=(1, 2, 4, 1, 2, 4, 1, 2, 1, 1, 2, 1, 2),
-    fine=(1, 2, 4, 8, 1, 2, 1),
+    wide_synthesis=(1, 2, 4, 1, 2, 4, 1, 2, 1, 1, 2, 1, 2, 1, 2, 1, 2),
+    fine=(1, 2, 4, 8, 1, 2, 1, 2),
 )
 """The networks of new models."""
 
