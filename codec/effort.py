@@ -74,14 +74,14 @@ class VoiceWork:
         return self.beam_width > 1 or self.by_context
 
 
-# A beam gains nothing over corrections, which are made for the words of a greedy search.
+# A beam gains nothing over corrections, which are made for the codewords of a greedy search.
 VOICE_WORK: Final[Mapping[int, VoiceWork]] = {
     1: VoiceWork(1, 0),
     2: VoiceWork(1, 0, True),
     3: VoiceWork(2, 0),
     4: VoiceWork(1, 3, True),
-    5: VoiceWork(1, 6, True),
-    6: VoiceWork(1, 9, True),
+    5: VoiceWork(1, 5, True),
+    6: VoiceWork(1, 8, True),
     7: VoiceWork(1, 12, True),
     8: VoiceWork(1, 18, True),
     9: VoiceWork(1, 32, True),

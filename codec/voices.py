@@ -126,7 +126,7 @@ def compress_recording(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> bytes:
-    """Compress an open recording, which is read twice, in blocks; see `compress_speech`."""
+    """Compress an open recording, which is read several times, in blocks; see `compress_speech`."""
     request = _Request(bitrate, size, quality, effort, device)
     data, cautions = _compress(recording, request, progress)
     warn_all(cautions, stacklevel=2)

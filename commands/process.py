@@ -77,8 +77,8 @@ def open_standard_descriptors() -> None:
 def seek_garbage_seldom() -> None:
     """Let Python look for garbage less often.
 
-    Importing torch makes a million objects, all of which stay. To search them again and again takes
-    a tenth of a second, or two.
+    Importing torch makes a million objects, all of which stay. Searching them repeatedly
+    takes 0.1 to 0.2 s.
     """
     gc.set_threshold(_NEW_OBJECTS)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,7 @@ from luxvox.entropy.voice.plan import Codes
 from luxvox.entropy.voice.visitors import CodesEncoder, Source, fixed_source
 from luxvox.entropy.voice.walk import walk
 from luxvox.models.voice.choice import VoiceChoice
-from luxvox.models.voice.correction import correct_latents, networks_for_correction
+from luxvox.models.voice.correction import MIN_FRAMES, correct_latents, networks_for_correction
 from luxvox.models.voice.tiling import SampleWindow
 from luxvox.progress import Progress, part_of, report_items, silent
 from luxvox.timeline import FRAME_SAMPLES, PARTS, SEGMENT_FRAMES, coded_length, n_segments
@@ -46,12 +47,12 @@ Samples = NDArray[np.float32]
 
 _FINENESS = 0.2, 0.3, 0.45, 0.7, 0.85  # of qualities, 0 … 1
 _TYPICAL_RATIOS = {  # bits of codes relative to static tables: by fineness, and by `by_context`
-    True: (0.817, 0.835, 0.842, 0.816, 0.794),
-    False: (0.858, 0.873, 0.871, 0.853, 0.83),
+    True: (0.799, 0.821, 0.827, 0.813, 0.79),
+    False: (0.848, 0.865, 0.868, 0.848, 0.827),
 }
 _ANALYSIS_SHARE = {True: 0.1, False: 0.5}  # of the work: with and without correction of latents
 _CORRECTION_SHARE = 0.7  # of the remaining work
-_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 5)  # at a time, to save four fifths of the memory
+_CORRECTED_FRAMES = -(-SEGMENT_FRAMES // 4)  # at a time, to save three quarters of the memory
 _MAX_NEIGHBOURS = 8  # frames on each side, a sixth of a second
 _FILE_BYTES, _SECTION_BYTES = 24, 5  # overhead of all sections together, and of each
 _ALL = slice(None)
@@ -68,14 +69,29 @@ def _move(codec: VoiceCodec, device: str) -> SpeechModel:
     return copy.deepcopy(codec.model).to(device)
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Frames that are decoded together to correct some of them.
+
+    Attributes:
+        frames: all of them.
+        corrected: those of `frames` that are corrected, counted from its start; the others are
+            their neighbours.
+        samples: [320 · (n − 1)] at 16 kHz and the common level.
+    """
+
+    frames: range
+    corrected: slice
+    samples: Samples
+
+
 class VoiceEncoder:
     """Makes several files of one recording, without analysing it twice.
 
-    Codes at full depth are kept, and every quality is cut from them. Latents (19 kB a second in
-    half precision, which is far finer than the codewords) are kept if higher efforts need them.
-    With a beam wider than 1, or with the context model's costs, codes are chosen again for the
-    depths of frames at a quality. Correction reads the recording again, and first corrects the
-    latents for these depths.
+    Without corrections, codes are chosen at full depth first, and the lowest effort cuts every
+    quality from them. The others keep latents (19 kB a second in half precision, which is far finer
+    than the codewords), and choose codes for the depths of frames at a quality. Correction reads
+    the recording again, and corrects the latents for these depths first.
 
     Args:
         codec: the networks, on the CPU.
@@ -152,14 +168,16 @@ class VoiceEncoder:
         if not self._is_to_be_corrected:
             return
         channels = []
+        networks = networks_for_correction(self._networks)
         for channel, frames in enumerate(self._channels):
             total = len(frames.power_db)
-            correct = in_one_thread(functools.partial(self._correct, channel, quality))
+            correct = in_one_thread(functools.partial(self._correct, networks, channel, quality))
             n_windows = -(-total // _CORRECTED_FRAMES)
             windows = side_by_side(correct, self._windows(channel, total), n_windows)
             share = _CORRECTION_SHARE / len(self._channels)
             done = part_of(self._progress, channel * share, share)
-            channels.append(join_frames(report_items(windows, n_windows, done), total))
+            with contextlib.closing(windows) as parts:
+                channels.append(join_frames(report_items(parts, n_windows, done), total))
         self._channels = tuple(channels)
         self._work = replace(self._work, n_corrections=0)
         self._progress = part_of(self._progress, _CORRECTION_SHARE, 1.0 - _CORRECTION_SHARE)
@@ -189,8 +207,9 @@ class VoiceEncoder:
         """Return the sections of some segments, channel by channel within each."""
         pairs = [(n, channel) for n in segments for channel in range(self.header.channels)]
         coded = side_by_side(lambda pair: self._segment(*pair, quality), pairs, len(pairs))
-        watched = report_items(coded, len(pairs), progress)
-        return [section for sections in watched for section in sections]
+        with contextlib.closing(coded) as parts:
+            watched = report_items(parts, len(pairs), progress)
+            return [section for sections in watched for section in sections]
 
     def measured_codes(self, data: bytes) -> list[Codes]:
         """Return the codes [stages, frames] of measured segments in one of the encoder's files."""
@@ -216,32 +235,34 @@ class VoiceEncoder:
     def _depths(self, power_db: NDArray[np.float32], quality: Quality) -> NDArray[np.int64]:
         return self.codec.model.depths_of_powers(power_db, quality.log_step)
 
-    def _windows(self, channel: int, total: int) -> Iterator[tuple[range, Samples]]:
+    def _windows(self, channel: int, total: int) -> Iterator[_Window]:
         """Yield frames that are corrected together, with their neighbours and samples."""
         halo, window = self._neighbours, SampleWindow(self._blocks[channel]())
         for start in range(0, total, _CORRECTED_FRAMES):
-            low, high = max(start - halo, 0), min(start + _CORRECTED_FRAMES + halo, total)
+            # The last frames may be too few, and need more neighbours.
+            low = max(min(start - halo, total - MIN_FRAMES), 0)
+            high = min(start + _CORRECTED_FRAMES + halo, total)
+            corrected = slice(start - low, start - low + _CORRECTED_FRAMES)
             samples = window.cut(low * FRAME_SAMPLES, (high - 1) * FRAME_SAMPLES)
-            yield range(low, high), samples.copy()
+            yield _Window(range(low, high), corrected, samples.copy())
 
     @property
     def _neighbours(self) -> int:
         """Frames on each side that are decoded with corrected ones; more would matter little."""
         return min(self.codec.model.synthesis_halo, _MAX_NEIGHBOURS)
 
-    def _correct(self, channel: int, quality: Quality, window: tuple[range, Samples]) -> Frames:
-        """Correct the latents of some frames.
-
-        Neighbours are decoded with them, but not changed.
-        """
-        model, (frames, samples) = self.codec.model, window
-        heard = slice(frames.start, frames.stop)
-        power = self._channels[channel].power_db[heard]
+    def _correct(
+        self, networks: SpeechModel, channel: int, quality: Quality, window: _Window
+    ) -> Frames:
+        """Correct the latents of some frames; their neighbours are not changed."""
+        model = self.codec.model
+        frames = slice(window.frames.start, window.frames.stop)
+        power = self._channels[channel].power_db[frames]
         depths = self._depths(power, quality)
         corrected = correct_latents(
-            networks_for_correction(self._networks),
-            self._channels[channel].latents[:, :, heard].float(),
-            torch.from_numpy(samples),
+            networks,
+            self._channels[channel].latents[:, :, frames].float(),
+            torch.from_numpy(window.samples),
             depths,
             self._work.n_corrections,
         )
@@ -251,8 +272,7 @@ class VoiceEncoder:
         static = model.static_bits(corrected.codes)
         bits = np.where(coded, static, model.expected_bits()[:, None])
 
-        before = self._neighbours if frames.start else 0
-        own = slice(before, before + _CORRECTED_FRAMES)
+        own = window.corrected
         return uncoded_frames(corrected.latents[:, :, own], power[own], bits[:, own])
 
     def _source(self, channel: int, frames: slice, depths: NDArray[np.int64]) -> Source:

@@ -150,8 +150,10 @@ def _check(recipe: Recipe[Data], job: Job) -> None:
         raise UsageError(f"{job.minutes:g} minutes, legal: more than 0")
 
     if job.learning_rate is not None:
-        if job.phase in (None, START):
-            raise UsageError("a learning rate is that of one phase: name it (--phase)")
+        if job.phase == START:
+            raise UsageError(f"phase {START} has no learning rate")
+        if job.phase is None:
+            raise UsageError("--learning-rate applies to one phase: name it with --phase")
         if not 0.0 < job.learning_rate <= 1.0:
             raise UsageError(f"learning rate {job.learning_rate:g}, legal: more than 0, at most 1")
 

@@ -23,12 +23,14 @@ from luxvox.models.processor import has_bfloat16
 from luxvox.models.voice.distance_weights import FOR_CORRECTION
 from luxvox.models.voice.losses import Spectra, distortions, spectra
 from luxvox.models.voice.networks import SYNTHESIS_PARTS, SpeechModel
+from luxvox.timeline import FRAME_SAMPLES
 
 EVENNESS = 0.75  # of gradients over frames: 0 leaves them, 1 makes all lengths equal
 FIRST_STEP = 0.55  # of the quantisation error (root mean squares); divided by √n for n steps
 STEP_LIMIT = 0.25  # of the first: the limit that the lengths of steps approach
 FLOOR = 1e-12
 MIN_SAMPLES = 6720  # fewer are too short for the distances
+MIN_FRAMES = MIN_SAMPLES // FRAME_SAMPLES + 1
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,11 @@ def correct_latents(
 
 @functools.lru_cache(maxsize=4)
 def networks_for_correction(model: SpeechModel) -> SpeechModel:
-    """Return networks that correct as those of a model do, but faster on some processors.
+    """Return networks that correct as those of a model do, but take less memory.
 
-    They hold the matrices of the synthesis in bfloat16, if the processor multiplies those; else
-    each gradient would convert them, a tenth of its time. All other tensors are shared.
+    They hold the matrices of the synthesis in bfloat16, if the processor multiplies those;
+    otherwise every thread that corrects converts them to a copy of its own, for each gradient. All
+    other tensors are shared.
     """
     if not _in_bfloat16(model.device):
         return model

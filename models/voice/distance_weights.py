@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Final
 
 FOR_TRAINING: Final[Mapping[str, float]] = {
-    "magnitude": 1.0,
-    "mel_320": 0.7,
-    "mel_640": 0.3,
+    "magnitude": 1.2,
+    "mel_320": 0.85,
+    "mel_640": 0.35,
     "texture": 0.3,
     "timbre": 1.5,
     "intelligibility": 5.0,
-    "loudness": 1.3,
+    "loudness": 1.0,
 }
 FOR_CORRECTION: Final[Mapping[str, float]] = {
     "magnitude": 1.0,

@@ -72,8 +72,8 @@ class SpeechConfig:
         finest_depth: stages that a frame of the reference power would get at quality 100 if there
             were enough; none at quality 1, and in between by `DEPTH_POWER`.
         coarsest_slope, finest_slope, slope_rise: stages that a frame gets for each decibel of its
-            latent's power: at quality 1, at most, and the increase up to quality 100 without that
-            limit.
+            latent's power are coarsest_slope + slope_rise · fineness, at most finest_slope;
+            fineness is 0 at quality 1 and 1 at quality 100.
     """
 
     n_channels: int = 192

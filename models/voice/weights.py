@@ -3,7 +3,7 @@
 The codebooks are stored once, as the integer codewords of the context model: the float codec uses
 exactly the same numbers. They are rounded to int8 times a power of two for each stage and channel,
 which is far finer than the residual of a stage. The matrices in the blocks of analysis and
-synthesis, but for those on short windows, are rounded similarly, with a scale for each row.
+synthesis, except those on short windows, are rounded similarly, with a scale for each row.
 """
 
 from __future__ import annotations

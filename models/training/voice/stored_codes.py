@@ -51,10 +51,10 @@ def store_speech_codes(
 ) -> None:
     """Code recordings of 128 frames and more, and write the codes.
 
-    At most 45 minutes of them are coded as in the encoder: latents are corrected for the depths of
-    a random rate, and codewords are chosen by the context model's costs, if there is one. That
-    would take too long for the others, which get the nearest codewords, at full depth; they keep
-    the context model from overfitting.
+    At most 45 minutes of them are coded nearly as in the encoder: latents are corrected twice for
+    the depths of a random rate, and codewords are chosen by the context model's costs, if there is
+    one. That would take too long for the others, which get the nearest codewords, at full depth;
+    they keep the context model from overfitting.
 
     Writes arrays that hold all recordings one after the other, and `made_by.json`, the digest of
     the networks. An existing folder is replaced as a whole.

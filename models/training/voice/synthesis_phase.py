@@ -2,8 +2,8 @@
 
 The encoder corrects latents by the gradient of the audible distance
 (`luxvox.models.voice.correction`), which a training step computes anyway. So a crop stays in the
-batch for seven steps, and after each its latents are corrected and coded again. The synthesis
-learns from codes of latents with 0 to 6 corrections; the default effort makes 6. The distances have
+batch for six steps, and after each its latents are corrected and coded again. The synthesis
+learns from codes of latents with 0 to 5 corrections; the default effort makes 5. The distances have
 the weights of training here.
 
 Codewords are the input of the synthesis, and learn by the same gradient, unless the codes are to
@@ -35,7 +35,7 @@ CODEBOOKS = "vq.codebooks"
 CODEBOOKS_FACTOR = (
     15.0  # on the learning rate, since codewords are about that much larger than weights
 )
-CORRECTIONS = 6
+CORRECTIONS = 5
 TIMES = CORRECTIONS + 1  # how often a crop is decoded
 SHIFTS = FRAME_SAMPLES // 2  # spectra start later by fewer samples than this
 CUT_SHARE = TIMES * PREFIX_SHARE  # of crops decoded for the last time, since no correction follows
@@ -141,7 +141,7 @@ class SpeechSynthesisPhase(JointSpeechPhase):
         self.log_step[old] = log_steps[torch.randperm(BATCH, generator=generator)[: len(old)]]
         self.power[old] = power_db(latents)[:, 0]
 
-        # In the first batch crops count as decoded 0 to 6 times, so that a few leave at a time.
+        # In the first batch crops count as decoded 0 to 5 times, so that a few leave at a time.
         # Those past their first decoding have no length of corrections, and are not corrected.
         self.length[old] = 0.0
         self.n_decoded[old] = torch.arange(BATCH) % TIMES if len(old) == BATCH else 0

@@ -11,12 +11,13 @@ import torch
 import luxvox
 from luxvox.codec import voices
 from luxvox.codec.quality import Quality
+from luxvox.codec.voice import encoding
 from luxvox.codec.voice.decoding import dequantise
 from luxvox.codec.voice.loudness import amplitude_of
 from luxvox.entropy.voice.visitors import CodesMeter
 from luxvox.entropy.voice.walk import walk
 from luxvox.errors import InputError, LossWarning, TargetWarning, UsageError
-from luxvox.models.voice import tiling, weights
+from luxvox.models.voice import correction, tiling, weights
 from luxvox.models.voice.choice import VoiceChoice
 from luxvox.models.voice.networks import LEVEL
 from luxvox.models.voice.spectra import spectrum
@@ -51,6 +52,21 @@ def test_a_lost_band_is_noted():
 def test_any_length_is_coded(n):
     decoded, _ = voices.decompress_speech(voices.compress_speech(tone(n), 16_000, quality=40))
     assert decoded.shape == (n,)
+
+
+@pytest.mark.parametrize("n_frames", [190, 201, 377])
+def test_a_short_rest_is_corrected(n_frames, monkeypatch):
+    """It is decoded with more of the frames before it, since distances need some length."""
+    n_moved = []
+
+    def correct(networks, latents, samples, depths, n_steps):
+        corrected = correction.correct_latents(networks, latents, samples, depths, n_steps)
+        n_moved.append(int((corrected.latents != latents).any(0).sum()))
+        return corrected
+
+    monkeypatch.setattr(encoding, "correct_latents", correct)
+    voices.compress_speech(tone(320 * (n_frames - 1)), 16_000, quality=80)
+    assert len(n_moved) > 1 and min(n_moved) >= correction.MIN_FRAMES
 
 
 def test_the_codec_keeps_the_signal_it_was_fitted_to():

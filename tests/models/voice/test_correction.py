@@ -52,7 +52,7 @@ def test_corrected_codes_sound_closer(model, noise, latents):
 
 
 def test_files_with_corrections_sound_closer():
-    """In two stretches, which are corrected one after the other."""
+    """In several stretches, corrected side by side."""
     path = Path(luxvox.__file__).parent / "examples" / "kennedy_1961.flac"
     voice, rate_hz = soundfile.read(path, dtype="float32")
     expected = spectra(torch.from_numpy(voice)[None])

@@ -57,7 +57,9 @@ def test_matrices_in_int8_come_back():
     stored = load_file(find_card("voice").path.with_suffix(".safetensors"))
     names = [name.removesuffix(SCALES) for name in stored if name.endswith(SCALES)]
     config = codec.model.config
-    assert len(names) == 2 * (config.synthesis_blocks + len(config.wide_synthesis))
+    n_blocks = config.analysis_blocks + config.synthesis_blocks
+    n_wide_blocks = len(config.wide_analysis) + len(config.wide_synthesis)
+    assert len(names) == 2 * (n_blocks + n_wide_blocks)
     for name in names:
         assert stored[name].dtype == torch.int8
         assert torch.equal(again[name], stored[name])

@@ -309,8 +309,10 @@ def test_refusals(voices, tmp_path, monkeypatch):
         train_as(voices, tmp_path / "a", 1.0, stages=8)
     with pytest.raises(UsageError, match="only phase synthesis can keep the codebooks"):
         train_as(voices, tmp_path / "a", 1.0, keep_codebooks=True)
-    with pytest.raises(UsageError, match="a learning rate is that of one phase"):
+    with pytest.raises(UsageError, match="name it with --phase"):
         train_as(voices, tmp_path / "a", 1.0, learning_rate=1e-4)
+    with pytest.raises(UsageError, match="phase start has no learning rate"):
+        train_as(voices, tmp_path / "a", 1.0, "start", learning_rate=1e-4)
     with pytest.raises(UsageError, match="learning rate 0, legal: more than 0"):
         train_as(voices, tmp_path / "a", 1.0, "joint", learning_rate=0.0)
     with pytest.raises(UsageError, match="3 stages, legal: 4..60"):
