@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 
-MAX_WORKERS = 8  # one that corrects latents takes 110 MB
+MAX_WORKERS = 8  # one that corrects latents takes 80 MB
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
